@@ -1,0 +1,252 @@
+//! The command line, and nothing else.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
+use sgreplay::flow::Direction;
+use sgreplay::rules::{RuleProtocol, parse_cidr};
+
+/// Replay captured traffic against proposed cloud security-group rules: what would be allowed, what
+/// denied, by which rule and why.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    max_term_width = 100,
+    after_help = "Exit status: 0 done; 1 a condition asked for with --fail-on holds; 2 could not do it."
+)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Verdicts for a capture: a summary, or a row per packet or connection
+    Replay(ReplayArgs),
+    /// Why one packet is allowed or denied: every rule in evaluation order
+    Explain(ExplainArgs),
+    /// The flow tuples of a capture alone
+    Decode(DecodeArgs),
+    /// The common ports, whose names work wherever a port does
+    Services(ServicesArgs),
+}
+
+/// Which packets.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CaptureArgs {
+    /// pcap or pcapng files, read one after the other; `-` is standard input
+    #[arg(value_name = "CAPTURE")]
+    pub positional: Vec<PathBuf>,
+    /// The same, for fingers used to tcpdump
+    #[arg(short, long, value_name = "CAPTURE")]
+    pub read: Vec<PathBuf>,
+    /// Only packets that match, in the usual subset of pcap-filter: 'tcp port 443 and net 10.0.0.0/8'
+    #[arg(long, value_name = "FILTER")]
+    pub filter: Option<String>,
+    /// Stop after N packets (of those that the other options choose)
+    #[arg(short, long, value_name = "N")]
+    pub count: Option<u64>,
+    /// Only packets from this time on: 2026-11-23T14:00:00Z, '2026-11-23 14:00:00' (UTC) or seconds
+    /// since 1970
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub since: Option<u64>,
+    /// Only packets before this time
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub until: Option<u64>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReplayArgs {
+    /// The proposed rules; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    pub rules: PathBuf,
+    #[command(flatten)]
+    pub capture: CaptureArgs,
+    /// Addresses of the one interface, where the rules file lists none; else they are inferred from
+    /// the capture
+    #[arg(long, value_name = "ADDR|CIDR", value_delimiter = ',', value_parser = cidr)]
+    pub local: Vec<IpNet>,
+    /// A row for each, instead of the summary alone
+    #[arg(long, value_name = "WHAT")]
+    pub per: Option<Per>,
+    /// Text for people; the rest for programs. csv without --per means --per connection
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+    /// Track connections, as the cloud does, or judge every packet alone
+    #[arg(long, value_name = "WHETHER", default_value = "on")]
+    pub sessions: OnOff,
+    /// For a connection already under way when the capture starts: infer who began it, or take its
+    /// first packet for the opening one
+    #[arg(long, value_name = "HOW", default_value = "infer")]
+    pub midstream: MidstreamArg,
+    /// Write the packets that would be denied to a pcap
+    #[arg(long, value_name = "FILE")]
+    pub write_denied: Option<PathBuf>,
+    /// Write the packets that would be allowed to a pcap
+    #[arg(long, value_name = "FILE")]
+    pub write_allowed: Option<PathBuf>,
+    /// Exit with status 1 if a packet is denied
+    #[arg(long, value_name = "WHAT")]
+    pub fail_on: Option<FailOn>,
+    /// With --fail-on: accept a capture that breaks off in the middle
+    #[arg(long)]
+    pub allow_truncated: bool,
+    /// Print the SHA-256 of the captures too (reads them twice)
+    #[arg(long)]
+    pub hash: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  sgreplay explain --rules web.yaml --direction ingress --proto tcp --src 203.0.113.9:40000 --dst 10.0.0.5:22
+  sgreplay explain --rules web.yaml --frame 17 ssh.pcap")]
+pub(crate) struct ExplainArgs {
+    /// The rules; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    pub rules: PathBuf,
+    /// The packet's direction at the interface
+    #[arg(long, value_name = "WAY", required_unless_present = "frame", value_parser = direction)]
+    pub direction: Option<Direction>,
+    /// tcp, udp, icmp, icmpv6, gre, or a number
+    #[arg(long, value_name = "PROTOCOL", required_unless_present = "frame")]
+    pub proto: Option<RuleProtocol>,
+    /// Source, with its port where there is one: 203.0.113.9:40000, [`2001:db8::9`]:40000
+    #[arg(long, value_name = "ADDR[:PORT]", required_unless_present = "frame", value_parser = endpoint)]
+    pub src: Option<Endpoint>,
+    /// Destination: 10.0.0.5:22, 10.0.0.5:SSH
+    #[arg(long, value_name = "ADDR[:PORT]", required_unless_present = "frame", value_parser = endpoint)]
+    pub dst: Option<Endpoint>,
+    /// ICMP type, and code after a slash; an echo request if not given
+    #[arg(long, value_name = "TYPE[/CODE]", value_parser = icmp_type)]
+    pub icmp_type: Option<(u8, u8)>,
+    /// The interface, where the rules file lists several and the address does not tell
+    #[arg(long, value_name = "ENI")]
+    pub interface: Option<String>,
+    /// A packet of a capture instead, as `replay` judges it
+    #[arg(long, value_name = "N", requires = "capture", conflicts_with_all = ["direction", "proto", "src", "dst", "icmp_type", "interface"])]
+    pub frame: Option<u64>,
+    /// The capture; `-` is standard input
+    #[arg(value_name = "CAPTURE", requires = "frame")]
+    pub capture: Option<PathBuf>,
+    /// With --frame: addresses of the one interface, where the rules file lists none
+    #[arg(long, value_name = "ADDR|CIDR", value_delimiter = ',', value_parser = cidr)]
+    pub local: Vec<IpNet>,
+    /// Text for people, json for programs
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub format: TextOrJson,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DecodeArgs {
+    #[command(flatten)]
+    pub capture: CaptureArgs,
+    /// Text for people; the rest for programs
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ServicesArgs {
+    /// Only the service of that name or port
+    #[arg(value_name = "NAME|PORT")]
+    pub which: Option<String>,
+    /// Text for people; the rest for programs
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Text,
+    Json,
+    Ndjson,
+    Csv,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TextOrJson {
+    Text,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Per {
+    Packet,
+    Connection,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnOff {
+    On,
+    Off,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MidstreamArg {
+    Infer,
+    FirstPacket,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FailOn {
+    Denied,
+}
+
+/// An address, and what was written after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    pub addr: IpAddr,
+    pub port: Option<String>,
+}
+
+fn cidr(text: &str) -> Result<IpNet, String> {
+    parse_cidr(text).map_err(|error| error.to_string())
+}
+
+fn direction(text: &str) -> Result<Direction, String> {
+    let fits = |direction: &Direction| direction.as_str().eq_ignore_ascii_case(text);
+    Direction::BOTH.into_iter().find(fits).ok_or_else(|| "it is `ingress` or `egress`".to_owned())
+}
+
+fn endpoint(text: &str) -> Result<Endpoint, String> {
+    let expected = || "expected 10.0.0.5:22, [2001:db8::5]:22, or an address alone".to_owned();
+    if let Ok(addr) = text.parse() {
+        return Ok(Endpoint { addr, port: None });
+    }
+    let (addr, port) = text.rsplit_once(':').ok_or_else(expected)?;
+    let bare = addr.strip_prefix('[').and_then(|addr| addr.strip_suffix(']')).unwrap_or(addr);
+    let addr: IpAddr = bare.parse().map_err(|_| expected())?;
+    if addr.is_ipv6() && bare.len() == text.len() - port.len() - 1 {
+        return Err("put an IPv6 address in brackets before a port: [2001:db8::5]:22".to_owned());
+    }
+    Ok(Endpoint { addr, port: Some(port.to_owned()) })
+}
+
+fn icmp_type(text: &str) -> Result<(u8, u8), String> {
+    let (kind, code) = text.split_once('/').unwrap_or((text, "0"));
+    let numbers = kind.parse().ok().zip(code.parse().ok());
+    numbers.ok_or_else(|| "expected a type such as 8, or type and code such as 3/4".to_owned())
+}
+
+/// Nanoseconds since the epoch.
+fn time(text: &str) -> Result<u64, String> {
+    let expected =
+        "expected 2026-11-23T14:00:00Z, '2026-11-23 14:00:00' (UTC) or seconds since 1970";
+    if let Some((seconds, fraction)) = text.split_once('.').or(Some((text, "")))
+        && let Ok(seconds) = seconds.parse::<u64>()
+        && fraction.len() <= 9
+        && fraction.chars().all(|c| c.is_ascii_digit())
+    {
+        let fraction: u64 = format!("{fraction:0<9}").parse().unwrap_or_default();
+        return seconds
+            .checked_mul(1_000_000_000)
+            .map(|ns| ns + fraction)
+            .ok_or(expected.to_owned());
+    }
+    let utc = || jiff::tz::TimeZone::UTC.to_timestamp(text.parse().ok()?).ok();
+    let time = text.parse::<jiff::Timestamp>().ok().or_else(utc);
+    let ns = time.and_then(|time| u64::try_from(time.as_nanosecond()).ok());
+    ns.ok_or_else(|| expected.to_owned())
+}

@@ -1,0 +1,331 @@
+//! `sgreplay explain`: one packet, every rule in evaluation order.
+
+use std::collections::HashMap;
+use std::io::Write;
+
+use serde_json::{Value, json};
+use sgreplay::evaluate::{Examined, explain};
+use sgreplay::flow::{Direction, FlowTuple, Protocol, Transport};
+use sgreplay::replay::{Options, Replay};
+use sgreplay::report::{Label, SCHEMA, because};
+use sgreplay::rules::{RuleProtocol, RuleSet, services};
+use sgreplay::verdict::{Judged, Judgement, Reason, Verdict};
+
+use super::replay::local;
+use super::{ended, stdout};
+use crate::args::{CaptureArgs, Endpoint, ExplainArgs, TextOrJson};
+use crate::exit::{ExitStatus, Failure};
+use crate::input::{self, Captures};
+
+pub(crate) fn run(args: &ExplainArgs) -> Result<ExitStatus, Failure> {
+    let (mut rules, _) = input::rules(&args.rules)?;
+    match args.frame {
+        Some(frame) => one_frame(args, &mut rules, frame),
+        None => one_tuple(args, &rules),
+    }
+}
+
+/// How one packet was judged at one interface, and the walk that judged its connection's opening.
+struct Explained<'r> {
+    rules: &'r RuleSet,
+    interface: usize,
+    /// The packet's own direction.
+    direction: Direction,
+    verdict: Verdict,
+    reason: Reason,
+    flow: FlowTuple,
+    /// The opening packet's, whose walk this is.
+    opening: Opening,
+    ordered: sgreplay::rules::Ordered,
+}
+
+/// The packet that opened the connection.
+#[derive(Clone, Copy)]
+struct Opening {
+    frame: Option<u64>,
+    flow: FlowTuple,
+    direction: Direction,
+}
+
+fn one_tuple(args: &ExplainArgs, rules: &RuleSet) -> Result<ExitStatus, Failure> {
+    let (Some(direction), Some(proto), Some(src), Some(dst)) =
+        (args.direction, args.proto, &args.src, &args.dst)
+    else {
+        // clap has asked for all four.
+        return Err(Failure::Usage("give --direction, --proto, --src and --dst".to_owned()));
+    };
+    let RuleProtocol::Only(proto) = proto else {
+        return Err(Failure::Usage("--proto all: a packet has one protocol".to_owned()));
+    };
+    let flow = tuple(proto, src, dst, args.icmp_type)?;
+    let interface = interface(rules, args.interface.as_deref(), flow.local(direction))?;
+    let ordered = rules.ordered(interface, direction);
+    let decided = explain(&ordered, &flow).last().map(|step| (step.entry.policy, step.entry.kind));
+    let (verdict, reason) = decided
+        .map_or((Verdict::Deny, Reason::Default), |(policy, kind)| (policy.into(), kind.into()));
+    let opening = Opening { frame: None, flow, direction };
+    print(
+        args.format,
+        &[Explained { rules, interface, direction, verdict, reason, flow, opening, ordered }],
+    )?;
+    Ok(ExitStatus::Done)
+}
+
+/// A source port for a client that is not asked about.
+const SOME_CLIENT_PORT: u16 = 49_152;
+
+fn tuple(
+    proto: Protocol,
+    src: &Endpoint,
+    dst: &Endpoint,
+    icmp_type: Option<(u8, u8)>,
+) -> Result<FlowTuple, Failure> {
+    let usage = |message: String| Err(Failure::Usage(message));
+    if src.addr.is_ipv4() != dst.addr.is_ipv4() {
+        return usage(format!("--src {} and --dst {} are of two families", src.addr, dst.addr));
+    }
+    let family = match proto {
+        Protocol::ICMP => Some(true),
+        Protocol::ICMPV6 => Some(false),
+        _ => None,
+    };
+    if family.is_some_and(|v4| src.addr.is_ipv4() != v4) {
+        return usage(format!("{proto} is not a protocol of {}", src.addr));
+    }
+    let port = |endpoint: &Endpoint| -> Result<Option<u16>, Failure> {
+        let Some(text) = &endpoint.port else { return Ok(None) };
+        if let Ok(number) = text.parse() {
+            return Ok(Some(number));
+        }
+        let ranges =
+            services::ports(text, Some(proto)).map_err(|e| Failure::Usage(e.to_string()))?;
+        Ok(ranges.first().map(|range| range.first()))
+    };
+    let transport = match (proto.has_ports(), port(src)?, port(dst)?) {
+        (true, _, None) => {
+            return usage(format!("a {proto} packet has ports: write --dst {}:PORT", dst.addr));
+        }
+        (true, sport, Some(dst)) => {
+            Transport::Ports { src: sport.unwrap_or(SOME_CLIENT_PORT), dst }
+        }
+        (false, None, None) => match (proto, icmp_type) {
+            (Protocol::ICMP | Protocol::ICMPV6, Some((kind, code))) => {
+                Transport::Icmp { kind, code, id: None }
+            }
+            (Protocol::ICMP, None) => Transport::Icmp { kind: 8, code: 0, id: None },
+            (Protocol::ICMPV6, None) => Transport::Icmp { kind: 128, code: 0, id: None },
+            _ => Transport::Absent,
+        },
+        (false, _, _) => return usage(format!("{proto} has no ports; leave them out")),
+    };
+    Ok(FlowTuple { src: src.addr, dst: dst.addr, proto, transport })
+}
+
+fn interface(
+    rules: &RuleSet,
+    name: Option<&str>,
+    local: std::net::IpAddr,
+) -> Result<usize, Failure> {
+    let all = rules.interfaces();
+    let names = || all.iter().map(|eni| eni.id.as_str()).collect::<Vec<_>>().join(", ");
+    if let Some(name) = name {
+        let found = all.iter().position(|eni| eni.id == name);
+        return found.ok_or_else(|| {
+            Failure::Usage(format!("there is no interface `{name}`; there are: {}", names()))
+        });
+    }
+    let owner = all.iter().position(|eni| eni.addresses.iter().any(|net| net.contains(&local)));
+    match owner {
+        Some(owner) => Ok(owner),
+        None if all.len() == 1 => Ok(0),
+        None => Err(Failure::Usage(format!(
+            "{local} is no address of an interface; name one with --interface: {}",
+            names(),
+        ))),
+    }
+}
+
+fn one_frame(args: &ExplainArgs, rules: &mut RuleSet, wanted: u64) -> Result<ExitStatus, Failure> {
+    let capture = CaptureArgs {
+        positional: args.capture.iter().cloned().collect(),
+        read: Vec::new(),
+        filter: None,
+        count: Some(wanted),
+        since: None,
+        until: None,
+    };
+    let mut captures = Captures::new(&capture)?;
+    let (_, openings) = local(rules, &args.local, &mut captures)?;
+    let mut replay = Replay::new(rules, Options::default()).with_openings(openings);
+    let mut opened: HashMap<(u64, usize, bool), Opening> = HashMap::new();
+    let mut last = None;
+    let mut frames = 0;
+    let end = captures.read(false, |frame, decoded| {
+        let judged = replay.judge(frame, decoded);
+        for judgement in judged.judgements() {
+            let (Some(connection), Some((_, flow))) = (judgement.connection, judgement.opened)
+            else {
+                continue;
+            };
+            let key = (connection, judgement.interface, judgement.local_began);
+            let direction = judgement.decided_in;
+            opened.insert(key, Opening { frame: Some(frame.number), flow, direction });
+        }
+        frames = frame.number;
+        last = Some((judged, decoded.packet().map(|packet| packet.flow)));
+        Ok(())
+    })?;
+    let Some((judged, flow)) = last.filter(|_| frames == wanted) else {
+        ended(end)?;
+        return Err(Failure::Usage(format!(
+            "there is no frame {wanted}; the capture has {frames}"
+        )));
+    };
+    if let (Judged::Not(reason), flow) = (judged, flow) {
+        return not_evaluated(args.format, wanted, reason, flow);
+    }
+    let rules: &RuleSet = rules;
+    let explained = judged.judgements().filter_map(|judgement| {
+        let Judgement { interface, direction, verdict, reason, connection, local_began, .. } =
+            *judgement;
+        let opening = *opened.get(&(connection?, interface, local_began))?;
+        let ordered = rules.ordered(interface, opening.direction);
+        Some(Explained {
+            rules,
+            interface,
+            direction,
+            verdict,
+            reason,
+            flow: flow?,
+            opening,
+            ordered,
+        })
+    });
+    print(args.format, &explained.collect::<Vec<_>>())?;
+    Ok(ExitStatus::Done)
+}
+
+fn not_evaluated(
+    format: TextOrJson,
+    frame: u64,
+    reason: Reason,
+    flow: Option<FlowTuple>,
+) -> Result<ExitStatus, Failure> {
+    let mut out = stdout();
+    let verdict = Verdict::NotEvaluated.as_str();
+    match format {
+        TextOrJson::Json => {
+            let (group, rule) = (Value::Null, Value::Null);
+            let answer = json!({
+                "schema": SCHEMA, "verdict": verdict, "reason": reason.as_str(),
+                "group": group, "rule": rule, "steps": [],
+            });
+            writeln!(out, "{answer:#}")?;
+        }
+        TextOrJson::Text => {
+            let flow = flow.map_or_else(String::new, |flow| format!("  {flow}"));
+            writeln!(out, "frame {frame}{flow}\nnot evaluated: {}", reason.as_str())?;
+        }
+    }
+    out.flush()?;
+    Ok(ExitStatus::Done)
+}
+
+fn print(format: TextOrJson, explained: &[Explained<'_>]) -> Result<(), Failure> {
+    let mut out = stdout();
+    match format {
+        TextOrJson::Text => {
+            for (n, one) in explained.iter().enumerate() {
+                let newline = if n == 0 { "" } else { "\n" };
+                write!(out, "{newline}{}", text(one))?;
+            }
+        }
+        TextOrJson::Json => {
+            // The packet's answer is that of the first interface to deny it.
+            let denied = explained.iter().find(|one| one.verdict == Verdict::Deny);
+            let Some(deciding) = denied.or(explained.first()) else { return Ok(()) };
+            let mut answer = object(deciding);
+            if let Value::Object(keys) = &mut answer {
+                keys.insert("schema".to_owned(), SCHEMA.into());
+                if explained.len() > 1 {
+                    keys.insert("interfaces".to_owned(), explained.iter().map(object).collect());
+                }
+            }
+            writeln!(out, "{answer:#}")?;
+        }
+    }
+    Ok(out.flush()?)
+}
+
+impl Explained<'_> {
+    fn steps(&self) -> Vec<(Label, Examined<'_>)> {
+        let steps = explain(&self.ordered, &self.opening.flow).into_iter();
+        steps.map(|step| (Label::new(self.rules, self.interface, step.entry), step)).collect()
+    }
+
+    fn interface_name(&self) -> &str {
+        self.rules.interfaces().get(self.interface).map_or("", |eni| eni.id.as_str())
+    }
+}
+
+fn object(one: &Explained<'_>) -> Value {
+    let steps = one.steps();
+    let decider = steps.last().map(|(label, _)| label);
+    let step = |(label, step): &(Label, Examined<'_>)| {
+        json!({
+            "group": label.group,
+            "rule": label.rule,
+            "matched": step.failed_on.is_none(),
+            "failed_on": step.failed_on.map(sgreplay::rules::Step::as_str),
+        })
+    };
+    json!({
+        "verdict": one.verdict.as_str(),
+        "reason": one.reason.as_str(),
+        "group": decider.map(|label| &label.group),
+        "rule": decider.map(|label| &label.rule),
+        "interface": one.interface_name(),
+        "direction": one.direction.as_str(),
+        "flow": one.flow.to_string(),
+        "opening": {
+            "frame": one.opening.frame,
+            "direction": one.opening.direction.as_str(),
+            "flow": one.opening.flow.to_string(),
+        },
+        "steps": steps.iter().map(step).collect::<Vec<_>>(),
+    })
+}
+
+fn text(one: &Explained<'_>) -> String {
+    let steps = one.steps();
+    let mut lines = vec![format!("{} {}  {}", one.direction, one.interface_name(), one.flow)];
+    if let Some(frame) = one.opening.frame.filter(|_| {
+        one.flow != one.opening.flow
+            || one.reason == Reason::Session
+            || one.reason == Reason::ConnectionDenied
+    }) {
+        let Opening { flow, direction, .. } = one.opening;
+        lines
+            .push(format!("belongs to the connection opened by frame {frame}: {direction} {flow}"));
+    }
+    for (n, (label, step)) in steps.iter().enumerate() {
+        let policy = step.entry.policy.as_str();
+        let priority = match step.entry.kind {
+            sgreplay::rules::EntryKind::Rule { group, rule } => {
+                let rule = one.rules.groups().get(group).and_then(|group| group.rules.get(rule));
+                rule.map_or_else(String::new, |rule| format!("priority {}", rule.priority.get()))
+            }
+            _ => String::new(),
+        };
+        let outcome = match step.failed_on {
+            Some(field) => format!("no: {} differs", field.as_str()),
+            None => "matches, and decides".to_owned(),
+        };
+        let name = format!("{} {}", label.group, label.rule);
+        lines.push(format!("{:>4}  {name:<32} {policy:<6} {priority:<12}  {outcome}", n + 1));
+    }
+    if let Some((label, _)) = steps.last() {
+        lines.push(format!("{}: {}", one.verdict.as_str(), because(one.reason, label)));
+    }
+    lines.join("\n") + "\n"
+}

@@ -1,0 +1,58 @@
+//! How the program ends.
+
+use std::io;
+use std::process::ExitCode;
+
+use sgreplay::capture::{CaptureError, WriteError};
+use sgreplay::filter::FilterError;
+use sgreplay::parse::ParseError;
+
+/// The exit status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ExitStatus {
+    /// 0: done.
+    Done,
+    /// 1: a condition asked for with `--fail-on` holds.
+    Failed,
+    /// 2: could not do it.
+    CouldNot,
+}
+
+impl From<ExitStatus> for ExitCode {
+    fn from(status: ExitStatus) -> Self {
+        match status {
+            ExitStatus::Done => Self::SUCCESS,
+            ExitStatus::Failed => Self::from(1),
+            ExitStatus::CouldNot => Self::from(2),
+        }
+    }
+}
+
+/// Why the program could not go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// Standard output was closed.
+    #[error("standard output is closed")]
+    ClosedPipe,
+    #[error("standard output: {0}")]
+    Output(io::Error),
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    #[error("{0}")]
+    Rules(#[from] ParseError),
+    #[error("--filter: {0}")]
+    Filter(#[from] FilterError),
+    #[error("{0}")]
+    Usage(String),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::ClosedPipe,
+            _ => Self::Output(error),
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! Captures and rules files, as the user names them.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sgreplay::capture::{Capture, CaptureError, Frame};
+use sgreplay::decode::{Decoded, decode};
+use sgreplay::direction::Survey;
+use sgreplay::filter::Filter;
+use sgreplay::parse;
+use sgreplay::report::{CaptureInput, RulesInput};
+use sgreplay::rules::RuleSet;
+use sgreplay::session::Openings;
+use sha2::{Digest, Sha256};
+
+use crate::args::CaptureArgs;
+use crate::exit::Failure;
+use crate::terminal;
+
+const STDIN: &str = "-";
+/// Rules files are read whole; none that people write comes near this.
+const LARGEST_RULES: u64 = 64 << 20;
+/// How far a survey looks into each capture.
+const SURVEY_FRAMES: u64 = 1 << 16;
+const SURVEY_BYTES: u64 = 64 << 20;
+/// Frames between two looks at the clock and at whether the user wants to stop.
+const PACE: u64 = 4096;
+
+/// Reads the rules.
+pub(crate) fn rules(path: &Path) -> Result<(RuleSet, RulesInput), Failure> {
+    let name = name(path);
+    let usage = |error: &str| Failure::Usage(format!("{name}: {error}"));
+    let read = |source: &mut dyn Read| -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        source.take(LARGEST_RULES + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = if path.as_os_str() == STDIN {
+        read(&mut io::stdin().lock())
+    } else {
+        File::open(path).and_then(|mut file| read(&mut file))
+    };
+    let bytes = bytes.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => usage("no such file"),
+        io::ErrorKind::PermissionDenied => usage("permission denied"),
+        io::ErrorKind::IsADirectory => usage("is a directory; name the rules file in it"),
+        _ => usage(&error.to_string()),
+    })?;
+    if bytes.len() as u64 > LARGEST_RULES {
+        return Err(usage("has more than 64 MiB; a rules file is text written by people"));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let capture = is_capture(error.as_bytes());
+        let hint = if capture {
+            " (it is a capture; rules come with --rules, captures alone)"
+        } else {
+            ""
+        };
+        usage(&format!("byte {at} is not UTF-8 text{hint}"))
+    })?;
+    let sha256 = hex(&Sha256::digest(text.as_bytes()));
+    Ok((parse::yaml(&name, &text)?, RulesInput { path: name, sha256 }))
+}
+
+fn is_capture(bytes: &[u8]) -> bool {
+    let starts: [&[u8]; 5] = [
+        b"\xd4\xc3\xb2\xa1",
+        b"\xa1\xb2\xc3\xd4",
+        b"\x4d\x3c\xb2\xa1",
+        b"\xa1\xb2\x3c\x4d",
+        b"\n\r\r\n",
+    ];
+    starts.iter().any(|start| bytes.starts_with(start))
+}
+
+fn name(path: &Path) -> String {
+    if path.as_os_str() == STDIN { "standard input".to_owned() } else { path.display().to_string() }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Which packets of a capture are looked at.
+#[derive(Debug)]
+pub(crate) struct Selection {
+    filter: Option<Filter>,
+    since: u64,
+    until: u64,
+    left: u64,
+}
+
+impl Selection {
+    fn new(args: &CaptureArgs) -> Result<Self, Failure> {
+        Ok(Self {
+            filter: args.filter.as_deref().map(Filter::parse).transpose()?,
+            since: args.since.unwrap_or(0),
+            until: args.until.unwrap_or(u64::MAX),
+            left: args.count.unwrap_or(u64::MAX),
+        })
+    }
+
+    #[inline]
+    fn chooses(&self, frame: &Frame<'_>, decoded: &Decoded) -> bool {
+        let in_time = frame.time_ns.is_none_or(|time| self.since <= time && time < self.until);
+        in_time
+            && self.filter.as_ref().is_none_or(|filter| match decoded {
+                Decoded::Packet(packet) => filter.matches(packet),
+                Decoded::Not(_) => false,
+            })
+    }
+}
+
+/// The captures of a command, one after the other.
+pub(crate) struct Captures {
+    sources: Vec<Source>,
+    selection: Selection,
+    interrupted: Arc<AtomicBool>,
+}
+
+struct Source {
+    path: PathBuf,
+    /// Already open, because it cannot be opened twice.
+    opened: Option<Capture>,
+}
+
+/// How a run over captures ended.
+#[derive(Debug, Default)]
+pub(crate) struct Ended {
+    /// What was read.
+    pub inputs: Vec<CaptureInput>,
+    /// A capture broke off in the middle.
+    pub truncated: bool,
+    /// A capture is damaged.
+    pub damage: Option<CaptureError>,
+    /// The user stopped it.
+    pub interrupted: bool,
+}
+
+impl Captures {
+    /// Checks the arguments; the captures themselves are opened when they are read.
+    pub(crate) fn new(args: &CaptureArgs) -> Result<Self, Failure> {
+        let paths: Vec<&PathBuf> = args.positional.iter().chain(&args.read).collect();
+        if paths.is_empty() {
+            return Err(Failure::Usage("name a capture, or `-` for standard input".to_owned()));
+        }
+        if paths.iter().filter(|path| path.as_os_str() == STDIN).count() > 1 {
+            return Err(Failure::Usage("standard input can be read only once".to_owned()));
+        }
+        let sources = paths.into_iter().map(|path| Source { path: path.clone(), opened: None });
+        Ok(Self {
+            sources: sources.collect(),
+            selection: Selection::new(args)?,
+            interrupted: interrupt().unwrap_or_default(),
+        })
+    }
+
+    /// Whether standard input is among them.
+    pub(crate) fn read_stdin(&self) -> bool {
+        self.sources.iter().any(|source| source.path.as_os_str() == STDIN)
+    }
+
+    /// Whether a path names one of them.
+    pub(crate) fn include(&self, path: &Path) -> bool {
+        let wanted = path.canonicalize().ok();
+        wanted.is_some()
+            && self.sources.iter().any(|source| source.path.canonicalize().ok() == wanted)
+    }
+
+    /// Looks at the first packets of each capture, which is then read again from its start.
+    pub(crate) fn survey(&mut self) -> Result<(Survey, Openings), Failure> {
+        let (mut survey, mut openings) = (Survey::default(), Openings::default());
+        let selection = &self.selection;
+        for source in &mut self.sources {
+            let mut look = |frame: &Frame<'_>| {
+                let decoded = decode(frame.link, frame.data);
+                if let (Decoded::Packet(packet), true) =
+                    (&decoded, selection.chooses(frame, &decoded))
+                {
+                    survey.look(frame, packet);
+                    openings.learn(packet, frame.time_ns.unwrap_or_default());
+                }
+            };
+            if source.path.metadata().is_ok_and(|meta| meta.is_file()) {
+                let mut capture = Capture::open(&source.path)?;
+                while capture.frames() < SURVEY_FRAMES && capture.offset() < SURVEY_BYTES {
+                    // Damage is for the second reading to report.
+                    match capture.next_frame() {
+                        Ok(Some(frame)) => look(&frame),
+                        Ok(None) | Err(_) => break,
+                    }
+                }
+            } else {
+                let stream: Box<dyn Read + Send> = if source.path.as_os_str() == STDIN {
+                    Box::new(io::stdin())
+                } else {
+                    return_stream(&source.path)?
+                };
+                let name = name(&source.path);
+                let capture =
+                    Capture::look_ahead(&name, stream, SURVEY_FRAMES, SURVEY_BYTES, look)?;
+                source.opened = Some(capture);
+            }
+        }
+        Ok((survey, openings))
+    }
+
+    /// Reads the captures to their ends, or to the first damage, and hands over each chosen packet.
+    /// Frame numbers run on from one capture to the next.
+    pub(crate) fn read(
+        self,
+        hash: bool,
+        mut each: impl FnMut(&Frame<'_>, &Decoded) -> Result<(), Failure>,
+    ) -> Result<Ended, Failure> {
+        let size = |source: &Source| {
+            source.path.metadata().ok().filter(std::fs::Metadata::is_file).map(|m| m.len())
+        };
+        let progress = terminal::progress(self.sources.iter().map(size).sum());
+        let (mut ended, mut before, mut bytes_before) = (Ended::default(), 0, 0);
+        let mut selection = self.selection;
+        for source in self.sources {
+            let mut capture = match source.opened {
+                Some(capture) => capture,
+                None if source.path.as_os_str() == STDIN => {
+                    Capture::from_reader("standard input", Box::new(io::stdin()))?
+                }
+                None => Capture::open(&source.path)?,
+            };
+            let mut step = || -> Result<ControlFlow<()>, Failure> {
+                for _ in 0..PACE {
+                    if selection.left == 0 {
+                        return Ok(ControlFlow::Break(()));
+                    }
+                    let mut frame = match capture.next_frame() {
+                        Ok(Some(frame)) => frame,
+                        Ok(None) => return Ok(ControlFlow::Break(())),
+                        Err(error) => {
+                            ended.truncated |= error.is_truncation();
+                            ended.damage = Some(error);
+                            return Ok(ControlFlow::Break(()));
+                        }
+                    };
+                    frame.number += before;
+                    let decoded = decode(frame.link, frame.data);
+                    if selection.chooses(&frame, &decoded) {
+                        selection.left -= 1;
+                        each(&frame, &decoded)?;
+                    }
+                }
+                progress.set_position(bytes_before + capture.offset());
+                progress.set_message((before + capture.frames()).to_string());
+                Ok(ControlFlow::Continue(()))
+            };
+            while step()?.is_continue() {
+                if self.interrupted.load(Ordering::Relaxed) {
+                    ended.interrupted = true;
+                    break;
+                }
+            }
+            ended.inputs.push(CaptureInput {
+                path: name(&source.path),
+                size: capture.offset(),
+                frames: capture.frames(),
+                sha256: if hash { file_sha256(&source.path) } else { None },
+                error: ended.damage.as_ref().map(ToString::to_string),
+            });
+            before += capture.frames();
+            bytes_before += capture.offset();
+            if ended.damage.is_some() || ended.interrupted || selection.left == 0 {
+                break;
+            }
+        }
+        progress.finish_and_clear();
+        Ok(ended)
+    }
+}
+
+/// A pipe or device, as `<(…)` of a shell.
+fn return_stream(path: &Path) -> Result<Box<dyn Read + Send>, Failure> {
+    // `Capture::open` has the messages for what cannot be opened; a pipe must not be opened twice.
+    match path.metadata() {
+        Ok(meta) if !meta.is_dir() => {
+            let file = File::open(path);
+            file.map(|file| Box::new(file) as Box<dyn Read + Send>).map_err(Failure::Output)
+        }
+        _ => Capture::open(path)
+            .map(|_| Box::new(io::empty()) as Box<dyn Read + Send>)
+            .map_err(Failure::from),
+    }
+}
+
+fn file_sha256(path: &Path) -> Option<String> {
+    let mut file = File::open(path).ok()?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer).ok()? {
+            0 => return Some(hex(&hash.finalize())),
+            n => hash.update(buffer.get(..n)?),
+        }
+    }
+}
+
+/// A flag that an interrupt sets; a second one ends the program at once.
+fn interrupt() -> io::Result<Arc<AtomicBool>> {
+    use signal_hook::consts::SIGINT;
+    let flag = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register_conditional_shutdown(SIGINT, 130, Arc::clone(&flag))?;
+    signal_hook::flag::register(SIGINT, Arc::clone(&flag))?;
+    Ok(flag)
+}

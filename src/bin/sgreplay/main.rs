@@ -1,0 +1,33 @@
+//! The program: parse, dispatch, exit.
+#![forbid(unsafe_code)]
+
+mod args;
+mod command;
+mod exit;
+mod input;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command};
+use exit::{ExitStatus, Failure};
+
+fn main() -> ExitCode {
+    let done = match Args::parse().command {
+        Command::Replay(args) => command::replay::run(&args),
+        Command::Explain(args) => command::explain::run(&args),
+        Command::Decode(args) => command::decode::run(&args),
+        Command::Services(args) => command::services::run(&args),
+    };
+    match done {
+        Ok(status) => status.into(),
+        // Whoever reads the output has seen enough: `sgreplay … | head`.
+        Err(Failure::ClosedPipe) => ExitStatus::Done.into(),
+        Err(failure) => {
+            terminal::say(&format!("error: {failure}"));
+            ExitStatus::CouldNot.into()
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The one buffer that a capture is read through.
+
+use std::io::{self, Read};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::CaptureErrorKind;
+
+/// What one `read` asks for. Larger reads push the packets out of the cache before they are decoded.
+const CHUNK: usize = 256 * 1024;
+
+/// The longest record that is believed. libpcap's own bound for a pcapng block is 16 MiB.
+pub(super) const LONGEST_RECORD: usize = 16 * 1024 * 1024;
+
+/// Bytes read and not yet consumed, contiguous.
+pub(super) struct Buffer {
+    source: Box<dyn Read + Send>,
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// Bytes of the source before `start`.
+    consumed: u64,
+}
+
+impl Buffer {
+    pub(super) fn new(source: Box<dyn Read + Send>) -> Self {
+        Self { source, bytes: Vec::new(), start: 0, end: 0, consumed: 0 }
+    }
+
+    /// What is read and not consumed.
+    pub(super) fn unread(&self) -> &[u8] {
+        self.bytes.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// Bytes by a range that counts from the start of the buffer.
+    pub(super) fn bytes(&self, range: Range<usize>) -> &[u8] {
+        self.bytes.get(range).unwrap_or_default()
+    }
+
+    /// Where `unread` starts in the buffer, for [`Buffer::bytes`].
+    pub(super) fn start(&self) -> usize {
+        self.start
+    }
+
+    pub(super) fn offset(&self) -> u64 {
+        self.consumed
+    }
+
+    pub(super) fn consume(&mut self, len: usize) {
+        let len = len.min(self.end - self.start);
+        self.start += len;
+        self.consumed += len as u64;
+    }
+
+    /// Drops what is left and reads no more.
+    pub(super) fn end(&mut self) {
+        self.start = self.end;
+        self.source = Box::new(io::empty());
+    }
+
+    pub(super) fn into_source(self) -> Box<dyn Read + Send> {
+        self.source
+    }
+
+    /// Reads until at least `len` bytes are unread or the source has ended; says whether they are.
+    ///
+    /// The buffer grows only as bytes arrive, so a length field that lies costs nothing.
+    pub(super) fn fill_to(&mut self, len: usize) -> Result<bool, CaptureErrorKind> {
+        if len > LONGEST_RECORD {
+            return Err(CaptureErrorKind::RecordTooLong { len: len as u64 });
+        }
+        while self.end - self.start < len {
+            if self.bytes.len() - self.end < CHUNK {
+                self.bytes.copy_within(self.start..self.end, 0);
+                (self.start, self.end) = (0, self.end - self.start);
+                if self.bytes.len() - self.end < CHUNK {
+                    self.bytes.resize(self.end + 2 * CHUNK, 0);
+                }
+            }
+            let free = self.bytes.get_mut(self.end..self.end + CHUNK).unwrap_or_default();
+            match self.source.read(free) {
+                Ok(0) => return Ok(false),
+                Ok(n) => self.end += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(CaptureErrorKind::Io(e)),
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// A reader that keeps what it has read, so that it can be read again.
+pub(super) struct Tee {
+    source: Box<dyn Read + Send>,
+    kept: Kept,
+}
+
+/// What a [`Tee`] has read.
+#[derive(Clone, Default)]
+pub(super) struct Kept(Arc<Mutex<Vec<u8>>>);
+
+impl Kept {
+    pub(super) fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Tee {
+    pub(super) fn new(source: Box<dyn Read + Send>) -> (Self, Kept) {
+        let kept = Kept::default();
+        (Self { source, kept: kept.clone() }, kept)
+    }
+}
+
+impl Read for Tee {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.source.read(buf)?;
+        let mut kept = self.kept.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.extend_from_slice(buf.get(..n).unwrap_or_default());
+        Ok(n)
+    }
+}

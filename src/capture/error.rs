@@ -1,0 +1,120 @@
+//! What can be wrong with a capture, and where.
+
+use std::fmt;
+use std::io;
+
+/// A capture that cannot be read, or not further.
+#[derive(Debug)]
+pub struct CaptureError {
+    /// The file, or `standard input`.
+    pub file: String,
+    /// The frame that could not be read, counted from 1; `None` before the first.
+    pub frame: Option<u64>,
+    /// Bytes from the start of the (uncompressed) capture to the record.
+    pub offset: u64,
+    /// What was found.
+    pub kind: CaptureErrorKind,
+}
+
+impl CaptureError {
+    /// Whether the capture merely breaks off, as a recording that was stopped in the middle does.
+    pub fn is_truncation(&self) -> bool {
+        matches!(self.kind, CaptureErrorKind::CutOff { .. })
+    }
+}
+
+impl fmt::Display for CaptureError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, frame, offset, kind } = self;
+        match frame {
+            Some(frame) => write!(f, "{file}: frame {frame} at byte {offset}: {kind}"),
+            None => write!(f, "{file}: {kind}"),
+        }
+    }
+}
+
+impl std::error::Error for CaptureError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.kind {
+            CaptureErrorKind::Io(e) => Some(e),
+            _ => None,
+        }
+    }
+}
+
+/// What was found where a capture should be, or go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CaptureErrorKind {
+    /// The source failed.
+    #[error("{}", plain(.0))]
+    Io(#[source] io::Error),
+    /// The path names a directory.
+    #[error("is a directory; name the capture files in it")]
+    Directory,
+    /// No bytes at all.
+    #[error("is empty; a capture has at least a file header")]
+    Empty,
+    /// The first bytes are those of no capture format.
+    #[error("is not a capture: it starts with {}{}; expected pcap or pcapng", shown(.start), guess(.start))]
+    NotACapture {
+        /// The first bytes, 16 at most.
+        start: Vec<u8>,
+    },
+    /// The source ends inside a record.
+    #[error("the capture breaks off: the {what} needs {needed} bytes, {had} are left")]
+    CutOff {
+        /// `record`, `block`, `file header`.
+        what: &'static str,
+        /// Bytes that the record says it has.
+        needed: u64,
+        /// Bytes that there are.
+        had: u64,
+    },
+    /// A length that no writer writes.
+    #[error(
+        "the record claims {len} bytes; no record is longer than 16 MiB, so the file is damaged here"
+    )]
+    RecordTooLong {
+        /// The length found.
+        len: u64,
+    },
+    /// A pcapng block whose parts contradict each other.
+    #[error("damaged pcapng block of type {block:#010x}: {found}")]
+    Block {
+        /// The block's type.
+        block: u32,
+        /// What was found, and what would be right.
+        found: String,
+    },
+}
+
+fn plain(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "no such file".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// Bytes as text where they are text, else in hexadecimal.
+fn shown(bytes: &[u8]) -> String {
+    if bytes.iter().all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace()) {
+        format!("{:?}", String::from_utf8_lossy(bytes))
+    } else {
+        bytes.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// What the bytes probably are, when somebody would want to know.
+fn guess(bytes: &[u8]) -> &'static str {
+    match bytes {
+        [0x1f, 0x8b, ..] => " (gzip; decompress it first: gzip -dc FILE | sgreplay … -)",
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+            " (zstd; decompress it first: zstd -dc FILE | sgreplay … -)"
+        }
+        [b'P', b'K', 3, 4, ..] => " (a zip archive)",
+        b if b.starts_with(b"security_gro") => " (a rules file: --rules takes it)",
+        _ => "",
+    }
+}

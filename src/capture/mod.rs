@@ -1,0 +1,232 @@
+//! A file or standard input → frames.
+//!
+//! The format is recognised by content, never by name: classic pcap in both byte orders with µs or
+//! ns times, and pcapng. A capture is read once, front to back, through one reused buffer, so it
+//! may be larger than memory and need not be seekable.
+//!
+//! ```no_run
+//! let mut capture = sgreplay::capture::Capture::open("ssh.pcap".as_ref())?;
+//! while let Some(frame) = capture.next_frame()? {
+//!     println!("{} {} bytes at {:?}", frame.number, frame.data.len(), frame.time_ns);
+//! }
+//! # Ok::<(), sgreplay::capture::CaptureError>(())
+//! ```
+//!
+//! An error carries the number of the frame that could not be read and its byte offset; every frame
+//! before it has been yielded by then.
+
+mod buffer;
+mod error;
+mod pcap;
+mod pcapng;
+mod write;
+
+use std::fs::File;
+use std::io::{Cursor, Read};
+use std::path::Path;
+
+use buffer::Buffer;
+pub use error::{CaptureError, CaptureErrorKind};
+pub use write::{PcapWriter, WriteError};
+
+/// The link-layer type of a frame, by its number in the registry of link types at tcpdump.org.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LinkType(pub u32);
+
+impl LinkType {
+    /// BSD loopback: a 4-byte address family in the byte order of the capturing machine.
+    pub const NULL: Self = Self(0);
+    /// Ethernet.
+    pub const ETHERNET: Self = Self(1);
+    /// Raw IP as some BSDs number it.
+    pub const RAW_BSD: Self = Self(12);
+    /// Raw IP as OpenBSD numbers it.
+    pub const RAW_OPENBSD: Self = Self(14);
+    /// Raw IP, version by the first nibble.
+    pub const RAW: Self = Self(101);
+    /// OpenBSD loopback: a 4-byte address family in network byte order.
+    pub const LOOP: Self = Self(108);
+    /// Linux "cooked" capture.
+    pub const LINUX_SLL: Self = Self(113);
+    /// Raw IPv4.
+    pub const IPV4: Self = Self(228);
+    /// Raw IPv6.
+    pub const IPV6: Self = Self(229);
+    /// Linux "cooked" capture, version 2 (`tcpdump -i any`).
+    pub const LINUX_SLL2: Self = Self(276);
+}
+
+/// Which way the capturing machine says that a packet went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DirectionHint {
+    /// Received by the capturing machine, addressed to it.
+    Inbound,
+    /// Sent by the capturing machine.
+    Outbound,
+}
+
+/// One packet as it lies in a capture.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    /// Position in the capture, counted from 1 as Wireshark does.
+    pub number: u64,
+    /// How to read the first bytes.
+    pub link: LinkType,
+    /// Nanoseconds since 1970-01-01 UTC; `None` for pcapng's Simple Packet Blocks, which have no time.
+    pub time_ns: Option<u64>,
+    /// Bytes on the wire; more than `data.len()` when a snap length cut the packet.
+    pub wire_len: u32,
+    /// Direction as pcapng's `epb_flags` state it.
+    pub hint: Option<DirectionHint>,
+    /// The captured bytes.
+    pub data: &'a [u8],
+}
+
+/// A record's place in the buffer: what a format's reader finds before the bytes are lent out.
+struct Record {
+    link: LinkType,
+    time_ns: Option<u64>,
+    wire_len: u32,
+    hint: Option<DirectionHint>,
+    data: std::ops::Range<usize>,
+}
+
+/// A capture being read.
+pub struct Capture {
+    name: String,
+    buffer: Buffer,
+    format: Format,
+    frames: u64,
+}
+
+enum Format {
+    Pcap(pcap::Reader),
+    PcapNg(pcapng::Reader),
+}
+
+impl std::fmt::Debug for Capture {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { name, frames, .. } = self;
+        f.debug_struct("Capture")
+            .field("name", name)
+            .field("frames", frames)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Capture {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, is a directory, is empty, or is not a capture.
+    pub fn open(path: &Path) -> Result<Self, CaptureError> {
+        let name = path.display().to_string();
+        let at_start = |kind| CaptureError { file: name.clone(), frame: None, offset: 0, kind };
+        let file = File::open(path).map_err(|e| at_start(CaptureErrorKind::Io(e)))?;
+        let meta = file.metadata().map_err(|e| at_start(CaptureErrorKind::Io(e)))?;
+        if meta.is_dir() {
+            return Err(at_start(CaptureErrorKind::Directory));
+        }
+        Self::from_reader(&name, Box::new(file))
+    }
+
+    /// Reads a capture from any source, standard input for one; `name` appears in errors.
+    ///
+    /// # Errors
+    /// When the source fails, is empty, or does not begin as a capture does.
+    pub fn from_reader(name: &str, source: Box<dyn Read + Send>) -> Result<Self, CaptureError> {
+        let mut buffer = Buffer::new(source);
+        let format = Self::recognise(&mut buffer).map_err(|kind| CaptureError {
+            file: name.to_owned(),
+            frame: None,
+            offset: 0,
+            kind,
+        })?;
+        Ok(Self { name: name.to_owned(), buffer, format, frames: 0 })
+    }
+
+    fn recognise(buffer: &mut Buffer) -> Result<Format, CaptureErrorKind> {
+        buffer.fill_to(4)?;
+        let magic: [u8; 4] = match buffer.unread() {
+            [] => return Err(CaptureErrorKind::Empty),
+            [a, b, c, d, ..] => [*a, *b, *c, *d],
+            _ => return Err(CaptureErrorKind::NotACapture { start: buffer.unread().to_vec() }),
+        };
+        if magic == pcapng::MAGIC {
+            Ok(Format::PcapNg(pcapng::Reader::new()))
+        } else if let Some(reader) = pcap::Reader::start(magic, buffer)? {
+            Ok(Format::Pcap(reader))
+        } else {
+            let start = buffer.unread().iter().copied().take(16).collect();
+            Err(CaptureErrorKind::NotACapture { start })
+        }
+    }
+
+    /// The name given when the capture was opened.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Frames yielded so far.
+    pub fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// Bytes of the source consumed so far.
+    pub fn offset(&self) -> u64 {
+        self.buffer.offset()
+    }
+
+    /// The next frame, or `None` at the end.
+    ///
+    /// # Errors
+    /// When the next record is damaged or cut off. The capture has then ended: what follows a
+    /// damaged record cannot be found again, and further calls return `None`.
+    pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, CaptureError> {
+        let offset = self.buffer.offset();
+        let record = match &mut self.format {
+            Format::Pcap(reader) => reader.next(&mut self.buffer),
+            Format::PcapNg(reader) => reader.next(&mut self.buffer),
+        };
+        match record {
+            Ok(Some(Record { link, time_ns, wire_len, hint, data })) => {
+                self.frames += 1;
+                let data = self.buffer.bytes(data);
+                Ok(Some(Frame { number: self.frames, link, time_ns, wire_len, hint, data }))
+            }
+            Ok(None) => Ok(None),
+            Err(kind) => {
+                let (file, frame) = (self.name.clone(), Some(self.frames + 1));
+                self.buffer.end();
+                Err(CaptureError { file, frame, offset, kind })
+            }
+        }
+    }
+
+    /// Reads up to `frames` frames or `bytes` bytes ahead with `look`, then gives back a capture
+    /// that begins again at the first frame. The source need not be seekable: what was read is kept
+    /// in memory until it has been yielded again, which is what `bytes` bounds.
+    ///
+    /// # Errors
+    /// When the source does not begin as a capture does. Damage further on is left for the second
+    /// reading to report.
+    pub fn look_ahead(
+        name: &str,
+        source: Box<dyn Read + Send>,
+        frames: u64,
+        bytes: u64,
+        mut look: impl FnMut(&Frame<'_>),
+    ) -> Result<Self, CaptureError> {
+        let (tee, kept) = buffer::Tee::new(source);
+        let mut first = Self::from_reader(name, Box::new(tee))?;
+        while first.frames < frames && first.offset() < bytes {
+            match first.next_frame() {
+                Ok(Some(frame)) => look(&frame),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        let rest = first.buffer.into_source();
+        let kept = kept.take();
+        Self::from_reader(name, Box::new(Cursor::new(kept).chain(rest)))
+    }
+}

@@ -1,0 +1,278 @@
+//! pcapng: sections of blocks.
+//!
+//! `pcap-file` frames the blocks. Their bodies are read here, since the crate refuses whole blocks
+//! for faults beside the point (an interface name that is not UTF-8, an unknown option's length, a
+//! wire length below the captured length) and builds a list of options for every packet.
+
+use pcap_file::Endianness;
+use pcap_file::pcapng::blocks::block_common::{
+    ENHANCED_PACKET_BLOCK, INTERFACE_DESCRIPTION_BLOCK, PACKET_BLOCK, SECTION_HEADER_BLOCK,
+    SIMPLE_PACKET_BLOCK,
+};
+use pcap_file::pcapng::{RawBlock, RawBlockParseError};
+
+use super::buffer::Buffer;
+use super::{CaptureErrorKind, DirectionHint, LinkType, Record};
+
+/// The type of a section header, which reads the same in both byte orders.
+pub(super) const MAGIC: [u8; 4] = SECTION_HEADER_BLOCK.to_be_bytes();
+
+/// Type and length before a block's body.
+const BLOCK_HEADER: usize = 8;
+
+const IF_TSRESOL: u16 = 9;
+const IF_TSOFFSET: u16 = 14;
+const EPB_FLAGS: u16 = 2;
+
+/// More interfaces than any machine has: beyond it the file is taken for damaged.
+const MOST_INTERFACES: usize = 1 << 20;
+
+pub(super) struct Reader {
+    endianness: Endianness,
+    interfaces: Vec<Interface>,
+}
+
+/// What an Interface Description Block says of the packets that follow.
+struct Interface {
+    link: LinkType,
+    snap_len: u32,
+    clock: Clock,
+}
+
+/// How an interface's timestamps count.
+struct Clock {
+    /// Units in a second.
+    per_second: u128,
+    /// Seconds to add.
+    offset: i64,
+}
+
+impl Clock {
+    /// Nanoseconds since the epoch; times outside what a `u64` holds stop at its ends.
+    fn time_ns(&self, high: u32, low: u32) -> u64 {
+        let units = u128::from(high) << 32 | u128::from(low);
+        let ns = match self.per_second {
+            1_000_000 => units * 1_000,
+            1_000_000_000 => units,
+            // 2^64 units and 10^9 fit in 94 bits.
+            per_second => units * 1_000_000_000 / per_second,
+        };
+        let ns = ns.cast_signed() + i128::from(self.offset) * 1_000_000_000;
+        u64::try_from(ns.max(0)).unwrap_or(u64::MAX)
+    }
+}
+
+/// The numbers of a block's body, front to back.
+struct Body<'a> {
+    bytes: &'a [u8],
+    endianness: Endianness,
+    read: usize,
+}
+
+impl<'a> Body<'a> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (head, rest) = self.bytes.split_first_chunk::<N>()?;
+        self.bytes = rest;
+        self.read += N;
+        Some(*head)
+    }
+
+    fn u16(&mut self) -> Option<u16> {
+        let bytes = self.take()?;
+        Some(match self.endianness {
+            Endianness::Big => u16::from_be_bytes(bytes),
+            Endianness::Little => u16::from_le_bytes(bytes),
+        })
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        let bytes = self.take()?;
+        Some(match self.endianness {
+            Endianness::Big => u32::from_be_bytes(bytes),
+            Endianness::Little => u32::from_le_bytes(bytes),
+        })
+    }
+
+    fn skip(&mut self, len: usize) -> Option<()> {
+        self.bytes = self.bytes.get(len..)?;
+        self.read += len;
+        Some(())
+    }
+
+    /// The next option, or `None` at the end of the list or of the body.
+    fn option(&mut self) -> Option<(u16, &'a [u8])> {
+        let (code, len) = (self.u16()?, self.u16()?);
+        let value = self.bytes.get(..usize::from(len))?;
+        self.skip(usize::from(len).next_multiple_of(4).min(self.bytes.len()))?;
+        (code != 0).then_some((code, value))
+    }
+}
+
+impl Reader {
+    pub(super) fn new() -> Self {
+        Self { endianness: Endianness::Little, interfaces: Vec::new() }
+    }
+
+    /// The next packet, past all blocks that hold none.
+    pub(super) fn next(&mut self, buffer: &mut Buffer) -> Result<Option<Record>, CaptureErrorKind> {
+        while let Some((block, body)) = self.next_block(buffer)? {
+            let start = buffer.start() + BLOCK_HEADER;
+            let bytes = buffer.bytes(start..start + body);
+            let record = self.read_block(block, bytes, start);
+            buffer.consume(body + BLOCK_HEADER + 4);
+            if let Some(record) = record? {
+                return Ok(Some(record));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Type and body length of the block at the front of the buffer, which then holds it whole.
+    fn next_block(&self, buffer: &mut Buffer) -> Result<Option<(u32, usize)>, CaptureErrorKind> {
+        loop {
+            let unread = buffer.unread();
+            let block = match self.endianness {
+                Endianness::Big => RawBlock::from_slice::<byteorder_slice::BigEndian>(unread),
+                Endianness::Little => RawBlock::from_slice::<byteorder_slice::LittleEndian>(unread),
+            };
+            match block {
+                Ok((_, raw)) => return Ok(Some((raw.type_, raw.body.len()))),
+                Err(RawBlockParseError::IncompleteBuffer(needed, _)) => {
+                    if unread.is_empty() && !buffer.fill_to(1)? {
+                        return Ok(None);
+                    }
+                    // Once type and length are there, `needed` counts what follows them.
+                    let header = if buffer.unread().len() < 12 { 0 } else { BLOCK_HEADER };
+                    let needed = needed.saturating_add(header);
+                    if !buffer.fill_to(needed)? {
+                        let (needed, had) = (needed as u64, buffer.unread().len() as u64);
+                        return Err(CaptureErrorKind::CutOff { what: "block", needed, had });
+                    }
+                }
+                Err(RawBlockParseError::InvalidFormat(e)) => {
+                    let block = Body { bytes: unread, endianness: self.endianness, read: 0 }.u32();
+                    let block = block.unwrap_or_default();
+                    return Err(CaptureErrorKind::Block { block, found: e.to_string() });
+                }
+            }
+        }
+    }
+
+    fn read_block(
+        &mut self,
+        block: u32,
+        bytes: &[u8],
+        start: usize,
+    ) -> Result<Option<Record>, CaptureErrorKind> {
+        let mut body = Body { bytes, endianness: self.endianness, read: 0 };
+        let damaged = |found: &str| CaptureErrorKind::Block { block, found: found.to_owned() };
+        match block {
+            SECTION_HEADER_BLOCK => {
+                self.endianness = match bytes.first_chunk() {
+                    Some([0x1a, 0x2b, 0x3c, 0x4d]) => Endianness::Big,
+                    Some([0x4d, 0x3c, 0x2b, 0x1a]) => Endianness::Little,
+                    _ => return Err(damaged("no byte-order magic")),
+                };
+                self.interfaces.clear();
+                Ok(None)
+            }
+            INTERFACE_DESCRIPTION_BLOCK => {
+                let interface = read_interface(&mut body);
+                if self.interfaces.len() == MOST_INTERFACES {
+                    return Err(damaged("more than a million interfaces in one section"));
+                }
+                self.interfaces.push(interface.ok_or_else(|| damaged("shorter than 8 bytes"))?);
+                Ok(None)
+            }
+            ENHANCED_PACKET_BLOCK => {
+                let interface = body.u32();
+                self.read_packet(&mut body, start, interface).map(Some).map_err(|e| damaged(&e))
+            }
+            PACKET_BLOCK => {
+                // The obsolete block has 16 bits each for the interface and the drops.
+                let interface = body.u16().zip(body.u16()).map(|(interface, _)| interface.into());
+                self.read_packet(&mut body, start, interface).map(Some).map_err(|e| damaged(&e))
+            }
+            SIMPLE_PACKET_BLOCK => {
+                let wire_len = body.u32().ok_or_else(|| damaged("shorter than 4 bytes"))?;
+                let Some(interface) = self.interfaces.first() else {
+                    return Err(damaged("a packet before any interface is described"));
+                };
+                let len = match interface.snap_len {
+                    0 => wire_len,
+                    snap_len => wire_len.min(snap_len),
+                };
+                let len = (len as usize).min(body.bytes.len());
+                let data = start + body.read..start + body.read + len;
+                Ok(Some(Record { link: interface.link, time_ns: None, wire_len, hint: None, data }))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// What an Enhanced Packet Block and the obsolete one have in common, after the interface.
+    fn read_packet(
+        &self,
+        body: &mut Body<'_>,
+        start: usize,
+        interface: Option<u32>,
+    ) -> Result<Record, String> {
+        let mut rest = || Some((interface?, body.u32()?, body.u32()?, body.u32()?, body.u32()?));
+        let head = rest();
+        let Some((interface, high, low, len, wire_len)) = head else {
+            return Err("too short for a packet".to_owned());
+        };
+        let Some(described) = self.interfaces.get(interface as usize) else {
+            let known = self.interfaces.len();
+            return Err(format!(
+                "names interface {interface}, and {known} are described before it"
+            ));
+        };
+        let at = start + body.read;
+        let left = body.bytes.len();
+        if body.skip(len as usize).is_none() {
+            return Err(format!("claims {len} captured bytes, and holds {left}"));
+        }
+        let padding = (len as usize).next_multiple_of(4) - len as usize;
+        let mut hint = None;
+        if body.skip(padding).is_some() {
+            while let Some((code, value)) = body.option() {
+                let mut value = Body { bytes: value, endianness: self.endianness, read: 0 };
+                if code == EPB_FLAGS {
+                    hint = match value.u32().map(|flags| flags & 3) {
+                        Some(1) => Some(DirectionHint::Inbound),
+                        Some(2) => Some(DirectionHint::Outbound),
+                        _ => None,
+                    };
+                }
+            }
+        }
+        let time_ns = Some(described.clock.time_ns(high, low));
+        Ok(Record { link: described.link, time_ns, wire_len, hint, data: at..at + len as usize })
+    }
+}
+
+fn read_interface(body: &mut Body<'_>) -> Option<Interface> {
+    let (link, _reserved, snap_len) = (body.u16()?, body.u16()?, body.u32()?);
+    let mut clock = Clock { per_second: 1_000_000, offset: 0 };
+    while let Some((code, value)) = body.option() {
+        match (code, value) {
+            (IF_TSRESOL, [exponent]) => {
+                // The high bit chooses powers of two; what 128 bits cannot count is no clock.
+                let (base, exponent) =
+                    if exponent & 0x80 == 0 { (10_u128, *exponent) } else { (2, exponent & 0x7f) };
+                clock.per_second = base.checked_pow(exponent.into()).unwrap_or(u128::MAX);
+            }
+            (IF_TSOFFSET, value) => {
+                if let Some(bytes) = value.first_chunk() {
+                    clock.offset = match body.endianness {
+                        Endianness::Big => i64::from_be_bytes(*bytes),
+                        Endianness::Little => i64::from_le_bytes(*bytes),
+                    };
+                }
+            }
+            _ => {}
+        }
+    }
+    Some(Interface { link: LinkType(link.into()), snap_len, clock })
+}

@@ -1,0 +1,109 @@
+//! A frame → a packet's tuple, or why there is none.
+//!
+//! The walk goes link → network → transport and stops at the outermost IP header: what a tunnel
+//! carries is not looked at. It reads only what is there (`get`, never an index), so no bytes can
+//! make it panic, and every step consumes input, so none can make it loop. A packet that the snap
+//! length cut decodes as far as its headers reach.
+//!
+//! ```
+//! use sgreplay::capture::LinkType;
+//! use sgreplay::decode::{Decoded, decode};
+//!
+//! // IPv4, TCP, 192.0.2.1:40000 > 10.0.0.5:22, SYN; cut after 40 bytes.
+//! let mut bytes = *b"\x45\0\0\x28\0\0\0\0\x40\x06\0\0\xc0\0\x02\x01\x0a\0\0\x05\
+//!                    \x9c\x40\0\x16\0\0\0\0\0\0\0\0\x50\x02\0\0\0\0\0\0";
+//! let Decoded::Packet(packet) = decode(LinkType::RAW, &bytes) else { panic!("not decoded") };
+//! assert_eq!(packet.flow.to_string(), "tcp 192.0.2.1:40000 > 10.0.0.5:22");
+//!
+//! bytes[0] = 0x95; // no IP version 9
+//! assert!(matches!(decode(LinkType::RAW, &bytes), Decoded::Not(_)));
+//! ```
+
+mod link;
+mod network;
+mod transport;
+
+use crate::capture::{DirectionHint, LinkType};
+use crate::flow::Packet;
+
+/// What became of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decoded {
+    /// An IP packet whose tuple is known.
+    Packet(Packet),
+    /// No tuple that a rule could judge.
+    Not(Undecodable),
+}
+
+/// A frame without a tuple: why, and what was read of it all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Undecodable {
+    /// Why.
+    pub why: Why,
+    /// The headers before the fault, when the IP header is among them.
+    pub seen: Option<Packet>,
+}
+
+/// Why a frame has no tuple.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Why {
+    /// ARP, LLDP and all else that is not IP; outside the rules (SEMANTICS A5 step 0).
+    NonIp,
+    /// The capture holds too few of the packet's bytes.
+    Truncated,
+    /// The headers contradict themselves.
+    Malformed,
+    /// A link type that is not read here.
+    UnsupportedLink,
+}
+
+impl Why {
+    /// The word in the `outcome` column.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NonIp => "non_ip",
+            Self::Truncated => "truncated",
+            Self::Malformed => "malformed",
+            Self::UnsupportedLink => "unsupported_link",
+        }
+    }
+}
+
+impl Decoded {
+    /// The word in the `outcome` column.
+    pub fn outcome(&self) -> &'static str {
+        match self {
+            Self::Packet(_) => "decoded",
+            Self::Not(Undecodable { why, .. }) => why.as_str(),
+        }
+    }
+
+    /// The packet, or as much of it as was read.
+    pub fn packet(&self) -> Option<&Packet> {
+        match self {
+            Self::Packet(packet) => Some(packet),
+            Self::Not(Undecodable { seen, .. }) => seen.as_ref(),
+        }
+    }
+}
+
+impl From<Why> for Decoded {
+    fn from(why: Why) -> Self {
+        Self::Not(Undecodable { why, seen: None })
+    }
+}
+
+/// Decodes one frame.
+#[inline]
+pub fn decode(link: LinkType, data: &[u8]) -> Decoded {
+    match link::payload(link, data) {
+        Ok(ip) => network::decode(ip),
+        Err(why) => why.into(),
+    }
+}
+
+/// The direction that the link layer itself states, as Linux "cooked" captures do.
+#[inline]
+pub fn direction_hint(link: LinkType, data: &[u8]) -> Option<DirectionHint> {
+    link::direction_hint(link, data)
+}

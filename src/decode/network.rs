@@ -1,0 +1,165 @@
+//! IPv4 and IPv6, down to the transport header.
+
+use std::net::IpAddr;
+
+use pnet_packet::ipv4::Ipv4Packet;
+use pnet_packet::ipv6::{ExtensionPacket, FragmentPacket, Ipv6Packet};
+
+use super::{Decoded, Undecodable, Why, transport};
+use crate::flow::{FlowTuple, Fragment, Packet, Protocol, Transport};
+
+const IPV6_HEADER: usize = 40;
+/// The payload of a jumbogram, and of a packet that the network card was to cut into segments, has
+/// no length in its header.
+const LENGTH_ELSEWHERE: u16 = 0;
+
+/// Decodes the packet that starts with an IP header.
+#[inline]
+pub(super) fn decode(ip: &[u8]) -> Decoded {
+    match ip.first().map(|first| first >> 4) {
+        Some(4) => v4(ip),
+        Some(6) => v6(ip),
+        Some(_) => Why::Malformed.into(),
+        None => Why::Truncated.into(),
+    }
+}
+
+/// What follows the IP headers.
+struct Upper<'a> {
+    src: IpAddr,
+    dst: IpAddr,
+    proto: Protocol,
+    fragment: Fragment,
+    payload: &'a [u8],
+    /// The capture holds all of the payload, so that what is missing was never there.
+    whole: bool,
+}
+
+#[inline]
+fn v4(ip: &[u8]) -> Decoded {
+    let Some(header) = Ipv4Packet::new(ip) else { return Why::Truncated.into() };
+    let len = usize::from(header.get_header_length()) * 4;
+    let total = match header.get_total_length() {
+        LENGTH_ELSEWHERE => ip.len(),
+        total => usize::from(total),
+    };
+    if len < Ipv4Packet::minimum_packet_size() || total < len {
+        return Why::Malformed.into();
+    }
+    let offset = header.get_fragment_offset();
+    let more = header.get_flags() & 1 != 0;
+    let id = header.get_identification().into();
+    let upper = Upper {
+        src: header.get_source().into(),
+        dst: header.get_destination().into(),
+        proto: Protocol(header.get_next_level_protocol().0),
+        fragment: fragment(offset, more, id),
+        // Ethernet pads short packets: what lies past the total length is not part of this one.
+        payload: ip.get(len..total.min(ip.len())).unwrap_or_default(),
+        whole: ip.len() >= total,
+    };
+    finish(&upper)
+}
+
+#[inline]
+fn fragment(offset: u16, more: bool, id: u32) -> Fragment {
+    match (offset, more) {
+        (0, false) => Fragment::No,
+        (0, true) => Fragment::First { id },
+        _ => Fragment::Later { id },
+    }
+}
+
+fn v6(ip: &[u8]) -> Decoded {
+    let Some(header) = Ipv6Packet::new(ip) else { return Why::Truncated.into() };
+    let rest = ip.get(IPV6_HEADER..).unwrap_or_default();
+    let (payload, whole) = match header.get_payload_length() {
+        LENGTH_ELSEWHERE => (rest, true),
+        len => match rest.get(..usize::from(len)) {
+            Some(payload) => (payload, true),
+            None => (rest, false),
+        },
+    };
+    let mut upper = Upper {
+        src: header.get_source().into(),
+        dst: header.get_destination().into(),
+        proto: Protocol(header.get_next_header().0),
+        fragment: Fragment::No,
+        payload,
+        whole,
+    };
+    while let Some(kind) = Extension::of(upper.proto) {
+        // Past a later fragment's own header lies the middle of something.
+        if matches!(upper.fragment, Fragment::Later { .. }) {
+            break;
+        }
+        let Some(extension) = ExtensionPacket::new(upper.payload) else {
+            return short(&upper);
+        };
+        let units = usize::from(extension.get_hdr_ext_len());
+        let len = match kind {
+            Extension::Options => (units + 1) * 8,
+            Extension::Authentication => (units + 2) * 4,
+            Extension::Fragment => {
+                let Some(header) = FragmentPacket::new(upper.payload) else { return short(&upper) };
+                let field = header.get_fragment_offset_with_flags();
+                upper.fragment = fragment(field >> 3, field & 1 != 0, header.get_id());
+                FragmentPacket::minimum_packet_size()
+            }
+        };
+        let Some(payload) = upper.payload.get(len..) else { return short(&upper) };
+        upper.proto = Protocol(extension.get_next_header().0);
+        upper.payload = payload;
+    }
+    finish(&upper)
+}
+
+/// How long an IPv6 extension header says it is.
+enum Extension {
+    /// Hop-by-hop, destination options, routing, mobility, HIP, shim6: in 8 bytes, less the first.
+    Options,
+    /// AH: in 4 bytes, less two.
+    Authentication,
+    /// Always 8 bytes.
+    Fragment,
+}
+
+impl Extension {
+    fn of(proto: Protocol) -> Option<Self> {
+        match proto.0 {
+            0 | 43 | 60 | 135 | 139 | 140 => Some(Self::Options),
+            51 => Some(Self::Authentication),
+            44 => Some(Self::Fragment),
+            _ => None,
+        }
+    }
+}
+
+#[inline]
+fn finish(upper: &Upper<'_>) -> Decoded {
+    if matches!(upper.fragment, Fragment::Later { .. }) {
+        return Decoded::Packet(packet(upper, Transport::Absent, None));
+    }
+    match transport::decode(upper.proto, upper.payload) {
+        Some((transport, flags)) => Decoded::Packet(packet(upper, transport, flags)),
+        None => short(upper),
+    }
+}
+
+/// The packet ends before its transport header does.
+#[cold]
+fn short(upper: &Upper<'_>) -> Decoded {
+    let why = if upper.whole { Why::Malformed } else { Why::Truncated };
+    let seen = Some(packet(upper, Transport::Absent, None));
+    Decoded::Not(Undecodable { why, seen })
+}
+
+#[inline]
+fn packet(
+    upper: &Upper<'_>,
+    transport: Transport,
+    tcp_flags: Option<crate::flow::TcpFlags>,
+) -> Packet {
+    let Upper { src, dst, proto, fragment, payload: _, whole: _ } = *upper;
+    Packet { flow: FlowTuple { src, dst, proto, transport }, tcp_flags, fragment }
+}

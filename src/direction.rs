@@ -1,0 +1,166 @@
+//! Which interface a packet belongs to, and whether it goes in or out there.
+//!
+//! An interface is known by its addresses. They come from the rules file, or from the user, or from
+//! the capture itself: [`Survey`] looks at its first packets and [`Survey::guess`] says which address
+//! is probably the local one, and why.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::capture::{DirectionHint, Frame};
+use crate::decode;
+use crate::flow::{Direction, FlowTuple, Packet, TcpFlags};
+use crate::rules::Interface;
+
+/// The interfaces by address.
+#[derive(Clone, Debug, Default)]
+pub struct Interfaces {
+    /// First and last address and the interface's position, ascending, disjoint.
+    v4: Vec<(u32, u32, usize)>,
+    v6: Vec<(u128, u128, usize)>,
+}
+
+impl Interfaces {
+    /// Indexes the interfaces' addresses.
+    pub fn new(interfaces: &[Interface]) -> Self {
+        let mut found = Self::default();
+        for (position, interface) in interfaces.iter().enumerate() {
+            for net in &interface.addresses {
+                match net {
+                    IpNet::V4(net) => {
+                        found.v4.push((
+                            net.network().to_bits(),
+                            net.broadcast().to_bits(),
+                            position,
+                        ));
+                    }
+                    IpNet::V6(net) => {
+                        found.v6.push((
+                            net.network().to_bits(),
+                            net.broadcast().to_bits(),
+                            position,
+                        ));
+                    }
+                }
+            }
+        }
+        found.v4.sort_unstable();
+        found.v6.sort_unstable();
+        found
+    }
+
+    /// The interface that has the address.
+    #[inline]
+    pub fn of(&self, addr: IpAddr) -> Option<usize> {
+        match addr {
+            IpAddr::V4(addr) => holding(&self.v4, addr.to_bits()),
+            IpAddr::V6(addr) => holding(&self.v6, addr.to_bits()),
+        }
+    }
+
+    /// Where a packet is judged: at its sender, at its receiver, at both, or nowhere.
+    #[inline]
+    pub fn judging(&self, flow: &FlowTuple) -> [Option<(usize, Direction)>; 2] {
+        [
+            self.of(flow.src).map(|interface| (interface, Direction::Egress)),
+            self.of(flow.dst).map(|interface| (interface, Direction::Ingress)),
+        ]
+    }
+}
+
+#[inline]
+fn holding<K: Ord + Copy>(ranges: &[(K, K, usize)], value: K) -> Option<usize> {
+    let after = ranges.partition_point(|(first, _, _)| *first <= value);
+    let (_, last, interface) = ranges.get(after.checked_sub(1)?)?;
+    (value <= *last).then_some(*interface)
+}
+
+/// What the first packets of a capture show.
+#[derive(Clone, Debug, Default)]
+pub struct Survey {
+    addresses: HashMap<IpAddr, Shown>,
+    packets: u64,
+    hinted: u64,
+}
+
+/// What the packets show about one address.
+#[derive(Clone, Copy, Debug, Default)]
+struct Shown {
+    packets: u64,
+    /// Inbound packets to it and outbound packets from it, by the capturing machine's own word.
+    local: u64,
+    /// Inbound packets from it and outbound packets to it.
+    remote: u64,
+    /// Connections it was asked to accept.
+    asked: u64,
+}
+
+/// The addresses taken for local, and the reason in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guess {
+    /// One of each family that the capture shows, or all that the capturing machine named.
+    pub addresses: Vec<IpAddr>,
+    /// Why, to be told to the user.
+    pub why: String,
+}
+
+/// More addresses than this are not counted: the local one is seen early.
+const MOST_ADDRESSES: usize = 1 << 16;
+
+impl Survey {
+    /// Looks at a packet and the frame it came in.
+    pub fn look(&mut self, frame: &Frame<'_>, packet: &Packet) {
+        let hint = frame.hint.or_else(|| decode::direction_hint(frame.link, frame.data));
+        let FlowTuple { src, dst, .. } = packet.flow;
+        self.packets += 1;
+        self.hinted += u64::from(hint.is_some());
+        let opens = packet.tcp_flags.is_some_and(TcpFlags::opens);
+        for (addr, local_hint) in [(src, DirectionHint::Outbound), (dst, DirectionHint::Inbound)] {
+            let host =
+                !addr.is_multicast() && !addr.is_unspecified() && addr != IpAddr::from([255; 4]);
+            let known = self.addresses.len() < MOST_ADDRESSES || self.addresses.contains_key(&addr);
+            if !host || !known || (src == dst && local_hint == DirectionHint::Inbound) {
+                continue;
+            }
+            let shown = self.addresses.entry(addr).or_default();
+            shown.packets += 1;
+            shown.local += u64::from(hint == Some(local_hint));
+            shown.remote += u64::from(hint.is_some_and(|hint| hint != local_hint));
+            shown.asked += u64::from(opens && addr == dst);
+        }
+    }
+
+    /// The local address: by the capturing machine's own word where it gave one, else the one that
+    /// most packets share. `None` when the capture shows no IP packet.
+    pub fn guess(&self) -> Option<Guess> {
+        let mut shown: Vec<(IpAddr, Shown)> =
+            self.addresses.iter().map(|(a, s)| (*a, *s)).collect();
+        shown.sort_unstable_by_key(|(addr, _)| *addr);
+        let named: Vec<IpAddr> = shown
+            .iter()
+            .filter(|(_, s)| s.local > 0 && s.remote == 0)
+            .map(|(addr, _)| *addr)
+            .collect();
+        if !named.is_empty() {
+            let why = format!(
+                "the capture marks {} of its first {} packets as sent or received there",
+                self.hinted, self.packets,
+            );
+            return Some(Guess { addresses: named, why });
+        }
+        // Between equals, the one that was asked to accept connections is more likely the instance.
+        let most = |v6: bool| {
+            let of_family = shown.iter().filter(|(addr, _)| addr.is_ipv6() == v6);
+            of_family.max_by_key(|(addr, s)| (s.packets, s.asked, std::cmp::Reverse(*addr)))
+        };
+        let found: Vec<&(IpAddr, Shown)> =
+            [most(false), most(true)].into_iter().flatten().collect();
+        let shares: Vec<String> =
+            found.iter().map(|(addr, s)| format!("{addr} has part in {}", s.packets)).collect();
+        let why = format!("of the first {} packets {}", self.packets, shares.join(", "));
+        let addresses: Vec<IpAddr> = found.iter().map(|(addr, _)| *addr).collect();
+        (!addresses.is_empty()).then_some(Guess { addresses, why })
+    }
+}

@@ -1,0 +1,388 @@
+//! Which packets to look at: the usual subset of pcap-filter.
+//!
+//! Like `tcpdump`, `and` and `or` bind alike and to the left, `not` binds closer, and a bare value
+//! takes the qualifiers of the one before it (`tcp port 80 or 443`). Unlike `tcpdump`, the filter
+//! sees the decoded tuple: VLAN tags need no `vlan`, and `tcp` looks past IPv6 extension headers.
+//!
+//! ```
+//! use sgreplay::filter::Filter;
+//!
+//! let filter = Filter::parse("tcp port 443 and not net 10.0.0.0/8")?;
+//! let error = Filter::parse("tcp port https and vlan 5").unwrap_err();
+//! assert_eq!(error.at, 19..23);
+//! # Ok::<(), sgreplay::filter::FilterError>(())
+//! ```
+
+use std::fmt;
+use std::ops::Range;
+
+use ipnet::IpNet;
+
+use crate::flow::{FlowTuple, Packet, Protocol};
+use crate::rules::{PortRange, parse_cidr, services};
+
+/// A filter that could be read.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    expr: Expr,
+}
+
+/// A filter that could not: what, and where in its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilterError {
+    /// The whole filter.
+    pub text: String,
+    /// The bytes that are wrong.
+    pub at: Range<usize>,
+    /// What was found, and what would be right.
+    pub message: String,
+}
+
+impl fmt::Display for FilterError {
+    /// The message, and the filter with the fault underlined.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { text, at, message } = self;
+        let before = text.get(..at.start).map_or(0, |before| before.chars().count());
+        let width = text.get(at.clone()).map_or(1, |found| found.chars().count()).max(1);
+        write!(f, "{message}\n  {text}\n  {}{}", " ".repeat(before), "^".repeat(width))
+    }
+}
+
+impl std::error::Error for FilterError {}
+
+#[derive(Clone, Debug)]
+enum Expr {
+    And(Box<Self>, Box<Self>),
+    Or(Box<Self>, Box<Self>),
+    Not(Box<Self>),
+    Test(Qualifiers, Value),
+}
+
+/// What stands before a value; all optional.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Qualifiers {
+    proto: Option<Proto>,
+    side: Side,
+    kind: Option<Kind>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proto {
+    Ip,
+    Ip6,
+    Transport(Protocol),
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Side {
+    Src,
+    Dst,
+    #[default]
+    Either,
+    Both,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Host,
+    Net,
+    Port,
+    PortRange,
+    Proto,
+}
+
+#[derive(Clone, Debug)]
+enum Value {
+    /// A protocol alone.
+    None,
+    Net(IpNet),
+    Ports(Vec<PortRange>),
+    Proto(Protocol),
+}
+
+impl Filter {
+    /// Reads a filter.
+    ///
+    /// # Errors
+    /// When the text is not a filter, or one that only pcap-filter knows.
+    pub fn parse(text: &str) -> Result<Self, FilterError> {
+        let mut parser = Parser { text, tokens: tokens(text), at: 0, last: None, depth: 0 };
+        let expr = parser.expression()?;
+        match parser.peek() {
+            None => Ok(Self { expr }),
+            Some(_) => Err(parser.error("`and`, `or` or the end of the filter")),
+        }
+    }
+
+    /// Whether the filter lets the packet through.
+    pub fn matches(&self, packet: &Packet) -> bool {
+        self.expr.matches(&packet.flow)
+    }
+}
+
+impl Expr {
+    fn matches(&self, flow: &FlowTuple) -> bool {
+        match self {
+            Self::And(a, b) => a.matches(flow) && b.matches(flow),
+            Self::Or(a, b) => a.matches(flow) || b.matches(flow),
+            Self::Not(a) => !a.matches(flow),
+            Self::Test(qualifiers, value) => {
+                qualifiers.match_proto(flow) && value.matches(flow, qualifiers.side)
+            }
+        }
+    }
+}
+
+impl Qualifiers {
+    fn match_proto(self, flow: &FlowTuple) -> bool {
+        match self.proto {
+            None => true,
+            Some(Proto::Ip) => flow.src.is_ipv4(),
+            Some(Proto::Ip6) => flow.src.is_ipv6(),
+            Some(Proto::Transport(proto)) => flow.proto == proto,
+        }
+    }
+}
+
+impl Side {
+    fn of(self, src: bool, dst: bool) -> bool {
+        match self {
+            Self::Src => src,
+            Self::Dst => dst,
+            Self::Either => src || dst,
+            Self::Both => src && dst,
+        }
+    }
+}
+
+impl Value {
+    fn matches(&self, flow: &FlowTuple, side: Side) -> bool {
+        match self {
+            Self::None => true,
+            Self::Net(net) => side.of(net.contains(&flow.src), net.contains(&flow.dst)),
+            Self::Proto(proto) => flow.proto == *proto,
+            Self::Ports(ranges) => flow.transport.ports().is_some_and(|(src, dst)| {
+                let holds = |port| ranges.iter().any(|range| range.contains(port));
+                side.of(holds(src), holds(dst))
+            }),
+        }
+    }
+}
+
+struct Parser<'t> {
+    text: &'t str,
+    tokens: Vec<Range<usize>>,
+    at: usize,
+    /// The qualifiers of the test before, for `port 80 or 443`.
+    last: Option<Qualifiers>,
+    depth: usize,
+}
+
+/// Parentheses and `not` may nest this deep.
+const DEEPEST: usize = 64;
+
+const UNSUPPORTED: [&str; 12] = [
+    "vlan",
+    "ether",
+    "mpls",
+    "pppoes",
+    "less",
+    "greater",
+    "broadcast",
+    "multicast",
+    "gateway",
+    "wlan",
+    "arp",
+    "rarp",
+];
+
+impl<'t> Parser<'t> {
+    fn peek(&self) -> Option<&'t str> {
+        self.tokens.get(self.at).and_then(|range| self.text.get(range.clone()))
+    }
+
+    fn next_if(&mut self, accept: impl Fn(&str) -> bool) -> bool {
+        let found = self.peek().is_some_and(accept);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn error(&self, expected: &str) -> FilterError {
+        let end = self.text.len();
+        let at = self.tokens.get(self.at).cloned().unwrap_or(end..end);
+        let message = match self.peek() {
+            Some(token)
+                if UNSUPPORTED.contains(&token) || token.contains(['[', '&', '=', '<', '>']) =>
+            {
+                format!(
+                    "`{token}` is not supported; the filter knows host, net, port, portrange, proto, \
+                 src, dst, ip, ip6, tcp, udp, sctp, icmp, icmp6, and, or, not"
+                )
+            }
+            Some(token) => format!("expected {expected}, found `{token}`"),
+            None => format!("expected {expected}, found the end of the filter"),
+        };
+        FilterError { text: self.text.to_owned(), at, message }
+    }
+
+    fn expression(&mut self) -> Result<Expr, FilterError> {
+        let mut left = self.factor()?;
+        loop {
+            if self.next_if(|token| matches!(token, "and" | "&&")) {
+                left = Expr::And(Box::new(left), Box::new(self.factor()?));
+            } else if self.next_if(|token| matches!(token, "or" | "||")) {
+                left = Expr::Or(Box::new(left), Box::new(self.factor()?));
+            } else {
+                return Ok(left);
+            }
+        }
+    }
+
+    fn factor(&mut self) -> Result<Expr, FilterError> {
+        self.depth += 1;
+        if self.depth > DEEPEST {
+            return Err(self.error("fewer nested parentheses"));
+        }
+        let expr = if self.next_if(|token| matches!(token, "not" | "!")) {
+            Expr::Not(Box::new(self.factor()?))
+        } else if self.next_if(|token| token == "(") {
+            let inner = self.expression()?;
+            if !self.next_if(|token| token == ")") {
+                return Err(self.error("`)`"));
+            }
+            inner
+        } else {
+            self.test()?
+        };
+        self.depth -= 1;
+        Ok(expr)
+    }
+
+    fn test(&mut self) -> Result<Expr, FilterError> {
+        let start = self.at;
+        let mut qualifiers = Qualifiers { proto: self.proto(), side: self.side(), kind: None };
+        qualifiers.kind = self.kind();
+        let words = self.at - start;
+        if words == 0 {
+            // A bare value takes what the test before had; an address needs nothing before it.
+            qualifiers = self.last.unwrap_or_default();
+        }
+        let only_proto = words == 1 && qualifiers.proto.is_some();
+        let value = match qualifiers.kind {
+            None if only_proto => Value::None,
+            Some(Kind::Port | Kind::PortRange) => self.ports()?,
+            Some(Kind::Proto) => self.proto_value()?,
+            Some(Kind::Host | Kind::Net) | None => self.net()?,
+        };
+        self.last = Some(qualifiers);
+        Ok(Expr::Test(qualifiers, value))
+    }
+
+    fn proto(&mut self) -> Option<Proto> {
+        let proto = match self.peek()? {
+            "ip" => Proto::Ip,
+            "ip6" => Proto::Ip6,
+            "tcp" => Proto::Transport(Protocol::TCP),
+            "udp" => Proto::Transport(Protocol::UDP),
+            "sctp" => Proto::Transport(Protocol::SCTP),
+            "icmp" => Proto::Transport(Protocol::ICMP),
+            "icmp6" => Proto::Transport(Protocol::ICMPV6),
+            _ => return None,
+        };
+        self.at += 1;
+        Some(proto)
+    }
+
+    fn side(&mut self) -> Side {
+        let first = match self.peek() {
+            Some("src") => Side::Src,
+            Some("dst") => Side::Dst,
+            _ => return Side::Either,
+        };
+        self.at += 1;
+        let word = |ahead: usize| {
+            self.tokens.get(self.at + ahead).and_then(|range| self.text.get(range.clone()))
+        };
+        let both = match (word(0), word(1)) {
+            (Some("or"), Some("src" | "dst")) => Side::Either,
+            (Some("and"), Some("src" | "dst")) => Side::Both,
+            _ => return first,
+        };
+        // `src and dst port 80` qualifies one value; `src host A and dst host B` is two tests.
+        self.at += 2;
+        both
+    }
+
+    fn kind(&mut self) -> Option<Kind> {
+        let kind = match self.peek()? {
+            "host" => Kind::Host,
+            "net" => Kind::Net,
+            "port" => Kind::Port,
+            "portrange" => Kind::PortRange,
+            "proto" => Kind::Proto,
+            _ => return None,
+        };
+        self.at += 1;
+        Some(kind)
+    }
+
+    fn net(&mut self) -> Result<Value, FilterError> {
+        let net = self.peek().and_then(|token| parse_cidr(token).ok());
+        let net = net.ok_or_else(|| self.error("an address or network, such as 10.0.0.0/8"))?;
+        self.at += 1;
+        Ok(Value::Net(net))
+    }
+
+    fn ports(&mut self) -> Result<Value, FilterError> {
+        let number = |text: &str| text.parse::<u16>().ok();
+        let token = self.peek().unwrap_or_default();
+        let range = match token.split_once('-') {
+            Some((first, last)) => number(first).zip(number(last)),
+            None => number(token).map(|port| (port, port)),
+        };
+        let ranges =
+            match range.map(|(first, last)| PortRange::new(first.min(last), first.max(last))) {
+                Some(Some(range)) => vec![range],
+                Some(None) => return Err(self.error("a port, 1 to 65535")),
+                None => services::ports(token, None)
+                    .map_err(|_| self.error("a port or a service name"))?,
+            };
+        self.at += 1;
+        Ok(Value::Ports(ranges))
+    }
+
+    fn proto_value(&mut self) -> Result<Value, FilterError> {
+        let token = self.peek().unwrap_or_default();
+        let token = token.trim_start_matches('\\');
+        let proto = token.parse().ok().map(Protocol).or_else(|| match token {
+            "icmp6" => Some(Protocol::ICMPV6),
+            _ => Protocol::from_name(token),
+        });
+        let proto = proto.ok_or_else(|| self.error("a protocol, by name or number"))?;
+        self.at += 1;
+        Ok(Value::Proto(proto))
+    }
+}
+
+/// Words, and parentheses and `!` for themselves.
+fn tokens(text: &str) -> Vec<Range<usize>> {
+    let mut tokens: Vec<Range<usize>> = Vec::new();
+    let mut open = false;
+    for (at, c) in text.char_indices() {
+        let end = at + c.len_utf8();
+        let single = matches!(c, '(' | ')')
+            || (c == '!' && !text.get(end..).unwrap_or_default().starts_with('='));
+        if c.is_whitespace() || single {
+            open = false;
+            if single {
+                tokens.push(at..end);
+            }
+        } else if let (true, Some(last)) = (open, tokens.last_mut()) {
+            last.end = end;
+        } else {
+            tokens.push(at..end);
+            open = true;
+        }
+    }
+    tokens
+}

@@ -1,0 +1,61 @@
+//! Replay captured traffic against proposed cloud security-group rules, and say packet by packet and
+//! connection by connection what would be allowed, what denied, by which rule and why.
+//!
+//! The way of a packet, one module per stage, each knowing only those before it:
+//!
+//! ```text
+//! capture ─► decode ─► flow ─► direction ─► session ─► evaluate ─► verdict ─► tally, report
+//!  pcap      layers    tuple   which ENI,   live?      first       allow or    text, JSON,
+//!  pcapng                      in or out               match       deny, why   CSV, pcap
+//!                                                        ▲
+//!                              parse ─► rules ─► compile ┘
+//!                              YAML     model    index
+//! ```
+//!
+//! [`replay`] is the loop that takes a packet along it. All of it together:
+//!
+//! ```no_run
+//! use sgreplay::capture::Capture;
+//! use sgreplay::decode::decode;
+//! use sgreplay::replay::{Options, Replay};
+//!
+//! let mut rules = sgreplay::parse::yaml("proposed.yaml", &std::fs::read_to_string("proposed.yaml")?)?;
+//! rules.set_local(vec!["10.0.0.5/32".parse()?]);
+//! let mut replay = Replay::new(&rules, Options::default());
+//! let mut capture = Capture::open("web.pcap".as_ref())?;
+//! while let Some(frame) = capture.next_frame()? {
+//!     let judged = replay.judge(&frame, &decode(frame.link, frame.data));
+//!     println!("{} {:?}", frame.number, judged.verdict());
+//! }
+//! println!("{} packets denied", replay.tally().packets().denied);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Semantics are those of Alibaba Cloud ECS security groups. `SEMANTICS A4` and the like in these
+//! pages name the rule of the cloud that a piece of code implements; [`rules`] and [`session`] say
+//! what they are.
+//!
+//! # Features
+//!
+//! - `cli` (default): what only the program needs. Without it this is the bare library.
+#![forbid(unsafe_code)]
+
+// The packet's side, in its order.
+pub mod capture;
+pub mod decode;
+pub mod filter;
+pub mod flow;
+
+// The rules' side.
+pub mod compile;
+pub mod parse;
+pub mod rules;
+
+// Where they meet.
+pub mod direction;
+pub mod evaluate;
+pub mod replay;
+pub mod report;
+pub mod session;
+pub mod tally;
+pub mod verdict;

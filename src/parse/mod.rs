@@ -1,0 +1,28 @@
+//! Text → [`RuleSet`], or every fault with its file, line and column.
+//!
+//! ```
+//! let text = "
+//! security_groups:
+//!   - id: sg-web
+//!     rules:
+//!       - {direction: ingress, protocol: tcp, ports: SSH, source: 203.0.113.0/24}
+//! ";
+//! let rules = sgreplay::parse::yaml("web.yaml", text)?;
+//! assert_eq!(rules.groups()[0].rules[0].id.to_string(), "sg-web#1");
+//!
+//! let faults = sgreplay::parse::yaml("web.yaml", &text.replace("SSH", "25/22")).unwrap_err();
+//! assert_eq!(
+//!     faults.to_string(),
+//!     "web.yaml:5:51: `25/22`: the range is reversed; write `22/25` (InvalidParam.PortRange)"
+//! );
+//! # Ok::<(), sgreplay::parse::ParseError>(())
+//! ```
+//!
+//! [`RuleSet`]: crate::rules::RuleSet
+
+mod error;
+mod locate;
+mod yaml;
+
+pub use error::{Fault, ParseError};
+pub use yaml::yaml;

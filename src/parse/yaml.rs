@@ -1,0 +1,451 @@
+//! Our own rules file.
+
+use std::fmt::Display;
+use std::str::FromStr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+use serde_yaml::{Mapping, Value};
+
+use super::locate::{Segment, locate};
+use super::{Fault, ParseError};
+use crate::flow::Direction;
+use crate::rules::{
+    Field, GroupType, Interface, Invalid, NicType, Parts, Peer, Place, Policy, PortList, PortRange,
+    Ports, PrefixList, Priority, Rule, RuleId, RuleProtocol, RuleSet, SecurityGroup, Timeouts,
+    nearest, parse_cidr,
+};
+
+/// Reads a rules file. JSON being YAML, it may be written as JSON.
+///
+/// # Errors
+/// Every fault of the file: first those of its syntax, then those of single fields and unknown keys,
+/// then those that the cloud's API would refuse (SEMANTICS B1).
+pub fn yaml(file: &str, text: &str) -> Result<RuleSet, ParseError> {
+    let failed = |faults| ParseError { file: file.to_owned(), faults };
+    let document: Value =
+        serde_yaml::from_str(text).map_err(|error| failed(vec![syntax(text, &error)]))?;
+    let mut reader = Reader::default();
+    let parts = reader.document(&document);
+    if !reader.faults.is_empty() {
+        return Err(failed(placed(text, reader.faults)));
+    }
+    let parts = parts.unwrap_or_default();
+    let directions: Vec<Vec<Direction>> =
+        parts.groups.iter().map(|g| g.rules.iter().map(|r| r.direction).collect()).collect();
+    RuleSet::new(parts).map_err(|invalid| {
+        let faults = invalid
+            .into_iter()
+            .map(|Invalid { place, message }| (path(place, &directions), message));
+        failed(placed(text, faults.collect()))
+    })
+}
+
+fn syntax(text: &str, error: &serde_yaml::Error) -> Fault {
+    let at = error.location().map(|at| (at.line(), at.column()));
+    // The crate repeats the position in its message, in other words.
+    let message = error.to_string();
+    let message = message.split(" at line ").next().unwrap_or(&message);
+    let line =
+        at.and_then(|(line, _)| text.lines().nth(line.saturating_sub(1))).unwrap_or_default();
+    let tab = line.chars().take_while(|c| c.is_whitespace()).any(|c| c == '\t');
+    let hint = if tab { "; YAML is indented with spaces, and this line has a tab" } else { "" };
+    Fault { at, message: format!("{message}{hint}") }
+}
+
+/// A fault, and the way to the value that has it.
+type Unplaced = (Vec<Segment>, String);
+
+fn placed(text: &str, faults: Vec<Unplaced>) -> Vec<Fault> {
+    let mut faults: Vec<Fault> = faults
+        .into_iter()
+        .map(|(path, message)| Fault { at: locate(text, &path), message })
+        .collect();
+    faults.sort();
+    faults
+}
+
+/// The way through the file to a place in the model.
+fn path(place: Place, directions: &[Vec<Direction>]) -> Vec<Segment> {
+    let key = |key: &str| Segment::Key(key.to_owned());
+    let (mut path, field, direction) = match place {
+        Place::Groups => return vec![key("security_groups")],
+        Place::Group(g, field) => (vec![key("security_groups"), Segment::Index(g)], field, None),
+        Place::Rule(g, r, field) => (
+            vec![key("security_groups"), Segment::Index(g), key("rules"), Segment::Index(r)],
+            field,
+            directions.get(g).and_then(|rules| rules.get(r)).copied(),
+        ),
+        Place::Interface(i, field) => (vec![key("interfaces"), Segment::Index(i)], field, None),
+        Place::PrefixList(l, field) => (vec![key("prefix_lists"), Segment::Index(l)], field, None),
+        Place::PortList(l, field) => (vec![key("port_lists"), Segment::Index(l)], field, None),
+    };
+    let ingress = direction != Some(Direction::Egress);
+    let name = match field {
+        Field::Whole => return path,
+        Field::Id => "id",
+        Field::InnerAccessPolicy => "inner_access_policy",
+        Field::Protocol => "protocol",
+        Field::Ports => "ports",
+        Field::SourcePorts => "source_ports",
+        Field::Peer if ingress => "source",
+        Field::Peer => "destination",
+        Field::Local if ingress => "destination",
+        Field::Local => "source",
+        Field::Description => "description",
+        Field::Addresses => "addresses",
+        Field::SecurityGroups => "security_groups",
+        Field::Entries => "entries",
+        Field::Timeouts(setting) => {
+            path.extend([key("timeouts"), key(setting)]);
+            return path;
+        }
+    };
+    path.push(key(name));
+    path
+}
+
+/// Walks the document, keeps going after a fault, and remembers the way to each.
+#[derive(Default)]
+struct Reader {
+    path: Vec<Segment>,
+    faults: Vec<Unplaced>,
+}
+
+impl Reader {
+    fn fault(&mut self, message: impl Display) {
+        self.faults.push((self.path.clone(), message.to_string()));
+    }
+
+    /// Does something one step further down.
+    fn at<T>(&mut self, step: Segment, read: impl FnOnce(&mut Self) -> T) -> T {
+        self.path.push(step);
+        let value = read(self);
+        self.path.pop();
+        value
+    }
+
+    /// A mapping with no keys but these.
+    fn mapping<'v>(&mut self, value: &'v Value, what: &str, keys: &[&str]) -> Option<&'v Mapping> {
+        let Some(mapping) = value.as_mapping() else {
+            self.fault(format_args!("{what} is expected here, with the keys {}", list(keys)));
+            return None;
+        };
+        for key in mapping.keys() {
+            let name = plain(key).unwrap_or_default();
+            if !keys.contains(&name.as_str()) {
+                let hint = match nearest(&name, keys.iter().copied()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("{what} has the keys {}", list(keys)),
+                };
+                self.at(Segment::Name(name.clone()), |r| {
+                    r.fault(format_args!("unknown key `{name}`; {hint}"));
+                });
+            }
+        }
+        Some(mapping)
+    }
+
+    /// Reads what is under a key; absent and `null` are alike.
+    fn under<T>(
+        &mut self,
+        mapping: &Mapping,
+        key: &str,
+        read: impl FnOnce(&mut Self, &Value) -> Option<T>,
+    ) -> Option<T> {
+        let value = mapping.get(key).filter(|value| !value.is_null())?;
+        self.at(Segment::Key(key.to_owned()), |r| read(r, value))
+    }
+
+    fn text(&mut self, mapping: &Mapping, key: &str) -> Option<String> {
+        self.under(mapping, key, Self::scalar)
+    }
+
+    fn scalar(&mut self, value: &Value) -> Option<String> {
+        let text = plain(value);
+        if text.is_none() {
+            self.fault("a single value is expected here");
+        }
+        text
+    }
+
+    /// A value that reads itself from text.
+    fn parsed<T: FromStr<Err: Display>>(&mut self, mapping: &Mapping, key: &str) -> Option<T> {
+        self.under(mapping, key, |r, value| {
+            let text = r.scalar(value)?;
+            r.ok(text.parse())
+        })
+    }
+
+    fn ok<T, E: Display>(&mut self, result: Result<T, E>) -> Option<T> {
+        result.map_err(|error| self.fault(error)).ok()
+    }
+
+    fn required<T>(
+        &mut self,
+        found: Option<T>,
+        mapping: &Mapping,
+        key: &str,
+        what: &str,
+    ) -> Option<T> {
+        if found.is_none() && mapping.get(key).is_none_or(Value::is_null) {
+            self.fault(format_args!("missing key `{key}`: {what}"));
+        }
+        found
+    }
+
+    /// A list, each element with its position.
+    fn each<T>(
+        &mut self,
+        mapping: &Mapping,
+        key: &str,
+        mut read: impl FnMut(&mut Self, usize, &Value) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        self.under(mapping, key, |r, value| {
+            let Some(list) = value.as_sequence() else {
+                r.fault("a list is expected here");
+                return None;
+            };
+            let read = |(i, value)| r.at(Segment::Index(i), |r| read(r, i, value));
+            Some(list.iter().enumerate().filter_map(read).collect())
+        })
+    }
+
+    /// One value, several separated by commas, or a list of them, as the console takes them.
+    fn several<T, E: Display>(
+        &mut self,
+        mapping: &Mapping,
+        key: &str,
+        parse: impl Fn(&str) -> Result<Vec<T>, E>,
+    ) -> Vec<T> {
+        let read = |r: &mut Self, value: &Value| -> Vec<T> {
+            let text = r.scalar(value).unwrap_or_default();
+            let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+            parts.filter_map(|part| r.ok(parse(part))).flatten().collect()
+        };
+        let found = self.under(mapping, key, |r, value| {
+            Some(match value.as_sequence() {
+                None => read(r, value),
+                Some(list) => {
+                    let element = |(i, value)| r.at(Segment::Index(i), |r| read(r, value));
+                    list.iter().enumerate().flat_map(element).collect()
+                }
+            })
+        });
+        found.unwrap_or_default()
+    }
+
+    fn document(&mut self, document: &Value) -> Option<Parts> {
+        const KEYS: [&str; 5] =
+            ["security_groups", "interfaces", "prefix_lists", "port_lists", "slb_sources"];
+        if document.is_null() {
+            self.fault("the file is empty; a rules file starts with `security_groups:`");
+            return None;
+        }
+        let top = self.mapping(document, "a rules file", &KEYS)?;
+        let groups = self.each(top, "security_groups", Self::group);
+        let groups = self.required(
+            groups,
+            top,
+            "security_groups",
+            "the groups whose rules are to be judged",
+        )?;
+        let interfaces = self.each(top, "interfaces", |r, i, value| r.interface(i, value, &groups));
+        let prefix_lists = self.each(top, "prefix_lists", |r, _, value| {
+            let map =
+                r.mapping(value, "a prefix list", &["id", "entries", "name", "description"])?;
+            let id = r.text(map, "id");
+            let id = r.required(id, map, "id", "`pl-…`")?;
+            Some(PrefixList {
+                id,
+                entries: r.several(map, "entries", |text| parse_cidr(text).map(one)),
+            })
+        });
+        let port_lists = self.each(top, "port_lists", |r, _, value| {
+            let map = r.mapping(value, "a port list", &["id", "entries", "name", "description"])?;
+            let id = r.text(map, "id");
+            let id = r.required(id, map, "id", "`prl-…`")?;
+            Some(PortList { id, entries: r.several(map, "entries", |text| text.parse().map(one)) })
+        });
+        let slb_sources = self.several(top, "slb_sources", |text| parse_cidr(text).map(one));
+        Some(Parts {
+            groups,
+            interfaces,
+            prefix_lists: prefix_lists.unwrap_or_default(),
+            port_lists: port_lists.unwrap_or_default(),
+            slb_sources,
+        })
+    }
+
+    fn group(&mut self, _: usize, value: &Value) -> Option<SecurityGroup> {
+        const KEYS: [&str; 7] =
+            ["id", "type", "inner_access_policy", "vpc_id", "name", "description", "rules"];
+        let map = self.mapping(value, "a security group", &KEYS)?;
+        let id = self.text(map, "id");
+        let id = self.required(id, map, "id", "`sg-…`");
+        let group_type = self.parsed(map, "type").unwrap_or(GroupType::Basic);
+        let inner = self.parsed(map, "inner_access_policy");
+        let inner_access_policy = inner.unwrap_or(match group_type {
+            GroupType::Basic => Policy::Accept,
+            GroupType::Enterprise => Policy::Drop,
+        });
+        let vpc_id = self.text(map, "vpc_id");
+        let name = id.clone().unwrap_or_default();
+        let rules = self.each(map, "rules", |r, i, value| r.rule(&name, i, value));
+        let rules = rules.unwrap_or_default();
+        Some(SecurityGroup { id: id?, group_type, inner_access_policy, vpc_id, rules })
+    }
+
+    fn rule(&mut self, group: &str, position: usize, value: &Value) -> Option<Rule> {
+        const KEYS: [&str; 12] = [
+            "id",
+            "direction",
+            "policy",
+            "priority",
+            "protocol",
+            "ports",
+            "source",
+            "source_ports",
+            "destination",
+            "description",
+            "nic_type",
+            "create_time",
+        ];
+        let map = self.mapping(value, "a rule", &KEYS)?;
+        let id = match self.text(map, "id") {
+            Some(id) => RuleId::Named(id),
+            None => RuleId::Numbered { group: group.to_owned(), number: position + 1 },
+        };
+        let direction = self.under(map, "direction", |r, value| {
+            let text = r.scalar(value)?;
+            r.ok(match text.to_ascii_lowercase().as_str() {
+                "ingress" => Ok(Direction::Ingress),
+                "egress" => Ok(Direction::Egress),
+                _ => Err(format!("`{text}`: a direction is `ingress` or `egress`")),
+            })
+        });
+        let direction = self.required(direction, map, "direction", "`ingress` or `egress`");
+        let protocol: Option<RuleProtocol> = self.parsed(map, "protocol");
+        let protocol =
+            self.required(protocol, map, "protocol", "`tcp`, `udp`, `icmp`, …, or `all`");
+        let policy = self.parsed(map, "policy").unwrap_or(Policy::Accept);
+        let priority = self.parsed(map, "priority").unwrap_or(Priority::HIGHEST);
+        let names = protocol.unwrap_or(RuleProtocol::All);
+        let ports = self.several(map, "ports", |text| Ports::parse(text, names));
+        let source_ports = self.several(map, "source_ports", |text| match text {
+            "-1/-1" | "-1" => Ok(Vec::<PortRange>::new()),
+            _ => Ports::parse(text, names).map(|ports| {
+                let range = |ports| match ports {
+                    Ports::Range(range) => Some(range),
+                    Ports::Any | Ports::List(_) => None,
+                };
+                ports.into_iter().filter_map(range).collect()
+            }),
+        });
+        let (far, near) = match direction {
+            Some(Direction::Egress) => ("destination", "source"),
+            _ => ("source", "destination"),
+        };
+        let peers = self.several(map, far, |text| text.parse::<Peer>().map(one));
+        let local = self.several(map, near, |text| local(near, text).map(one));
+        let description = self.text(map, "description");
+        let nic_type: Option<NicType> = self.parsed(map, "nic_type");
+        let create_time: Option<Timestamp> = self.parsed(map, "create_time");
+        let (direction, protocol) = (direction?, protocol?);
+        Some(Rule {
+            id,
+            direction,
+            policy,
+            priority,
+            protocol,
+            ports,
+            source_ports,
+            peers,
+            local,
+            nic_type,
+            create_time,
+            description,
+        })
+    }
+
+    fn interface(
+        &mut self,
+        _: usize,
+        value: &Value,
+        groups: &[SecurityGroup],
+    ) -> Option<Interface> {
+        const KEYS: [&str; 6] =
+            ["id", "addresses", "security_groups", "timeouts", "nic_type", "description"];
+        let map = self.mapping(value, "an interface", &KEYS)?;
+        let id = self.text(map, "id");
+        let id = self.required(id, map, "id", "`eni-…`");
+        let addresses: Vec<IpNet> =
+            self.several(map, "addresses", |text| parse_cidr(text).map(one));
+        let groups = self.several(map, "security_groups", |text| {
+            groups.iter().position(|group| group.id == text).map(one).ok_or_else(|| {
+                let ids = groups.iter().map(|group| group.id.as_str());
+                match nearest(text, ids) {
+                    Some(near) => {
+                        format!("there is no security group `{text}`; did you mean `{near}`?")
+                    }
+                    None => format!("there is no security group `{text}` in this file"),
+                }
+            })
+        });
+        let timeouts = self.under(map, "timeouts", Self::timeouts).unwrap_or_default();
+        let nic_type = self.parsed(map, "nic_type").unwrap_or(NicType::Intranet);
+        Some(Interface { id: id?, addresses, groups, timeouts, nic_type })
+    }
+
+    fn timeouts(&mut self, value: &Value) -> Option<Timeouts> {
+        const KEYS: [&str; 6] =
+            ["tcp_opening", "tcp_established", "tcp_closed", "udp", "icmp", "other"];
+        let map = self.mapping(value, "timeouts", &KEYS)?;
+        let mut timeouts = Timeouts::default();
+        let Timeouts { tcp_opening, tcp_established, tcp_closed, udp, icmp, other } = &mut timeouts;
+        for (key, setting) in
+            KEYS.into_iter().zip([tcp_opening, tcp_established, tcp_closed, udp, icmp, other])
+        {
+            let seconds = self.under(map, key, |r, value| {
+                let text = r.scalar(value)?;
+                r.ok(text
+                    .parse()
+                    .map_err(|_| format!("`{text}`: a timeout is a number of seconds")))
+            });
+            if let Some(seconds) = seconds {
+                *setting = Duration::from_secs(seconds);
+            }
+        }
+        Some(timeouts)
+    }
+}
+
+/// A scalar as it is written; an id or a port may look like a number.
+fn plain(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        Value::Null | Value::Sequence(_) | Value::Mapping(_) | Value::Tagged(_) => None,
+    }
+}
+
+fn one<T>(value: T) -> Vec<T> {
+    vec![value]
+}
+
+/// The near side of a rule takes addresses only (SEMANTICS B1).
+fn local(key: &str, text: &str) -> Result<IpNet, String> {
+    match text.parse::<Peer>() {
+        Ok(Peer::Cidr(net)) => Ok(net),
+        Ok(Peer::Group(_) | Peer::PrefixList(_)) => {
+            Err(format!("`{text}`: on this side of a rule `{key}` takes addresses only"))
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn list(keys: &[&str]) -> String {
+    keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,289 @@
+//! The loop: capture → decode → direction → session → evaluate → verdict → sink.
+
+use crate::capture::Frame;
+use crate::decode::{Decoded, Undecodable};
+use crate::direction::Interfaces;
+use crate::evaluate::{Compiled, Evaluator};
+use crate::flow::{Direction, FlowTuple, Packet};
+use crate::rules::{Entry, EntryIndex, Ordered, RuleSet};
+use crate::session::{FragmentTable, Initiator, Opened, Opening, Openings, SessionTable, Standing};
+use crate::tally::Tally;
+use crate::verdict::{Judged, Judgement, Reason, Verdict};
+
+/// How packets are judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Stateful, as the cloud is; or every packet alone.
+    pub sessions: Sessions,
+    /// What to do with connections already under way.
+    pub midstream: Midstream,
+}
+
+/// Whether packets are judged as parts of connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sessions {
+    /// As the cloud does (SEMANTICS A6).
+    On,
+    /// Every packet alone, by the rules of its own direction.
+    Off,
+}
+
+/// What to do with a connection of which the capture does not hold the opening packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Midstream {
+    /// Infer who began it, and judge that.
+    Infer,
+    /// Take its first packet for the opening one.
+    FirstPacket,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { sessions: Sessions::On, midstream: Midstream::Infer }
+    }
+}
+
+/// One interface's lists, ordered and compiled.
+#[derive(Debug)]
+struct Lists {
+    ingress: (Ordered, Compiled),
+    egress: (Ordered, Compiled),
+}
+
+impl Lists {
+    fn of(&self, direction: Direction) -> &(Ordered, Compiled) {
+        match direction {
+            Direction::Ingress => &self.ingress,
+            Direction::Egress => &self.egress,
+        }
+    }
+}
+
+/// A replay under way.
+///
+/// ```
+/// use sgreplay::capture::{Frame, LinkType};
+/// use sgreplay::decode::decode;
+/// use sgreplay::replay::{Options, Replay};
+/// use sgreplay::verdict::{Reason, Verdict};
+///
+/// # let text = "{security_groups: [{id: sg-a, rules: [
+/// #   {direction: ingress, protocol: tcp, ports: 22, source: 203.0.113.0/24}]}]}";
+/// let mut rules = sgreplay::parse::yaml("example.yaml", text)?;
+/// rules.set_local(vec!["10.0.0.5/32".parse().unwrap()]);
+/// let mut replay = Replay::new(&rules, Options::default());
+///
+/// // A SYN from 192.0.2.1, which no rule lets in.
+/// let data = b"\x45\0\0\x28\0\0\0\0\x40\x06\0\0\xc0\0\x02\x01\x0a\0\0\x05\
+///              \x9c\x40\0\x16\0\0\0\0\0\0\0\0\x50\x02\0\0\0\0\0\0";
+/// let (link, time_ns, wire_len) = (LinkType::RAW, Some(0), 40);
+/// let frame = Frame { number: 1, link, time_ns, wire_len, hint: None, data };
+/// let judged = replay.judge(&frame, &decode(link, data));
+/// assert_eq!(judged.verdict(), (Verdict::Deny, Reason::Default));
+/// # Ok::<(), sgreplay::parse::ParseError>(())
+/// ```
+#[derive(Debug)]
+pub struct Replay<'r> {
+    rules: &'r RuleSet,
+    options: Options,
+    lists: Vec<Lists>,
+    interfaces: Interfaces,
+    sessions: SessionTable,
+    openings: Openings,
+    fragments: FragmentTable,
+    /// For frames without a time: that of the frame before.
+    now: u64,
+    tally: Tally,
+}
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "interfaces are positions in the rule set, and there is one element for each"
+)]
+impl<'r> Replay<'r> {
+    /// Compiles the rules and starts with no sessions.
+    pub fn new(rules: &'r RuleSet, options: Options) -> Self {
+        let compiled = |interface, direction| {
+            let ordered = rules.ordered(interface, direction);
+            let compiled = Compiled::new(&ordered);
+            (ordered, compiled)
+        };
+        let lists = (0..rules.interfaces().len()).map(|interface| Lists {
+            ingress: compiled(interface, Direction::Ingress),
+            egress: compiled(interface, Direction::Egress),
+        });
+        let lists: Vec<Lists> = lists.collect();
+        let sizes = lists.iter().map(|of| Direction::BOTH.map(|d| of.of(d).0.entries().len()));
+        let tally = Tally::new(sizes);
+        Self {
+            rules,
+            options,
+            interfaces: Interfaces::new(rules.interfaces()),
+            sessions: SessionTable::new(),
+            openings: Openings::default(),
+            fragments: FragmentTable::default(),
+            now: 0,
+            tally,
+            lists,
+        }
+    }
+
+    /// Adds what a look ahead has shown about who accepts connections.
+    #[must_use]
+    pub fn with_openings(mut self, openings: Openings) -> Self {
+        self.openings = openings;
+        self
+    }
+
+    /// Judges one frame. Frames come in the order of the capture.
+    #[inline]
+    pub fn judge(&mut self, frame: &Frame<'_>, decoded: &Decoded) -> Judged {
+        self.now = frame.time_ns.unwrap_or(self.now);
+        let judged = match decoded {
+            Decoded::Packet(packet) => self.packet(packet),
+            Decoded::Not(Undecodable { why, .. }) => Judged::Not((*why).into()),
+        };
+        self.tally.count(frame, &judged, self.now);
+        judged
+    }
+
+    #[inline]
+    fn packet(&mut self, packet: &Packet) -> Judged {
+        let judging = self.interfaces.judging(&packet.flow);
+        if judging == [None, None] {
+            return Judged::Not(Reason::NotLocal);
+        }
+        let Some(packet) = self.fragments.complete(*packet, self.now) else {
+            return Judged::Not(Reason::FragmentWithoutFirst);
+        };
+        self.openings.learn(&packet, self.now);
+        let mut opens = None;
+        Judged::At(judging.map(|at| {
+            at.map(|(interface, direction)| match self.options.sessions {
+                Sessions::On => self.at(interface, direction, &packet, &mut opens),
+                Sessions::Off => self.decide(interface, direction, &packet.flow),
+            })
+        }))
+    }
+
+    /// The packet at one interface (SEMANTICS A5). `opens` is the number of the connection that it
+    /// has opened at the other, if it has.
+    #[inline]
+    fn at(
+        &mut self,
+        interface: usize,
+        direction: Direction,
+        packet: &Packet,
+        opens: &mut Option<u64>,
+    ) -> Judgement {
+        let timeouts = &self.rules.interfaces()[interface].timeouts;
+        let standing = self.sessions.meet(interface, direction, packet, self.now, timeouts);
+        let Standing::Live(opened) = standing else {
+            return self.opening(interface, direction, packet, standing, opens);
+        };
+        let (verdict, reason) = match opened.allowed {
+            true => (Verdict::Allow, Reason::Session),
+            false => (Verdict::Deny, Reason::ConnectionDenied),
+        };
+        Judgement {
+            interface,
+            direction,
+            verdict,
+            reason,
+            decided_in: opened.direction,
+            entry: opened.entry,
+            connection: Some(opened.connection),
+            local_began: opened.local_began,
+            opened: None,
+            kind: opened.tag,
+        }
+    }
+
+    /// A packet of no live session: it opens one, or its connection was under way before.
+    fn opening(
+        &mut self,
+        interface: usize,
+        direction: Direction,
+        packet: &Packet,
+        standing: Standing,
+        opens: &mut Option<u64>,
+    ) -> Judgement {
+        let timeouts = self.rules.interfaces()[interface].timeouts;
+        let (initiator, opening) = match (standing, self.options.midstream) {
+            (Standing::Unknown, Midstream::Infer) => {
+                self.openings.initiator(packet, self.now, &timeouts)
+            }
+            (Standing::Unknown, Midstream::FirstPacket)
+                if packet.tcp_flags.is_some_and(|flags| !flags.opens()) =>
+            {
+                (Initiator::Sender, Opening::FirstSender)
+            }
+            _ => (Initiator::Sender, Opening::Seen),
+        };
+        let (flow, judged) = match initiator {
+            Initiator::Sender => (packet.flow, direction),
+            Initiator::Receiver => (packet.flow.reversed(), direction.opposite()),
+        };
+        let mut judgement = self.decide(interface, judged, &flow);
+        let connection = *opens.get_or_insert_with(|| self.tally.next_connection());
+        judgement.direction = direction;
+        judgement.connection = Some(connection);
+        judgement.opened = Some((opening, flow));
+        let opened = Opened {
+            connection,
+            allowed: judgement.verdict == Verdict::Allow,
+            direction: judged,
+            entry: judgement.entry,
+            local_began: judgement.local_began,
+            tag: judgement.kind,
+        };
+        let rules = self.rules;
+        let timeouts = |interface: usize| rules.interfaces()[interface].timeouts;
+        self.sessions.open(interface, direction, packet, self.now, opened, timeouts);
+        judgement
+    }
+
+    /// Asks the evaluator.
+    fn decide(&mut self, interface: usize, direction: Direction, flow: &FlowTuple) -> Judgement {
+        let (ordered, compiled) = self.lists[interface].of(direction);
+        let index = compiled.decide(flow);
+        let entry = ordered.entry(index);
+        let verdict = entry.map_or(Verdict::Deny, |entry| entry.policy.into());
+        Judgement {
+            interface,
+            direction,
+            verdict,
+            reason: entry.map_or(Reason::Default, |entry| entry.kind.into()),
+            decided_in: direction,
+            entry: index,
+            connection: None,
+            local_began: direction == Direction::Egress,
+            opened: None,
+            kind: self.tally.kind(interface, index, flow, direction),
+        }
+    }
+
+    /// The rules.
+    pub fn rules(&self) -> &'r RuleSet {
+        self.rules
+    }
+
+    /// What has been counted so far.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// The entries of one interface and direction, in evaluation order.
+    pub fn entries(&self, interface: usize, direction: Direction) -> &[Entry] {
+        self.lists.get(interface).map_or(&[], |lists| lists.of(direction).0.entries())
+    }
+
+    /// The same, each with its position.
+    pub fn indexed(
+        &self,
+        interface: usize,
+        direction: Direction,
+    ) -> impl Iterator<Item = (EntryIndex, &Entry)> {
+        (0..).map(EntryIndex).zip(self.entries(interface, direction))
+    }
+}

@@ -1,0 +1,238 @@
+//! A row per connection, and per interface where it was judged.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::net::IpAddr;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha1::{Digest, Sha1};
+
+use super::{Cell, Labels, Rows, text};
+use crate::capture::Frame;
+use crate::flow::{Direction, FlowTuple, Transport};
+use crate::rules::services;
+use crate::session::Opening;
+use crate::verdict::{Judged, Judgement, Verdict};
+
+/// Gathers connections until the end of the run; memory grows with their number.
+#[derive(Debug, Default)]
+pub struct Connections {
+    rows: Vec<Row>,
+    /// By connection, interface, and whether the interface's end began it.
+    known: HashMap<(u64, usize, bool), usize>,
+}
+
+#[derive(Debug)]
+struct Row {
+    connection: u64,
+    interface: usize,
+    flow: FlowTuple,
+    judgement: Judgement,
+    opening: Opening,
+    first_frame: u64,
+    times: (u64, u64),
+    /// From the initiator, and from the other end.
+    sent: [(u64, u64); 2],
+}
+
+impl Connections {
+    /// The columns.
+    pub const COLUMNS: [&'static str; 22] = [
+        "connection",
+        "community_id",
+        "first_frame",
+        "first_time_ns",
+        "last_time_ns",
+        "src",
+        "dst",
+        "proto",
+        "sport",
+        "dport",
+        "icmp_type",
+        "packets",
+        "bytes",
+        "packets_back",
+        "bytes_back",
+        "opening",
+        "interface",
+        "direction",
+        "verdict",
+        "reason",
+        "group",
+        "rule",
+    ];
+
+    /// Adds a packet.
+    pub fn add(&mut self, frame: &Frame<'_>, judged: &Judged) {
+        for judgement in judged.judgements() {
+            let Some(connection) = judgement.connection else { continue };
+            let (interface, local_began) = (judgement.interface, judgement.local_began);
+            let key = (connection, interface, local_began);
+            let time = frame.time_ns;
+            if let Some((opening, flow)) = judgement.opened {
+                self.known.insert(key, self.rows.len());
+                let (first_frame, time) = (frame.number, time.unwrap_or_default());
+                self.rows.push(Row {
+                    connection,
+                    interface,
+                    flow,
+                    judgement: *judgement,
+                    opening,
+                    first_frame,
+                    times: (time, time),
+                    sent: [(0, 0); 2],
+                });
+            }
+            let row = self.known.get(&key).and_then(|row| self.rows.get_mut(*row));
+            let Some(row) = row else { continue };
+            let from_local = judgement.direction == Direction::Egress;
+            let back = usize::from(from_local != local_began);
+            if let Some((packets, bytes)) = row.sent.get_mut(back) {
+                *packets += 1;
+                *bytes += u64::from(frame.wire_len);
+            }
+            row.times.1 = row.times.1.max(time.unwrap_or(row.times.1));
+        }
+    }
+
+    /// Writes the rows, in order of opening.
+    pub fn write(&self, labels: &Labels, rows: &mut Rows<impl Write>) -> io::Result<()> {
+        for row in &self.rows {
+            let Row { connection, interface, flow, judgement, opening, first_frame, times, sent } =
+                row;
+            let [(packets, bytes), (packets_back, bytes_back)] = *sent;
+            let label = labels.of(judgement);
+            let ports = flow.transport.ports();
+            let icmp = flow.transport.icmp();
+            rows.row(&[
+                Cell::Number(*connection),
+                Cell::Owned(community_id(flow)),
+                Cell::Number(*first_frame),
+                Cell::Number(times.0),
+                Cell::Number(times.1),
+                Cell::Addr(flow.src),
+                Cell::Addr(flow.dst),
+                Cell::Number(flow.proto.0.into()),
+                ports.map(|(src, _)| src).into(),
+                ports.map(|(_, dst)| dst).into(),
+                icmp.map(|(kind, _)| kind).into(),
+                Cell::Number(packets),
+                Cell::Number(bytes),
+                Cell::Number(packets_back),
+                Cell::Number(bytes_back),
+                Cell::Text(opening.as_str()),
+                Cell::Text(labels.interface(*interface)),
+                Cell::Text(judgement.decided_in.as_str()),
+                Cell::Text(judgement.verdict.as_str()),
+                Cell::Text(judgement.reason.as_str()),
+                Cell::Text(&label.group),
+                Cell::Text(&label.rule),
+            ])?;
+        }
+        Ok(())
+    }
+
+    /// The same for people, as a table.
+    pub fn text(&self, labels: &Labels) -> String {
+        let header = ["", "verdict", "connection", "service", "packets", "bytes", "frame", "why"];
+        let mut table = vec![header.map(str::to_owned).to_vec()];
+        for row in &self.rows {
+            let [(packets, bytes), (packets_back, bytes_back)] = row.sent;
+            let dport = row.flow.transport.ports().map(|(_, dst)| dst);
+            let service = dport.and_then(|port| services::of_port(row.flow.proto, port));
+            let inferred = if row.opening == Opening::Seen { "" } else { " (under way)" };
+            let interface = labels.interface(row.interface);
+            let why = text::because(row.judgement.reason, labels.of(&row.judgement));
+            table.push(vec![
+                row.connection.to_string(),
+                row.judgement.verdict.as_str().to_owned(),
+                format!("{}{inferred}", row.flow),
+                service.map_or("", |service| service.name).to_owned(),
+                text::count(packets + packets_back),
+                text::bytes(bytes + bytes_back),
+                row.first_frame.to_string(),
+                format!("{} {interface}: {why}", row.judgement.decided_in),
+            ]);
+        }
+        text::table(&table)
+    }
+
+    /// How many were denied somewhere.
+    pub fn denied(&self) -> usize {
+        self.rows.iter().filter(|row| row.judgement.verdict == Verdict::Deny).count()
+    }
+}
+
+/// The Community ID (version 1, seed 0), by which Zeek, Suricata and Arkime know the connection.
+fn community_id(flow: &FlowTuple) -> String {
+    let FlowTuple { src, dst, proto, transport } = *flow;
+    let (sport, dport, one_way) = match transport {
+        Transport::Ports { src, dst } => (Some(src), Some(dst), false),
+        Transport::Icmp { kind, code, .. } => {
+            let answer = counterpart(proto.0, kind);
+            (Some(kind.into()), Some(answer.unwrap_or(code).into()), answer.is_none())
+        }
+        Transport::Absent => (None, None, false),
+    };
+    let (source, target) = ((octets(src), sport), (octets(dst), dport));
+    let ordered = one_way || source <= target;
+    let (low, high) = if ordered { (source, target) } else { (target, source) };
+    let mut hash = Sha1::new();
+    hash.update([0, 0]);
+    hash.update(&low.0);
+    hash.update(&high.0);
+    hash.update([proto.0, 0]);
+    if let (Some(low), Some(high)) = (low.1, high.1) {
+        hash.update(low.to_be_bytes());
+        hash.update(high.to_be_bytes());
+    }
+    format!("1:{}", STANDARD.encode(hash.finalize()))
+}
+
+fn octets(addr: IpAddr) -> Vec<u8> {
+    match addr {
+        IpAddr::V4(addr) => addr.octets().to_vec(),
+        IpAddr::V6(addr) => addr.octets().to_vec(),
+    }
+}
+
+/// The ICMP type that answers a type, as the Community ID specification pairs them.
+fn counterpart(proto: u8, kind: u8) -> Option<u8> {
+    let pairs: &[(u8, u8)] = match proto {
+        1 => &[(8, 0), (13, 14), (15, 16), (10, 9), (17, 18)],
+        _ => &[(128, 129), (133, 134), (135, 136), (130, 131), (144, 145)],
+    };
+    pairs.iter().find_map(|(a, b)| match kind {
+        k if k == *a => Some(*b),
+        k if k == *b => Some(*a),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::Protocol;
+
+    /// The baseline of the Community ID specification: the same values that Zeek prints.
+    #[test]
+    fn community_ids_are_those_of_the_specification() {
+        let flow = |proto, src: &str, dst: &str, transport| FlowTuple {
+            src: src.parse().unwrap(),
+            dst: dst.parse().unwrap(),
+            proto,
+            transport,
+        };
+        let ports = Transport::Ports { src: 34855, dst: 80 };
+        let tcp = flow(Protocol::TCP, "128.232.110.120", "66.35.250.204", ports);
+        assert_eq!(community_id(&tcp), "1:LQU9qZlK+B5F3KDmev6m5PMibrg=");
+        assert_eq!(community_id(&tcp.reversed()), "1:LQU9qZlK+B5F3KDmev6m5PMibrg=");
+        let udp = Transport::Ports { src: 54585, dst: 53 };
+        let udp = flow(Protocol::UDP, "192.168.1.52", "8.8.8.8", udp);
+        assert_eq!(community_id(&udp), "1:d/FP5EW3wiY1vCndhwleRRKHowQ=");
+        let ping = Transport::Icmp { kind: 8, code: 0, id: Some(1) };
+        let ping = flow(Protocol::ICMP, "192.168.0.89", "192.168.0.1", ping);
+        assert_eq!(community_id(&ping), "1:X0snYXpgwiv9TZtqg64sgzUn6Dk=");
+    }
+}

@@ -1,0 +1,83 @@
+//! The names of deciders: the `group` and `rule` columns.
+
+use crate::flow::Direction;
+use crate::replay::Replay;
+use crate::rules::{Entry, EntryIndex, EntryKind, RuleSet};
+use crate::verdict::Judgement;
+
+/// What decided, by name. Never empty: a default denial is decided by `default`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// The group; where the decider is the interface's and not a group's, all its groups, `+` between.
+    pub group: String,
+    /// The rule's id, or `default`, `intra-group`, or the name of the system traffic.
+    pub rule: String,
+}
+
+impl Label {
+    /// Names an entry of an interface.
+    pub fn new(rules: &RuleSet, interface: usize, entry: &Entry) -> Self {
+        let group_id = |group: usize| rules.groups().get(group).map(|group| group.id.clone());
+        let own = || -> Vec<String> {
+            let eni = rules.interfaces().get(interface);
+            eni.map(|eni| eni.groups.iter().filter_map(|g| group_id(*g)).collect())
+                .unwrap_or_default()
+        };
+        let (group, rule) = match entry.kind {
+            EntryKind::System(builtin) => (own().join("+"), builtin.as_str().to_owned()),
+            EntryKind::IntraGroup { group } => {
+                (group_id(group).unwrap_or_default(), "intra-group".to_owned())
+            }
+            EntryKind::Rule { group, rule } => {
+                let found = rules.groups().get(group).and_then(|group| group.rules.get(rule));
+                (
+                    group_id(group).unwrap_or_default(),
+                    found.map(|r| r.id.to_string()).unwrap_or_default(),
+                )
+            }
+            EntryKind::Default => (own().join("+"), "default".to_owned()),
+        };
+        Self { group, rule }
+    }
+}
+
+/// The names of every entry of every interface.
+#[derive(Debug)]
+pub struct Labels {
+    entries: Vec<[Vec<Label>; 2]>,
+    interfaces: Vec<String>,
+    unknown: Label,
+}
+
+impl Labels {
+    /// Names all entries of a replay.
+    pub fn new(rules: &RuleSet, replay: &Replay<'_>) -> Self {
+        let named = |interface: usize, direction| -> Vec<Label> {
+            let entries = replay.entries(interface, direction).iter();
+            entries.map(|entry| Label::new(rules, interface, entry)).collect()
+        };
+        let interfaces = rules.interfaces();
+        let entries = (0..interfaces.len()).map(|i| Direction::BOTH.map(|d| named(i, d)));
+        Self {
+            entries: entries.collect(),
+            interfaces: interfaces.iter().map(|eni| eni.id.clone()).collect(),
+            unknown: Label { group: String::new(), rule: String::new() },
+        }
+    }
+
+    /// The decider's name.
+    pub fn entry(&self, interface: usize, direction: Direction, entry: EntryIndex) -> &Label {
+        let lists = self.entries.get(interface).and_then(|lists| lists.get(direction as usize));
+        lists.and_then(|list| list.get(entry.0 as usize)).unwrap_or(&self.unknown)
+    }
+
+    /// The name of what decided a judgement.
+    pub fn of(&self, judgement: &Judgement) -> &Label {
+        self.entry(judgement.interface, judgement.decided_in, judgement.entry)
+    }
+
+    /// An interface's name.
+    pub fn interface(&self, interface: usize) -> &str {
+        self.interfaces.get(interface).map_or("", String::as_str)
+    }
+}

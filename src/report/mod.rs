@@ -1,0 +1,21 @@
+//! Results → text for people; JSON, NDJSON and CSV for programs.
+//!
+//! Column names, their order and the keys of the JSON are a promise to other programs: they are added
+//! to, never renamed.
+
+mod connections;
+mod label;
+mod packets;
+mod rows;
+mod summary;
+mod text;
+
+pub use connections::Connections;
+pub use label::{Label, Labels};
+pub use packets::{DECODE_COLUMNS, VERDICT_COLUMNS, decode_cells, packet_line, verdict_cells};
+pub use rows::{Cell, RowFormat, Rows};
+pub use summary::{CaptureInput, Inputs, Local, RuleCount, RulesInput, Summary};
+pub use text::{because, bytes, count, duration, summary as text_summary, table, time};
+
+/// The version of every JSON that is printed.
+pub const SCHEMA: u32 = 1;

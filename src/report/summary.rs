@@ -1,0 +1,216 @@
+//! The summary of a run, as a program reads it.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::{Label, Labels, SCHEMA};
+use crate::flow::Direction;
+use crate::replay::Replay;
+use crate::rules::{Entry, EntryKind, RuleSet};
+use crate::tally::{Count, Kind};
+use crate::verdict::{Reason, Verdict};
+
+/// What the results were made from.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Inputs {
+    /// The rules file.
+    pub rules: RulesInput,
+    /// The captures, in the order read.
+    pub captures: Vec<CaptureInput>,
+}
+
+/// The rules file.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct RulesInput {
+    /// As the user named it.
+    pub path: String,
+    /// Of its bytes.
+    pub sha256: String,
+}
+
+/// One capture.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct CaptureInput {
+    /// As the user named it.
+    pub path: String,
+    /// Bytes read.
+    pub size: u64,
+    /// Frames in it.
+    pub frames: u64,
+    /// Of its bytes, with `--hash`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// What was wrong with it, where reading had to stop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// The addresses taken for the interface's.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Local {
+    /// Addresses and networks.
+    pub addresses: Vec<String>,
+    /// Whether they were inferred from the capture.
+    pub assumed: bool,
+    /// Where they are from, in words.
+    pub why: String,
+}
+
+/// What one rule did.
+#[derive(Clone, Debug, Serialize)]
+pub struct RuleCount {
+    /// The group.
+    pub group: String,
+    /// The rule's id.
+    pub rule: String,
+    /// Its list.
+    pub direction: &'static str,
+    /// `accept` or `drop`.
+    pub policy: &'static str,
+    /// 1 to 100, or 110.
+    pub priority: u8,
+    /// Packets of the connections that it decided.
+    pub packets: u64,
+    /// Their bytes on the wire.
+    pub bytes: u64,
+    /// Connections that it decided.
+    pub connections: u64,
+}
+
+/// A summary: the keys of `replay -f json`.
+#[derive(Debug, Serialize)]
+pub struct Summary {
+    schema: u32,
+    version: &'static str,
+    /// What it was made from.
+    pub inputs: Inputs,
+    /// The local addresses.
+    pub local: Local,
+    packets: BTreeMap<&'static str, u64>,
+    bytes: u64,
+    first_time_ns: Option<u64>,
+    last_time_ns: Option<u64>,
+    connections: Value,
+    reasons: Map<String, Value>,
+    /// Every rule, the unused ones too.
+    pub rules: Vec<RuleCount>,
+    decided: Vec<Value>,
+    /// In words.
+    pub warnings: Vec<String>,
+    /// Why the run ended before the end of its input, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partial: Option<String>,
+}
+
+impl Summary {
+    /// Sums a replay up.
+    pub fn new(
+        rules: &RuleSet,
+        replay: &Replay<'_>,
+        labels: &Labels,
+        inputs: Inputs,
+        local: Local,
+        warnings: Vec<String>,
+    ) -> Self {
+        let tally = replay.tally();
+        let (packets, connections) = (tally.packets(), tally.connections());
+        let midstream: Map<String, Value> =
+            tally.midstream().map(|(how, count)| (how.as_str().to_owned(), count.into())).collect();
+        Self {
+            schema: SCHEMA,
+            version: env!("CARGO_PKG_VERSION"),
+            inputs,
+            local,
+            packets: BTreeMap::from([
+                ("total", packets.total()),
+                ("allowed", packets.allowed),
+                ("denied", packets.denied),
+                ("not_evaluated", packets.not_evaluated),
+            ]),
+            bytes: tally.bytes(),
+            first_time_ns: tally.times().map(|(first, _)| first),
+            last_time_ns: tally.times().map(|(_, last)| last),
+            connections: serde_json::json!({
+                "total": connections.total(),
+                "allowed": connections.allowed,
+                "denied": connections.denied,
+                "midstream": midstream,
+            }),
+            reasons: tally
+                .reasons()
+                .map(|(r, count)| (r.as_str().to_owned(), count.into()))
+                .collect(),
+            rules: rule_counts(rules, replay),
+            decided: tally.kinds().iter().map(|kind| decided(kind, replay, labels)).collect(),
+            warnings,
+            partial: None,
+        }
+    }
+}
+
+/// Every rule in file order, with what it did at all interfaces.
+fn rule_counts(rules: &RuleSet, replay: &Replay<'_>) -> Vec<RuleCount> {
+    let mut counts: BTreeMap<(usize, usize), Count> = BTreeMap::new();
+    for interface in 0..rules.interfaces().len() {
+        for direction in Direction::BOTH {
+            for (index, Entry { kind, .. }) in replay.indexed(interface, direction) {
+                if let EntryKind::Rule { group, rule } = *kind {
+                    let found = replay.tally().entry(interface, direction, index);
+                    let count = counts.entry((group, rule)).or_default();
+                    count.packets += found.packets;
+                    count.bytes += found.bytes;
+                    count.connections += found.connections;
+                }
+            }
+        }
+    }
+    let all = rules.groups().iter().enumerate();
+    let all = all.flat_map(|(g, group)| {
+        group.rules.iter().enumerate().map(move |(r, rule)| (g, group, r, rule))
+    });
+    all.map(|(g, group, r, rule)| {
+        let Count { packets, bytes, connections } =
+            counts.get(&(g, r)).copied().unwrap_or_default();
+        RuleCount {
+            group: group.id.clone(),
+            rule: rule.id.to_string(),
+            direction: rule.direction.as_str(),
+            policy: rule.policy.as_str(),
+            priority: rule.priority.get(),
+            packets,
+            bytes,
+            connections,
+        }
+    })
+    .collect()
+}
+
+fn decided(kind: &Kind, replay: &Replay<'_>, labels: &Labels) -> Value {
+    let Label { group, rule } = labels.entry(kind.interface, kind.direction, kind.entry);
+    let (verdict, reason) = answer(kind, replay);
+    let Kind { interface, direction, entry: _, example, first_frame, count, peers } = kind;
+    serde_json::json!({
+        "interface": labels.interface(*interface),
+        "direction": direction.as_str(),
+        "verdict": verdict.as_str(),
+        "reason": reason.as_str(),
+        "group": group,
+        "rule": rule,
+        "proto": example.proto.0,
+        "dport": example.transport.ports().map(|(_, dst)| dst),
+        "icmp_type": example.transport.icmp().map(|(kind, _)| kind),
+        "connections": count.connections,
+        "packets": count.packets,
+        "bytes": count.bytes,
+        "first_frame": first_frame,
+        "peers": peers,
+    })
+}
+
+/// What became of the connections of a kind.
+pub(super) fn answer(kind: &Kind, replay: &Replay<'_>) -> (Verdict, Reason) {
+    let entry = replay.entries(kind.interface, kind.direction).get(kind.entry.0 as usize);
+    entry.map_or((Verdict::Deny, Reason::Default), |entry| (entry.policy.into(), entry.kind.into()))
+}

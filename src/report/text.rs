@@ -1,0 +1,288 @@
+//! Text for people.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+
+use super::summary::answer;
+use super::{Label, Labels, Summary};
+use crate::flow::{FlowTuple, TcpFlags};
+use crate::replay::Replay;
+use crate::rules::services;
+use crate::tally::Kind;
+use crate::verdict::{Reason, Verdict};
+
+/// Kinds of connections shown per verdict; the rest are counted in a last line.
+const SHOWN: usize = 20;
+
+/// Aligned columns, two spaces apart; numbers to the right.
+pub fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
+    let cell = |row: &Vec<String>, column: usize| row.get(column).cloned().unwrap_or_default();
+    let width =
+        |column| rows.iter().map(|row| cell(row, column).chars().count()).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let numeric = |column: usize| {
+        rows.iter().skip(1).all(|row| {
+            cell(row, column).starts_with(|c: char| c.is_ascii_digit())
+                && is_number(&cell(row, column))
+        })
+    };
+    let right: Vec<bool> = (0..columns).map(|column| rows.len() > 1 && numeric(column)).collect();
+    let mut out = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (column, (width, right)) in widths.iter().zip(&right).enumerate() {
+            let text = cell(row, column);
+            let padding = " ".repeat(width.saturating_sub(text.chars().count()));
+            let text = if *right { format!("{padding}{text}") } else { format!("{text}{padding}") };
+            let gap = if column == 0 { "" } else { "  " };
+            let _ = write!(line, "{gap}{text}");
+        }
+        let _ = writeln!(out, "  {}", line.trim_end());
+    }
+    out
+}
+
+fn is_number(text: &str) -> bool {
+    let unit = text.trim_end_matches(" B").trim_end_matches(" kB").trim_end_matches(" MB");
+    unit.trim_end_matches(" GB").chars().all(|c| c.is_ascii_digit() || c == ',' || c == '.')
+}
+
+/// `1,234,567`
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `1.2 MB`, in powers of a thousand.
+pub fn bytes(number: u64) -> String {
+    let units = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
+    match units.into_iter().find(|(size, _)| number >= *size) {
+        Some((size, unit)) => format!("{}.{} {unit}", number / size, number % size * 10 / size),
+        None => format!("{number} B"),
+    }
+}
+
+/// `4 h 10 min`, `12.3 s`: two units at most.
+pub fn duration(ns: u64) -> String {
+    let seconds = ns / 1_000_000_000;
+    match seconds {
+        86_400.. => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3_600),
+        3_600.. => format!("{} h {} min", seconds / 3_600, seconds % 3_600 / 60),
+        60.. => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{seconds}.{} s", ns % 1_000_000_000 / 100_000_000),
+    }
+}
+
+/// `2026-11-23 14:22:05 UTC`; nanoseconds since the epoch.
+pub fn time(ns: u64) -> String {
+    let time = i64::try_from(ns / 1_000_000_000).ok().and_then(|s| Timestamp::from_second(s).ok());
+    time.map_or_else(
+        || format!("{ns} ns"),
+        |time| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+    )
+}
+
+/// `S.`, as tcpdump writes the flags of a segment.
+pub(super) fn flags(flags: TcpFlags) -> String {
+    let names =
+        [(2, 'S'), (1, 'F'), (4, 'R'), (8, 'P'), (32, 'U'), (64, 'E'), (128, 'W'), (16, '.')];
+    let set: String =
+        names.iter().filter(|(bit, _)| flags.0 & bit != 0).map(|(_, name)| name).collect();
+    if set.is_empty() { "none".to_owned() } else { set }
+}
+
+/// The reason in words, with the decider.
+pub fn because(reason: Reason, label: &Label) -> String {
+    let Label { group, rule } = label;
+    match reason {
+        Reason::Rule => format!("rule {rule} of {group}"),
+        Reason::Default => format!("default of {group}: no rule matches"),
+        Reason::IntraGroup => format!("both are members of {group}"),
+        Reason::Session => format!("session, opened by {rule}"),
+        Reason::System => format!("always allowed: {rule}"),
+        Reason::ConnectionDenied => format!("its connection was denied by {rule} of {group}"),
+        Reason::NotIp
+        | Reason::NotLocal
+        | Reason::Malformed
+        | Reason::Truncated
+        | Reason::UnsupportedLink
+        | Reason::FragmentWithoutFirst => reason.as_str().to_owned(),
+    }
+}
+
+/// The summary of a run.
+pub fn summary(summary: &Summary, replay: &Replay<'_>, labels: &Labels) -> String {
+    let mut out = String::new();
+    let tally = replay.tally();
+    let inputs = &summary.inputs;
+    for capture in &inputs.captures {
+        let _ = writeln!(
+            out,
+            "capture  {}: {} packets, {}{}",
+            capture.path,
+            count(capture.frames),
+            bytes(capture.size),
+            capture.sha256.as_ref().map_or_else(String::new, |hash| format!(", sha256 {hash}")),
+        );
+    }
+    if let Some((first, last)) = tally.times() {
+        let _ =
+            writeln!(out, "time     {} to {}, {}", time(first), time(last), duration(last - first));
+    }
+    let _ = writeln!(out, "rules    {}, sha256 {}", inputs.rules.path, inputs.rules.sha256);
+    let local = &summary.local;
+    let assumed = if local.assumed { "assumed: " } else { "" };
+    let _ = writeln!(out, "local    {} ({assumed}{})", local.addresses.join(", "), local.why);
+    if let Some(why) = &summary.partial {
+        let _ = writeln!(out, "PARTIAL  {why}");
+    }
+
+    let packets = tally.packets();
+    let unjudged: Vec<String> = tally
+        .reasons()
+        .filter(|(reason, _)| *reason >= Reason::NotIp)
+        .map(|(reason, n)| format!("{} {}", reason.as_str(), count(n)))
+        .collect();
+    let unjudged =
+        if unjudged.is_empty() { String::new() } else { format!(" ({})", unjudged.join(", ")) };
+    let mut counts = vec![
+        ["", "total", "allowed", "denied", "not evaluated"].map(str::to_owned).to_vec(),
+        vec![
+            "packets".to_owned(),
+            count(packets.total()),
+            count(packets.allowed),
+            count(packets.denied),
+            format!("{}{unjudged}", count(packets.not_evaluated)),
+        ],
+    ];
+    let connections = tally.connections();
+    if connections.total() > 0 {
+        counts.push(vec![
+            "connections".to_owned(),
+            count(connections.total()),
+            count(connections.allowed),
+            count(connections.denied),
+        ]);
+    }
+    let _ = write!(out, "\n{}", table(&counts));
+    let midstream: u64 = tally.midstream().map(|(_, n)| n).sum();
+    if midstream > 0 {
+        let how: Vec<String> =
+            tally.midstream().map(|(how, n)| format!("{n} by {}", how.as_str())).collect();
+        let _ = writeln!(
+            out,
+            "  {} connections were under way when the capture started; who began them is inferred: {}",
+            count(midstream),
+            how.join(", "),
+        );
+    }
+    kinds(&mut out, Verdict::Deny, replay, labels);
+    kinds(&mut out, Verdict::Allow, replay, labels);
+    rules(&mut out, summary);
+    for warning in &summary.warnings {
+        let _ = writeln!(out, "\nwarning: {warning}");
+    }
+    out
+}
+
+/// One line per kind of connection, most connections first.
+fn kinds(out: &mut String, verdict: Verdict, replay: &Replay<'_>, labels: &Labels) {
+    let tally = replay.tally();
+    let of_verdict = |kind: &&Kind| answer(kind, replay).0 == verdict && kind.count.packets > 0;
+    let mut kinds: Vec<&Kind> = tally.kinds().iter().filter(of_verdict).collect();
+    kinds.sort_by_key(|kind| std::cmp::Reverse((kind.count.connections, kind.count.packets)));
+    let title = match verdict {
+        Verdict::Allow => "allowed",
+        Verdict::Deny | Verdict::NotEvaluated => "denied",
+    };
+    if kinds.is_empty() {
+        return;
+    }
+    let stateful = tally.connections().total() > 0;
+    let header = ["connections", "packets", "bytes", "", "service", "peer", "frame", "why"];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    for kind in kinds.iter().take(SHOWN) {
+        let (_, reason) = answer(kind, replay);
+        let label = labels.entry(kind.interface, kind.direction, kind.entry);
+        rows.push(vec![
+            if stateful { count(kind.count.connections) } else { "–".to_owned() },
+            count(kind.count.packets),
+            bytes(kind.count.bytes),
+            format!("{} {}", kind.direction, labels.interface(kind.interface)),
+            service(&kind.example),
+            peers(&kind.peers),
+            kind.first_frame.to_string(),
+            because(reason, label),
+        ]);
+    }
+    let _ = write!(out, "\n{title}\n{}", table(&rows));
+    if let Some(rest) = kinds.get(SHOWN..).filter(|rest| !rest.is_empty()) {
+        let _ = writeln!(
+            out,
+            "  and {} more services with {} connections, {} packets; --per connection lists all",
+            count(rest.len() as u64),
+            count(rest.iter().map(|kind| kind.count.connections).sum()),
+            count(rest.iter().map(|kind| kind.count.packets).sum()),
+        );
+    }
+}
+
+/// `tcp 22 (SSH)`
+fn service(flow: &FlowTuple) -> String {
+    match (flow.transport.ports(), flow.transport.icmp()) {
+        (Some((_, port)), _) => {
+            let name =
+                services::of_port(flow.proto, port).map(|service| format!(" ({})", service.name));
+            format!("{} {port}{}", flow.proto, name.unwrap_or_default())
+        }
+        (None, Some((kind, _))) => format!("{} type {kind}", flow.proto),
+        (None, None) => flow.proto.to_string(),
+    }
+}
+
+fn peers(peers: &[IpAddr]) -> String {
+    match peers {
+        [] => String::new(),
+        [one] => one.to_string(),
+        [one, rest @ ..] => format!("{one} and {} more", rest.len()),
+    }
+}
+
+fn rules(out: &mut String, summary: &Summary) {
+    let header = ["group", "rule", "", "", "priority", "connections", "packets", "bytes"];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    let (used, unused): (Vec<_>, Vec<_>) = summary.rules.iter().partition(|rule| rule.packets > 0);
+    for rule in &used {
+        rows.push(vec![
+            rule.group.clone(),
+            rule.rule.clone(),
+            rule.direction.to_owned(),
+            rule.policy.to_owned(),
+            rule.priority.to_string(),
+            count(rule.connections),
+            count(rule.packets),
+            bytes(rule.bytes),
+        ]);
+    }
+    if !used.is_empty() {
+        let _ = write!(out, "\nrules\n{}", table(&rows));
+    }
+    if !unused.is_empty() {
+        let names: Vec<String> = unused.iter().take(SHOWN).map(|rule| rule.rule.clone()).collect();
+        let more = match unused.len().saturating_sub(SHOWN) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let _ = writeln!(out, "  not used by this traffic: {}{more}", names.join(", "));
+    }
+}

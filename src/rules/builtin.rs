@@ -1,0 +1,61 @@
+//! The rules that nobody writes: traffic that is allowed whatever the rules say (SEMANTICS A8).
+
+use std::net::Ipv4Addr;
+
+use ipnet::{IpNet, Ipv4Net};
+
+use super::order::{Addresses, Matcher};
+use super::{RuleProtocol, RuleSet};
+use crate::flow::{Direction, Protocol};
+
+/// The metadata service that every instance may reach.
+const METASERVER: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
+
+/// A kind of traffic that no rule can block. They stand before all rules (SEMANTICS F13).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Builtin {
+    /// Egress to 100.100.100.200.
+    MetaServer,
+    /// Ingress ICMP "fragmentation needed" and ICMPv6 "packet too big".
+    PathMtu,
+    /// Ingress from the load balancers that the rules file lists under `slb_sources`.
+    Slb,
+}
+
+impl Builtin {
+    /// The name in the `rule` column.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MetaServer => "metaserver",
+            Self::PathMtu => "path-mtu",
+            Self::Slb => "slb",
+        }
+    }
+
+    /// The builtin entries of one direction.
+    pub(super) fn matchers(rules: &RuleSet, direction: Direction) -> Vec<(Self, Matcher)> {
+        match direction {
+            Direction::Egress => {
+                let metaserver = IpNet::V4(Ipv4Net::from(METASERVER));
+                let peer = Addresses::Nets(vec![metaserver]);
+                vec![(Self::MetaServer, Matcher { peer, ..Matcher::any() })]
+            }
+            Direction::Ingress => {
+                let error = |proto, kind, code| Matcher {
+                    protocol: RuleProtocol::Only(proto),
+                    icmp: Some((kind, code)),
+                    ..Matcher::any()
+                };
+                let mut entries = vec![
+                    (Self::PathMtu, error(Protocol::ICMP, 3, Some(4))),
+                    (Self::PathMtu, error(Protocol::ICMPV6, 2, None)),
+                ];
+                if !rules.slb_sources.is_empty() {
+                    let peer = Addresses::Nets(rules.slb_sources.clone());
+                    entries.push((Self::Slb, Matcher { peer, ..Matcher::any() }));
+                }
+                entries
+            }
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! One type per field of a rule; each can only hold what the API accepts (SEMANTICS A2).
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+
+use super::services;
+use crate::flow::Protocol;
+
+/// A value that the API would refuse: what was found, and what would be right.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{found}: {expected}")]
+pub struct FieldError {
+    /// What was found, quoted.
+    pub found: String,
+    /// What would be right.
+    pub expected: String,
+}
+
+impl FieldError {
+    fn new(found: &str, expected: impl Into<String>) -> Self {
+        Self { found: format!("`{found}`"), expected: expected.into() }
+    }
+}
+
+/// What a rule does: the rule's word, never the answer's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Policy {
+    /// Sorts first at equal priority (SEMANTICS A4).
+    Drop,
+    /// Lets the packet pass.
+    Accept,
+}
+
+impl Policy {
+    /// The word in a rules file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Drop => "drop",
+            Self::Accept => "accept",
+        }
+    }
+}
+
+impl FromStr for Policy {
+    type Err = FieldError;
+
+    fn from_str(text: &str) -> Result<Self, FieldError> {
+        match text.to_ascii_lowercase().as_str() {
+            "accept" => Ok(Self::Accept),
+            "drop" => Ok(Self::Drop),
+            _ => Err(FieldError::new(text, "a policy is `accept` or `drop`")),
+        }
+    }
+}
+
+/// 1 to 100, smaller first; 110 is read too, from rules made before May 2020.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Priority(u8);
+
+impl Priority {
+    /// The default.
+    pub const HIGHEST: Self = Self(1);
+
+    /// The number.
+    pub fn get(self) -> u8 {
+        self.0
+    }
+}
+
+impl TryFrom<i64> for Priority {
+    type Error = FieldError;
+
+    fn try_from(number: i64) -> Result<Self, FieldError> {
+        match u8::try_from(number) {
+            Ok(n @ (1..=100 | 110)) => Ok(Self(n)),
+            _ => Err(FieldError::new(
+                &number.to_string(),
+                "a priority is 1 to 100, and 1 comes first (InvalidPriority.ValueNotSupported)",
+            )),
+        }
+    }
+}
+
+impl FromStr for Priority {
+    type Err = FieldError;
+
+    fn from_str(text: &str) -> Result<Self, FieldError> {
+        let number: Result<i64, _> = text.trim().parse();
+        number.map_or_else(
+            |_| Err(FieldError::new(text, "a priority is a number, 1 to 100")),
+            Self::try_from,
+        )
+    }
+}
+
+/// Basic (API: `normal`) or enterprise (older pages: advanced).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum GroupType {
+    /// Egress is allowed unless a rule drops it.
+    Basic,
+    /// Egress is denied unless a rule accepts it, and members are isolated from each other.
+    Enterprise,
+}
+
+impl FromStr for GroupType {
+    type Err = FieldError;
+
+    fn from_str(text: &str) -> Result<Self, FieldError> {
+        match text.to_ascii_lowercase().as_str() {
+            "basic" | "normal" => Ok(Self::Basic),
+            "enterprise" | "advanced" => Ok(Self::Enterprise),
+            _ => Err(FieldError::new(text, "a type is `basic` or `enterprise`")),
+        }
+    }
+}
+
+/// The two network cards of the retired classic network (SEMANTICS A10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NicType {
+    /// The internal card; the only one in a VPC.
+    Intranet,
+    /// The card with the public address.
+    Internet,
+}
+
+impl FromStr for NicType {
+    type Err = FieldError;
+
+    fn from_str(text: &str) -> Result<Self, FieldError> {
+        match text.to_ascii_lowercase().as_str() {
+            "intranet" => Ok(Self::Intranet),
+            "internet" => Ok(Self::Internet),
+            _ => Err(FieldError::new(text, "a nic_type is `intranet` or `internet`")),
+        }
+    }
+}
+
+/// The protocol of a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RuleProtocol {
+    /// Every IP protocol, those without ports too (SEMANTICS A3).
+    All,
+    /// This one.
+    Only(Protocol),
+}
+
+impl RuleProtocol {
+    /// Whether a packet of this protocol fits.
+    pub fn matches(self, proto: Protocol) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(only) => only == proto,
+        }
+    }
+
+    /// Whether rules of this protocol have ports (TCP and UDP only, SEMANTICS A2).
+    pub fn has_ports(self) -> bool {
+        matches!(self, Self::Only(Protocol::TCP | Protocol::UDP))
+    }
+}
+
+impl FromStr for RuleProtocol {
+    type Err = FieldError;
+
+    fn from_str(text: &str) -> Result<Self, FieldError> {
+        if text.eq_ignore_ascii_case("all") {
+            return Ok(Self::All);
+        }
+        let known = ["tcp", "udp", "icmp", "icmpv6", "gre"];
+        let proto = match text.parse::<u8>() {
+            Ok(number) => Some(Protocol(number)),
+            Err(_) if known.iter().any(|name| name.eq_ignore_ascii_case(text)) => {
+                Protocol::from_name(text)
+            }
+            Err(_) => None,
+        };
+        proto.map(Self::Only).ok_or_else(|| {
+            let expected = "a protocol is `tcp`, `udp`, `icmp`, `icmpv6`, `gre`, `all` or a number \
+                            0 to 255 (InvalidIpProtocol.ValueNotSupported)";
+            FieldError::new(text, expected)
+        })
+    }
+}
+
+impl fmt::Display for RuleProtocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.pad("all"),
+            Self::Only(proto) => proto.fmt(f),
+        }
+    }
+}
+
+/// Ports from `first` to `last`, both included, 1 ≤ first ≤ last ≤ 65535.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PortRange {
+    first: u16,
+    last: u16,
+}
+
+impl PortRange {
+    /// The range, if it is one.
+    pub const fn new(first: u16, last: u16) -> Option<Self> {
+        if first >= 1 && first <= last { Some(Self { first, last }) } else { None }
+    }
+
+    /// The lowest port.
+    pub const fn first(self) -> u16 {
+        self.first
+    }
+
+    /// The highest port.
+    pub const fn last(self) -> u16 {
+        self.last
+    }
+
+    /// Whether the port lies in it.
+    pub const fn contains(self, port: u16) -> bool {
+        self.first <= port && port <= self.last
+    }
+}
+
+impl FromStr for PortRange {
+    type Err = FieldError;
+
+    fn from_str(text: &str) -> Result<Self, FieldError> {
+        let expected = "a port range is `22/22` or `8000/8999`, 1 to 65535, the lower port first \
+                        (InvalidParam.PortRange)";
+        let number = |part: &str| part.trim().parse::<u16>().ok();
+        let (first, last) = text.split_once('/').unwrap_or((text, text));
+        let (Some(first), Some(last)) = (number(first), number(last)) else {
+            return Err(FieldError::new(text, expected));
+        };
+        Self::new(first, last).ok_or_else(|| match first > last && last > 0 {
+            true => FieldError::new(
+                text,
+                format!("the range is reversed; write `{last}/{first}` (InvalidParam.PortRange)"),
+            ),
+            false => FieldError::new(text, expected),
+        })
+    }
+}
+
+impl fmt::Display for PortRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.first, self.last)
+    }
+}
+
+/// One element of a rule's `ports`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ports {
+    /// `-1/-1`.
+    Any,
+    /// A range, or the ports of a named service.
+    Range(PortRange),
+    /// `prl-…`.
+    List(String),
+}
+
+impl Ports {
+    /// Reads `22/22`, `22`, `-1/-1`, `prl-…` or a service name, which may stand for several ranges
+    /// and means those that the service has in `protocol`.
+    ///
+    /// # Errors
+    /// When the text is none of these.
+    pub fn parse(text: &str, protocol: RuleProtocol) -> Result<Vec<Self>, FieldError> {
+        let text = text.trim();
+        if text == "-1/-1" || text == "-1" {
+            return Ok(vec![Self::Any]);
+        }
+        if text.starts_with("prl-") {
+            return Ok(vec![Self::List(text.to_owned())]);
+        }
+        if text.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            let proto = match protocol {
+                RuleProtocol::All => None,
+                RuleProtocol::Only(proto) => Some(proto),
+            };
+            let ranges = services::ports(text, proto)?;
+            return Ok(ranges.into_iter().map(Self::Range).collect());
+        }
+        text.parse().map(|range| vec![Self::Range(range)])
+    }
+}
+
+/// A reference to a security group, ours or another account's.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupRef {
+    /// The other account, in `account/sg-…`.
+    pub account: Option<String>,
+    /// `sg-…`.
+    pub id: String,
+}
+
+impl fmt::Display for GroupRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.account {
+            Some(account) => write!(f, "{account}/{}", self.id),
+            None => f.write_str(&self.id),
+        }
+    }
+}
+
+/// The far side of a rule ("authorization object").
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Peer {
+    /// Addresses of one family.
+    Cidr(IpNet),
+    /// The private addresses of a group's members.
+    Group(GroupRef),
+    /// `pl-…`.
+    PrefixList(String),
+}
+
+impl FromStr for Peer {
+    type Err = FieldError;
+
+    fn from_str(text: &str) -> Result<Self, FieldError> {
+        let text = text.trim();
+        if text.starts_with("sg-") {
+            return Ok(Self::Group(GroupRef { account: None, id: text.to_owned() }));
+        }
+        if text.starts_with("pl-") {
+            return Ok(Self::PrefixList(text.to_owned()));
+        }
+        if let Some((account, id)) = text.split_once('/')
+            && id.starts_with("sg-")
+            && !account.is_empty()
+        {
+            let account = Some(account.to_owned());
+            return Ok(Self::Group(GroupRef { account, id: id.to_owned() }));
+        }
+        parse_cidr(text).map(Self::Cidr).map_err(|_| {
+            let expected = "a peer is a CIDR (`203.0.113.0/24`, `2001:db8::/32`), an address, a group \
+                            (`sg-…`, `account/sg-…`) or a prefix list (`pl-…`)";
+            FieldError::new(text, expected)
+        })
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cidr(net) => write!(f, "{net}"),
+            Self::Group(group) => write!(f, "{group}"),
+            Self::PrefixList(id) => f.write_str(id),
+        }
+    }
+}
+
+/// Reads a CIDR or a bare address (/32 or /128); host bits are accepted and masked (SEMANTICS A2).
+///
+/// # Errors
+/// When the text is neither.
+pub fn parse_cidr(text: &str) -> Result<IpNet, FieldError> {
+    let text = text.trim();
+    let net = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+    net.map(|net| net.trunc()).ok_or_else(|| {
+        FieldError::new(
+            text,
+            "an address is `10.0.0.5`, `10.0.0.0/24`, `2001:db8::5` or `2001:db8::/32`",
+        )
+    })
+}
+
+/// The known name that a mistyped one most resembles, if any does.
+pub(crate) fn nearest<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let typed = typed.to_lowercase();
+    known
+        .map(|name| (strsim::jaro_winkler(&typed, &name.to_lowercase()), name))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
+}

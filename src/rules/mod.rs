@@ -1,0 +1,253 @@
+//! The model: security groups, interfaces and lists in the cloud's own terms (SEMANTICS A1, A2).
+//!
+//! A [`RuleSet`] exists only if it is valid: [`RuleSet::new`] holds its parts against everything that
+//! the cloud's API would refuse (SEMANTICS B1) and hands back every fault at once, each with its
+//! [`Place`], so that a reader of a file can say the line.
+
+mod builtin;
+mod field;
+mod order;
+pub mod services;
+mod validate;
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+
+pub use builtin::Builtin;
+pub use field::{
+    FieldError, GroupRef, GroupType, NicType, Peer, Policy, PortRange, Ports, Priority,
+    RuleProtocol, parse_cidr,
+};
+pub use order::{Addresses, Entry, EntryIndex, EntryKind, Matcher, Ordered, Step};
+pub use validate::{Field, Invalid, Place, Warning};
+
+use crate::flow::Direction;
+pub(crate) use field::nearest;
+
+/// A security group: a policy for members, and rules (SEMANTICS A1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecurityGroup {
+    /// `sg-…`.
+    pub id: String,
+    /// Basic or enterprise.
+    pub group_type: GroupType,
+    /// Whether members of a basic group reach each other; always `Drop` in an enterprise group.
+    pub inner_access_policy: Policy,
+    /// The VPC, where it is known.
+    pub vpc_id: Option<String>,
+    /// In file order.
+    pub rules: Vec<Rule>,
+}
+
+/// One rule, or several that share an id: a list of ports or peers means one rule per pair.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The user's name for it.
+    pub id: RuleId,
+    /// The list it belongs to.
+    pub direction: Direction,
+    /// What becomes of a packet that matches.
+    pub policy: Policy,
+    /// Smaller comes first.
+    pub priority: Priority,
+    /// The protocol it matches.
+    pub protocol: RuleProtocol,
+    /// Destination ports, in both directions (SEMANTICS A3); empty for any.
+    pub ports: Vec<Ports>,
+    /// Source ports, of quintuple rules; empty for any.
+    pub source_ports: Vec<PortRange>,
+    /// The far side: source on ingress, destination on egress. Never empty.
+    pub peers: Vec<Peer>,
+    /// Narrows the near side, of quintuple rules; empty for any address of the interface.
+    pub local: Vec<IpNet>,
+    /// Classic network only: the network card whose list this is (SEMANTICS A10).
+    pub nic_type: Option<NicType>,
+    /// Breaks ties of attribution, never of verdicts (SEMANTICS A4).
+    pub create_time: Option<Timestamp>,
+    /// Free text.
+    pub description: Option<String>,
+}
+
+/// The user's name for a rule.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RuleId {
+    /// Given in the file: `sgr-…`.
+    Named(String),
+    /// Numbered in file order from 1: `sg-web#1`.
+    Numbered {
+        /// The group.
+        group: String,
+        /// Position among the group's rules.
+        number: usize,
+    },
+}
+
+impl std::fmt::Display for RuleId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Named(id) => f.pad(id),
+            Self::Numbered { group, number } => f.pad(&format!("{group}#{number}")),
+        }
+    }
+}
+
+/// An elastic network interface: the thing that security groups apply to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// `eni-…`.
+    pub id: String,
+    /// Private addresses; a CIDR stands for every address in it.
+    pub addresses: Vec<IpNet>,
+    /// Positions in [`RuleSet::groups`]: 1 to 10, all of one type.
+    pub groups: Vec<usize>,
+    /// Idle timeouts of its sessions.
+    pub timeouts: Timeouts,
+    /// Classic network only: which of its instance's cards this is.
+    pub nic_type: NicType,
+}
+
+/// Idle timeouts of sessions (SEMANTICS A6); those that the cloud does not document are settings of
+/// the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// TCP before the handshake is complete. Undocumented; 60 s.
+    pub tcp_opening: Duration,
+    /// TCP after the handshake. 910 s.
+    pub tcp_established: Duration,
+    /// TCP after FIN both ways, or RST. 3 s.
+    pub tcp_closed: Duration,
+    /// UDP. 30 s.
+    pub udp: Duration,
+    /// ICMP and ICMPv6. Undocumented; 30 s.
+    pub icmp: Duration,
+    /// Every other protocol. Undocumented; 30 s.
+    pub other: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let s = Duration::from_secs;
+        Self {
+            tcp_opening: s(60),
+            tcp_established: s(910),
+            tcp_closed: s(3),
+            udp: s(30),
+            icmp: s(30),
+            other: s(30),
+        }
+    }
+}
+
+/// A named list of CIDRs of one family.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrefixList {
+    /// `pl-…`.
+    pub id: String,
+    /// At most 200.
+    pub entries: Vec<IpNet>,
+}
+
+/// A named list of port ranges.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortList {
+    /// `prl-…`.
+    pub id: String,
+    /// The ranges.
+    pub entries: Vec<PortRange>,
+}
+
+/// What a rules file says, before anyone has checked it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// Security groups, in file order.
+    pub groups: Vec<SecurityGroup>,
+    /// Interfaces, in file order; `None` where the file does not list any.
+    pub interfaces: Option<Vec<Interface>>,
+    /// Prefix lists.
+    pub prefix_lists: Vec<PrefixList>,
+    /// Port lists.
+    pub port_lists: Vec<PortList>,
+    /// Source addresses of load balancers whose traffic is always allowed in (SEMANTICS A8).
+    pub slb_sources: Vec<IpNet>,
+}
+
+/// A valid set of groups, interfaces and lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleSet {
+    groups: Vec<SecurityGroup>,
+    interfaces: Vec<Interface>,
+    prefix_lists: Vec<PrefixList>,
+    port_lists: Vec<PortList>,
+    slb_sources: Vec<IpNet>,
+    interfaces_listed: bool,
+}
+
+/// The name of the one interface of a file that lists none.
+pub const ONLY_INTERFACE: &str = "local";
+
+impl RuleSet {
+    /// Checks the parts. Without interfaces there is one, and it holds every group.
+    ///
+    /// # Errors
+    /// Every fault found, in the order of the file.
+    pub fn new(parts: Parts) -> Result<Self, Vec<Invalid>> {
+        let faults = validate::faults(&parts);
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let Parts { groups, interfaces, prefix_lists, port_lists, slb_sources } = parts;
+        let interfaces_listed = interfaces.is_some();
+        let interfaces = interfaces.unwrap_or_else(|| {
+            vec![Interface {
+                id: ONLY_INTERFACE.to_owned(),
+                addresses: Vec::new(),
+                groups: (0..groups.len()).collect(),
+                timeouts: Timeouts::default(),
+                nic_type: NicType::Intranet,
+            }]
+        });
+        Ok(Self { groups, interfaces, prefix_lists, port_lists, slb_sources, interfaces_listed })
+    }
+
+    /// The groups, in file order.
+    pub fn groups(&self) -> &[SecurityGroup] {
+        &self.groups
+    }
+
+    /// The interfaces, in file order: at least one.
+    pub fn interfaces(&self) -> &[Interface] {
+        &self.interfaces
+    }
+
+    /// Whether the file lists interfaces, so that their addresses are known.
+    pub fn lists_interfaces(&self) -> bool {
+        self.interfaces_listed
+    }
+
+    /// Gives the one interface of a file that lists none its addresses.
+    pub fn set_local(&mut self, addresses: Vec<IpNet>) {
+        if let (false, [only]) = (self.interfaces_listed, self.interfaces.as_mut_slice()) {
+            only.addresses = addresses;
+        }
+    }
+
+    /// What is allowed but probably not meant, or over a quota.
+    pub fn warnings(&self) -> Vec<Warning> {
+        validate::warnings(self)
+    }
+
+    /// The ordered entries of one interface and direction: what a packet is held against.
+    pub fn ordered(&self, interface: usize, direction: Direction) -> Ordered {
+        order::ordered(self, interface, direction)
+    }
+
+    fn members(&self, group: usize) -> impl Iterator<Item = &Interface> {
+        self.interfaces.iter().filter(move |eni| eni.groups.contains(&group))
+    }
+
+    fn group_position(&self, id: &str) -> Option<usize> {
+        self.groups.iter().position(|group| group.id == id)
+    }
+}

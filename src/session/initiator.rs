@@ -1,0 +1,140 @@
+//! Who began a connection whose opening packet the capture does not hold.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+use crate::flow::{FlowTuple, Packet, Protocol, Transport};
+use crate::rules::{Timeouts, services};
+
+/// Which end of a packet began its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Initiator {
+    /// The packet's own sender.
+    Sender,
+    /// The end that it is sent to.
+    Receiver,
+}
+
+/// How it is known who began a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Opening {
+    /// The capture holds the opening packet.
+    Seen,
+    /// The packet is an answer by its nature: a SYN-ACK, an echo reply.
+    Answer,
+    /// One end's port was seen to accept a connection elsewhere in the capture.
+    AcceptingPort,
+    /// One end's port is a well-known service's, and the other's is not.
+    ServicePort,
+    /// Nothing else is known: the first sender.
+    FirstSender,
+}
+
+impl Opening {
+    /// Those that stand for a connection already under way.
+    pub const INFERRED: [Self; 4] =
+        [Self::Answer, Self::AcceptingPort, Self::ServicePort, Self::FirstSender];
+
+    /// The word in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Seen => "seen",
+            Self::Answer => "answer",
+            Self::AcceptingPort => "accepting_port",
+            Self::ServicePort => "service_port",
+            Self::FirstSender => "first_sender",
+        }
+    }
+}
+
+/// More accepting ports than this are not remembered: a capture of a scan can hold any number.
+const MOST_ACCEPTING: usize = 1 << 16;
+
+/// What the capture has shown about who accepts connections.
+#[derive(Clone, Debug, Default)]
+pub struct Openings {
+    accepting: HashSet<(IpAddr, u16)>,
+    start: Option<u64>,
+}
+
+impl Openings {
+    /// Learns from a packet.
+    #[inline]
+    pub fn learn(&mut self, packet: &Packet, now: u64) {
+        if self.start.is_none() {
+            self.start = Some(now);
+        }
+        if packet.tcp_flags.is_some_and(|flags| flags.accepts())
+            && let Some((sport, _)) = packet.flow.transport.ports()
+            && self.accepting.len() < MOST_ACCEPTING
+        {
+            self.accepting.insert((packet.flow.src, sport));
+        }
+    }
+
+    /// Who began the connection of a packet of which no session is known.
+    ///
+    /// A connection can have been under way when the capture started only if less than its idle
+    /// timeout has passed since: longer silence would have ended its session. After that the sender
+    /// of an unknown packet opens a connection.
+    pub fn initiator(
+        &self,
+        packet: &Packet,
+        now: u64,
+        timeouts: &Timeouts,
+    ) -> (Initiator, Opening) {
+        let FlowTuple { src, dst, proto, transport } = packet.flow;
+        let flags = packet.tcp_flags;
+        if proto == Protocol::TCP && flags.is_some_and(|flags| flags.opens()) {
+            return (Initiator::Sender, Opening::Seen);
+        }
+        if flags.is_some_and(|flags| flags.accepts()) {
+            return (Initiator::Receiver, Opening::Answer);
+        }
+        let timeout = match proto {
+            Protocol::TCP => timeouts.tcp_established,
+            Protocol::UDP => timeouts.udp,
+            Protocol::ICMP | Protocol::ICMPV6 => timeouts.icmp,
+            _ => return (Initiator::Sender, Opening::Seen),
+        };
+        let since_start = now.saturating_sub(self.start.unwrap_or(now));
+        if u128::from(since_start) >= timeout.as_nanos() {
+            return (Initiator::Sender, Opening::Seen);
+        }
+        match transport {
+            Transport::Icmp { kind, .. } if query(kind) != kind => {
+                (Initiator::Receiver, Opening::Answer)
+            }
+            Transport::Icmp { .. } | Transport::Absent => (Initiator::Sender, Opening::Seen),
+            Transport::Ports { src: sport, dst: dport } => {
+                let accepting =
+                    |addr, port| proto == Protocol::TCP && self.accepting.contains(&(addr, port));
+                let service = |port| port < 1024 || services::of_port(proto, port).is_some();
+                let by = |opening, source: bool, target: bool| match (source, target) {
+                    (true, false) => Some((Initiator::Receiver, opening)),
+                    (false, true) => Some((Initiator::Sender, opening)),
+                    _ => None,
+                };
+                // A datagram to a service is an opening like any other.
+                let (initiator, opening) =
+                    by(Opening::AcceptingPort, accepting(src, sport), accepting(dst, dport))
+                        .or_else(|| by(Opening::ServicePort, service(sport), service(dport)))
+                        .unwrap_or((Initiator::Sender, Opening::FirstSender));
+                match (proto, initiator) {
+                    (Protocol::UDP, Initiator::Sender) => (initiator, Opening::Seen),
+                    _ => (initiator, opening),
+                }
+            }
+        }
+    }
+}
+
+/// The request that an ICMP or ICMPv6 message answers, or the message's own type.
+pub(super) fn query(kind: u8) -> u8 {
+    match kind {
+        0 => 8,
+        14 | 16 | 18 => kind - 1,
+        129 => 128,
+        _ => kind,
+    }
+}

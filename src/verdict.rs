@@ -1,0 +1,182 @@
+//! The answer for a packet, with the reason from the place where it was found.
+
+use crate::decode::Why;
+use crate::flow::{Direction, FlowTuple};
+use crate::rules::{EntryIndex, EntryKind, Policy};
+use crate::session::Opening;
+
+/// The answer. Not the rule's word: that is [`Policy`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verdict {
+    /// The packet would pass.
+    Allow,
+    /// The packet would be dropped without a word.
+    Deny,
+    /// The rules do not apply to it, or it cannot be judged.
+    NotEvaluated,
+}
+
+impl Verdict {
+    /// The word in the `verdict` column.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::NotEvaluated => "not_evaluated",
+        }
+    }
+}
+
+impl From<Policy> for Verdict {
+    fn from(policy: Policy) -> Self {
+        match policy {
+            Policy::Accept => Self::Allow,
+            Policy::Drop => Self::Deny,
+        }
+    }
+}
+
+/// Why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// A rule matched.
+    Rule,
+    /// No rule matched.
+    Default,
+    /// The peer is a member of a shared basic group (SEMANTICS A5 step 3).
+    IntraGroup,
+    /// The packet belongs to a session that was allowed (step 1).
+    Session,
+    /// Traffic that is always allowed (step 2, A8).
+    System,
+    /// The packet that opened its connection was denied, so it would never have been sent.
+    ConnectionDenied,
+    /// Not IP: outside the rules (step 0).
+    NotIp,
+    /// Neither end is an address of an interface.
+    NotLocal,
+    /// Its headers contradict themselves.
+    Malformed,
+    /// The capture holds too little of it.
+    Truncated,
+    /// Its link type is not read.
+    UnsupportedLink,
+    /// A later fragment, whose first was not seen (SEMANTICS F8).
+    FragmentWithoutFirst,
+}
+
+impl Reason {
+    /// All, in the order of reports.
+    pub const ALL: [Self; 12] = [
+        Self::Rule,
+        Self::Default,
+        Self::IntraGroup,
+        Self::Session,
+        Self::System,
+        Self::ConnectionDenied,
+        Self::NotIp,
+        Self::NotLocal,
+        Self::Malformed,
+        Self::Truncated,
+        Self::UnsupportedLink,
+        Self::FragmentWithoutFirst,
+    ];
+
+    /// The word in the `reason` column.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rule => "rule",
+            Self::Default => "default",
+            Self::IntraGroup => "intra_group",
+            Self::Session => "session",
+            Self::System => "system",
+            Self::ConnectionDenied => "connection_denied",
+            Self::NotIp => "not_ip",
+            Self::NotLocal => "not_local",
+            Self::Malformed => "malformed",
+            Self::Truncated => "truncated",
+            Self::UnsupportedLink => "unsupported_link",
+            Self::FragmentWithoutFirst => "fragment_without_first",
+        }
+    }
+}
+
+impl From<Why> for Reason {
+    fn from(why: Why) -> Self {
+        match why {
+            Why::NonIp => Self::NotIp,
+            Why::Truncated => Self::Truncated,
+            Why::Malformed => Self::Malformed,
+            Why::UnsupportedLink => Self::UnsupportedLink,
+        }
+    }
+}
+
+impl From<EntryKind> for Reason {
+    fn from(kind: EntryKind) -> Self {
+        match kind {
+            EntryKind::System(_) => Self::System,
+            EntryKind::IntraGroup { .. } => Self::IntraGroup,
+            EntryKind::Rule { .. } => Self::Rule,
+            EntryKind::Default => Self::Default,
+        }
+    }
+}
+
+/// The answer for a packet at one interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// Position of the interface in the rule set.
+    pub interface: usize,
+    /// The packet's direction there.
+    pub direction: Direction,
+    /// Allow or deny.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: Reason,
+    /// The list that decided: that of the packet which opened the connection, whichever way it went.
+    pub decided_in: Direction,
+    /// The entry of that list that decided.
+    pub entry: EntryIndex,
+    /// The connection's number; `None` without sessions.
+    pub connection: Option<u64>,
+    /// Whether the interface's own end began the connection.
+    pub local_began: bool,
+    /// For the packet that opens a connection: how, and the tuple in the initiator's direction.
+    pub opened: Option<(Opening, FlowTuple)>,
+    /// Position of the connection's kind in the summary's table.
+    pub kind: u32,
+}
+
+/// The answer for a packet, wherever it was judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judged {
+    /// At its sender, its receiver, or both: allowed only if all allow.
+    At([Option<Judgement>; 2]),
+    /// Nowhere, for this reason.
+    Not(Reason),
+}
+
+impl Judged {
+    /// Where it was judged, the sender first.
+    pub fn judgements(&self) -> impl Iterator<Item = &Judgement> {
+        let at: &[Option<Judgement>] = match self {
+            Self::At(at) => at,
+            Self::Not(_) => &[],
+        };
+        at.iter().flatten()
+    }
+
+    /// The answer for the packet as a whole, and its reason: that of the first interface to deny it.
+    pub fn verdict(&self) -> (Verdict, Reason) {
+        match self {
+            Self::Not(reason) => (Verdict::NotEvaluated, *reason),
+            Self::At(_) => {
+                let denied = self.judgements().find(|judgement| judgement.verdict == Verdict::Deny);
+                let deciding = denied.or_else(|| self.judgements().next());
+                deciding
+                    .map_or((Verdict::NotEvaluated, Reason::NotLocal), |j| (j.verdict, j.reason))
+            }
+        }
+    }
+}

@@ -41,6 +41,7 @@
 #![forbid(unsafe_code)]
 
 // The packet's side, in its order.
+pub mod ahead;
 pub mod capture;
 pub mod decode;
 pub mod filter;

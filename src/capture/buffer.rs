@@ -37,6 +37,20 @@ impl Buffer {
         self.bytes.get(range).unwrap_or_default()
     }
 
+    /// Gives the bytes consumed since the last time to `into`, whose memory it takes for what is to
+    /// be read next. Ranges from the start of the buffer then hold in `into`.
+    pub(super) fn hand_over(&mut self, into: &mut Vec<u8>) {
+        std::mem::swap(&mut self.bytes, into);
+        let unread = into.get(self.start..self.end).unwrap_or_default();
+        if self.bytes.len() < unread.len() {
+            self.bytes.resize(unread.len(), 0);
+        }
+        if let Some(front) = self.bytes.get_mut(..unread.len()) {
+            front.copy_from_slice(unread);
+        }
+        (self.start, self.end) = (0, unread.len());
+    }
+
     /// Where `unread` starts in the buffer, for [`Buffer::bytes`].
     pub(super) fn start(&self) -> usize {
         self.start
@@ -71,11 +85,10 @@ impl Buffer {
         }
         while self.end - self.start < len {
             if self.bytes.len() - self.end < CHUNK {
+                // Nothing that was consumed is on loan: see `Capture::next_batch`.
                 self.bytes.copy_within(self.start..self.end, 0);
                 (self.start, self.end) = (0, self.end - self.start);
-                if self.bytes.len() - self.end < CHUNK {
-                    self.bytes.resize(self.end + 2 * CHUNK, 0);
-                }
+                self.bytes.resize(self.bytes.len().max(self.end + CHUNK), 0);
             }
             let free = self.bytes.get_mut(self.end..self.end + CHUNK).unwrap_or_default();
             match self.source.read(free) {

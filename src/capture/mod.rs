@@ -23,6 +23,7 @@ mod write;
 
 use std::fs::File;
 use std::io::{Cursor, Read};
+use std::ops::Range;
 use std::path::Path;
 
 use buffer::Buffer;
@@ -83,12 +84,37 @@ pub struct Frame<'a> {
 }
 
 /// A record's place in the buffer: what a format's reader finds before the bytes are lent out.
+#[derive(Debug)]
 struct Record {
     link: LinkType,
     time_ns: Option<u64>,
     wire_len: u32,
     hint: Option<DirectionHint>,
-    data: std::ops::Range<usize>,
+    data: Range<usize>,
+}
+
+/// Frames read at once, with the bytes they lie in. Reuse it: its memory is then allocated once.
+#[derive(Debug, Default)]
+pub struct Batch {
+    bytes: Vec<u8>,
+    records: Vec<Record>,
+    /// The number of the first frame.
+    first: u64,
+}
+
+impl Batch {
+    /// The frames, in the order of the capture.
+    pub fn frames(&self) -> impl Iterator<Item = Frame<'_>> {
+        (0..self.records.len()).filter_map(|position| self.frame(position))
+    }
+
+    #[inline]
+    fn frame(&self, position: usize) -> Option<Frame<'_>> {
+        let Record { link, time_ns, wire_len, hint, ref data } = *self.records.get(position)?;
+        let number = self.first + position as u64;
+        let data = self.bytes.get(data.clone())?;
+        Some(Frame { number, link, time_ns, wire_len, hint, data })
+    }
 }
 
 /// A capture being read.
@@ -96,7 +122,13 @@ pub struct Capture {
     name: String,
     buffer: Buffer,
     format: Format,
-    frames: u64,
+    /// Frames read into batches.
+    read: u64,
+    /// Damage found behind the frames of the last batch.
+    damage: Option<CaptureError>,
+    /// What [`Capture::next_frame`] yields from, and how far it has come.
+    batch: Batch,
+    yielded: usize,
 }
 
 enum Format {
@@ -106,11 +138,8 @@ enum Format {
 
 impl std::fmt::Debug for Capture {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { name, frames, .. } = self;
-        f.debug_struct("Capture")
-            .field("name", name)
-            .field("frames", frames)
-            .finish_non_exhaustive()
+        let Self { name, read, .. } = self;
+        f.debug_struct("Capture").field("name", name).field("read", read).finish_non_exhaustive()
     }
 }
 
@@ -142,7 +171,8 @@ impl Capture {
             offset: 0,
             kind,
         })?;
-        Ok(Self { name: name.to_owned(), buffer, format, frames: 0 })
+        let (name, batch) = (name.to_owned(), Batch::default());
+        Ok(Self { name, buffer, format, read: 0, damage: None, batch, yielded: 0 })
     }
 
     fn recognise(buffer: &mut Buffer) -> Result<Format, CaptureErrorKind> {
@@ -169,7 +199,7 @@ impl Capture {
 
     /// Frames yielded so far.
     pub fn frames(&self) -> u64 {
-        self.frames
+        self.read - (self.batch.records.len() - self.yielded) as u64
     }
 
     /// Bytes of the source consumed so far.
@@ -183,24 +213,57 @@ impl Capture {
     /// When the next record is damaged or cut off. The capture has then ended: what follows a
     /// damaged record cannot be found again, and further calls return `None`.
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, CaptureError> {
-        let offset = self.buffer.offset();
-        let record = match &mut self.format {
-            Format::Pcap(reader) => reader.next(&mut self.buffer),
-            Format::PcapNg(reader) => reader.next(&mut self.buffer),
-        };
-        match record {
-            Ok(Some(Record { link, time_ns, wire_len, hint, data })) => {
-                self.frames += 1;
-                let data = self.buffer.bytes(data);
-                Ok(Some(Frame { number: self.frames, link, time_ns, wire_len, hint, data }))
-            }
-            Ok(None) => Ok(None),
-            Err(kind) => {
-                let (file, frame) = (self.name.clone(), Some(self.frames + 1));
-                self.buffer.end();
-                Err(CaptureError { file, frame, offset, kind })
+        if self.yielded == self.batch.records.len() {
+            let mut batch = std::mem::take(&mut self.batch);
+            let more = self.next_batch(&mut batch);
+            (self.batch, self.yielded) = (batch, 0);
+            if !more? {
+                return Ok(None);
             }
         }
+        self.yielded += 1;
+        Ok(self.batch.frame(self.yielded - 1))
+    }
+
+    /// Reads the next frames into a batch, at least one; `false` at the end.
+    ///
+    /// # Errors
+    /// As [`Capture::next_frame`], after every frame before the damage was handed out.
+    pub fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, CaptureError> {
+        batch.records.clear();
+        batch.first = self.read + 1;
+        if let Some(damage) = self.damage.take() {
+            self.buffer.end();
+            return Err(damage);
+        }
+        loop {
+            let offset = self.buffer.offset();
+            // Waits for bytes only while it has nothing to hand out.
+            let wait = batch.records.is_empty();
+            let record = match &mut self.format {
+                Format::Pcap(reader) => reader.next(&mut self.buffer, wait),
+                Format::PcapNg(reader) => reader.next(&mut self.buffer, wait),
+            };
+            match record {
+                Ok(Some(record)) => {
+                    batch.records.push(record);
+                    self.read += 1;
+                }
+                Ok(None) => break,
+                Err(kind) => {
+                    let (file, frame) = (self.name.clone(), Some(self.read + 1));
+                    let damage = CaptureError { file, frame, offset, kind };
+                    self.damage = Some(damage);
+                    break;
+                }
+            }
+        }
+        self.buffer.hand_over(&mut batch.bytes);
+        if let Some(damage) = self.damage.take_if(|_| batch.records.is_empty()) {
+            self.buffer.end();
+            return Err(damage);
+        }
+        Ok(!batch.records.is_empty())
     }
 
     /// Reads up to `frames` frames or `bytes` bytes ahead with `look`, then gives back a capture
@@ -219,7 +282,7 @@ impl Capture {
     ) -> Result<Self, CaptureError> {
         let (tee, kept) = buffer::Tee::new(source);
         let mut first = Self::from_reader(name, Box::new(tee))?;
-        while first.frames < frames && first.offset() < bytes {
+        while first.frames() < frames && first.offset() < bytes {
             match first.next_frame() {
                 Ok(Some(frame)) => look(&frame),
                 Ok(None) | Err(_) => break,

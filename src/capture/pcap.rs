@@ -42,12 +42,18 @@ impl Reader {
         Ok(Some(Self { parser, link, fraction_ns }))
     }
 
-    pub(super) fn next(&self, buffer: &mut Buffer) -> Result<Option<Record>, CaptureErrorKind> {
+    /// The next record; `None` at the end, or where it is not all there and `wait` is false.
+    pub(super) fn next(
+        &self,
+        buffer: &mut Buffer,
+        wait: bool,
+    ) -> Result<Option<Record>, CaptureErrorKind> {
         // Raw packets: `next_packet` would refuse records longer than the file's snap length, and
         // records whose wire length is below their captured length; real files have both.
         let (ts_sec, ts_frac, len, wire_len) = loop {
             match self.parser.next_raw_packet(buffer.unread()) {
                 Ok((_, raw)) => break (raw.ts_sec, raw.ts_frac, raw.incl_len, raw.orig_len),
+                Err(PcapParseError::IncompleteBuffer(..)) if !wait => return Ok(None),
                 Err(PcapParseError::IncompleteBuffer(needed, _)) => {
                     let unread = buffer.unread();
                     if unread.is_empty() && !buffer.fill_to(1)? {

@@ -113,9 +113,14 @@ impl Reader {
         Self { endianness: Endianness::Little, interfaces: Vec::new() }
     }
 
-    /// The next packet, past all blocks that hold none.
-    pub(super) fn next(&mut self, buffer: &mut Buffer) -> Result<Option<Record>, CaptureErrorKind> {
-        while let Some((block, body)) = self.next_block(buffer)? {
+    /// The next packet, past all blocks that hold none; `None` at the end, or where the next block is
+    /// not all there and `wait` is false.
+    pub(super) fn next(
+        &mut self,
+        buffer: &mut Buffer,
+        wait: bool,
+    ) -> Result<Option<Record>, CaptureErrorKind> {
+        while let Some((block, body)) = self.next_block(buffer, wait)? {
             let start = buffer.start() + BLOCK_HEADER;
             let bytes = buffer.bytes(start..start + body);
             let record = self.read_block(block, bytes, start);
@@ -128,7 +133,11 @@ impl Reader {
     }
 
     /// Type and body length of the block at the front of the buffer, which then holds it whole.
-    fn next_block(&self, buffer: &mut Buffer) -> Result<Option<(u32, usize)>, CaptureErrorKind> {
+    fn next_block(
+        &self,
+        buffer: &mut Buffer,
+        wait: bool,
+    ) -> Result<Option<(u32, usize)>, CaptureErrorKind> {
         loop {
             let unread = buffer.unread();
             let block = match self.endianness {
@@ -137,6 +146,7 @@ impl Reader {
             };
             match block {
                 Ok((_, raw)) => return Ok(Some((raw.type_, raw.body.len()))),
+                Err(RawBlockParseError::IncompleteBuffer(..)) if !wait => return Ok(None),
                 Err(RawBlockParseError::IncompleteBuffer(needed, _)) => {
                     if unread.is_empty() && !buffer.fill_to(1)? {
                         return Ok(None);

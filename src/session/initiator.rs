@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-use crate::flow::{FlowTuple, Packet, Protocol, Transport};
+use crate::flow::{FlowTuple, Packet, Protocol, TcpFlags, Transport};
 use crate::rules::{Timeouts, services};
 
 /// Which end of a packet began its connection.
@@ -64,7 +64,7 @@ impl Openings {
         if self.start.is_none() {
             self.start = Some(now);
         }
-        if packet.tcp_flags.is_some_and(|flags| flags.accepts())
+        if packet.tcp_flags.is_some_and(TcpFlags::accepts)
             && let Some((sport, _)) = packet.flow.transport.ports()
             && self.accepting.len() < MOST_ACCEPTING
         {
@@ -85,10 +85,10 @@ impl Openings {
     ) -> (Initiator, Opening) {
         let FlowTuple { src, dst, proto, transport } = packet.flow;
         let flags = packet.tcp_flags;
-        if proto == Protocol::TCP && flags.is_some_and(|flags| flags.opens()) {
+        if proto == Protocol::TCP && flags.is_some_and(TcpFlags::opens) {
             return (Initiator::Sender, Opening::Seen);
         }
-        if flags.is_some_and(|flags| flags.accepts()) {
+        if flags.is_some_and(TcpFlags::accepts) {
             return (Initiator::Receiver, Opening::Answer);
         }
         let timeout = match proto {

@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use sgreplay::ahead::Ahead;
 use sgreplay::capture::{Capture, CaptureError, Frame};
 use sgreplay::decode::{Decoded, decode};
 use sgreplay::direction::Survey;
@@ -27,8 +27,6 @@ const LARGEST_RULES: u64 = 64 << 20;
 /// How far a survey looks into each capture.
 const SURVEY_FRAMES: u64 = 1 << 16;
 const SURVEY_BYTES: u64 = 64 << 20;
-/// Frames between two looks at the clock and at whether the user wants to stop.
-const PACE: u64 = 4096;
 
 /// Reads the rules.
 pub(crate) fn rules(path: &Path) -> Result<(RuleSet, RulesInput), Failure> {
@@ -83,7 +81,7 @@ fn name(path: &Path) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// Which packets of a capture are looked at.
@@ -224,53 +222,51 @@ impl Captures {
         let (mut ended, mut before, mut bytes_before) = (Ended::default(), 0, 0);
         let mut selection = self.selection;
         for source in self.sources {
-            let mut capture = match source.opened {
+            let capture = match source.opened {
                 Some(capture) => capture,
                 None if source.path.as_os_str() == STDIN => {
                     Capture::from_reader("standard input", Box::new(io::stdin()))?
                 }
                 None => Capture::open(&source.path)?,
             };
-            let mut step = || -> Result<ControlFlow<()>, Failure> {
-                for _ in 0..PACE {
-                    if selection.left == 0 {
-                        return Ok(ControlFlow::Break(()));
+            let mut input = CaptureInput { path: name(&source.path), ..CaptureInput::default() };
+            let mut ahead = Ahead::new(capture);
+            while let Some(batch) = ahead.next_batch() {
+                let batch = match batch {
+                    Ok(batch) => batch,
+                    Err(error) => {
+                        input.error = Some(error.to_string());
+                        ended.truncated |= error.is_truncation();
+                        ended.damage = Some(error);
+                        break;
                     }
-                    let mut frame = match capture.next_frame() {
-                        Ok(Some(frame)) => frame,
-                        Ok(None) => return Ok(ControlFlow::Break(())),
-                        Err(error) => {
-                            ended.truncated |= error.is_truncation();
-                            ended.damage = Some(error);
-                            return Ok(ControlFlow::Break(()));
-                        }
-                    };
+                };
+                for (mut frame, decoded) in batch.frames() {
+                    if selection.left == 0 {
+                        break;
+                    }
+                    input.frames = frame.number;
                     frame.number += before;
-                    let decoded = decode(frame.link, frame.data);
-                    if selection.chooses(&frame, &decoded) {
+                    if selection.chooses(&frame, decoded) {
                         selection.left -= 1;
-                        each(&frame, &decoded)?;
+                        each(&frame, decoded)?;
                     }
                 }
-                progress.set_position(bytes_before + capture.offset());
-                progress.set_message((before + capture.frames()).to_string());
-                Ok(ControlFlow::Continue(()))
-            };
-            while step()?.is_continue() {
-                if self.interrupted.load(Ordering::Relaxed) {
-                    ended.interrupted = true;
+                input.size = batch.offset();
+                progress.set_position(bytes_before + input.size);
+                progress.set_message((before + input.frames).to_string());
+                ahead.recycle(batch);
+                ended.interrupted = self.interrupted.load(Ordering::Relaxed);
+                if ended.interrupted || selection.left == 0 {
                     break;
                 }
             }
-            ended.inputs.push(CaptureInput {
-                path: name(&source.path),
-                size: capture.offset(),
-                frames: capture.frames(),
-                sha256: if hash { file_sha256(&source.path) } else { None },
-                error: ended.damage.as_ref().map(ToString::to_string),
-            });
-            before += capture.frames();
-            bytes_before += capture.offset();
+            if hash {
+                input.sha256 = file_sha256(&source.path);
+            }
+            before += input.frames;
+            bytes_before += input.size;
+            ended.inputs.push(input);
             if ended.damage.is_some() || ended.interrupted || selection.left == 0 {
                 break;
             }

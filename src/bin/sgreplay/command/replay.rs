@@ -72,7 +72,6 @@ fn status(args: &ReplayArgs, end: Ended, denied: u64) -> Result<ExitStatus, Fail
     let interrupted = end.interrupted;
     let status = ended(end)?;
     match args.fail_on {
-        None => Ok(status),
         Some(FailOn::Denied) if denied > 0 => Ok(ExitStatus::Failed),
         Some(FailOn::Denied) if truncated && !args.allow_truncated => Err(Failure::Usage(
             "the capture breaks off, so --fail-on has no full answer; --allow-truncated accepts it"
@@ -81,7 +80,7 @@ fn status(args: &ReplayArgs, end: Ended, denied: u64) -> Result<ExitStatus, Fail
         Some(FailOn::Denied) if interrupted => {
             Err(Failure::Usage("interrupted, so --fail-on has no full answer".to_owned()))
         }
-        Some(FailOn::Denied) => Ok(status),
+        Some(FailOn::Denied) | None => Ok(status),
     }
 }
 

@@ -1,0 +1,75 @@
+//! Seeded traffic: TCP and UDP connections between one server, 10.0.0.5, and as many clients as there
+//! are flows; packets of 66 to 1,514 bytes, about 600 on average.
+
+use std::io::{self, Write};
+
+/// SplitMix64: small, seeded, good enough to spread packets over flows.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+}
+
+const SERVICES: [u16; 12] = [22, 25, 53, 80, 110, 143, 443, 3306, 3389, 5432, 6379, 8080];
+
+/// Writes a classic pcap with µs times.
+pub(crate) fn write_capture(out: &mut impl Write, packets: u64, flows: u64) -> io::Result<()> {
+    let header: [u32; 6] = [0xa1b2_c3d4, 0x0004_0002, 0, 0, 262_144, 1];
+    for word in header {
+        out.write_all(&word.to_le_bytes())?;
+    }
+    let mut random = Random(1);
+    let mut opened = vec![false; usize::try_from(flows).expect("flows fit in memory")];
+    let mut frame = [0_u8; 1514];
+    for number in 0..packets {
+        let flow = random.below(flows);
+        let first = !std::mem::replace(&mut opened[flow as usize], true);
+        let len = match random.below(10) {
+            0..=4 => 66 + random.below(60),
+            5..=6 => 200 + random.below(800),
+            _ => 1514 - random.below(200),
+        };
+        let len = if first { 66 } else { len as usize };
+        let from_client = first || random.below(2) == 0;
+        build(&mut frame, len, flow, first, from_client);
+        let micros = 1_700_000_000_000_000 + number * 50;
+        let record = [micros / 1_000_000, micros % 1_000_000, len as u64, len as u64];
+        for word in record {
+            out.write_all(&(word as u32).to_le_bytes())?;
+        }
+        out.write_all(&frame[..len])?;
+    }
+    Ok(())
+}
+
+/// Ethernet, IPv4, TCP or UDP: flow `flow` is always the same client, service and protocol.
+fn build(frame: &mut [u8; 1514], len: usize, flow: u64, first: bool, from_client: bool) {
+    let mut fixed = Random(flow + 1);
+    let server = [10, 0, 0, 5];
+    let [a, b, c, d, ..] = fixed.next().to_le_bytes();
+    let client = [a % 222 + 1, b, c, d];
+    let service = SERVICES[fixed.below(SERVICES.len() as u64) as usize];
+    let port = 32_768 + fixed.below(28_000) as u16;
+    let udp = service == 53 || fixed.below(10) == 0;
+    let (src, dst, sport, dport) =
+        if from_client { (client, server, port, service) } else { (server, client, service, port) };
+    frame[..12].copy_from_slice(&[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2]);
+    frame[12..14].copy_from_slice(&[0x08, 0]);
+    frame[14..24].copy_from_slice(&[0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, if udp { 17 } else { 6 }]);
+    frame[16..18].copy_from_slice(&((len - 14) as u16).to_be_bytes());
+    frame[26..30].copy_from_slice(&src);
+    frame[30..34].copy_from_slice(&dst);
+    frame[34..36].copy_from_slice(&sport.to_be_bytes());
+    frame[36..38].copy_from_slice(&dport.to_be_bytes());
+    // Data offset and flags; in UDP they are payload.
+    frame[46..48].copy_from_slice(&[0x80, if first { 0x02 } else { 0x10 }]);
+}

@@ -1,0 +1,87 @@
+//! Reading and decoding on a thread of their own, ahead of whoever judges.
+//!
+//! The frames and their order are those of [`Capture::next_frame`]; only the work is spread over two
+//! cores. At most [`AHEAD`] batches are under way, so memory stays bounded however slow the reader.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use crate::capture::{Batch, Capture, CaptureError, Frame};
+use crate::decode::{Decoded, decode};
+
+/// Batches that may wait to be judged.
+const AHEAD: usize = 4;
+
+/// Frames with their decoded packets.
+#[derive(Debug, Default)]
+pub struct DecodedBatch {
+    batch: Batch,
+    decoded: Vec<Decoded>,
+    offset: u64,
+}
+
+impl DecodedBatch {
+    /// The frames, in the order of the capture.
+    #[inline]
+    pub fn frames(&self) -> impl Iterator<Item = (Frame<'_>, &Decoded)> {
+        self.batch.frames().zip(&self.decoded)
+    }
+
+    /// Bytes of the source up to the end of the batch.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    fn fill(&mut self, capture: &mut Capture) -> Result<bool, CaptureError> {
+        let more = capture.next_batch(&mut self.batch)?;
+        self.decoded.clear();
+        self.decoded.extend(self.batch.frames().map(|frame| decode(frame.link, frame.data)));
+        self.offset = capture.offset();
+        Ok(more)
+    }
+}
+
+/// A capture being read and decoded.
+#[derive(Debug)]
+pub struct Ahead {
+    ready: Receiver<Result<DecodedBatch, CaptureError>>,
+    used: SyncSender<DecodedBatch>,
+}
+
+impl Ahead {
+    /// Starts the thread. It ends with the capture, or soon after this is dropped; nobody waits for
+    /// it, since it may be blocked on a pipe that says nothing.
+    pub fn new(mut capture: Capture) -> Self {
+        let (to_judge, ready) = sync_channel(AHEAD);
+        let (used, to_fill) = sync_channel::<DecodedBatch>(AHEAD + 1);
+        thread::spawn(move || {
+            loop {
+                let mut batch = to_fill.try_recv().unwrap_or_default();
+                let filled = match batch.fill(&mut capture) {
+                    Ok(true) => Ok(batch),
+                    Ok(false) => break,
+                    Err(damage) => Err(damage),
+                };
+                let last = filled.is_err();
+                if to_judge.send(filled).is_err() || last {
+                    break;
+                }
+            }
+        });
+        Self { ready, used }
+    }
+
+    /// The next frames, or `None` at the end.
+    ///
+    /// # Errors
+    /// The damage that ended the capture, after every frame before it.
+    pub fn next_batch(&mut self) -> Option<Result<DecodedBatch, CaptureError>> {
+        self.ready.recv().ok()
+    }
+
+    /// Gives a batch back, so that its memory is used again.
+    pub fn recycle(&mut self, batch: DecodedBatch) {
+        // A full channel or a thread that has ended has no use for it.
+        let _ = self.used.try_send(batch);
+    }
+}

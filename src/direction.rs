@@ -145,7 +145,7 @@ impl Survey {
             .collect();
         if !named.is_empty() {
             let why = format!(
-                "the capture marks {} of its first {} packets as sent or received there",
+                "the capture marks {} of its first {} IP packets as sent or received there",
                 self.hinted, self.packets,
             );
             return Some(Guess { addresses: named, why });
@@ -159,7 +159,7 @@ impl Survey {
             [most(false), most(true)].into_iter().flatten().collect();
         let shares: Vec<String> =
             found.iter().map(|(addr, s)| format!("{addr} has part in {}", s.packets)).collect();
-        let why = format!("of the first {} packets {}", self.packets, shares.join(", "));
+        let why = format!("of the first {} IP packets {}", self.packets, shares.join(", "));
         let addresses: Vec<IpAddr> = found.iter().map(|(addr, _)| *addr).collect();
         (!addresses.is_empty()).then_some(Guess { addresses, why })
     }

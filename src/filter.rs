@@ -114,21 +114,21 @@ impl Filter {
         }
     }
 
-    /// Whether the filter lets the packet through.
-    pub fn matches(&self, packet: &Packet) -> bool {
-        self.expr.matches(&packet.flow)
+    /// Whether the filter chooses the packet. Of a frame without one, nothing is true but `not`.
+    pub fn matches(&self, packet: Option<&Packet>) -> bool {
+        self.expr.matches(packet.map(|packet| &packet.flow))
     }
 }
 
 impl Expr {
-    fn matches(&self, flow: &FlowTuple) -> bool {
+    fn matches(&self, flow: Option<&FlowTuple>) -> bool {
         match self {
             Self::And(a, b) => a.matches(flow) && b.matches(flow),
             Self::Or(a, b) => a.matches(flow) || b.matches(flow),
             Self::Not(a) => !a.matches(flow),
-            Self::Test(qualifiers, value) => {
+            Self::Test(qualifiers, value) => flow.is_some_and(|flow| {
                 qualifiers.match_proto(flow) && value.matches(flow, qualifiers.side)
-            }
+            }),
         }
     }
 }

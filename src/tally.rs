@@ -26,10 +26,22 @@ pub struct Count {
 }
 
 impl Count {
-    fn add(&mut self, bytes: u64, opens: bool) {
+    fn packet(&mut self, bytes: u64, opens: bool) {
         self.packets += 1;
         self.bytes += bytes;
         self.connections += u64::from(opens);
+    }
+}
+
+impl std::ops::Add for Count {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            packets: self.packets + other.packets,
+            bytes: self.bytes + other.bytes,
+            connections: self.connections + other.connections,
+        }
     }
 }
 
@@ -171,10 +183,10 @@ impl Tally {
             let of_interface = self.entries.get_mut(judgement.interface);
             let list = of_interface.and_then(|lists| lists.get_mut(judgement.decided_in as usize));
             if let Some(count) = list.and_then(|list| list.get_mut(judgement.entry.0 as usize)) {
-                count.add(bytes, judgement.opened.is_some());
+                count.packet(bytes, judgement.opened.is_some());
             }
             let Some(kind) = self.kinds.get_mut(judgement.kind as usize) else { continue };
-            kind.count.add(bytes, judgement.opened.is_some());
+            kind.count.packet(bytes, judgement.opened.is_some());
             if judgement.opened.is_some() || alone {
                 let flow = judgement.opened.map_or(kind.example, |(_, flow)| flow);
                 let peer = flow.peer(kind.direction);

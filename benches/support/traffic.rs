@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-/// SplitMix64: small, seeded, good enough to spread packets over flows.
+/// `SplitMix64`: small, seeded, good enough to spread packets over flows.
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {

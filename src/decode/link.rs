@@ -15,6 +15,10 @@ const VLAN_TAGS: [u16; 5] = [0x8100, 0x88a8, 0x9100, 0x9200, 0x9300];
 /// The 4-byte tag of 802.1BR port extenders and VN-Link.
 const VNTAG: u16 = 0x8926;
 const MPLS: [u16; 2] = [0x8847, 0x8848];
+/// The length of the "cooked" headers. `pnet_packet` takes 8 bytes for enough and then reads past the end
+/// (it counts the address as empty), so the length is looked at first.
+const SLL_HEADER: usize = 16;
+const SLL2_HEADER: usize = 20;
 const PPPOE_SESSION: u16 = 0x8864;
 /// Values below this in an EtherType's place are the length of an 802.3 frame.
 const FIRST_ETHERTYPE: u16 = 0x0600;
@@ -28,12 +32,14 @@ pub(super) fn payload(link: LinkType, data: &[u8]) -> Result<&[u8], Why> {
             after_ethertype(frame.get_ethertype(), rest(data, 14)?)
         }
         LinkType::LINUX_SLL => {
-            let frame = SLLPacket::new(data).ok_or(Why::NonIp)?;
-            after_ethertype(frame.get_protocol(), rest(data, 16)?)
+            let ip = rest(data, SLL_HEADER)?;
+            let header = SLLPacket::new(data).ok_or(Why::NonIp)?;
+            after_ethertype(header.get_protocol(), ip)
         }
         LinkType::LINUX_SLL2 => {
-            let frame = SLL2Packet::new(data).ok_or(Why::NonIp)?;
-            after_ethertype(frame.get_protocol_type(), rest(data, 20)?)
+            let ip = rest(data, SLL2_HEADER)?;
+            let header = SLL2Packet::new(data).ok_or(Why::NonIp)?;
+            after_ethertype(header.get_protocol_type(), ip)
         }
         LinkType::RAW | LinkType::RAW_BSD | LinkType::RAW_OPENBSD => {
             of_version(data, 4).or_else(|_| of_version(data, 6))
@@ -121,11 +127,15 @@ fn of_version(data: &[u8], version: u8) -> Result<&[u8], Why> {
 /// What a "cooked" header says of the packet's direction.
 pub(super) fn direction_hint(link: LinkType, data: &[u8]) -> Option<DirectionHint> {
     let packet_type = match link {
-        LinkType::LINUX_SLL => SLLPacket::new(data)?.get_packet_type(),
-        LinkType::LINUX_SLL2 => SLL2Packet::new(data)?.get_packet_type().into(),
-        _ => return None,
+        LinkType::LINUX_SLL => {
+            SLLPacket::new(data.get(..SLL_HEADER)?).map(|header| header.get_packet_type())
+        }
+        LinkType::LINUX_SLL2 => {
+            SLL2Packet::new(data.get(..SLL2_HEADER)?).map(|header| header.get_packet_type().into())
+        }
+        _ => None,
     };
-    match packet_type {
+    match packet_type? {
         0 => Some(DirectionHint::Inbound),
         4 => Some(DirectionHint::Outbound),
         _ => None,

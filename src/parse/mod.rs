@@ -13,7 +13,7 @@
 //! let faults = sgreplay::parse::yaml("web.yaml", &text.replace("SSH", "25/22")).unwrap_err();
 //! assert_eq!(
 //!     faults.to_string(),
-//!     "web.yaml:5:51: `25/22`: the range is reversed; write `22/25` (InvalidParam.PortRange)"
+//!     "web.yaml:5:52: `25/22`: the range is reversed; write `22/25` (InvalidParam.PortRange)"
 //! );
 //! # Ok::<(), sgreplay::parse::ParseError>(())
 //! ```

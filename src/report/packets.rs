@@ -94,9 +94,9 @@ pub fn packet_line(
         Some(packet) => described(packet),
         None => String::new(),
     };
-    let outcome = match decoded {
-        Decoded::Packet(_) => String::new(),
-        Decoded::Not(_) => format!(" {}", decoded.outcome()),
+    let outcome = match (decoded, unjudged) {
+        (Decoded::Not(_), None) => format!(" {}", decoded.outcome()),
+        _ => String::new(),
     };
     let answer = match (judgement, unjudged) {
         (Some((judgement, labels)), _) => {

@@ -1,5 +1,7 @@
 //! Text for people.
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::fmt::Write;
 use std::net::IpAddr;
 
@@ -10,11 +12,13 @@ use super::{Label, Labels, Summary};
 use crate::flow::{FlowTuple, TcpFlags};
 use crate::replay::Replay;
 use crate::rules::services;
-use crate::tally::Kind;
+use crate::tally::{Count, Kind};
 use crate::verdict::{Reason, Verdict};
 
-/// Kinds of connections shown per verdict; the rest are counted in a last line.
+/// Lines shown per verdict; the rest are counted in a last line.
 const SHOWN: usize = 20;
+/// Kinds of connections that one entry has decided and one protocol, before the others share a line.
+const SHOWN_OF_ENTRY: usize = 8;
 
 /// Aligned columns, two spaces apart; numbers to the right.
 pub fn table(rows: &[Vec<String>]) -> String {
@@ -23,12 +27,7 @@ pub fn table(rows: &[Vec<String>]) -> String {
     let width =
         |column| rows.iter().map(|row| cell(row, column).chars().count()).max().unwrap_or_default();
     let widths: Vec<usize> = (0..columns).map(width).collect();
-    let numeric = |column: usize| {
-        rows.iter().skip(1).all(|row| {
-            cell(row, column).starts_with(|c: char| c.is_ascii_digit())
-                && is_number(&cell(row, column))
-        })
-    };
+    let numeric = |column: usize| rows.iter().skip(1).all(|row| is_number(&cell(row, column)));
     let right: Vec<bool> = (0..columns).map(|column| rows.len() > 1 && numeric(column)).collect();
     let mut out = String::new();
     for row in rows {
@@ -45,9 +44,11 @@ pub fn table(rows: &[Vec<String>]) -> String {
     out
 }
 
+/// A count, or an amount with its unit; not an address.
 fn is_number(text: &str) -> bool {
-    let unit = text.trim_end_matches(" B").trim_end_matches(" kB").trim_end_matches(" MB");
-    unit.trim_end_matches(" GB").chars().all(|c| c.is_ascii_digit() || c == ',' || c == '.')
+    let amount = text.split_once(' ').map_or(text, |(amount, _)| amount);
+    amount.matches('.').count() < 2
+        && amount.chars().all(|c| c.is_ascii_digit() || matches!(c, ',' | '.'))
 }
 
 /// `1,234,567`
@@ -195,44 +196,80 @@ pub fn summary(summary: &Summary, replay: &Replay<'_>, labels: &Labels) -> Strin
     out
 }
 
-/// One line per kind of connection, most connections first.
-fn kinds(out: &mut String, verdict: Verdict, replay: &Replay<'_>, labels: &Labels) {
-    let tally = replay.tally();
+/// A line of the tables of allowed and denied connections.
+struct Line<'t> {
+    kind: &'t Kind,
+    count: Count,
+    /// Kinds that the line stands for beside the first: the ports of a scan.
+    others: usize,
+}
+
+/// One line per kind of connection, most connections first; where one entry has decided many kinds of
+/// a protocol, the rarer ones share a line.
+fn lines<'t>(replay: &'t Replay<'_>, verdict: Verdict) -> Vec<Line<'t>> {
     let of_verdict = |kind: &&Kind| answer(kind, replay).0 == verdict && kind.count.packets > 0;
-    let mut kinds: Vec<&Kind> = tally.kinds().iter().filter(of_verdict).collect();
-    kinds.sort_by_key(|kind| std::cmp::Reverse((kind.count.connections, kind.count.packets)));
+    let mut kinds: Vec<&Kind> = replay.tally().kinds().iter().filter(of_verdict).collect();
+    let rank = |count: &Count| Reverse((count.connections, count.packets));
+    kinds.sort_by_key(|kind| rank(&kind.count));
+    let mut lines: Vec<Line<'_>> = Vec::new();
+    // Lines so far, and the shared line, of each entry and protocol.
+    let mut of_entry: HashMap<_, (usize, Option<usize>)> = HashMap::new();
+    for kind in kinds {
+        let entry = (kind.interface, kind.direction, kind.entry, kind.example.proto);
+        let (count, shared) = of_entry.entry(entry).or_default();
+        *count += 1;
+        if let Some(line) = shared.and_then(|line| lines.get_mut(line)) {
+            line.count = line.count + kind.count;
+            line.others += 1;
+            continue;
+        }
+        if *count > SHOWN_OF_ENTRY {
+            *shared = Some(lines.len());
+        }
+        lines.push(Line { kind, count: kind.count, others: 0 });
+    }
+    lines.sort_by_key(|line| (line.others > 0, rank(&line.count)));
+    lines
+}
+
+fn kinds(out: &mut String, verdict: Verdict, replay: &Replay<'_>, labels: &Labels) {
     let title = match verdict {
         Verdict::Allow => "allowed",
         Verdict::Deny | Verdict::NotEvaluated => "denied",
     };
-    if kinds.is_empty() {
+    let lines = lines(replay, verdict);
+    if lines.is_empty() {
         return;
     }
-    let stateful = tally.connections().total() > 0;
+    let stateful = replay.tally().connections().total() > 0;
     let header = ["connections", "packets", "bytes", "", "service", "peer", "frame", "why"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
-    for kind in kinds.iter().take(SHOWN) {
+    for Line { kind, count: total, others } in lines.iter().take(SHOWN) {
         let (_, reason) = answer(kind, replay);
         let label = labels.entry(kind.interface, kind.direction, kind.entry);
+        let service = match others {
+            0 => service(&kind.example),
+            _ => format!("{}, {} other ports", kind.example.proto, count(*others as u64 + 1)),
+        };
         rows.push(vec![
-            if stateful { count(kind.count.connections) } else { "–".to_owned() },
-            count(kind.count.packets),
-            bytes(kind.count.bytes),
+            if stateful { count(total.connections) } else { "–".to_owned() },
+            count(total.packets),
+            bytes(total.bytes),
             format!("{} {}", kind.direction, labels.interface(kind.interface)),
-            service(&kind.example),
+            service,
             peers(&kind.peers),
             kind.first_frame.to_string(),
             because(reason, label),
         ]);
     }
     let _ = write!(out, "\n{title}\n{}", table(&rows));
-    if let Some(rest) = kinds.get(SHOWN..).filter(|rest| !rest.is_empty()) {
+    if let Some(rest) = lines.get(SHOWN..).filter(|rest| !rest.is_empty()) {
         let _ = writeln!(
             out,
-            "  and {} more services with {} connections, {} packets; --per connection lists all",
+            "  and {} more lines with {} connections, {} packets; --per connection lists all",
             count(rest.len() as u64),
-            count(rest.iter().map(|kind| kind.count.connections).sum()),
-            count(rest.iter().map(|kind| kind.count.packets).sum()),
+            count(rest.iter().map(|line| line.count.connections).sum()),
+            count(rest.iter().map(|line| line.count.packets).sum()),
         );
     }
 }

@@ -371,7 +371,11 @@ pub fn parse_cidr(text: &str) -> Result<IpNet, FieldError> {
 pub(crate) fn nearest<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let typed = typed.to_lowercase();
     known
-        .map(|name| (strsim::jaro_winkler(&typed, &name.to_lowercase()), name))
+        .map(|name| {
+            let known = name.to_lowercase();
+            let swapped = strsim::osa_distance(&typed, &known) == 1 && known.len() > 2;
+            (if swapped { 1.0 } else { strsim::jaro_winkler(&typed, &known) }, name)
+        })
         .filter(|(likeness, _)| *likeness > 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)

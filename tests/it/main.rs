@@ -1,3 +1,23 @@
-//! The tests that see the program from outside.
+//! The tests that see the program from outside: as a library, and as a process.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that goes wrong should stop"
+)]
 
-fn main() {}
+mod agreement;
+mod captures;
+mod cli_decode;
+mod cli_errors;
+mod cli_explain;
+mod cli_replay;
+mod corpus;
+mod damage;
+mod laws;
+mod layering;
+mod pcap_file;
+mod sessions;
+mod support;
+mod tcpdump;
+mod vectors;

@@ -48,18 +48,15 @@ pub(crate) fn rules(path: &Path) -> Result<(RuleSet, RulesInput), Failure> {
         io::ErrorKind::IsADirectory => usage("is a directory; name the rules file in it"),
         _ => usage(&error.to_string()),
     })?;
+    if is_capture(&bytes) {
+        return Err(usage("is a capture; rules come with --rules, captures alone"));
+    }
     if bytes.len() as u64 > LARGEST_RULES {
         return Err(usage("has more than 64 MiB; a rules file is text written by people"));
     }
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        let capture = is_capture(error.as_bytes());
-        let hint = if capture {
-            " (it is a capture; rules come with --rules, captures alone)"
-        } else {
-            ""
-        };
-        usage(&format!("byte {at} is not UTF-8 text{hint}"))
+        usage(&format!("byte {at} is not UTF-8 text"))
     })?;
     let sha256 = hex(&Sha256::digest(text.as_bytes()));
     Ok((parse::yaml(&name, &text)?, RulesInput { path: name, sha256 }))
@@ -106,11 +103,7 @@ impl Selection {
     #[inline]
     fn chooses(&self, frame: &Frame<'_>, decoded: &Decoded) -> bool {
         let in_time = frame.time_ns.is_none_or(|time| self.since <= time && time < self.until);
-        in_time
-            && self.filter.as_ref().is_none_or(|filter| match decoded {
-                Decoded::Packet(packet) => filter.matches(packet),
-                Decoded::Not(_) => false,
-            })
+        in_time && self.filter.as_ref().is_none_or(|filter| filter.matches(decoded.packet()))
     }
 }
 

@@ -318,7 +318,7 @@ fn text(one: &Explained<'_>) -> String {
             _ => String::new(),
         };
         let outcome = match step.failed_on {
-            Some(field) => format!("no: {} differs", field.as_str()),
+            Some(field) => format!("no match: {}", field.as_str()),
             None => "matches, and decides".to_owned(),
         };
         let name = format!("{} {}", label.group, label.rule);

@@ -1,0 +1,109 @@
+//! The compiled evaluator against the reference: the whole decision, not only allow or deny.
+//!
+//! Values come from a small universe with edges (0 to 15 and the last two), so that the ends of
+//! intervals meet; uniform values find hardly any bug of an interval's end.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use sgreplay::evaluate::{Compiled, Evaluator, Reference};
+use sgreplay::flow::{Direction, FlowTuple, Protocol, Transport};
+use sgreplay::rules::{
+    Addresses, Builtin, Entry, EntryKind, Matcher, Ordered, Policy, PortRange, RuleProtocol,
+};
+
+fn v4() -> impl Strategy<Value = Ipv4Addr> {
+    prop_oneof![4 => 0_u32..16, 1 => u32::MAX - 1..=u32::MAX].prop_map(Ipv4Addr::from)
+}
+
+fn v6() -> impl Strategy<Value = Ipv6Addr> {
+    prop_oneof![4 => 0_u128..16, 1 => u128::MAX - 1..=u128::MAX].prop_map(Ipv6Addr::from)
+}
+
+fn net() -> impl Strategy<Value = IpNet> {
+    let len4 = prop_oneof![4 => 28_u8..=32, 1 => 0_u8..=1];
+    let len6 = prop_oneof![4 => 124_u8..=128, 1 => 0_u8..=1];
+    prop_oneof![
+        (v4(), len4).prop_map(|(addr, len)| Ipv4Net::new(addr, len).unwrap().trunc().into()),
+        (v6(), len6).prop_map(|(addr, len)| Ipv6Net::new(addr, len).unwrap().trunc().into()),
+    ]
+}
+
+fn port() -> impl Strategy<Value = u16> {
+    prop_oneof![6 => 0_u16..16, 1 => u16::MAX - 1..=u16::MAX]
+}
+
+fn ranges() -> impl Strategy<Value = Vec<PortRange>> {
+    let range =
+        (port(), port()).prop_filter_map("a range", |(a, b)| PortRange::new(a.min(b), a.max(b)));
+    prop_oneof![2 => Just(Vec::new()), 3 => vec(range, 1..3)]
+}
+
+fn addresses() -> impl Strategy<Value = Addresses> {
+    prop_oneof![1 => Just(Addresses::Any), 4 => vec(net(), 0..3).prop_map(Addresses::Nets)]
+}
+
+fn proto() -> impl Strategy<Value = Protocol> {
+    prop_oneof![
+        Just(Protocol::TCP),
+        Just(Protocol::UDP),
+        Just(Protocol::ICMP),
+        Just(Protocol::ICMPV6),
+        Just(Protocol(0)),
+        Just(Protocol(255))
+    ]
+}
+
+fn entry() -> impl Strategy<Value = Entry> {
+    let protocol = prop_oneof![Just(RuleProtocol::All), proto().prop_map(RuleProtocol::Only)];
+    let local = prop_oneof![3 => Just(Addresses::Any), 1 => addresses()];
+    let source_ports = prop_oneof![3 => Just(Vec::new()), 1 => ranges()];
+    let icmp = prop_oneof![6 => Just(None), 1 => (0_u8..4, option::of(0_u8..4)).prop_map(Some)];
+    (protocol, ranges(), source_ports, addresses(), local, icmp, any::<bool>()).prop_map(
+        |(protocol, ports, source_ports, peer, local, icmp, accept)| Entry {
+            policy: if accept { Policy::Accept } else { Policy::Drop },
+            kind: EntryKind::System(Builtin::Slb),
+            matcher: Matcher { protocol, ports, source_ports, peer, local, icmp },
+        },
+    )
+}
+
+fn flow() -> impl Strategy<Value = FlowTuple> {
+    let ends = prop_oneof![
+        (v4(), v4()).prop_map(|(a, b)| (IpAddr::V4(a), IpAddr::V4(b))),
+        (v6(), v6()).prop_map(|(a, b)| (IpAddr::V6(a), IpAddr::V6(b))),
+    ];
+    let transport = prop_oneof![
+        3 => (port(), port()).prop_map(|(src, dst)| Transport::Ports { src, dst }),
+        1 => (0_u8..4, 0_u8..4).prop_map(|(kind, code)| Transport::Icmp { kind, code, id: None }),
+        1 => Just(Transport::Absent),
+    ];
+    (ends, proto(), transport).prop_map(|((src, dst), proto, transport)| FlowTuple {
+        src,
+        dst,
+        proto,
+        transport,
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Up to 200 entries: several words of the bitmaps.
+    #[test]
+    fn compiled_is_reference(
+        entries in prop_oneof![vec(entry(), 0..6), vec(entry(), 60..70), vec(entry(), 120..200)],
+        flows in vec(flow(), 64),
+        ingress in any::<bool>(),
+    ) {
+        let direction = if ingress { Direction::Ingress } else { Direction::Egress };
+        let ordered = Ordered::new(direction, entries, Policy::Drop);
+        let compiled = Compiled::new(&ordered);
+        for flow in &flows {
+            prop_assert_eq!(compiled.decide(flow), Reference(&ordered).decide(flow), "{}", flow);
+        }
+    }
+}

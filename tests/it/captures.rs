@@ -1,0 +1,42 @@
+//! Every capture of `captures/` through the program: which connections its rules allow, and why.
+
+use insta::assert_snapshot;
+
+use crate::support;
+
+#[test]
+fn connections_of_every_capture() {
+    for path in support::captures() {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let rules =
+            if name == "two-instances.pcap" { "two-instances.yaml" } else { "proposed.yaml" };
+        let local = match name {
+            "two-instances.pcap" => vec![],
+            "vlan.pcap" => vec!["--local", "172.16.0.6"],
+            "vxlan-mirror.pcap" => vec!["--local", "198.51.100.7"],
+            _ => vec!["--local", "10.0.0.5,2001:db8:a::5"],
+        };
+        let args =
+            [vec!["replay", "--rules", rules, "--per", "connection"], local, vec![name]].concat();
+        assert_snapshot!(name, support::run(&args));
+    }
+}
+
+/// The columns that other programs rely on.
+#[test]
+fn decoded_rows() {
+    for name in [
+        "dns.pcap",
+        "ping.pcap",
+        "fragments.pcap",
+        "any.pcap",
+        "vlan.pcap",
+        "web.pcapng",
+        "snaplen-96.pcap",
+    ] {
+        assert_snapshot!(
+            format!("decode {name}"),
+            support::run(&["decode", "-f", "csv", "-c", "24", name])
+        );
+    }
+}

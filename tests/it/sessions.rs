@@ -1,0 +1,238 @@
+//! Connections: what passes because of a session, and what does not exist for want of one.
+
+use sgreplay::decode::decode;
+use sgreplay::replay::{Midstream, Options, Replay, Sessions};
+use sgreplay::report::Labels;
+use sgreplay::rules::RuleSet;
+
+use crate::support::{frame, ipv4};
+
+const CLIENT: &str = "203.0.113.9:40000";
+const SSH: &str = "10.0.0.5:22";
+
+/// SSH in, and nothing out by itself.
+const SSH_ONLY: &str = "
+security_groups:
+  - id: sg-a
+    rules:
+      - {id: ssh, direction: ingress, protocol: tcp, ports: 22, source: 0.0.0.0/0}
+      - {id: dns, direction: ingress, protocol: udp, ports: 53, source: 0.0.0.0/0}
+      - {id: out, direction: egress, policy: drop, protocol: all, destination: 0.0.0.0/0}
+";
+
+fn rules(text: &str) -> RuleSet {
+    let mut rules = sgreplay::parse::yaml("test", text).unwrap();
+    rules.set_local(vec!["10.0.0.5/32".parse().unwrap()]);
+    rules
+}
+
+/// Replays packets given as (seconds, source, destination, flags), and pictures the answers:
+/// `verdict reason rule connection`.
+fn replay_with(
+    rules: &RuleSet,
+    options: Options,
+    packets: &[(f64, &str, &str, &str)],
+) -> Vec<String> {
+    let mut replay = Replay::new(rules, options);
+    let labels = Labels::new(rules, &replay);
+    let mut answers = Vec::new();
+    for (number, (seconds, src, dst, flags)) in (1..).zip(packets) {
+        let data = ipv4(src, dst, flags);
+        let frame = frame(number, *seconds, &data);
+        let judged = replay.judge(&frame, &decode(frame.link, &data));
+        let (verdict, reason) = judged.verdict();
+        let decider = judged.judgements().next().map_or_else(String::new, |judgement| {
+            let connection = judgement.connection.map_or_else(String::new, |n| format!(" {n}"));
+            format!(" {}{connection}", labels.of(judgement).rule)
+        });
+        answers.push(format!("{} {}{decider}", verdict.as_str(), reason.as_str()));
+    }
+    answers
+}
+
+fn replay(text: &str, packets: &[(f64, &str, &str, &str)]) -> Vec<String> {
+    replay_with(&rules(text), Options::default(), packets)
+}
+
+/// A handshake from the client, at second 0.
+const HANDSHAKE: [(f64, &str, &str, &str); 3] =
+    [(0.0, CLIENT, SSH, "S"), (0.01, SSH, CLIENT, "S."), (0.02, CLIENT, SSH, ".")];
+
+#[test]
+fn d20_replies_pass_in_the_session() {
+    let answers = replay(SSH_ONLY, &HANDSHAKE);
+    assert_eq!(answers, ["allow rule ssh 1", "allow session ssh 1", "allow session ssh 1"]);
+}
+
+#[test]
+fn d21_after_911_s_of_silence_the_sender_begins_anew() {
+    let late = |idle: f64| {
+        let packets = [HANDSHAKE.as_slice(), &[(0.02 + idle, SSH, CLIENT, "P.")]].concat();
+        replay(SSH_ONLY, &packets)[3].clone()
+    };
+    assert_eq!(late(909.0), "allow session ssh 1");
+    assert_eq!(late(909.9), "allow session ssh 1");
+    assert_eq!(late(910.0), "deny rule out 2");
+    assert_eq!(late(911.0), "deny rule out 2");
+}
+
+#[test]
+fn timeouts_are_the_interfaces() {
+    let text = format!(
+        "{SSH_ONLY}\ninterfaces: [{{id: eni, addresses: [10.0.0.5], security_groups: [sg-a], \
+         timeouts: {{tcp_established: 30, udp: 10}}}}]"
+    );
+    let dns = "10.0.0.5:53";
+    let answers = replay(
+        &text,
+        &[
+            HANDSHAKE.as_slice(),
+            &[
+                (30.1, SSH, CLIENT, "P."),
+                (40.0, CLIENT, dns, "udp"),
+                (49.0, dns, CLIENT, "udp"),
+                (59.0, dns, CLIENT, "udp"),
+            ],
+        ]
+        .concat(),
+    );
+    assert_eq!(
+        answers[3..],
+        ["deny rule out 2", "allow rule dns 3", "allow session dns 3", "deny rule out 4"]
+    );
+}
+
+#[test]
+fn a_closed_connection_lives_for_3_s() {
+    let close = [(1.0, CLIENT, SSH, "F."), (1.1, SSH, CLIENT, "F."), (1.2, CLIENT, SSH, ".")];
+    let late = |at: f64| {
+        let packets = [HANDSHAKE.as_slice(), &close, &[(at, SSH, CLIENT, ".")]].concat();
+        replay(SSH_ONLY, &packets).pop().unwrap()
+    };
+    assert_eq!(late(4.1), "allow session ssh 1");
+    assert_eq!(late(4.3), "deny rule out 2");
+}
+
+#[test]
+fn one_fin_does_not_close_a_connection() {
+    let half = [(1.0, CLIENT, SSH, "F."), (500.0, SSH, CLIENT, "P.")];
+    let answers = replay(SSH_ONLY, &[HANDSHAKE.as_slice(), &half].concat());
+    assert_eq!(answers.last().unwrap(), "allow session ssh 1");
+}
+
+#[test]
+fn a_syn_on_a_closed_connection_opens_the_next() {
+    let packets =
+        [HANDSHAKE.as_slice(), &[(1.0, SSH, CLIENT, "R."), (1.5, CLIENT, SSH, "S")]].concat();
+    assert_eq!(replay(SSH_ONLY, &packets).last().unwrap(), "allow rule ssh 2");
+}
+
+/// A replay is counterfactual: what follows a denied opening would not exist.
+#[test]
+fn a_denied_opening_denies_the_connection() {
+    let web = "10.0.0.5:80";
+    let packets = [
+        (0.0, CLIENT, web, "S"),
+        (0.1, web, CLIENT, "S."),
+        (0.2, CLIENT, web, "."),
+        (1.0, CLIENT, web, "S"),
+    ];
+    let answers = replay(SSH_ONLY, &packets);
+    assert_eq!(answers[0], "deny default default 1");
+    assert_eq!(answers[1..], ["deny connection_denied default 1"; 3].map(str::to_owned));
+}
+
+#[test]
+fn a_connection_under_way_is_judged_by_who_began_it() {
+    // Only the server's side is seen at first; 22 is a service port and 40000 is not.
+    let packets = [(0.0, SSH, CLIENT, "P."), (0.1, CLIENT, SSH, ".")];
+    assert_eq!(replay(SSH_ONLY, &packets), ["allow rule ssh 1", "allow session ssh 1"]);
+    let first = Options { midstream: Midstream::FirstPacket, ..Options::default() };
+    let answers = replay_with(&rules(SSH_ONLY), first, &packets);
+    assert_eq!(answers, ["deny rule out 1", "deny connection_denied out 1"]);
+}
+
+#[test]
+fn a_port_seen_to_accept_tells_who_began() {
+    let text = SSH_ONLY.replace("ports: 22,", "ports: 5000,");
+    let (a, b, server) = ("203.0.113.9:40000", "203.0.113.9:40001", "10.0.0.5:5000");
+    let accepted = [(0.0, a, server, "S"), (0.1, server, a, "S.")];
+    let under_way = [(0.2, server, b, "P.")];
+    let answers = replay(&text, &[accepted.as_slice(), &under_way].concat());
+    assert_eq!(answers[2], "allow rule ssh 2");
+    assert_eq!(replay(&text, &under_way), ["deny rule out 1"]);
+}
+
+#[test]
+fn an_answer_begins_nothing() {
+    let packets = [(0.0, SSH, CLIENT, "S.")];
+    assert_eq!(replay(SSH_ONLY, &packets), ["allow rule ssh 1"]);
+}
+
+#[test]
+fn without_sessions_every_packet_is_judged_alone() {
+    let off = Options { sessions: Sessions::Off, ..Options::default() };
+    let answers = replay_with(&rules(SSH_ONLY), off, &HANDSHAKE);
+    assert_eq!(answers, ["allow rule ssh", "deny rule out", "allow rule ssh"]);
+}
+
+#[test]
+fn time_that_runs_backwards_ends_no_session() {
+    let packets = [
+        HANDSHAKE.as_slice(),
+        &[(2000.0, CLIENT, SSH, "S"), (100.0, SSH, CLIENT, "S."), (2001.0, CLIENT, SSH, ".")],
+    ]
+    .concat();
+    let answers = replay(SSH_ONLY, &packets);
+    assert_eq!(answers[3..], ["allow rule ssh 2", "allow session ssh 2", "allow session ssh 2"]);
+}
+
+/// Two interfaces: the packet must leave its sender and enter its receiver.
+#[test]
+fn between_two_interfaces_both_must_allow() {
+    let text = "
+security_groups:
+  - {id: sg-a, rules: [{id: no-80, direction: egress, policy: drop, protocol: tcp, ports: 80, destination: 0.0.0.0/0}]}
+  - {id: sg-b, rules: [{id: web, direction: ingress, protocol: tcp, ports: 80/81, source: 0.0.0.0/0}]}
+interfaces:
+  - {id: eni-a, addresses: [10.0.0.1], security_groups: [sg-a]}
+  - {id: eni-b, addresses: [10.0.0.2], security_groups: [sg-b]}
+";
+    let rules = sgreplay::parse::yaml("test", text).unwrap();
+    let mut replay = Replay::new(&rules, Options::default());
+    let mut answers = Vec::new();
+    for (number, port) in (1..).zip(["80", "81", "82"]) {
+        let data = ipv4("10.0.0.1:40000", &format!("10.0.0.2:{port}"), "S");
+        let frame = frame(number, 0.0, &data);
+        let judged = replay.judge(&frame, &decode(frame.link, &data));
+        let at: Vec<&str> =
+            judged.judgements().map(|judgement| judgement.verdict.as_str()).collect();
+        answers.push(format!("{} because {}", judged.verdict().0.as_str(), at.join(" ")));
+    }
+    assert_eq!(
+        answers,
+        ["deny because deny allow", "allow because allow allow", "deny because allow deny"]
+    );
+    let connections = replay.tally().connections();
+    assert_eq!((connections.total(), connections.allowed, connections.denied), (3, 1, 2));
+}
+
+/// SEMANTICS F8: a later fragment goes the way of its first, and without it nowhere.
+#[test]
+fn later_fragments_follow_their_first() {
+    let rules = rules(SSH_ONLY);
+    let mut replay = Replay::new(&rules, Options::default());
+    let mut answer = |id: u8, first: bool| {
+        let mut data = ipv4(CLIENT, "10.0.0.5:53", "udp");
+        data[5] = id;
+        data[6] = if first { 0x20 } else { 0 };
+        data[7] = u8::from(!first);
+        let frame = frame(1, 0.0, &data);
+        let (verdict, reason) = replay.judge(&frame, &decode(frame.link, &data)).verdict();
+        format!("{} {}", verdict.as_str(), reason.as_str())
+    };
+    assert_eq!(answer(1, false), "not_evaluated fragment_without_first");
+    assert_eq!(answer(1, true), "allow rule");
+    assert_eq!(answer(1, false), "allow session");
+    assert_eq!(answer(2, false), "not_evaluated fragment_without_first");
+}

@@ -1,0 +1,148 @@
+//! What several tests need: the program as a process, tuples and frames from words, places.
+
+use std::io::Write;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use sgreplay::capture::{Frame, LinkType};
+use sgreplay::flow::{Direction, FlowTuple, Protocol, Transport};
+use sgreplay::rules::RuleSet;
+
+/// The repository.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A file of `captures/`.
+pub(crate) fn capture(name: &str) -> PathBuf {
+    root().join("captures").join(name)
+}
+
+/// Every capture of `captures/`, by name.
+pub(crate) fn captures() -> Vec<PathBuf> {
+    let dir = std::fs::read_dir(root().join("captures")).unwrap();
+    let mut found: Vec<PathBuf> = dir.map(|entry| entry.unwrap().path()).collect();
+    found.retain(|path| path.extension().is_some_and(|ext| ext == "pcap" || ext == "pcapng"));
+    found.sort();
+    assert!(found.len() > 15, "the captures are missing");
+    found
+}
+
+/// Runs the program in `captures/`, so that no path of this machine shows, and pictures what came
+/// back: status, standard output, standard error.
+pub(crate) fn run(args: &[&str]) -> String {
+    run_in(&root().join("captures"), args, b"")
+}
+
+/// The same in another directory, with standard input.
+pub(crate) fn run_in(dir: &Path, args: &[&str], stdin: &[u8]) -> String {
+    let (status, stdout, stderr) = output_in(dir, args, stdin);
+    format!("status {status}\n── stdout\n{stdout}── stderr\n{stderr}")
+}
+
+/// Status, standard output and standard error.
+pub(crate) fn output_in(dir: &Path, args: &[&str], stdin: &[u8]) -> (i32, String, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_sgreplay"))
+        .args(args)
+        .current_dir(dir)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let bytes = stdin.to_vec();
+    let writer = std::thread::spawn(move || {
+        // The program may stop reading before the end.
+        let _ = input.write_all(&bytes);
+    });
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// `203.0.113.9:40000`, `[2001:db8::9]:40000`, `203.0.113.9`
+pub(crate) fn endpoint(text: &str) -> (IpAddr, Option<u16>) {
+    match text.parse::<std::net::SocketAddr>() {
+        Ok(addr) => (addr.ip(), Some(addr.port())),
+        Err(_) => (text.parse().unwrap(), None),
+    }
+}
+
+/// `ingress tcp 203.0.113.9:40000 10.0.0.5:22`, with `type/code` at the end for ICMP.
+pub(crate) fn packet(text: &str) -> (Direction, FlowTuple) {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let direction = match words[0] {
+        "ingress" => Direction::Ingress,
+        "egress" => Direction::Egress,
+        other => panic!("no direction: {other}"),
+    };
+    let proto = Protocol::from_name(words[1]).unwrap();
+    let ((src, sport), (dst, dport)) = (endpoint(words[2]), endpoint(words[3]));
+    let transport = match (sport, dport, words.get(4).and_then(|icmp| icmp.split_once('/'))) {
+        (Some(src), Some(dst), None) => Transport::Ports { src, dst },
+        (None, None, Some((kind, code))) => {
+            Transport::Icmp { kind: kind.parse().unwrap(), code: code.parse().unwrap(), id: None }
+        }
+        (None, None, None) => Transport::Absent,
+        _ => panic!("a packet with ports and a type: {text}"),
+    };
+    (direction, FlowTuple { src, dst, proto, transport })
+}
+
+/// The interface whose address is the packet's near end; the only one where none is listed.
+pub(crate) fn interface(rules: &RuleSet, addr: IpAddr) -> usize {
+    let owner = rules
+        .interfaces()
+        .iter()
+        .position(|eni| eni.addresses.iter().any(|net| net.contains(&addr)));
+    owner.unwrap_or(0)
+}
+
+/// The bytes of a raw IPv4 packet: `flags` of TCP, or the payload's length of UDP.
+pub(crate) fn ipv4(src: &str, dst: &str, flags: &str) -> Vec<u8> {
+    let ((IpAddr::V4(src), Some(sport)), (IpAddr::V4(dst), Some(dport))) =
+        (endpoint(src), endpoint(dst))
+    else {
+        panic!("an IPv4 packet has IPv4 addresses and ports")
+    };
+    let udp = flags == "udp";
+    let mut bytes =
+        vec![0x45, 0, 0, if udp { 28 } else { 40 }, 0, 0, 0, 0, 64, if udp { 17 } else { 6 }, 0, 0];
+    bytes.extend(src.octets());
+    bytes.extend(dst.octets());
+    bytes.extend(sport.to_be_bytes());
+    bytes.extend(dport.to_be_bytes());
+    if udp {
+        bytes.extend([0, 8, 0, 0]);
+    } else {
+        let names = [('F', 1), ('S', 2), ('R', 4), ('P', 8), ('.', 16)];
+        let bits =
+            names.iter().filter(|(name, _)| flags.contains(*name)).map(|(_, bit)| bit).sum::<u8>();
+        bytes.extend([0, 0, 0, 0, 0, 0, 0, 0, 0x50, bits, 0, 0, 0, 0, 0, 0]);
+    }
+    bytes
+}
+
+/// A raw IP frame at a time in seconds.
+pub(crate) fn frame(number: u64, seconds: f64, data: &[u8]) -> Frame<'_> {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "times of tests")]
+    let time_ns = Some((seconds * 1e9) as u64);
+    let wire_len = u32::try_from(data.len()).unwrap();
+    Frame { number, link: LinkType::RAW, time_ns, wire_len, hint: None, data }
+}
+
+/// A classic little-endian pcap with µs times, of one link type.
+pub(crate) fn pcap(link: u32, packets: &[&[u8]]) -> Vec<u8> {
+    let header: [u32; 6] = [0xa1b2_c3d4, 0x0004_0002, 0, 0, 262_144, link];
+    let mut bytes: Vec<u8> = header.iter().flat_map(|word| word.to_le_bytes()).collect();
+    for (n, packet) in packets.iter().enumerate() {
+        let len = u32::try_from(packet.len()).unwrap();
+        let record = [1_700_000_000 + u32::try_from(n).unwrap(), 0, len, len];
+        bytes.extend(record.iter().flat_map(|word| word.to_le_bytes()));
+        bytes.extend(*packet);
+    }
+    bytes
+}

@@ -1,0 +1,65 @@
+//! Every case of tests/vectors/, on the reference and on the compiled evaluator.
+
+use serde_yaml::{Mapping, Value};
+use sgreplay::evaluate::{Compiled, Evaluator, Reference, explain};
+use sgreplay::report::Label;
+use sgreplay::verdict::{Reason, Verdict};
+
+use crate::support;
+
+/// The rules file of a case: its own groups and interfaces, or one group of its rules.
+fn rules_file(case: &Mapping) -> String {
+    let mut file = Mapping::new();
+    let groups = case.get("groups").cloned().unwrap_or_else(|| {
+        let mut group = Mapping::new();
+        group.insert("id".into(), "sg-a".into());
+        for key in ["type", "inner_access_policy", "rules"] {
+            if let Some(value) = case.get(key) {
+                group.insert(key.into(), value.clone());
+            }
+        }
+        Value::Sequence(vec![group.into()])
+    });
+    file.insert("security_groups".into(), groups);
+    for key in ["interfaces", "prefix_lists", "port_lists", "slb_sources"] {
+        if let Some(value) = case.get(key) {
+            file.insert(key.into(), value.clone());
+        }
+    }
+    serde_yaml::to_string(&file).unwrap()
+}
+
+#[test]
+fn golden_vectors() {
+    let text = std::fs::read_to_string(support::root().join("tests/vectors/golden.yaml")).unwrap();
+    let cases: Vec<Mapping> = serde_yaml::from_str(&text).unwrap();
+    let mut judged = 0;
+    for case in &cases {
+        let name = case["name"].as_str().unwrap();
+        let rules = sgreplay::parse::yaml(name, &rules_file(case)).unwrap();
+        for wanted in case["packets"].as_sequence().unwrap() {
+            let text = wanted["packet"].as_str().unwrap();
+            let (direction, flow) = support::packet(text);
+            let interface = support::interface(&rules, flow.local(direction));
+            let ordered = rules.ordered(interface, direction);
+            let reference = Reference(&ordered).decide(&flow);
+            assert_eq!(Compiled::new(&ordered).decide(&flow), reference, "{name}: {text}");
+            assert_eq!(explain(&ordered, &flow).last().unwrap().index, reference, "{name}: {text}");
+
+            let entry = ordered.entry(reference).unwrap();
+            let verdict = Verdict::from(entry.policy).as_str();
+            assert_eq!(Some(verdict), wanted["verdict"].as_str(), "{name}: {text}");
+            let reason = Reason::from(entry.kind).as_str();
+            assert_eq!(Some(reason), wanted["reason"].as_str(), "{name}: {text}");
+            if let Some(rule) = wanted.get("rule") {
+                let label = Label::new(&rules, interface, entry);
+                assert_eq!(Some(label.rule.as_str()), rule.as_str(), "{name}: {text}");
+            }
+            judged += 1;
+        }
+    }
+    let numbered =
+        cases.iter().filter(|case| case["name"].as_str().unwrap().starts_with('D')).count();
+    assert_eq!(numbered, 27, "29 golden vectors, less the two that need sessions");
+    println!("{} cases, {judged} packets, on both evaluators", cases.len());
+}

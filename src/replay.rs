@@ -4,9 +4,11 @@ use crate::capture::Frame;
 use crate::decode::{Decoded, Undecodable};
 use crate::direction::Interfaces;
 use crate::evaluate::{Compiled, Evaluator};
-use crate::flow::{Direction, FlowTuple, Packet};
+use crate::flow::{Direction, FlowTuple, Fragment, Packet};
 use crate::rules::{Entry, EntryIndex, Ordered, RuleSet};
-use crate::session::{FragmentTable, Initiator, Opened, Opening, Openings, SessionTable, Standing};
+use crate::session::{
+    FragmentTable, Initiator, Opened, Opening, Openings, Place, SessionTable, Standing,
+};
 use crate::tally::Tally;
 use crate::verdict::{Judged, Judgement, Reason, Verdict};
 
@@ -58,6 +60,21 @@ impl Lists {
         }
     }
 }
+
+/// An interface that a packet is judged at.
+#[derive(Clone, Copy, Debug)]
+struct Seat {
+    interface: usize,
+    direction: Direction,
+    place: Place,
+}
+
+/// At its sender and at its receiver.
+type Seats = [Option<Seat>; 2];
+
+/// Packets whose sessions are fetched together. Enough to hide the wait for memory, few enough to
+/// stay in the nearest cache.
+const FETCHED_AT_ONCE: usize = 32;
 
 /// A replay under way.
 ///
@@ -138,9 +155,50 @@ impl<'r> Replay<'r> {
     /// Judges one frame. Frames come in the order of the capture.
     #[inline]
     pub fn judge(&mut self, frame: &Frame<'_>, decoded: &Decoded) -> Judged {
+        let seats = self.seats(decoded);
+        self.judge_seated(frame, decoded, &seats)
+    }
+
+    /// Judges frames in the order of the capture, and hands each with its answer to `each`. Gives the
+    /// same answers as [`Replay::judge`], faster: the sessions of several packets are fetched at once.
+    ///
+    /// # Errors
+    /// The first that `each` returns.
+    pub fn judge_batch<E>(
+        &mut self,
+        frames: &[(Frame<'_>, &Decoded)],
+        mut each: impl FnMut(&Frame<'_>, &Decoded, &Judged) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut seats = [const { [None; 2] }; FETCHED_AT_ONCE];
+        for frames in frames.chunks(FETCHED_AT_ONCE) {
+            for (seats, (_, decoded)) in seats.iter_mut().zip(frames) {
+                *seats = self.seats(decoded);
+            }
+            for (seats, (frame, decoded)) in seats.iter().zip(frames) {
+                let judged = self.judge_seated(frame, decoded, seats);
+                each(frame, decoded, &judged)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The interfaces that a packet is judged at, the sender's first.
+    #[inline]
+    fn seats(&self, decoded: &Decoded) -> Seats {
+        let Decoded::Packet(Packet { flow, .. }) = decoded else { return [None; 2] };
+        self.interfaces.judging(flow).map(|at| {
+            at.map(|(interface, direction)| {
+                let place = self.sessions.place(interface, direction, flow);
+                Seat { interface, direction, place }
+            })
+        })
+    }
+
+    #[inline]
+    fn judge_seated(&mut self, frame: &Frame<'_>, decoded: &Decoded, seats: &Seats) -> Judged {
         self.now = frame.time_ns.unwrap_or(self.now);
         let judged = match decoded {
-            Decoded::Packet(packet) => self.packet(packet),
+            Decoded::Packet(packet) => self.packet(packet, seats),
             Decoded::Not(Undecodable { why, .. }) => Judged::Not((*why).into()),
         };
         self.tally.count(frame, &judged, self.now);
@@ -148,9 +206,8 @@ impl<'r> Replay<'r> {
     }
 
     #[inline]
-    fn packet(&mut self, packet: &Packet) -> Judged {
-        let judging = self.interfaces.judging(&packet.flow);
-        if judging == [None, None] {
+    fn packet(&mut self, packet: &Packet, seats: &Seats) -> Judged {
+        if matches!(seats, [None, None]) {
             return Judged::Not(Reason::NotLocal);
         }
         let Some(packet) = self.fragments.complete(*packet, self.now) else {
@@ -158,10 +215,15 @@ impl<'r> Replay<'r> {
         };
         self.openings.learn(&packet, self.now);
         let mut opens = None;
-        Judged::At(judging.map(|at| {
-            at.map(|(interface, direction)| match self.options.sessions {
-                Sessions::On => self.at(interface, direction, &packet, &mut opens),
-                Sessions::Off => self.decide(interface, direction, &packet.flow),
+        Judged::At(seats.map(|seat| {
+            let mut seat = seat?;
+            if matches!(packet.fragment, Fragment::Later { .. }) {
+                // Only now is it known which ports it belongs to.
+                seat.place = self.sessions.place(seat.interface, seat.direction, &packet.flow);
+            }
+            Some(match self.options.sessions {
+                Sessions::On => self.at(&seat, &packet, &mut opens),
+                Sessions::Off => self.decide(seat.interface, seat.direction, &packet.flow),
             })
         }))
     }
@@ -169,17 +231,12 @@ impl<'r> Replay<'r> {
     /// The packet at one interface (SEMANTICS A5). `opens` is the number of the connection that it
     /// has opened at the other, if it has.
     #[inline]
-    fn at(
-        &mut self,
-        interface: usize,
-        direction: Direction,
-        packet: &Packet,
-        opens: &mut Option<u64>,
-    ) -> Judgement {
+    fn at(&mut self, seat: &Seat, packet: &Packet, opens: &mut Option<u64>) -> Judgement {
+        let Seat { interface, direction, ref place } = *seat;
         let timeouts = &self.rules.interfaces()[interface].timeouts;
-        let standing = self.sessions.meet(interface, direction, packet, self.now, timeouts);
+        let standing = self.sessions.meet(place, direction, packet, self.now, timeouts);
         let Standing::Live(opened) = standing else {
-            return self.opening(interface, direction, packet, standing, opens);
+            return self.opening(seat, packet, standing, opens);
         };
         let (verdict, reason) = match opened.allowed {
             true => (Verdict::Allow, Reason::Session),
@@ -202,12 +259,12 @@ impl<'r> Replay<'r> {
     /// A packet of no live session: it opens one, or its connection was under way before.
     fn opening(
         &mut self,
-        interface: usize,
-        direction: Direction,
+        seat: &Seat,
         packet: &Packet,
         standing: Standing,
         opens: &mut Option<u64>,
     ) -> Judgement {
+        let Seat { interface, direction, ref place } = *seat;
         let timeouts = self.rules.interfaces()[interface].timeouts;
         let (initiator, opening) = match (standing, self.options.midstream) {
             (Standing::Unknown, Midstream::Infer) => {
@@ -239,7 +296,7 @@ impl<'r> Replay<'r> {
         };
         let rules = self.rules;
         let timeouts = |interface: usize| rules.interfaces()[interface].timeouts;
-        self.sessions.open(interface, direction, packet, self.now, opened, timeouts);
+        self.sessions.open(place, packet, self.now, opened, timeouts);
         judgement
     }
 

@@ -73,6 +73,8 @@ pub struct Invalid {
 pub struct Warning(pub String);
 
 const MOST_GROUPS: usize = 10;
+/// Sessions are keyed by 16 bits of interface.
+const MOST_INTERFACES: usize = 65_535;
 const MOST_RULES: usize = 1_000;
 const MOST_GROUP_PEERS: usize = 20;
 const MOST_PREFIXES: usize = 200;
@@ -334,6 +336,10 @@ impl<'a> Checker<'a> {
         let Some(interfaces) = &self.parts.interfaces else {
             return self.one_interface(groups);
         };
+        if interfaces.len() > MOST_INTERFACES {
+            let message = format!("{} interfaces; {MOST_INTERFACES} at most", interfaces.len());
+            self.fault(Place::Interface(MOST_INTERFACES, Field::Whole), message);
+        }
         let ids = interfaces.iter().map(|eni| eni.id.as_str());
         self.unique("interface", ids, |i| Place::Interface(i, Field::Id));
         let mut claimed: Vec<(IpNet, &str)> = Vec::new();

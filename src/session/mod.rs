@@ -8,16 +8,15 @@
 
 mod fragment;
 mod initiator;
+mod table;
 mod tcp;
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use foldhash::fast::FixedState;
-
 pub use fragment::FragmentTable;
 pub use initiator::{Initiator, Opening, Openings};
+use table::Table;
 use tcp::TcpState;
 
 use crate::flow::{Direction, FlowTuple, Packet, Protocol, Transport};
@@ -43,7 +42,8 @@ pub struct Opened {
 /// The sessions of all interfaces.
 #[derive(Debug)]
 pub struct SessionTable {
-    sessions: HashMap<Key, Session, FixedState>,
+    v4: Table<[u64; 2], Session>,
+    v6: Table<[u64; 5], Session>,
     /// The size at which expired sessions are next swept out.
     sweep_at: usize,
 }
@@ -52,7 +52,7 @@ pub struct SessionTable {
 /// be late.
 const SWEEP_FROM: usize = 1 << 20;
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Session {
     opened: Opened,
     state: State,
@@ -87,58 +87,73 @@ impl State {
 }
 
 /// The 5-tuple in one order for both ways, and the interface and end from which it is seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    low: u128,
-    high: u128,
-    low_port: u16,
-    high_port: u16,
-    proto: Protocol,
-    /// Tells ICMP messages apart that do not belong together.
-    class: u8,
-    v6: bool,
-    /// The interface's own end is the low one. Two ends of one connection may both be local.
-    local_is_low: bool,
-    interface: u32,
+#[derive(Clone, Copy, Debug)]
+enum Key {
+    V4([u64; 2]),
+    V6([u64; 5]),
 }
 
 impl Key {
     #[inline]
-    fn new(interface: usize, direction: Direction, flow: &FlowTuple) -> Self {
+    fn new(interface: u16, direction: Direction, flow: &FlowTuple) -> Self {
         let FlowTuple { src, dst, proto, transport } = *flow;
-        let (class, src_port, dst_port) = match transport {
-            Transport::Ports { src, dst } => (0, src, dst),
+        let (src_port, dst_port) = match transport {
+            Transport::Ports { src, dst } => (src, dst),
             // SEMANTICS A6: how ICMP fills the tuple is undocumented; a query's type family and
             // identifier are used, and for a message that nothing answers its type and code.
-            Transport::Icmp { kind, id: Some(id), .. } => (initiator::query(kind), id, id),
-            Transport::Icmp { kind, code, id: None } => (kind, code.into(), code.into()),
-            Transport::Absent => (0, 0, 0),
+            Transport::Icmp { kind, id: Some(id), .. } => (id, initiator::query(kind).into()),
+            Transport::Icmp { kind, code, id: None } => (code.into(), u16::from(kind) | NO_ID),
+            Transport::Absent => (0, 0),
         };
-        let source = (bits(src), src_port);
-        let target = (bits(dst), dst_port);
-        let local_is_source = direction == Direction::Egress;
-        let source_is_low = source <= target;
-        let (low, high) = if source_is_low { (source, target) } else { (target, source) };
-        Self {
-            low: low.0,
-            high: high.0,
-            low_port: low.1,
-            high_port: high.1,
-            proto,
-            class,
-            v6: src.is_ipv6(),
-            local_is_low: local_is_source == source_is_low,
-            interface: u32::try_from(interface).unwrap_or(u32::MAX),
+        // The ports of ICMP are no ends' own, so they do not take part in the order.
+        let is_icmp = matches!(transport, Transport::Icmp { .. });
+        let source_is_low =
+            (src, if is_icmp { 0 } else { src_port }) <= (dst, if is_icmp { 0 } else { dst_port });
+        let (low, high) = if source_is_low { (src, dst) } else { (dst, src) };
+        let swap = !source_is_low && !is_icmp;
+        let (low_port, high_port) = if swap { (dst_port, src_port) } else { (src_port, dst_port) };
+        // Two ends of one connection may both be local: each has a session of its own.
+        let local_is_low = (direction == Direction::Egress) == source_is_low;
+        let facts = u64::from(low_port) << 48
+            | u64::from(high_port) << 32
+            | u64::from(interface) << 16
+            | u64::from(proto.0) << 8
+            | u64::from(local_is_low);
+        match (low, high) {
+            (IpAddr::V4(low), IpAddr::V4(high)) => {
+                Self::V4([u64::from(low.to_bits()) << 32 | u64::from(high.to_bits()), facts])
+            }
+            (low, high) => {
+                let ([a, b], [c, d]) = (halves(low), halves(high));
+                Self::V6([a, b, c, d, facts])
+            }
         }
     }
 }
 
-#[inline]
-fn bits(addr: IpAddr) -> u128 {
-    match addr {
-        IpAddr::V4(addr) => addr.to_bits().into(),
+/// Marks the type of an ICMP message without an identifier.
+const NO_ID: u16 = 0x100;
+
+fn halves(addr: IpAddr) -> [u64; 2] {
+    let bits = match addr {
+        IpAddr::V4(addr) => addr.to_ipv6_mapped().to_bits(),
         IpAddr::V6(addr) => addr.to_bits(),
-    }
+    };
+    #[expect(clippy::cast_possible_truncation, reason = "both halves are kept")]
+    [(bits >> 64) as u64, bits as u64]
+}
+
+/// The interface of a key.
+fn interface_of(facts: u64) -> usize {
+    usize::from((facts >> 16) as u16)
+}
+
+/// Where a packet's session lies, if there is one. Finding the places of many packets before meeting
+/// the first lets their memory accesses overlap.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    key: Key,
+    hash: u64,
 }
 
 /// What the table knows of a packet's connection.
@@ -161,22 +176,44 @@ impl Default for SessionTable {
 impl SessionTable {
     /// An empty table.
     pub fn new() -> Self {
-        // A fixed seed: the same capture gives the same run, instruction for instruction.
-        Self { sessions: HashMap::with_hasher(FixedState::default()), sweep_at: SWEEP_FROM }
+        Self { v4: Table::new(), v6: Table::new(), sweep_at: SWEEP_FROM }
+    }
+
+    /// Finds a packet's place in the table, and brings it near: see [`Place`].
+    #[inline]
+    pub fn place(&self, interface: usize, direction: Direction, flow: &FlowTuple) -> Place {
+        // INVARIANT: a rule set has at most 65,535 interfaces.
+        let interface = u16::try_from(interface).unwrap_or(u16::MAX);
+        let key = Key::new(interface, direction, flow);
+        let (hash, touched) = match &key {
+            Key::V4(key) => {
+                let hash = self.v4.hash(key);
+                (hash, self.v4.touch(hash))
+            }
+            Key::V6(key) => {
+                let hash = self.v6.hash(key);
+                (hash, self.v6.touch(hash))
+            }
+        };
+        std::hint::black_box(touched);
+        Place { key, hash }
     }
 
     /// Looks a packet's session up, and lets the packet move it on.
     #[inline]
     pub fn meet(
         &mut self,
-        interface: usize,
+        place: &Place,
         direction: Direction,
         packet: &Packet,
         now: u64,
         timeouts: &Timeouts,
     ) -> Standing {
-        let key = Key::new(interface, direction, &packet.flow);
-        let Some(session) = self.sessions.get_mut(&key) else { return Standing::Unknown };
+        let session = match &place.key {
+            Key::V4(key) => self.v4.get_mut(place.hash, key),
+            Key::V6(key) => self.v6.get_mut(place.hash, key),
+        };
+        let Some(session) = session else { return Standing::Unknown };
         if session.expired(now, timeouts) {
             return Standing::Expired;
         }
@@ -195,17 +232,19 @@ impl SessionTable {
     /// Enters what a packet opened, allowed or not.
     pub fn open(
         &mut self,
-        interface: usize,
-        direction: Direction,
+        place: &Place,
         packet: &Packet,
         now: u64,
         opened: Opened,
         timeouts: impl Fn(usize) -> Timeouts,
     ) {
-        if self.sessions.len() >= self.sweep_at {
-            self.sessions
-                .retain(|key, session| !session.expired(now, &timeouts(key.interface as usize)));
-            self.sweep_at = SWEEP_FROM.max(2 * self.sessions.len());
+        if self.v4.len() + self.v6.len() >= self.sweep_at {
+            let live = |[.., facts]: [u64; 2], session: &Session| {
+                !session.expired(now, &timeouts(interface_of(facts)))
+            };
+            self.v4.retain(|key, session| live(*key, session));
+            self.v6.retain(|[.., facts], session| live([0, *facts], session));
+            self.sweep_at = SWEEP_FROM.max(2 * (self.v4.len() + self.v6.len()));
         }
         let state = match packet.flow.proto {
             Protocol::TCP => State::Tcp(TcpState::opened_by(packet.tcp_flags)),
@@ -213,7 +252,10 @@ impl SessionTable {
             Protocol::ICMP | Protocol::ICMPV6 => State::Icmp,
             _ => State::Other,
         };
-        let key = Key::new(interface, direction, &packet.flow);
-        self.sessions.insert(key, Session { opened, state, last: now });
+        let session = Session { opened, state, last: now };
+        match place.key {
+            Key::V4(key) => self.v4.insert(place.hash, key, session),
+            Key::V6(key) => self.v6.insert(place.hash, key, session),
+        }
     }
 }

@@ -201,12 +201,12 @@ impl Captures {
         Ok((survey, openings))
     }
 
-    /// Reads the captures to their ends, or to the first damage, and hands over each chosen packet.
+    /// Reads the captures to their ends, or to the first damage, and hands over the chosen packets.
     /// Frame numbers run on from one capture to the next.
     pub(crate) fn read(
         self,
         hash: bool,
-        mut each: impl FnMut(&Frame<'_>, &Decoded) -> Result<(), Failure>,
+        mut each: impl FnMut(&[(Frame<'_>, &Decoded)]) -> Result<(), Failure>,
     ) -> Result<Ended, Failure> {
         let size = |source: &Source| {
             source.path.metadata().ok().filter(std::fs::Metadata::is_file).map(|m| m.len())
@@ -234,6 +234,7 @@ impl Captures {
                         break;
                     }
                 };
+                let mut chosen = Vec::new();
                 for (mut frame, decoded) in batch.frames() {
                     if selection.left == 0 {
                         break;
@@ -242,9 +243,10 @@ impl Captures {
                     frame.number += before;
                     if selection.chooses(&frame, decoded) {
                         selection.left -= 1;
-                        each(&frame, decoded)?;
+                        chosen.push((frame, decoded));
                     }
                 }
+                each(&chosen)?;
                 input.size = batch.offset();
                 progress.set_position(bytes_before + input.size);
                 progress.set_message((before + input.frames).to_string());

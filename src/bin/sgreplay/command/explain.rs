@@ -159,26 +159,28 @@ fn one_frame(args: &ExplainArgs, rules: &mut RuleSet, wanted: u64) -> Result<Exi
     let mut replay = Replay::new(rules, Options::default()).with_openings(openings);
     let mut opened: HashMap<(u64, usize, bool), Opening> = HashMap::new();
     let mut last = None;
-    let mut frames = 0;
-    let end = captures.read(false, |frame, decoded| {
-        let judged = replay.judge(frame, decoded);
-        for judgement in judged.judgements() {
-            let (Some(connection), Some((_, flow))) = (judgement.connection, judgement.opened)
-            else {
-                continue;
-            };
-            let key = (connection, judgement.interface, judgement.local_began);
-            let direction = judgement.decided_in;
-            opened.insert(key, Opening { frame: Some(frame.number), flow, direction });
-        }
-        frames = frame.number;
-        last = Some((judged, decoded.packet().map(|packet| packet.flow)));
-        Ok(())
+    let mut frames_read = 0;
+    let end = captures.read(false, |frames| {
+        replay.judge_batch(frames, |frame, decoded, judged| {
+            for judgement in judged.judgements() {
+                let Judgement { interface, local_began, decided_in, .. } = *judgement;
+                if let (Some(connection), Some((_, flow))) =
+                    (judgement.connection, judgement.opened)
+                {
+                    let opening =
+                        Opening { frame: Some(frame.number), flow, direction: decided_in };
+                    opened.insert((connection, interface, local_began), opening);
+                }
+            }
+            frames_read = frame.number;
+            last = Some((*judged, decoded.packet().map(|packet| packet.flow)));
+            Ok(())
+        })
     })?;
-    let Some((judged, flow)) = last.filter(|_| frames == wanted) else {
+    let Some((judged, flow)) = last.filter(|_| frames_read == wanted) else {
         ended(end)?;
         return Err(Failure::Usage(format!(
-            "there is no frame {wanted}; the capture has {frames}"
+            "there is no frame {wanted}; the capture has {frames_read}"
         )));
     };
     if let (Judged::Not(reason), flow) = (judged, flow) {

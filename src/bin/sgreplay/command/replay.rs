@@ -50,10 +50,11 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
         terminal::say(&format!("local address assumed: {addresses} ({})", local.why));
     }
 
-    let end = captures.read(args.hash, |frame, decoded| {
-        let judged = replay.judge(frame, decoded);
-        writers.write(frame, &judged)?;
-        output.packet(frame, decoded, &judged)
+    let end = captures.read(args.hash, |frames| {
+        replay.judge_batch(frames, |frame, decoded, judged| {
+            writers.write(frame, judged)?;
+            output.packet(frame, decoded, judged)
+        })
     })?;
 
     writers.finish()?;

@@ -1,6 +1,7 @@
-//! Writes a large capture for measuring: `cargo run --release --example generate -- OUT [PACKETS] [FLOWS]`.
+//! Writes a large capture or rules file for measuring; the same arguments give the same bytes.
 //!
-//! The same arguments give the same bytes.
+//! `cargo run --release --example generate -- capture OUT.pcap [PACKETS] [FLOWS]`
+//! `cargo run --release --example generate -- rules OUT.yaml [RULES]`
 
 mod support;
 
@@ -8,11 +9,21 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut args = std::env::args().skip(1);
-    let path = args.next().ok_or("usage: generate OUT [PACKETS] [FLOWS]")?;
-    let packets = args.next().map_or(Ok(2_000_000), |n| n.parse())?;
-    let flows: u64 = args.next().map_or(Ok(20_000), |n| n.parse())?;
-    let mut out = BufWriter::with_capacity(1 << 20, File::create(path)?);
-    support::traffic::write_capture(&mut out, packets, flows)?;
-    Ok(out.flush()?)
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let number =
+        |position: usize, default: u64| args.get(position).map_or(Ok(default), |n| n.parse());
+    match (args.first().map(String::as_str), args.get(1)) {
+        (Some("capture"), Some(path)) => {
+            let mut out = BufWriter::with_capacity(1 << 20, File::create(path)?);
+            support::traffic::write_capture(&mut out, number(2, 2_000_000)?, number(3, 20_000)?)?;
+            Ok(out.flush()?)
+        }
+        (Some("rules"), Some(path)) => {
+            let rules = support::rules::rules_file(usize::try_from(number(2, 200)?)?);
+            Ok(std::fs::write(path, rules)?)
+        }
+        _ => {
+            Err("usage: generate capture OUT [PACKETS] [FLOWS] | generate rules OUT [RULES]".into())
+        }
+    }
 }

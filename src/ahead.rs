@@ -1,7 +1,7 @@
 //! Reading and decoding on a thread of their own, ahead of whoever judges.
 //!
 //! The frames and their order are those of [`Capture::next_frame`]; only the work is spread over two
-//! cores. At most [`AHEAD`] batches are under way, so memory stays bounded however slow the reader.
+//! cores. A few batches at most are under way, so memory stays bounded however slow the reader.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
@@ -10,7 +10,7 @@ use crate::capture::{Batch, Capture, CaptureError, Frame};
 use crate::decode::{Decoded, decode};
 
 /// Batches that may wait to be judged.
-const AHEAD: usize = 4;
+const AHEAD: usize = 2;
 
 /// Frames with their decoded packets.
 #[derive(Debug, Default)]

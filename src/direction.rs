@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use foldhash::fast::RandomState;
 use ipnet::IpNet;
 
 use crate::capture::{DirectionHint, Frame};
@@ -80,7 +81,7 @@ fn holding<K: Ord + Copy>(ranges: &[(K, K, usize)], value: K) -> Option<usize> {
 /// What the first packets of a capture show.
 #[derive(Clone, Debug, Default)]
 pub struct Survey {
-    addresses: HashMap<IpAddr, Shown>,
+    addresses: HashMap<IpAddr, Shown, RandomState>,
     packets: u64,
     hinted: u64,
 }

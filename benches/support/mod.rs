@@ -6,4 +6,5 @@
     reason = "generators for measuring, where a wrong index should stop the run"
 )]
 
+pub(crate) mod rules;
 pub(crate) mod traffic;

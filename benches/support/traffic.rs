@@ -19,7 +19,8 @@ impl Random {
     }
 }
 
-const SERVICES: [u16; 12] = [22, 25, 53, 80, 110, 143, 443, 3306, 3389, 5432, 6379, 8080];
+pub(crate) const SERVICES: [u16; 12] =
+    [22, 25, 53, 80, 110, 143, 443, 3306, 3389, 5432, 6379, 8080];
 
 /// Writes a classic pcap with µs times.
 pub(crate) fn write_capture(out: &mut impl Write, packets: u64, flows: u64) -> io::Result<()> {

@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::CaptureErrorKind;
 
 /// What one `read` asks for. Larger reads push the packets out of the cache before they are decoded.
-const CHUNK: usize = 256 * 1024;
+const CHUNK: usize = 128 * 1024;
 
-/// The longest record that is believed. libpcap's own bound for a pcapng block is 16 MiB.
+/// The longest record that is believed, with room for its header. libpcap's own bound for a pcapng
+/// block is 16 MiB.
 pub(super) const LONGEST_RECORD: usize = 16 * 1024 * 1024;
 
 /// Bytes read and not yet consumed, contiguous.
@@ -78,11 +79,8 @@ impl Buffer {
 
     /// Reads until at least `len` bytes are unread or the source has ended; says whether they are.
     ///
-    /// The buffer grows only as bytes arrive, so a length field that lies costs nothing.
+    /// The buffer grows only as bytes arrive; its callers refuse what is over [`LONGEST_RECORD`].
     pub(super) fn fill_to(&mut self, len: usize) -> Result<bool, CaptureErrorKind> {
-        if len > LONGEST_RECORD {
-            return Err(CaptureErrorKind::RecordTooLong { len: len as u64 });
-        }
         while self.end - self.start < len {
             if self.bytes.len() - self.end < CHUNK {
                 // Nothing that was consumed is on loan: see `Capture::next_batch`.

@@ -2,7 +2,7 @@
 
 use pcap_file::pcap::{PcapHeader, PcapParseError, PcapParser, PcapTsResolution};
 
-use super::buffer::Buffer;
+use super::buffer::{Buffer, LONGEST_RECORD};
 use super::{CaptureErrorKind, LinkType, Record};
 
 const FILE_HEADER: usize = 24;
@@ -62,7 +62,10 @@ impl Reader {
                     // `needed` counts what follows the record's header once that is there.
                     let header =
                         if buffer.unread().len() < RECORD_HEADER { 0 } else { RECORD_HEADER };
-                    let needed = needed.saturating_add(header);
+                    if needed > LONGEST_RECORD {
+                        return Err(CaptureErrorKind::RecordTooLong { len: needed as u64 });
+                    }
+                    let needed = needed + header;
                     if !buffer.fill_to(needed)? {
                         let had = buffer.unread().len() as u64;
                         let needed = needed as u64;

@@ -11,7 +11,7 @@ use pcap_file::pcapng::blocks::block_common::{
 };
 use pcap_file::pcapng::{RawBlock, RawBlockParseError};
 
-use super::buffer::Buffer;
+use super::buffer::{Buffer, LONGEST_RECORD};
 use super::{CaptureErrorKind, DirectionHint, LinkType, Record};
 
 /// The type of a section header, which reads the same in both byte orders.
@@ -153,7 +153,10 @@ impl Reader {
                     }
                     // Once type and length are there, `needed` counts what follows them.
                     let header = if buffer.unread().len() < 12 { 0 } else { BLOCK_HEADER };
-                    let needed = needed.saturating_add(header);
+                    let needed = needed + header;
+                    if needed > LONGEST_RECORD {
+                        return Err(CaptureErrorKind::RecordTooLong { len: needed as u64 });
+                    }
                     if !buffer.fill_to(needed)? {
                         let (needed, had) = (needed as u64, buffer.unread().len() as u64);
                         return Err(CaptureErrorKind::CutOff { what: "block", needed, had });

@@ -2,7 +2,7 @@
 //!
 //! There are two evaluators, and they must agree. [`Reference`] is the list, read top to bottom: the
 //! oracle of the tests, obvious at a glance. [`Compiled`] is the hot path. A property test holds one
-//! against the other, and [`explain`] walks the reference, so it cannot disagree with either.
+//! against the other, and [`explain()`] walks the reference, so it cannot disagree with either.
 
 mod explain;
 

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use foldhash::fast::RandomState;
+
 use crate::flow::{Fragment, Packet, Protocol, Transport};
 
 /// How long a receiver waits for the rest of a datagram (RFC 791 leaves it open; Linux: 30 s).
@@ -13,7 +15,7 @@ const MOST: usize = 1 << 16;
 /// Transport headers by datagram.
 #[derive(Debug, Default)]
 pub struct FragmentTable {
-    firsts: HashMap<(IpAddr, IpAddr, Protocol, u32), (Transport, u64)>,
+    firsts: HashMap<Datagram, (Transport, u64), RandomState>,
 }
 
 impl FragmentTable {
@@ -31,11 +33,11 @@ impl FragmentTable {
                         self.firsts.clear();
                     }
                 }
-                self.firsts.insert(key(&packet, id), (packet.flow.transport, now));
+                self.firsts.insert(Datagram::of(&packet, id), (packet.flow.transport, now));
                 Some(packet)
             }
             Fragment::Later { id } => {
-                let (transport, seen) = self.firsts.get(&key(&packet, id))?;
+                let (transport, seen) = self.firsts.get(&Datagram::of(&packet, id))?;
                 if now.saturating_sub(*seen) >= REASSEMBLY_NS {
                     return None;
                 }
@@ -47,6 +49,17 @@ impl FragmentTable {
     }
 }
 
-fn key(packet: &Packet, id: u32) -> (IpAddr, IpAddr, Protocol, u32) {
-    (packet.flow.src, packet.flow.dst, packet.flow.proto, id)
+/// What the fragments of one datagram share (RFC 791).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Datagram {
+    src: IpAddr,
+    dst: IpAddr,
+    proto: Protocol,
+    id: u32,
+}
+
+impl Datagram {
+    fn of(packet: &Packet, id: u32) -> Self {
+        Self { src: packet.flow.src, dst: packet.flow.dst, proto: packet.flow.proto, id }
+    }
 }

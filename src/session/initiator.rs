@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 
+use foldhash::fast::RandomState;
+
 use crate::flow::{FlowTuple, Packet, Protocol, TcpFlags, Transport};
 use crate::rules::{Timeouts, services};
 
@@ -53,7 +55,7 @@ const MOST_ACCEPTING: usize = 1 << 16;
 /// What the capture has shown about who accepts connections.
 #[derive(Clone, Debug, Default)]
 pub struct Openings {
-    accepting: HashSet<(IpAddr, u16)>,
+    accepting: HashSet<(IpAddr, u16), RandomState>,
     start: Option<u64>,
 }
 

@@ -145,7 +145,8 @@ fn halves(addr: IpAddr) -> [u64; 2] {
 
 /// The interface of a key.
 fn interface_of(facts: u64) -> usize {
-    usize::from((facts >> 16) as u16)
+    let [.., high, low, _, _] = facts.to_be_bytes();
+    usize::from(u16::from_be_bytes([high, low]))
 }
 
 /// Where a packet's session lies, if there is one. Finding the places of many packets before meeting

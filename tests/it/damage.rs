@@ -72,8 +72,8 @@ fn absurd_lengths_are_refused_before_memory_is_taken() {
     for (len, words) in [
         (0_u32, ""),
         (1, ""),
-        (1 << 31, "claims 2147483664 bytes"),
-        (u32::MAX, "claims 4294967311 bytes"),
+        (1 << 31, "claims 2147483648 bytes"),
+        (u32::MAX, "claims 4294967295 bytes"),
     ] {
         let mut bytes = support::pcap(101, &[&[0x45; 40]]);
         bytes[32..36].copy_from_slice(&len.to_le_bytes());

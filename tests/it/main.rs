@@ -17,6 +17,7 @@ mod damage;
 mod laws;
 mod layering;
 mod pcap_file;
+mod readme;
 mod sessions;
 mod support;
 mod tcpdump;

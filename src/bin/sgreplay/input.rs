@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sgreplay::ahead::Ahead;
-use sgreplay::capture::{Capture, CaptureError, Frame};
-use sgreplay::decode::{Decoded, decode};
+use sgreplay::capture::{Capture, CaptureError, Frame, LinkType};
+use sgreplay::decode::{Decoded, Undecodable, Why, decode};
 use sgreplay::direction::Survey;
 use sgreplay::filter::Filter;
 use sgreplay::parse;
@@ -125,6 +125,8 @@ struct Source {
 pub(crate) struct Ended {
     /// What was read.
     pub inputs: Vec<CaptureInput>,
+    /// The first link type that is not read.
+    pub unsupported_link: Option<LinkType>,
     /// A capture broke off in the middle.
     pub truncated: bool,
     /// A capture is damaged.
@@ -243,6 +245,10 @@ impl Captures {
                     frame.number += before;
                     if selection.chooses(&frame, decoded) {
                         selection.left -= 1;
+                        if let Decoded::Not(Undecodable { why: Why::UnsupportedLink, .. }) = decoded
+                        {
+                            ended.unsupported_link.get_or_insert(frame.link);
+                        }
                         chosen.push((frame, decoded));
                     }
                 }

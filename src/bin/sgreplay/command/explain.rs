@@ -8,7 +8,9 @@ use sgreplay::evaluate::{Examined, explain};
 use sgreplay::flow::{Direction, FlowTuple, Protocol, Transport};
 use sgreplay::replay::{Options, Replay};
 use sgreplay::report::{Label, SCHEMA, because};
-use sgreplay::rules::{RuleProtocol, RuleSet, services};
+use sgreplay::rules::{
+    Addresses, EntryKind, Matcher, Ordered, RuleProtocol, RuleSet, Step, services,
+};
 use sgreplay::verdict::{Judged, Judgement, Reason, Verdict};
 
 use super::replay::local;
@@ -36,7 +38,7 @@ struct Explained<'r> {
     flow: FlowTuple,
     /// The opening packet's, whose walk this is.
     opening: Opening,
-    ordered: sgreplay::rules::Ordered,
+    ordered: Ordered,
 }
 
 /// The packet that opened the connection.
@@ -278,7 +280,7 @@ fn object(one: &Explained<'_>) -> Value {
             "group": label.group,
             "rule": label.rule,
             "matched": step.failed_on.is_none(),
-            "failed_on": step.failed_on.map(sgreplay::rules::Step::as_str),
+            "failed_on": step.failed_on.map(Step::as_str),
         })
     };
     json!({
@@ -301,11 +303,9 @@ fn object(one: &Explained<'_>) -> Value {
 fn text(one: &Explained<'_>) -> String {
     let steps = one.steps();
     let mut lines = vec![format!("{} {}  {}", one.direction, one.interface_name(), one.flow)];
-    if let Some(frame) = one.opening.frame.filter(|_| {
-        one.flow != one.opening.flow
-            || one.reason == Reason::Session
-            || one.reason == Reason::ConnectionDenied
-    }) {
+    let later = matches!(one.reason, Reason::Session | Reason::ConnectionDenied);
+    let inferred = one.flow != one.opening.flow;
+    if let Some(frame) = one.opening.frame.filter(|_| later || inferred) {
         let Opening { flow, direction, .. } = one.opening;
         lines
             .push(format!("belongs to the connection opened by frame {frame}: {direction} {flow}"));
@@ -313,14 +313,17 @@ fn text(one: &Explained<'_>) -> String {
     for (n, (label, step)) in steps.iter().enumerate() {
         let policy = step.entry.policy.as_str();
         let priority = match step.entry.kind {
-            sgreplay::rules::EntryKind::Rule { group, rule } => {
+            EntryKind::Rule { group, rule } => {
                 let rule = one.rules.groups().get(group).and_then(|group| group.rules.get(rule));
                 rule.map_or_else(String::new, |rule| format!("priority {}", rule.priority.get()))
             }
             _ => String::new(),
         };
         let outcome = match step.failed_on {
-            Some(field) => format!("no match: {}", field.as_str()),
+            Some(field) => {
+                let wanted = wanted(&step.entry.matcher, field, one.opening.direction);
+                format!("no match: {} {wanted}", field.as_str())
+            }
             None => "matches, and decides".to_owned(),
         };
         let name = format!("{} {}", label.group, label.rule);
@@ -330,4 +333,36 @@ fn text(one: &Explained<'_>) -> String {
         lines.push(format!("{}: {}", one.verdict.as_str(), because(one.reason, label)));
     }
     lines.join("\n") + "\n"
+}
+
+/// What an entry asks for in a field.
+fn wanted(matcher: &Matcher, field: Step, direction: Direction) -> String {
+    let addresses = |addresses: &Addresses| match addresses {
+        Addresses::Any => "any".to_owned(),
+        Addresses::Nets(nets) if nets.is_empty() => "of a group without known members".to_owned(),
+        Addresses::Nets(nets) => list(nets),
+    };
+    match (field, direction) {
+        (Step::Protocol, _) => matcher.protocol.to_string(),
+        (Step::Ports, _) => list(&matcher.ports),
+        (Step::SourcePorts, _) => list(&matcher.source_ports),
+        (Step::Source, Direction::Ingress) | (Step::Destination, Direction::Egress) => {
+            addresses(&matcher.peer)
+        }
+        (Step::Source, Direction::Egress) | (Step::Destination, Direction::Ingress) => {
+            addresses(&matcher.local)
+        }
+        (Step::Icmp, _) => match matcher.icmp {
+            Some((kind, Some(code))) => format!("{kind} code {code}"),
+            Some((kind, None)) => kind.to_string(),
+            None => String::new(),
+        },
+    }
+}
+
+/// The first few of a list.
+fn list(items: &[impl ToString]) -> String {
+    let shown: Vec<String> = items.iter().take(3).map(ToString::to_string).collect();
+    let more = if items.len() > shown.len() { ", …" } else { "" };
+    format!("{}{more}", shown.join(", "))
 }

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use ipnet::IpNet;
-use sgreplay::capture::{Frame, PcapWriter};
+use sgreplay::capture::{Frame, LinkType, PcapWriter};
 use sgreplay::decode::Decoded;
 use sgreplay::direction::Guess;
 use sgreplay::replay::{Midstream, Options, Replay, Sessions};
@@ -139,9 +139,19 @@ fn warnings(rules: &RuleSet, replay: &Replay<'_>, end: &Ended) -> Vec<String> {
     if let Some(damage) = &end.damage {
         warnings.push(damage.to_string());
     }
-    let packets = replay.tally().packets();
-    let not_local = replay.tally().reasons().find(|(reason, _)| *reason == Reason::NotLocal);
-    if let Some((_, n)) = not_local.filter(|_| packets.allowed + packets.denied == 0) {
+    let tally = replay.tally();
+    let of_reason = |wanted| tally.reasons().find(|(reason, _)| *reason == wanted).map(|(_, n)| n);
+    if let (Some(LinkType(link)), Some(n)) =
+        (end.unsupported_link, of_reason(Reason::UnsupportedLink))
+    {
+        warnings.push(format!(
+            "{n} packets are not evaluated: link type {link} is not read; Ethernet, Linux cooked, raw \
+             IP and BSD loopback are"
+        ));
+    }
+    let packets = tally.packets();
+    let judged = packets.allowed + packets.denied;
+    if let Some(n) = of_reason(Reason::NotLocal).filter(|_| judged == 0) {
         warnings.push(format!(
             "none of the {n} IP packets is to or from the local addresses; --local names others"
         ));

@@ -1,0 +1,153 @@
+//! What a packet costs, stage by stage and together. Groups are named after the stages; every group
+//! has a throughput in packets, so that `elem/s` is packets per second.
+#![expect(clippy::expect_used, reason = "inputs of the bench itself: a wrong one should stop it")]
+
+mod support;
+
+use std::hint::black_box;
+use std::io::Cursor;
+
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use sgreplay::capture::{Batch, Capture};
+use sgreplay::compile::CompiledRules;
+use sgreplay::decode::{Decoded, decode};
+use sgreplay::evaluate::{Compiled, Evaluator, Reference};
+use sgreplay::flow::{Direction, FlowTuple};
+use sgreplay::replay::{Options, Replay};
+use sgreplay::rules::RuleSet;
+
+const PACKETS: u64 = 100_000;
+const FLOWS: u64 = 2_000;
+
+fn traffic() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    support::traffic::write_capture(&mut bytes, PACKETS, FLOWS).expect("memory takes it");
+    bytes
+}
+
+fn open(bytes: &[u8]) -> Capture {
+    Capture::from_reader("bench", Box::new(Cursor::new(bytes.to_vec()))).expect("it is a capture")
+}
+
+fn rules(count: usize) -> RuleSet {
+    let text = support::rules::rules_file(count);
+    let mut rules = sgreplay::parse::yaml("bench.yaml", &text).expect("the rules are valid");
+    rules.set_local(vec!["10.0.0.5/32".parse().expect("a network")]);
+    rules
+}
+
+/// The flows of the packets that go in.
+fn flows(bytes: &[u8]) -> Vec<FlowTuple> {
+    let (mut capture, mut flows) = (open(bytes), Vec::new());
+    while let Some(frame) = capture.next_frame().expect("it is whole") {
+        if let Decoded::Packet(packet) = decode(frame.link, frame.data)
+            && packet.flow.dst == std::net::IpAddr::from([10, 0, 0, 5])
+        {
+            flows.push(packet.flow);
+        }
+    }
+    flows
+}
+
+fn capture_and_decode(c: &mut Criterion) {
+    let bytes = traffic();
+    let mut group = c.benchmark_group("capture");
+    group.throughput(Throughput::Elements(PACKETS));
+    group.bench_function("pcap", |b| {
+        let mut batch = Batch::default();
+        b.iter_batched(
+            || open(&bytes),
+            |mut capture| while capture.next_batch(&mut batch).expect("it is whole") {},
+            BatchSize::LargeInput,
+        );
+    });
+    group.finish();
+
+    let mut batches = Vec::new();
+    let mut capture = open(&bytes);
+    loop {
+        let mut batch = Batch::default();
+        if !capture.next_batch(&mut batch).expect("it is whole") {
+            break;
+        }
+        batches.push(batch);
+    }
+    let mut group = c.benchmark_group("decode");
+    group.throughput(Throughput::Elements(PACKETS));
+    group.bench_function("ethernet-ipv4", |b| {
+        b.iter(|| {
+            for frame in batches.iter().flat_map(Batch::frames) {
+                black_box(decode(frame.link, frame.data));
+            }
+        });
+    });
+    group.finish();
+}
+
+fn evaluate(c: &mut Criterion) {
+    let flows = flows(&traffic());
+    let mut group = c.benchmark_group("evaluate");
+    group.throughput(Throughput::Elements(flows.len() as u64));
+    for count in [50, 200, 1_000] {
+        let ordered = rules(count).ordered(0, Direction::Ingress);
+        let (reference, compiled) = (Reference(&ordered), Compiled::new(&ordered));
+        let all = |evaluator: &dyn Fn(&FlowTuple)| flows.iter().for_each(evaluator);
+        group.bench_with_input(BenchmarkId::new("reference", count), &(), |b, ()| {
+            b.iter(|| {
+                all(&|flow| {
+                    black_box(reference.decide(flow));
+                });
+            });
+        });
+        group.bench_with_input(BenchmarkId::new("compiled", count), &(), |b, ()| {
+            b.iter(|| {
+                all(&|flow| {
+                    black_box(compiled.decide(flow));
+                });
+            });
+        });
+    }
+    group.finish();
+}
+
+fn build(c: &mut Criterion) {
+    let mut group = c.benchmark_group("build");
+    for count in [50, 200, 1_000] {
+        let ordered = rules(count).ordered(0, Direction::Ingress);
+        group.throughput(Throughput::Elements(count as u64));
+        group.bench_with_input(BenchmarkId::new("compile", count), &(), |b, ()| {
+            b.iter(|| black_box(CompiledRules::new(&ordered)));
+        });
+    }
+    group.finish();
+}
+
+fn replay(c: &mut Criterion) {
+    let bytes = traffic();
+    let mut group = c.benchmark_group("replay");
+    group.throughput(Throughput::Elements(PACKETS));
+    for count in [50, 200, 1_000] {
+        let rules = rules(count);
+        group.bench_with_input(BenchmarkId::new("in-memory", count), &(), |b, ()| {
+            b.iter_batched(
+                || (open(&bytes), Batch::default()),
+                |(mut capture, mut batch)| {
+                    let mut replay = Replay::new(&rules, Options::default());
+                    while capture.next_batch(&mut batch).expect("it is whole") {
+                        let decoded: Vec<Decoded> =
+                            batch.frames().map(|frame| decode(frame.link, frame.data)).collect();
+                        let frames: Vec<_> = batch.frames().zip(&decoded).collect();
+                        let done: Result<(), ()> = replay.judge_batch(&frames, |_, _, _| Ok(()));
+                        done.expect("nothing fails");
+                    }
+                    replay.tally().packets().denied
+                },
+                BatchSize::LargeInput,
+            );
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, capture_and_decode, evaluate, build, replay);
+criterion_main!(benches);

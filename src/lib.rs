@@ -55,6 +55,7 @@ pub mod rules;
 // Where they meet.
 pub mod direction;
 pub mod evaluate;
+pub mod overlay;
 pub mod replay;
 pub mod report;
 pub mod session;

@@ -5,7 +5,7 @@ use crate::decode::{Decoded, Undecodable};
 use crate::direction::Interfaces;
 use crate::evaluate::{Compiled, Evaluator};
 use crate::flow::{Direction, FlowTuple, Fragment, Packet};
-use crate::rules::{Entry, EntryIndex, Ordered, RuleSet};
+use crate::rules::{Addresses, Entry, EntryIndex, Ordered, RuleSet};
 use crate::session::{
     FragmentTable, Initiator, Opened, Opening, Openings, Place, SessionTable, Standing,
 };
@@ -50,6 +50,8 @@ impl Default for Options {
 struct Lists {
     ingress: (Ordered, Compiled),
     egress: (Ordered, Compiled),
+    /// Other members of its groups, for the open question F1.
+    mates: Addresses,
 }
 
 impl Lists {
@@ -128,6 +130,7 @@ impl<'r> Replay<'r> {
         let lists = (0..rules.interfaces().len()).map(|interface| Lists {
             ingress: compiled(interface, Direction::Ingress),
             egress: compiled(interface, Direction::Egress),
+            mates: rules.group_mates(interface),
         });
         let lists: Vec<Lists> = lists.collect();
         let sizes = lists.iter().map(|of| Direction::BOTH.map(|d| of.of(d).0.entries().len()));
@@ -306,6 +309,10 @@ impl<'r> Replay<'r> {
         let index = compiled.decide(flow);
         let entry = ordered.entry(index);
         let verdict = entry.map_or(Verdict::Deny, |entry| entry.policy.into());
+        let mates = &self.lists[interface].mates;
+        if direction == Direction::Egress && verdict == Verdict::Deny && mates.contains(flow.dst) {
+            self.tally.count_open_question();
+        }
         Judgement {
             interface,
             direction,

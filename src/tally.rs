@@ -10,6 +10,7 @@ use foldhash::fast::FixedState;
 
 use crate::capture::Frame;
 use crate::flow::{Direction, FlowTuple, Protocol};
+use crate::overlay::{Obstacle, obstacle};
 use crate::rules::EntryIndex;
 use crate::session::Opening;
 use crate::verdict::{Judged, Reason, Verdict};
@@ -88,6 +89,8 @@ pub struct Kind {
     pub count: Count,
     /// Different peers, 64 at most.
     pub peers: Vec<IpAddr>,
+    /// What is likely to block them on the way, if the rules do not.
+    pub obstacle: Option<Obstacle>,
 }
 
 const MOST_PEERS: usize = 64;
@@ -101,6 +104,7 @@ struct KindKey {
     entry: EntryIndex,
     proto: Protocol,
     port: Option<u16>,
+    obstacle: Option<Obstacle>,
 }
 
 /// Everything that a summary says.
@@ -113,6 +117,7 @@ pub struct Tally {
     bytes: u64,
     times: Option<(u64, u64)>,
     opened: u64,
+    open_question: u64,
     /// By interface, direction and entry.
     entries: Vec<[Vec<Count>; 2]>,
     kind_of: HashMap<KindKey, u32, FixedState>,
@@ -132,6 +137,17 @@ impl Tally {
         self.opened
     }
 
+    /// Counts a connection whose verdict rests on the answer to SEMANTICS F1.
+    pub(crate) fn count_open_question(&mut self) {
+        self.open_question += 1;
+    }
+
+    /// Connections (without sessions: packets) between members of a group that a custom egress rule
+    /// denies, and that intra-group access would allow if it went first (SEMANTICS F1).
+    pub fn open_question(&self) -> u64 {
+        self.open_question
+    }
+
     /// The kind of a connection, or of a packet that is judged alone.
     pub(crate) fn kind(
         &mut self,
@@ -144,7 +160,8 @@ impl Tally {
         let port = port.or_else(|| flow.transport.icmp().map(|(kind, _)| kind.into()));
         let full = self.kinds.len() >= MOST_KINDS;
         let port = port.filter(|_| !full);
-        let key = KindKey { interface, direction, entry, proto: flow.proto, port };
+        let obstacle = obstacle(direction, flow);
+        let key = KindKey { interface, direction, entry, proto: flow.proto, port, obstacle };
         *self.kind_of.entry(key).or_insert_with(|| {
             let (example, count) = (*flow, Count::default());
             self.kinds.push(Kind {
@@ -155,6 +172,7 @@ impl Tally {
                 first_frame: 0,
                 count,
                 peers: Vec::new(),
+                obstacle,
             });
             u32::try_from(self.kinds.len() - 1).unwrap_or(u32::MAX)
         })

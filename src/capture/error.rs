@@ -118,3 +118,16 @@ fn guess(bytes: &[u8]) -> &'static str {
         _ => "",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Root may read every file, so the test of the program is skipped there; the words are these.
+    #[test]
+    fn permission_denied_in_words() {
+        let kind = CaptureErrorKind::Io(io::ErrorKind::PermissionDenied.into());
+        let error = CaptureError { file: "x.pcap".to_owned(), frame: None, offset: 0, kind };
+        assert_eq!(error.to_string(), "x.pcap: permission denied");
+    }
+}

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{Label, Labels, SCHEMA};
 use crate::flow::Direction;
+use crate::overlay::Obstacle;
 use crate::replay::Replay;
 use crate::rules::{Entry, EntryKind, RuleSet};
 use crate::tally::{Count, Kind};
@@ -190,7 +191,8 @@ fn rule_counts(rules: &RuleSet, replay: &Replay<'_>) -> Vec<RuleCount> {
 fn decided(kind: &Kind, replay: &Replay<'_>, labels: &Labels) -> Value {
     let Label { group, rule } = labels.entry(kind.interface, kind.direction, kind.entry);
     let (verdict, reason) = answer(kind, replay);
-    let Kind { interface, direction, entry: _, example, first_frame, count, peers } = kind;
+    let Kind { interface, direction, entry: _, example, first_frame, count, peers, obstacle } =
+        kind;
     serde_json::json!({
         "interface": labels.interface(*interface),
         "direction": direction.as_str(),
@@ -204,6 +206,7 @@ fn decided(kind: &Kind, replay: &Replay<'_>, labels: &Labels) -> Value {
         "connections": count.connections,
         "packets": count.packets,
         "bytes": count.bytes,
+        "obstacle": obstacle.map(Obstacle::as_str),
         "first_frame": first_frame,
         "peers": peers,
     })

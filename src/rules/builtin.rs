@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use ipnet::{IpNet, Ipv4Net};
 
 use super::order::{Addresses, Matcher};
-use super::{RuleProtocol, RuleSet};
+use super::{PortRange, RuleProtocol, RuleSet};
 use crate::flow::{Direction, Protocol};
 
 /// The metadata service that every instance may reach.
@@ -20,6 +20,8 @@ pub enum Builtin {
     PathMtu,
     /// Ingress from the load balancers that the rules file lists under `slb_sources`.
     Slb,
+    /// DHCP and DHCPv6 of the instance as a client, where the switch exempts them (SEMANTICS F5).
+    Dhcp,
 }
 
 impl Builtin {
@@ -29,6 +31,7 @@ impl Builtin {
             Self::MetaServer => "metaserver",
             Self::PathMtu => "path-mtu",
             Self::Slb => "slb",
+            Self::Dhcp => "dhcp",
         }
     }
 
@@ -38,7 +41,12 @@ impl Builtin {
             Direction::Egress => {
                 let metaserver = IpNet::V4(Ipv4Net::from(METASERVER));
                 let peer = Addresses::Nets(vec![metaserver]);
-                vec![(Self::MetaServer, Matcher { peer, ..Matcher::any() })]
+                let mut entries = vec![(Self::MetaServer, Matcher { peer, ..Matcher::any() })];
+                if rules.switches.exempt_dhcp {
+                    entries
+                        .extend([udp(68, 67), udp(546, 547)].map(|matcher| (Self::Dhcp, matcher)));
+                }
+                entries
             }
             Direction::Ingress => {
                 let error = |proto, kind, code| Matcher {
@@ -54,8 +62,23 @@ impl Builtin {
                     let peer = Addresses::Nets(rules.slb_sources.clone());
                     entries.push((Self::Slb, Matcher { peer, ..Matcher::any() }));
                 }
+                if rules.switches.exempt_dhcp {
+                    entries
+                        .extend([udp(67, 68), udp(547, 546)].map(|matcher| (Self::Dhcp, matcher)));
+                }
                 entries
             }
         }
+    }
+}
+
+/// UDP from one port to another.
+fn udp(from: u16, to: u16) -> Matcher {
+    let only = |port| PortRange::new(port, port).into_iter().collect();
+    Matcher {
+        protocol: RuleProtocol::Only(Protocol::UDP),
+        source_ports: only(from),
+        ports: only(to),
+        ..Matcher::any()
     }
 }

@@ -6,7 +6,6 @@ use std::str::FromStr;
 
 use ipnet::IpNet;
 
-use super::services;
 use crate::flow::Protocol;
 
 /// A value that the API would refuse: what was found, and what would be right.
@@ -247,43 +246,6 @@ impl FromStr for PortRange {
 impl fmt::Display for PortRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.first, self.last)
-    }
-}
-
-/// One element of a rule's `ports`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Ports {
-    /// `-1/-1`.
-    Any,
-    /// A range, or the ports of a named service.
-    Range(PortRange),
-    /// `prl-…`.
-    List(String),
-}
-
-impl Ports {
-    /// Reads `22/22`, `22`, `-1/-1`, `prl-…` or a service name, which may stand for several ranges
-    /// and means those that the service has in `protocol`.
-    ///
-    /// # Errors
-    /// When the text is none of these.
-    pub fn parse(text: &str, protocol: RuleProtocol) -> Result<Vec<Self>, FieldError> {
-        let text = text.trim();
-        if text == "-1/-1" || text == "-1" {
-            return Ok(vec![Self::Any]);
-        }
-        if text.starts_with("prl-") {
-            return Ok(vec![Self::List(text.to_owned())]);
-        }
-        if text.starts_with(|c: char| c.is_ascii_alphabetic()) {
-            let proto = match protocol {
-                RuleProtocol::All => None,
-                RuleProtocol::Only(proto) => Some(proto),
-            };
-            let ranges = services::ports(text, proto)?;
-            return Ok(ranges.into_iter().map(Self::Range).collect());
-        }
-        text.parse().map(|range| vec![Self::Range(range)])
     }
 }
 

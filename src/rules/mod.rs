@@ -7,6 +7,7 @@
 mod builtin;
 mod field;
 mod order;
+mod ports;
 pub mod services;
 mod validate;
 
@@ -17,10 +18,11 @@ use jiff::Timestamp;
 
 pub use builtin::Builtin;
 pub use field::{
-    FieldError, GroupRef, GroupType, NicType, Peer, Policy, PortRange, Ports, Priority,
-    RuleProtocol, parse_cidr,
+    FieldError, GroupRef, GroupType, NicType, Peer, Policy, PortRange, Priority, RuleProtocol,
+    parse_cidr,
 };
 pub use order::{Addresses, Entry, EntryIndex, EntryKind, Matcher, Ordered, Step};
+pub use ports::Ports;
 pub use validate::{Field, Invalid, Place, Warning};
 
 use crate::flow::Direction;
@@ -173,6 +175,15 @@ pub struct Parts {
     pub slb_sources: Vec<IpNet>,
 }
 
+/// Questions that the cloud's documents leave open; each has a default (SEMANTICS Part F).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Switches {
+    /// F1: intra-group access goes before custom egress rules too. The default is that it does not.
+    pub intra_group_egress: bool,
+    /// F5: DHCP passes whatever the rules say. The default is that the rules judge it.
+    pub exempt_dhcp: bool,
+}
+
 /// A valid set of groups, interfaces and lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleSet {
@@ -182,6 +193,7 @@ pub struct RuleSet {
     port_lists: Vec<PortList>,
     slb_sources: Vec<IpNet>,
     interfaces_listed: bool,
+    switches: Switches,
 }
 
 /// The name of the one interface of a file that lists none.
@@ -208,7 +220,16 @@ impl RuleSet {
                 nic_type: NicType::Intranet,
             }]
         });
-        Ok(Self { groups, interfaces, prefix_lists, port_lists, slb_sources, interfaces_listed })
+        let switches = Switches::default();
+        Ok(Self {
+            groups,
+            interfaces,
+            prefix_lists,
+            port_lists,
+            slb_sources,
+            interfaces_listed,
+            switches,
+        })
     }
 
     /// The groups, in file order.
@@ -231,6 +252,22 @@ impl RuleSet {
         if let (false, [only]) = (self.interfaces_listed, self.interfaces.as_mut_slice()) {
             only.addresses = addresses;
         }
+    }
+
+    /// Answers open questions otherwise than by default.
+    pub fn set_switches(&mut self, switches: Switches) {
+        self.switches = switches;
+    }
+
+    /// How open questions are answered.
+    pub fn switches(&self) -> Switches {
+        self.switches
+    }
+
+    /// The private addresses of the other members of the interface's groups that let their members
+    /// reach each other.
+    pub fn group_mates(&self, interface: usize) -> Addresses {
+        order::group_mates(self, interface)
     }
 
     /// What is allowed but probably not meant, or over a quota.

@@ -207,8 +207,9 @@ pub(super) fn ordered(rules: &RuleSet, interface: usize, direction: Direction) -
         kind: EntryKind::System(builtin),
         matcher,
     });
-    // SEMANTICS F1: there is no intra-group step on egress.
-    let intra_group = eni.groups.iter().filter(|_| direction == Direction::Ingress);
+    // SEMANTICS F1: there is no intra-group step on egress, unless the switch says so.
+    let has_step = direction == Direction::Ingress || rules.switches.intra_group_egress;
+    let intra_group = eni.groups.iter().filter(|_| has_step);
     let intra_group = intra_group.filter_map(|&group| intra_group_entry(rules, eni, group));
     let entries = system.chain(intra_group).chain(custom(rules, eni, direction)).collect();
     Ordered::new(direction, entries, default(rules, eni, direction))
@@ -216,16 +217,28 @@ pub(super) fn ordered(rules: &RuleSet, interface: usize, direction: Direction) -
 
 /// Step 3: other members of a shared basic group whose policy lets them in.
 fn intra_group_entry(rules: &RuleSet, eni: &Interface, group: usize) -> Option<Entry> {
-    let shared = rules.groups.get(group)?;
-    let open =
-        shared.group_type == GroupType::Basic && shared.inner_access_policy == Policy::Accept;
-    let others = rules.members(group).filter(|other| other.id != eni.id);
-    let nets: Vec<IpNet> = others.flat_map(|other| other.addresses.iter().copied()).collect();
-    (open && !nets.is_empty()).then(|| Entry {
+    let nets = mates(rules, eni, group);
+    (!nets.is_empty()).then(|| Entry {
         policy: Policy::Accept,
         kind: EntryKind::IntraGroup { group },
         matcher: Matcher { peer: Addresses::Nets(nets), ..Matcher::any() },
     })
+}
+
+/// The addresses of the other members of a group, if it lets its members reach each other.
+fn mates(rules: &RuleSet, eni: &Interface, group: usize) -> Vec<IpNet> {
+    let open = rules.groups.get(group).is_some_and(|shared| {
+        shared.group_type == GroupType::Basic && shared.inner_access_policy == Policy::Accept
+    });
+    let others = rules.members(group).filter(|other| open && other.id != eni.id);
+    others.flat_map(|other| other.addresses.iter().copied()).collect()
+}
+
+pub(super) fn group_mates(rules: &RuleSet, interface: usize) -> Addresses {
+    let eni = rules.interfaces.get(interface);
+    let nets =
+        eni.map(|eni| eni.groups.iter().flat_map(|group| mates(rules, eni, *group)).collect());
+    Addresses::Nets(nets.unwrap_or_default())
 }
 
 /// Step 4: the rules of all groups of the interface, in the order of SEMANTICS A4.

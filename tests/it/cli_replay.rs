@@ -184,3 +184,31 @@ fn the_local_address_is_assumed_and_said() {
     let summary: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(summary["local"]["assumed"], true);
 }
+
+/// What stands beside the verdicts: likely obstacles (SEMANTICS A9), open questions (F1), groups whose
+/// members nobody knows.
+#[test]
+fn warnings() {
+    let of = |rules: &str, args: &[&str]| {
+        let args = [&["replay", "--rules", "-", "-f", "json"], args].concat();
+        let (_, json, _) = output_in(&root().join("captures"), &args, rules.as_bytes());
+        let summary: Value = serde_json::from_str(&json).unwrap();
+        let warnings = summary["warnings"].as_array().unwrap();
+        warnings.iter().map(|text| text.as_str().unwrap()).collect::<Vec<_>>().join("\n")
+    };
+    let open = "{security_groups: [{id: sg-a, rules: [{direction: ingress, protocol: all, source: 0.0.0.0/0}]}]}";
+    assert_snapshot!("carriers", of(open, &["--local", "10.0.0.5", "smb.pcap", "mail.pcap"]));
+    let mates = "{security_groups: [{id: sg-a, rules: [
+        {direction: egress, policy: drop, protocol: all, destination: 0.0.0.0/0}]}],
+      interfaces: [{id: a, addresses: [10.0.0.5], security_groups: [sg-a]}, {id: b, addresses: [10.0.0.6], security_groups: [sg-a]}]}";
+    assert_snapshot!("open question", of(mates, &["two-instances.pcap"]));
+    assert_snapshot!(
+        "open question answered",
+        of(mates, &["--intra-group-egress", "two-instances.pcap"])
+    );
+    let unknown = "{security_groups: [{id: sg-a, rules: [
+        {direction: ingress, protocol: tcp, ports: 22, source: sg-elsewhere},
+        {direction: ingress, protocol: tcp, ports: 23, source: 1234/sg-elsewhere}]}]}";
+    assert_snapshot!("unknown members", of(unknown, &["--local", "10.0.0.5", "dns.pcap"]));
+    assert_snapshot!("no local packet", of(open, &["--local", "192.0.2.1", "dns.pcap"]));
+}

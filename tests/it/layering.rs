@@ -3,7 +3,7 @@
 use crate::support;
 
 /// The stages in order; a module may use those to its left, and itself.
-const ORDER: [&str; 13] = [
+const ORDER: [&str; 14] = [
     "flow",
     "capture",
     "decode",
@@ -14,6 +14,7 @@ const ORDER: [&str; 13] = [
     "compile",
     "direction",
     "evaluate",
+    "overlay",
     "session",
     "verdict",
     "tally",

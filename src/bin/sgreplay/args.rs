@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use sgreplay::flow::Direction;
-use sgreplay::rules::{RuleProtocol, parse_cidr};
+use sgreplay::rules::{RuleProtocol, Switches, parse_cidr};
 
 /// Replay captured traffic against proposed cloud security-group rules: what would be allowed, what
 /// denied, by which rule and why.
@@ -90,6 +90,8 @@ pub(crate) struct ReplayArgs {
     /// Exit with status 1 if a packet is denied
     #[arg(long, value_name = "WHAT")]
     pub fail_on: Option<FailOn>,
+    #[command(flatten)]
+    pub switches: SwitchArgs,
     /// With --fail-on: accept a capture that breaks off in the middle
     #[arg(long)]
     pub allow_truncated: bool,
@@ -133,9 +135,29 @@ pub(crate) struct ExplainArgs {
     /// With --frame: addresses of the one interface, where the rules file lists none
     #[arg(long, value_name = "ADDR|CIDR", value_delimiter = ',', value_parser = cidr)]
     pub local: Vec<IpNet>,
+    #[command(flatten)]
+    pub switches: SwitchArgs,
     /// Text for people, json for programs
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub format: TextOrJson,
+}
+
+/// Questions that the cloud's documents leave open.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SwitchArgs {
+    /// Let intra-group access go before custom egress rules too (the documents contradict each other)
+    #[arg(long)]
+    pub intra_group_egress: bool,
+    /// Let DHCP pass whatever the rules say
+    #[arg(long)]
+    pub exempt_dhcp: bool,
+}
+
+impl From<&SwitchArgs> for Switches {
+    fn from(args: &SwitchArgs) -> Self {
+        let SwitchArgs { intra_group_egress, exempt_dhcp } = *args;
+        Self { intra_group_egress, exempt_dhcp }
+    }
 }
 
 #[derive(Debug, clap::Args)]

@@ -21,6 +21,7 @@ use crate::input::{self, Captures};
 
 pub(crate) fn run(args: &ExplainArgs) -> Result<ExitStatus, Failure> {
     let (mut rules, _) = input::rules(&args.rules)?;
+    rules.set_switches((&args.switches).into());
     match args.frame {
         Some(frame) => one_frame(args, &mut rules, frame),
         None => one_tuple(args, &rules),

@@ -1,5 +1,6 @@
 //! `sgreplay replay`: the main job.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
@@ -7,13 +8,15 @@ use ipnet::IpNet;
 use sgreplay::capture::{Frame, LinkType, PcapWriter};
 use sgreplay::decode::Decoded;
 use sgreplay::direction::Guess;
+use sgreplay::overlay::Obstacle;
 use sgreplay::replay::{Midstream, Options, Replay, Sessions};
 use sgreplay::report::{
     Connections, DECODE_COLUMNS, Inputs, Labels, Local, RowFormat, Rows, Summary, VERDICT_COLUMNS,
     decode_cells, packet_line, text_summary, verdict_cells,
 };
-use sgreplay::rules::RuleSet;
+use sgreplay::rules::{Policy, RuleSet};
 use sgreplay::session::Openings;
+use sgreplay::tally::Count;
 use sgreplay::verdict::{Judged, Reason, Verdict};
 
 use super::{ended, row_format, stdout};
@@ -30,6 +33,7 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
         ));
     }
     let (mut rules, rules_input) = input::rules(&args.rules)?;
+    rules.set_switches((&args.switches).into());
     let mut writers = Writers::create(args, &captures)?;
     let (local, openings) = local(&mut rules, &args.local, &mut captures)?;
     let options = Options {
@@ -140,6 +144,15 @@ fn warnings(rules: &RuleSet, replay: &Replay<'_>, end: &Ended) -> Vec<String> {
         warnings.push(damage.to_string());
     }
     let tally = replay.tally();
+    warnings.extend(obstacles(replay));
+    if tally.open_question() > 0 {
+        warnings.push(format!(
+            "{} connections between members of a group are denied by an egress rule; the cloud's \
+             documents disagree on whether intra-group access goes first: --intra-group-egress assumes \
+             that it does",
+            tally.open_question(),
+        ));
+    }
     let of_reason = |wanted| tally.reasons().find(|(reason, _)| *reason == wanted).map(|(_, n)| n);
     if let (Some(LinkType(link)), Some(n)) =
         (end.unsupported_link, of_reason(Reason::UnsupportedLink))
@@ -157,6 +170,35 @@ fn warnings(rules: &RuleSet, replay: &Replay<'_>, end: &Ended) -> Vec<String> {
         ));
     }
     warnings
+}
+
+/// Connections that the rules allow and that are likely to be blocked on the way (SEMANTICS A9).
+fn obstacles(replay: &Replay<'_>) -> Vec<String> {
+    let mut found: BTreeMap<(Obstacle, String), Count> = BTreeMap::new();
+    for kind in replay.tally().kinds() {
+        let entry = replay.entries(kind.interface, kind.direction).get(kind.entry.0 as usize);
+        let allowed = entry.is_some_and(|entry| entry.policy == Policy::Accept);
+        if let (Some(obstacle), Some((_, port)), true) =
+            (kind.obstacle, kind.example.transport.ports(), allowed)
+        {
+            let port = format!("{} {port}", kind.example.proto);
+            let count = found.entry((obstacle, port)).or_default();
+            *count = *count + kind.count;
+        }
+    }
+    let warning = |((obstacle, port), count): ((Obstacle, String), Count)| {
+        let why = match obstacle {
+            Obstacle::Carrier => "some carriers block that port on the Internet",
+            Obstacle::Smtp => "the cloud restricts it by default, whatever the rules say; use 465",
+        };
+        let Count { connections, packets, bytes: _ } = count;
+        let how_many = match connections {
+            0 => format!("{packets} packets"),
+            _ => format!("{connections} connections ({packets} packets)"),
+        };
+        format!("{how_many} to {port} are allowed by the rules, but {why}")
+    };
+    found.into_iter().map(warning).collect()
 }
 
 /// The pcaps of denied and allowed packets.

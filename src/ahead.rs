@@ -3,8 +3,9 @@
 //! The frames and their order are those of [`Capture::next_frame`]; only the work is spread over two
 //! cores. A few batches at most are under way, so memory stays bounded however slow the reader.
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
+use std::time::Duration;
 
 use crate::capture::{Batch, Capture, CaptureError, Frame};
 use crate::decode::{Decoded, decode};
@@ -41,6 +42,19 @@ impl DecodedBatch {
     }
 }
 
+/// What [`Ahead::next_batch`] has.
+#[derive(Debug)]
+pub enum Next {
+    /// Frames.
+    Batch(DecodedBatch),
+    /// Nothing yet.
+    NotYet,
+    /// The damage that ended the capture, after every frame before it.
+    Damage(CaptureError),
+    /// The capture has ended.
+    End,
+}
+
 /// A capture being read and decoded.
 #[derive(Debug)]
 pub struct Ahead {
@@ -71,12 +85,15 @@ impl Ahead {
         Self { ready, used }
     }
 
-    /// The next frames, or `None` at the end.
-    ///
-    /// # Errors
-    /// The damage that ended the capture, after every frame before it.
-    pub fn next_batch(&mut self) -> Option<Result<DecodedBatch, CaptureError>> {
-        self.ready.recv().ok()
+    /// The next frames. Waits for them no longer than `patience`, so that whoever asks can look at
+    /// other things while a pipe says nothing.
+    pub fn next_batch(&mut self, patience: Duration) -> Next {
+        match self.ready.recv_timeout(patience) {
+            Ok(Ok(batch)) => Next::Batch(batch),
+            Ok(Err(damage)) => Next::Damage(damage),
+            Err(RecvTimeoutError::Timeout) => Next::NotYet,
+            Err(RecvTimeoutError::Disconnected) => Next::End,
+        }
     }
 
     /// Gives a batch back, so that its memory is used again.

@@ -94,6 +94,7 @@ fn path(place: Place, directions: &[Vec<Direction>]) -> Vec<Segment> {
         Field::Local if ingress => "destination",
         Field::Local => "source",
         Field::Description => "description",
+        Field::NicType => "nic_type",
         Field::Addresses => "addresses",
         Field::SecurityGroups => "security_groups",
         Field::Entries => "entries",

@@ -15,7 +15,7 @@ pub use label::{Label, Labels};
 pub use packets::{DECODE_COLUMNS, VERDICT_COLUMNS, decode_cells, packet_line, verdict_cells};
 pub use rows::{Cell, RowFormat, Rows};
 pub use summary::{CaptureInput, Inputs, Local, RuleCount, RulesInput, Summary};
-pub use text::{because, bytes, count, duration, summary as text_summary, table, time};
+pub use text::{because, bytes, count, duration, plural, summary as text_summary, table, time};
 
 /// The version of every JSON that is printed.
 pub const SCHEMA: u32 = 1;

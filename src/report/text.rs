@@ -64,6 +64,12 @@ pub fn count(number: u64) -> String {
     out
 }
 
+/// `1 connection`, `2 connections`
+pub fn plural(number: u64, noun: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{ending}", count(number))
+}
+
 /// `1.2 MB`, in powers of a thousand.
 pub fn bytes(number: u64) -> String {
     let units = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
@@ -141,6 +147,7 @@ pub fn summary(summary: &Summary, replay: &Replay<'_>, labels: &Labels) -> Strin
             writeln!(out, "time     {} to {}, {}", time(first), time(last), duration(last - first));
     }
     let _ = writeln!(out, "rules    {}, sha256 {}", inputs.rules.path, inputs.rules.sha256);
+    let _ = writeln!(out, "by       sgreplay {}", env!("CARGO_PKG_VERSION"));
     let local = &summary.local;
     let assumed = if local.assumed { "assumed: " } else { "" };
     let _ = writeln!(out, "local    {} ({assumed}{})", local.addresses.join(", "), local.why);

@@ -6,8 +6,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::{
-    GroupType, Interface, Parts, Peer, Policy, Ports, Rule, RuleProtocol, RuleSet, SecurityGroup,
-    Timeouts,
+    GroupType, Interface, NicType, Parts, Peer, Policy, Ports, Rule, RuleProtocol, RuleSet,
+    SecurityGroup, Timeouts,
 };
 use crate::flow::{Direction, Protocol};
 
@@ -49,6 +49,8 @@ pub enum Field {
     Local,
     /// `description`
     Description,
+    /// `nic_type`
+    NicType,
     /// `addresses`
     Addresses,
     /// `security_groups`
@@ -126,6 +128,13 @@ impl<'a> Checker<'a> {
         let ids = groups.iter().map(|group| group.id.as_str());
         self.unique("security group", ids, |g| Place::Group(g, Field::Id));
         for (g, group) in groups.iter().enumerate() {
+            let classic = |rule: &Rule| rule.nic_type == Some(NicType::Internet);
+            if group.group_type == GroupType::Enterprise
+                && let Some(r) = group.rules.iter().position(classic)
+            {
+                let message = "the classic network has no enterprise groups";
+                self.fault(Place::Rule(g, r, Field::NicType), message);
+            }
             if group.group_type == GroupType::Enterprise
                 && group.inner_access_policy == Policy::Accept
             {
@@ -244,6 +253,9 @@ impl<'a> Checker<'a> {
                     "`{id}` with protocol {protocol}: only tcp and udp take a port list \
                      (InvalidParam.ProtocolNotSupportPortRangeList)"
                 ),
+                (Ports::List(id), true) if rule.nic_type == Some(NicType::Internet) => {
+                    format!("`{id}`: the classic network has no port lists")
+                }
                 (Ports::List(id), true) if !self.parts.port_lists.iter().any(|l| l.id == *id) => {
                     let known = self.parts.port_lists.iter().map(|list| list.id.as_str());
                     unknown("port list", id, known, "port_lists")
@@ -269,8 +281,7 @@ impl<'a> Checker<'a> {
                     let message = unknown("prefix list", id, known, "prefix_lists");
                     return self.fault(at, message);
                 };
-                let nic = rule.nic_type.is_some();
-                if nic {
+                if rule.nic_type == Some(NicType::Internet) {
                     let message = "the classic network has no prefix lists \
                                    (NotSupported.ClassicNetworkPrefixList)";
                     self.fault(at, message);
@@ -486,7 +497,7 @@ pub(super) fn warnings(rules: &RuleSet) -> Vec<Warning> {
         if count > MOST_RULES {
             warnings.push(Warning(format!(
                 "interface {} has {count} rules, counting lists as the quota does; the limit is \
-                 {MOST_RULES} (SEMANTICS A11)",
+                 {MOST_RULES} (AuthorizationLimitExceed)",
                 eni.id,
             )));
         }

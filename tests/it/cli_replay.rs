@@ -212,3 +212,21 @@ fn warnings() {
     assert_snapshot!("unknown members", of(unknown, &["--local", "10.0.0.5", "dns.pcap"]));
     assert_snapshot!("no local packet", of(open, &["--local", "192.0.2.1", "dns.pcap"]));
 }
+
+/// Ctrl-C on a pipe that goes on: the summary so far, marked partial, and status 0.
+#[test]
+fn an_interrupted_run_says_what_it_has_seen() {
+    let binary = env!("CARGO_BIN_EXE_sgreplay");
+    let command = format!(
+        "(cat dns.pcap; sleep 20) | {binary} replay --rules proposed.yaml --local 10.0.0.5 - & \
+         sleep 1; kill -INT $!; wait $!"
+    );
+    // Interactive, since a shell's background jobs otherwise ignore interrupts.
+    let mut shell = std::process::Command::new("bash");
+    let output =
+        shell.args(["-mc", &command]).current_dir(root().join("captures")).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("standard input: 18 packets"), "{text}");
+    assert!(text.contains("PARTIAL  interrupted"), "{text}");
+}

@@ -1,12 +1,13 @@
 //! Captures and rules files, as the user names them.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use sgreplay::ahead::Ahead;
+use sgreplay::ahead::{Ahead, Next};
 use sgreplay::capture::{Capture, CaptureError, Frame, LinkType};
 use sgreplay::decode::{Decoded, Undecodable, Why, decode};
 use sgreplay::direction::Survey;
@@ -107,6 +108,11 @@ impl Selection {
     }
 }
 
+/// How long to wait for a pipe before looking at whether the user wants to stop.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// How long an interrupted run still listens to a pipe.
+const GRACE: Duration = Duration::from_millis(500);
+
 /// The captures of a command, one after the other.
 pub(crate) struct Captures {
     sources: Vec<Source>,
@@ -179,7 +185,7 @@ impl Captures {
                     openings.learn(packet, frame.time_ns.unwrap_or_default());
                 }
             };
-            if source.path.metadata().is_ok_and(|meta| meta.is_file()) {
+            if source.size().is_some() {
                 let mut capture = Capture::open(&source.path)?;
                 while capture.frames() < SURVEY_FRAMES && capture.offset() < SURVEY_BYTES {
                     // Damage is for the second reading to report.
@@ -192,7 +198,7 @@ impl Captures {
                 let stream: Box<dyn Read + Send> = if source.path.as_os_str() == STDIN {
                     Box::new(io::stdin())
                 } else {
-                    return_stream(&source.path)?
+                    stream(&source.path)?
                 };
                 let name = name(&source.path);
                 let capture =
@@ -210,31 +216,31 @@ impl Captures {
         hash: bool,
         mut each: impl FnMut(&[(Frame<'_>, &Decoded)]) -> Result<(), Failure>,
     ) -> Result<Ended, Failure> {
-        let size = |source: &Source| {
-            source.path.metadata().ok().filter(std::fs::Metadata::is_file).map(|m| m.len())
-        };
-        let progress = terminal::progress(self.sources.iter().map(size).sum());
-        let (mut ended, mut before, mut bytes_before) = (Ended::default(), 0, 0);
-        let mut selection = self.selection;
-        for source in self.sources {
-            let capture = match source.opened {
-                Some(capture) => capture,
-                None if source.path.as_os_str() == STDIN => {
-                    Capture::from_reader("standard input", Box::new(io::stdin()))?
-                }
-                None => Capture::open(&source.path)?,
-            };
+        let Self { sources, mut selection, interrupted } = self;
+        let progress = terminal::progress(sources.iter().map(Source::size).sum());
+        let (mut ended, mut frames_before, mut bytes_before) = (Ended::default(), 0, 0);
+        for source in sources {
             let mut input = CaptureInput { path: name(&source.path), ..CaptureInput::default() };
-            let mut ahead = Ahead::new(capture);
-            while let Some(batch) = ahead.next_batch() {
-                let batch = match batch {
-                    Ok(batch) => batch,
-                    Err(error) => {
+            // Whoever writes to a pipe is told to stop too, and may have a last word to say.
+            let grace = source.size().map_or(GRACE, |_| Duration::ZERO);
+            let mut stop_at = None;
+            input.sha256 = if hash { file_sha256(&source.path) } else { None };
+            let mut ahead = Ahead::new(source.open()?);
+            while selection.left > 0 && !ended.interrupted {
+                if interrupted.load(Ordering::Relaxed) {
+                    let stop_at = *stop_at.get_or_insert_with(|| Instant::now() + grace);
+                    ended.interrupted = Instant::now() >= stop_at;
+                }
+                let batch = match ahead.next_batch(PATIENCE) {
+                    Next::Batch(batch) => batch,
+                    Next::NotYet => continue,
+                    Next::Damage(error) => {
                         input.error = Some(error.to_string());
                         ended.truncated |= error.is_truncation();
                         ended.damage = Some(error);
                         break;
                     }
+                    Next::End => break,
                 };
                 let mut chosen = Vec::new();
                 for (mut frame, decoded) in batch.frames() {
@@ -242,7 +248,7 @@ impl Captures {
                         break;
                     }
                     input.frames = frame.number;
-                    frame.number += before;
+                    frame.number += frames_before;
                     if selection.chooses(&frame, decoded) {
                         selection.left -= 1;
                         if let Decoded::Not(Undecodable { why: Why::UnsupportedLink, .. }) = decoded
@@ -255,17 +261,10 @@ impl Captures {
                 each(&chosen)?;
                 input.size = batch.offset();
                 progress.set_position(bytes_before + input.size);
-                progress.set_message((before + input.frames).to_string());
+                progress.set_message((frames_before + input.frames).to_string());
                 ahead.recycle(batch);
-                ended.interrupted = self.interrupted.load(Ordering::Relaxed);
-                if ended.interrupted || selection.left == 0 {
-                    break;
-                }
             }
-            if hash {
-                input.sha256 = file_sha256(&source.path);
-            }
-            before += input.frames;
+            frames_before += input.frames;
             bytes_before += input.size;
             ended.inputs.push(input);
             if ended.damage.is_some() || ended.interrupted || selection.left == 0 {
@@ -277,8 +276,25 @@ impl Captures {
     }
 }
 
+impl Source {
+    /// Bytes of a regular file; `None` for a pipe.
+    fn size(&self) -> Option<u64> {
+        self.path.metadata().ok().filter(Metadata::is_file).map(|meta| meta.len())
+    }
+
+    fn open(self) -> Result<Capture, Failure> {
+        Ok(match self.opened {
+            Some(capture) => capture,
+            None if self.path.as_os_str() == STDIN => {
+                Capture::from_reader(&name(&self.path), Box::new(io::stdin()))?
+            }
+            None => Capture::open(&self.path)?,
+        })
+    }
+}
+
 /// A pipe or device, as `<(…)` of a shell.
-fn return_stream(path: &Path) -> Result<Box<dyn Read + Send>, Failure> {
+fn stream(path: &Path) -> Result<Box<dyn Read + Send>, Failure> {
     // `Capture::open` has the messages for what cannot be opened; a pipe must not be opened twice.
     match path.metadata() {
         Ok(meta) if !meta.is_dir() => {

@@ -12,7 +12,7 @@ use sgreplay::overlay::Obstacle;
 use sgreplay::replay::{Midstream, Options, Replay, Sessions};
 use sgreplay::report::{
     Connections, DECODE_COLUMNS, Inputs, Labels, Local, RowFormat, Rows, Summary, VERDICT_COLUMNS,
-    decode_cells, packet_line, text_summary, verdict_cells,
+    decode_cells, packet_line, plural, text_summary, verdict_cells,
 };
 use sgreplay::rules::{Policy, RuleSet};
 use sgreplay::session::Openings;
@@ -158,8 +158,9 @@ fn warnings(rules: &RuleSet, replay: &Replay<'_>, end: &Ended) -> Vec<String> {
         (end.unsupported_link, of_reason(Reason::UnsupportedLink))
     {
         warnings.push(format!(
-            "{n} packets are not evaluated: link type {link} is not read; Ethernet, Linux cooked, raw \
-             IP and BSD loopback are"
+            "{} not evaluated: link type {link} is not read; Ethernet, Linux cooked, raw \
+             IP and BSD loopback are",
+            plural(n, "packet"),
         ));
     }
     let packets = tally.packets();
@@ -193,10 +194,10 @@ fn obstacles(replay: &Replay<'_>) -> Vec<String> {
         };
         let Count { connections, packets, bytes: _ } = count;
         let how_many = match connections {
-            0 => format!("{packets} packets"),
-            _ => format!("{connections} connections ({packets} packets)"),
+            0 => plural(packets, "packet"),
+            _ => format!("{} ({})", plural(connections, "connection"), plural(packets, "packet")),
         };
-        format!("{how_many} to {port} are allowed by the rules, but {why}")
+        format!("{how_many} to {port}: allowed by the rules, but {why}")
     };
     found.into_iter().map(warning).collect()
 }

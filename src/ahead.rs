@@ -60,6 +60,8 @@ pub enum Next {
 pub struct Ahead {
     ready: Receiver<Result<DecodedBatch, CaptureError>>,
     used: SyncSender<DecodedBatch>,
+    /// An end that somebody has seen and left for the next to ask.
+    end: Option<Next>,
 }
 
 impl Ahead {
@@ -82,18 +84,26 @@ impl Ahead {
                 }
             }
         });
-        Self { ready, used }
+        Self { ready, used, end: None }
     }
 
     /// The next frames. Waits for them no longer than `patience`, so that whoever asks can look at
     /// other things while a pipe says nothing.
     pub fn next_batch(&mut self, patience: Duration) -> Next {
+        if let Some(end) = self.end.take() {
+            return end;
+        }
         match self.ready.recv_timeout(patience) {
             Ok(Ok(batch)) => Next::Batch(batch),
             Ok(Err(damage)) => Next::Damage(damage),
             Err(RecvTimeoutError::Timeout) => Next::NotYet,
             Err(RecvTimeoutError::Disconnected) => Next::End,
         }
+    }
+
+    /// Gives an end back that was only looked at.
+    pub fn put_back(&mut self, end: Next) {
+        self.end = Some(end);
     }
 
     /// Gives a batch back, so that its memory is used again.

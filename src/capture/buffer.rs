@@ -2,7 +2,6 @@
 
 use std::io::{self, Read};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use super::CaptureErrorKind;
 
@@ -73,10 +72,6 @@ impl Buffer {
         self.source = Box::new(io::empty());
     }
 
-    pub(super) fn into_source(self) -> Box<dyn Read + Send> {
-        self.source
-    }
-
     /// Reads until at least `len` bytes are unread or the source has ended; says whether they are.
     ///
     /// The buffer grows only as bytes arrive; its callers refuse what is over [`LONGEST_RECORD`].
@@ -97,37 +92,5 @@ impl Buffer {
             }
         }
         Ok(true)
-    }
-}
-
-/// A reader that keeps what it has read, so that it can be read again.
-pub(super) struct Tee {
-    source: Box<dyn Read + Send>,
-    kept: Kept,
-}
-
-/// What a [`Tee`] has read.
-#[derive(Clone, Default)]
-pub(super) struct Kept(Arc<Mutex<Vec<u8>>>);
-
-impl Kept {
-    pub(super) fn take(&self) -> Vec<u8> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl Tee {
-    pub(super) fn new(source: Box<dyn Read + Send>) -> (Self, Kept) {
-        let kept = Kept::default();
-        (Self { source, kept: kept.clone() }, kept)
-    }
-}
-
-impl Read for Tee {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let n = self.source.read(buf)?;
-        let mut kept = self.kept.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.extend_from_slice(buf.get(..n).unwrap_or_default());
-        Ok(n)
     }
 }

@@ -22,7 +22,7 @@ mod pcapng;
 mod write;
 
 use std::fs::File;
-use std::io::{Cursor, Read};
+use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
 
@@ -264,32 +264,5 @@ impl Capture {
             return Err(damage);
         }
         Ok(!batch.records.is_empty())
-    }
-
-    /// Reads up to `frames` frames or `bytes` bytes ahead with `look`, then gives back a capture
-    /// that begins again at the first frame. The source need not be seekable: what was read is kept
-    /// in memory until it has been yielded again, which is what `bytes` bounds.
-    ///
-    /// # Errors
-    /// When the source does not begin as a capture does. Damage further on is left for the second
-    /// reading to report.
-    pub fn look_ahead(
-        name: &str,
-        source: Box<dyn Read + Send>,
-        frames: u64,
-        bytes: u64,
-        mut look: impl FnMut(&Frame<'_>),
-    ) -> Result<Self, CaptureError> {
-        let (tee, kept) = buffer::Tee::new(source);
-        let mut first = Self::from_reader(name, Box::new(tee))?;
-        while first.frames() < frames && first.offset() < bytes {
-            match first.next_frame() {
-                Ok(Some(frame)) => look(&frame),
-                Ok(None) | Err(_) => break,
-            }
-        }
-        let rest = first.buffer.into_source();
-        let kept = kept.take();
-        Self::from_reader(name, Box::new(Cursor::new(kept).chain(rest)))
     }
 }

@@ -218,7 +218,7 @@ fn warnings() {
 fn an_interrupted_run_says_what_it_has_seen() {
     let binary = env!("CARGO_BIN_EXE_sgreplay");
     let command = format!(
-        "(cat dns.pcap; sleep 20) | {binary} replay --rules proposed.yaml --local 10.0.0.5 - & \
+        "(cat dns.pcap; exec sleep 20) 2>/dev/null | {binary} replay --rules proposed.yaml --local 10.0.0.5 - & \
          sleep 1; kill -INT $!; wait $!"
     );
     // Interactive, since a shell's background jobs otherwise ignore interrupts.

@@ -1,5 +1,6 @@
 //! Captures and rules files, as the user names them.
 
+use std::collections::VecDeque;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use sgreplay::ahead::{Ahead, Next};
+use sgreplay::ahead::{Ahead, DecodedBatch, Next};
 use sgreplay::capture::{Capture, CaptureError, Frame, LinkType};
 use sgreplay::decode::{Decoded, Undecodable, Why, decode};
 use sgreplay::direction::Survey;
@@ -26,8 +27,8 @@ const STDIN: &str = "-";
 /// Rules files are read whole; none that people write comes near this.
 const LARGEST_RULES: u64 = 64 << 20;
 /// How far a survey looks into each capture.
-const SURVEY_FRAMES: u64 = 1 << 16;
-const SURVEY_BYTES: u64 = 64 << 20;
+const SURVEY_FRAMES: u64 = 1 << 14;
+const SURVEY_BYTES: u64 = 16 << 20;
 
 /// Reads the rules.
 pub(crate) fn rules(path: &Path) -> Result<(RuleSet, RulesInput), Failure> {
@@ -122,8 +123,15 @@ pub(crate) struct Captures {
 
 struct Source {
     path: PathBuf,
-    /// Already open, because it cannot be opened twice.
-    opened: Option<Capture>,
+    /// Already being read, because it cannot be opened twice.
+    started: Option<Started>,
+}
+
+/// A pipe that a survey has looked into.
+struct Started {
+    ahead: Ahead,
+    /// What the survey has seen.
+    seen: VecDeque<DecodedBatch>,
 }
 
 /// How a run over captures ended.
@@ -151,7 +159,7 @@ impl Captures {
         if paths.iter().filter(|path| path.as_os_str() == STDIN).count() > 1 {
             return Err(Failure::Usage("standard input can be read only once".to_owned()));
         }
-        let sources = paths.into_iter().map(|path| Source { path: path.clone(), opened: None });
+        let sources = paths.into_iter().map(|path| Source { path: path.clone(), started: None });
         Ok(Self {
             sources: sources.collect(),
             selection: Selection::new(args)?,
@@ -171,15 +179,15 @@ impl Captures {
             && self.sources.iter().any(|source| source.path.canonicalize().ok() == wanted)
     }
 
-    /// Looks at the first packets of each capture, which is then read again from its start.
-    pub(crate) fn survey(&mut self) -> Result<(Survey, Openings), Failure> {
+    /// Looks at the first packets of each capture, which is then read again from its start. Of a pipe
+    /// what was seen has to be kept, and waited for, so one is looked into only if `pipes` says so.
+    pub(crate) fn survey(&mut self, pipes: bool) -> Result<(Survey, Openings), Failure> {
         let (mut survey, mut openings) = (Survey::default(), Openings::default());
         let selection = &self.selection;
         for source in &mut self.sources {
-            let mut look = |frame: &Frame<'_>| {
-                let decoded = decode(frame.link, frame.data);
+            let mut look = |frame: &Frame<'_>, decoded: &Decoded| {
                 if let (Decoded::Packet(packet), true) =
-                    (&decoded, selection.chooses(frame, &decoded))
+                    (decoded, selection.chooses(frame, decoded))
                 {
                     survey.look(frame, packet);
                     openings.learn(packet, frame.time_ns.unwrap_or_default());
@@ -190,20 +198,33 @@ impl Captures {
                 while capture.frames() < SURVEY_FRAMES && capture.offset() < SURVEY_BYTES {
                     // Damage is for the second reading to report.
                     match capture.next_frame() {
-                        Ok(Some(frame)) => look(&frame),
+                        Ok(Some(frame)) => look(&frame, &decode(frame.link, frame.data)),
                         Ok(None) | Err(_) => break,
                     }
                 }
-            } else {
-                let stream: Box<dyn Read + Send> = if source.path.as_os_str() == STDIN {
-                    Box::new(io::stdin())
-                } else {
-                    stream(&source.path)?
-                };
-                let name = name(&source.path);
-                let capture =
-                    Capture::look_ahead(&name, stream, SURVEY_FRAMES, SURVEY_BYTES, look)?;
-                source.opened = Some(capture);
+            } else if pipes {
+                let mut started =
+                    Started { ahead: Ahead::new(source.open()?), seen: VecDeque::new() };
+                let mut frames = 0;
+                while frames < SURVEY_FRAMES && !self.interrupted.load(Ordering::Relaxed) {
+                    match started.ahead.next_batch(PATIENCE) {
+                        Next::Batch(batch) => {
+                            batch.frames().for_each(|(frame, decoded)| look(&frame, decoded));
+                            frames += batch.frames().count() as u64;
+                            let enough = batch.offset() > SURVEY_BYTES;
+                            started.seen.push_back(batch);
+                            if enough {
+                                break;
+                            }
+                        }
+                        Next::NotYet => {}
+                        end @ (Next::Damage(_) | Next::End) => {
+                            started.ahead.put_back(end);
+                            break;
+                        }
+                    }
+                }
+                source.started = Some(started);
             }
         }
         Ok((survey, openings))
@@ -225,13 +246,17 @@ impl Captures {
             let grace = source.size().map_or(GRACE, |_| Duration::ZERO);
             let mut stop_at = None;
             input.sha256 = if hash { file_sha256(&source.path) } else { None };
-            let mut ahead = Ahead::new(source.open()?);
+            let Started { mut ahead, mut seen } = match source.started {
+                Some(started) => started,
+                None => Started { ahead: Ahead::new(source.open()?), seen: VecDeque::new() },
+            };
             while selection.left > 0 && !ended.interrupted {
                 if interrupted.load(Ordering::Relaxed) {
                     let stop_at = *stop_at.get_or_insert_with(|| Instant::now() + grace);
                     ended.interrupted = Instant::now() >= stop_at;
                 }
-                let batch = match ahead.next_batch(PATIENCE) {
+                let next = seen.pop_front().map(Next::Batch);
+                let batch = match next.unwrap_or_else(|| ahead.next_batch(PATIENCE)) {
                     Next::Batch(batch) => batch,
                     Next::NotYet => continue,
                     Next::Damage(error) => {
@@ -282,28 +307,11 @@ impl Source {
         self.path.metadata().ok().filter(Metadata::is_file).map(|meta| meta.len())
     }
 
-    fn open(self) -> Result<Capture, Failure> {
-        Ok(match self.opened {
-            Some(capture) => capture,
-            None if self.path.as_os_str() == STDIN => {
-                Capture::from_reader(&name(&self.path), Box::new(io::stdin()))?
-            }
-            None => Capture::open(&self.path)?,
+    fn open(&self) -> Result<Capture, Failure> {
+        Ok(match self.path.as_os_str() == STDIN {
+            true => Capture::from_reader(&name(&self.path), Box::new(io::stdin()))?,
+            false => Capture::open(&self.path)?,
         })
-    }
-}
-
-/// A pipe or device, as `<(…)` of a shell.
-fn stream(path: &Path) -> Result<Box<dyn Read + Send>, Failure> {
-    // `Capture::open` has the messages for what cannot be opened; a pipe must not be opened twice.
-    match path.metadata() {
-        Ok(meta) if !meta.is_dir() => {
-            let file = File::open(path);
-            file.map(|file| Box::new(file) as Box<dyn Read + Send>).map_err(Failure::Output)
-        }
-        _ => Capture::open(path)
-            .map(|_| Box::new(io::empty()) as Box<dyn Read + Send>)
-            .map_err(Failure::from),
     }
 }
 

@@ -104,7 +104,7 @@ pub(super) fn local(
     given: &[IpNet],
     captures: &mut Captures,
 ) -> Result<(Local, Openings), Failure> {
-    let (survey, openings) = captures.survey()?;
+    let (survey, openings) = captures.survey(given.is_empty() && !rules.lists_interfaces())?;
     let names = |nets: &[IpNet]| nets.iter().map(shown).collect();
     if rules.lists_interfaces() {
         if !given.is_empty() {

@@ -1,5 +1,8 @@
 //! `sgreplay replay` as a process.
 
+use std::io::Write;
+use std::process::{Command, Stdio};
+
 use insta::assert_snapshot;
 use serde_json::Value;
 
@@ -165,7 +168,7 @@ fn a_closed_pipe_ends_the_program_quietly() {
     let command = format!(
         "{binary} decode ssh.pcap ping.pcap web.pcap scan.pcap | head -n 1; exit ${{PIPESTATUS[0]}}"
     );
-    let output = std::process::Command::new("bash")
+    let output = Command::new("bash")
         .args(["-c", &command])
         .current_dir(root().join("captures"))
         .output()
@@ -216,15 +219,21 @@ fn warnings() {
 /// Ctrl-C on a pipe that goes on: the summary so far, marked partial, and status 0.
 #[test]
 fn an_interrupted_run_says_what_it_has_seen() {
-    let binary = env!("CARGO_BIN_EXE_sgreplay");
-    let command = format!(
-        "(cat dns.pcap; exec sleep 20) 2>/dev/null | {binary} replay --rules proposed.yaml --local 10.0.0.5 - & \
-         sleep 1; kill -INT $!; wait $!"
+    let mut child = Command::new(env!("CARGO_BIN_EXE_sgreplay"))
+        .args(["replay", "--rules", "proposed.yaml", "-"])
+        .current_dir(root().join("captures"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    pipe.write_all(&std::fs::read(capture("dns.pcap")).unwrap()).unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    assert!(
+        Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success()
     );
-    // Interactive, since a shell's background jobs otherwise ignore interrupts.
-    let mut shell = std::process::Command::new("bash");
-    let output =
-        shell.args(["-mc", &command]).current_dir(root().join("captures")).output().unwrap();
+    let output = child.wait_with_output().unwrap();
+    drop(pipe);
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{text}");
     assert!(text.contains("standard input: 18 packets"), "{text}");

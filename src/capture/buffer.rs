@@ -88,7 +88,7 @@ impl Buffer {
                 Ok(0) => return Ok(false),
                 Ok(n) => self.end += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(CaptureErrorKind::Io(e)),
+                Err(e) => return Err(e.into()),
             }
         }
         Ok(true)

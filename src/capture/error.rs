@@ -19,7 +19,7 @@ pub struct CaptureError {
 impl CaptureError {
     /// Whether the capture merely breaks off, as a recording that was stopped in the middle does.
     pub fn is_truncation(&self) -> bool {
-        matches!(self.kind, CaptureErrorKind::CutOff { .. })
+        matches!(self.kind, CaptureErrorKind::CutOff { .. } | CaptureErrorKind::CompressionCutOff)
     }
 }
 
@@ -71,6 +71,9 @@ pub enum CaptureErrorKind {
         /// Bytes that there are.
         had: u64,
     },
+    /// The compressed data around the capture ends too soon.
+    #[error("the compressed data breaks off")]
+    CompressionCutOff,
     /// A length that no writer writes.
     #[error(
         "the record claims {len} bytes; no record is longer than 16 MiB, so the file is damaged here"
@@ -87,6 +90,16 @@ pub enum CaptureErrorKind {
         /// What was found, and what would be right.
         found: String,
     },
+}
+
+impl From<io::Error> for CaptureErrorKind {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            // Only a decoder ends unexpectedly; a plain source just ends.
+            io::ErrorKind::UnexpectedEof => Self::CompressionCutOff,
+            _ => Self::Io(error),
+        }
+    }
 }
 
 fn plain(error: &io::Error) -> String {
@@ -109,10 +122,7 @@ fn shown(bytes: &[u8]) -> String {
 /// What the bytes probably are, when somebody would want to know.
 fn guess(bytes: &[u8]) -> &'static str {
     match bytes {
-        [0x1f, 0x8b, ..] => " (gzip; decompress it first: gzip -dc FILE | sgreplay … -)",
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
-            " (zstd; decompress it first: zstd -dc FILE | sgreplay … -)"
-        }
+        [0x1f, 0x8b, ..] | [0x28, 0xb5, 0x2f, 0xfd, ..] => " (compressed twice)",
         [b'P', b'K', 3, 4, ..] => " (a zip archive)",
         b if b.starts_with(b"security_gro") => " (a rules file: --rules takes it)",
         _ => "",

@@ -1,7 +1,7 @@
 //! A file or standard input → frames.
 //!
 //! The format is recognised by content, never by name: classic pcap in both byte orders with µs or
-//! ns times, and pcapng. A capture is read once, front to back, through one reused buffer, so it
+//! ns times, and pcapng, plain or in gzip or zstd. A capture is read once, front to back, through one reused buffer, so it
 //! may be larger than memory and need not be seekable.
 //!
 //! ```no_run
@@ -19,6 +19,7 @@ mod buffer;
 mod error;
 mod pcap;
 mod pcapng;
+mod source;
 mod write;
 
 use std::fs::File;
@@ -164,13 +165,10 @@ impl Capture {
     /// # Errors
     /// When the source fails, is empty, or does not begin as a capture does.
     pub fn from_reader(name: &str, source: Box<dyn Read + Send>) -> Result<Self, CaptureError> {
-        let mut buffer = Buffer::new(source);
-        let format = Self::recognise(&mut buffer).map_err(|kind| CaptureError {
-            file: name.to_owned(),
-            frame: None,
-            offset: 0,
-            kind,
-        })?;
+        let at_start = |kind| CaptureError { file: name.to_owned(), frame: None, offset: 0, kind };
+        let plain = source::plain(source).map_err(|e| at_start(e.into()))?;
+        let mut buffer = Buffer::new(plain);
+        let format = Self::recognise(&mut buffer).map_err(at_start)?;
         let (name, batch) = (name.to_owned(), Batch::default());
         Ok(Self { name, buffer, format, read: 0, damage: None, batch, yielded: 0 })
     }

@@ -19,7 +19,7 @@ pub use initiator::{Initiator, Opening, Openings};
 use table::Table;
 use tcp::TcpState;
 
-use crate::flow::{Direction, FlowTuple, Packet, Protocol, Transport};
+use crate::flow::{Direction, FlowTuple, Packet, Protocol, TcpFlags, Transport};
 use crate::rules::{EntryIndex, Timeouts};
 
 /// What was decided when a connection opened, at one interface.
@@ -221,7 +221,11 @@ impl SessionTable {
         if let State::Tcp(tcp) = &mut session.state {
             let from_local = direction == Direction::Egress;
             let from_initiator = from_local == session.opened.local_began;
-            if tcp.reopens(packet.tcp_flags) {
+            // What was denied never existed: the other end's own SYN opens a connection.
+            let own_opening = !session.opened.allowed
+                && !from_initiator
+                && packet.tcp_flags.is_some_and(TcpFlags::opens);
+            if own_opening || tcp.reopens(packet.tcp_flags) {
                 return Standing::Expired;
             }
             tcp.advance(packet.tcp_flags, from_initiator);

@@ -28,7 +28,10 @@ fn captures() {
     assert_snapshot!("empty file", replay(RULES, b""));
     assert_snapshot!("text file", replay(RULES, b"hello, world\n"));
     assert_snapshot!("rules as capture", replay(RULES, RULES.as_bytes()));
-    assert_snapshot!("gzip", replay(RULES, &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0]));
+    assert_snapshot!(
+        "damaged gzip",
+        replay(RULES, &[&[0x1f, 0x8b, 8, 0][..], &[0xff; 80]].concat())
+    );
     assert_snapshot!("header cut", replay(RULES, &dns()[..20]));
     assert_snapshot!("record cut", replay(RULES, &dns()[..200]));
     let mut absurd = dns();

@@ -12,6 +12,7 @@ mod cli_decode;
 mod cli_errors;
 mod cli_explain;
 mod cli_replay;
+mod compressed;
 mod corpus;
 mod damage;
 mod laws;

@@ -142,6 +142,17 @@ fn a_denied_opening_denies_the_connection() {
     assert_eq!(answers[1..], ["deny connection_denied default 1"; 3].map(str::to_owned));
 }
 
+/// A denied SYN leaves nothing behind that could stop the other end's own SYN on the same tuple.
+#[test]
+fn the_other_ends_own_syn_is_judged_anew() {
+    let open_egress =
+        SSH_ONLY.replace("policy: drop, protocol: all", "policy: accept, protocol: all");
+    let (theirs, ours) = ("203.0.113.9:5000", "10.0.0.5:6000");
+    let packets = [(0.0, theirs, ours, "S"), (0.1, ours, theirs, "S"), (0.2, theirs, ours, "S.")];
+    let answers = replay(&open_egress, &packets);
+    assert_eq!(answers, ["deny default default 1", "allow rule out 2", "allow session out 2"]);
+}
+
 #[test]
 fn a_connection_under_way_is_judged_by_who_began_it() {
     // Only the server's side is seen at first; 22 is a service port and 40000 is not.

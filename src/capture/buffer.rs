@@ -72,6 +72,12 @@ impl Buffer {
         self.source = Box::new(io::empty());
     }
 
+    /// The source from the first unread byte on.
+    pub(super) fn into_source(self) -> Box<dyn Read + Send> {
+        let unread = self.unread().to_vec();
+        Box::new(io::Cursor::new(unread).chain(self.source))
+    }
+
     /// Reads until at least `len` bytes are unread or the source has ended; says whether they are.
     ///
     /// The buffer grows only as bytes arrive; its callers refuse what is over [`LONGEST_RECORD`].

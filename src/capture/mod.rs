@@ -166,8 +166,7 @@ impl Capture {
     /// When the source fails, is empty, or does not begin as a capture does.
     pub fn from_reader(name: &str, source: Box<dyn Read + Send>) -> Result<Self, CaptureError> {
         let at_start = |kind| CaptureError { file: name.to_owned(), frame: None, offset: 0, kind };
-        let plain = source::plain(source).map_err(|e| at_start(e.into()))?;
-        let mut buffer = Buffer::new(plain);
+        let mut buffer = source::decompressed(Buffer::new(source)).map_err(at_start)?;
         let format = Self::recognise(&mut buffer).map_err(at_start)?;
         let (name, batch) = (name.to_owned(), Batch::default());
         Ok(Self { name, buffer, format, read: 0, damage: None, batch, yielded: 0 })

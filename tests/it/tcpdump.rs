@@ -98,3 +98,49 @@ fn the_readme_summary_can_be_checked_with_tcpdump() {
         .find(|line| line["dport"] == 22 && line["verdict"] == "deny");
     assert_eq!(ssh.unwrap()["connections"].as_u64().unwrap(), opened);
 }
+
+/// libpcap as the evaluator: rule by rule in evaluation order, packets that a rule's filter matches and
+/// no filter before it. `--sessions off` judges every packet alone, as a filter does.
+#[test]
+fn every_rule_decides_what_its_filter_finds() {
+    if Command::new("tcpdump").arg("--version").output().is_err() {
+        println!("SKIPPED: tcpdump is not installed");
+        return;
+    }
+    // The rules of proposed.yaml for ingress to 10.0.0.5, in evaluation order; path-MTU errors first.
+    let rules = [
+        ("path-mtu", "icmp and icmp[0] == 3 and icmp[1] == 4"),
+        ("sgr-dns", "udp dst port 53 and src net 203.0.113.0/24"),
+        ("sgr-http", "tcp dst port 80 or tcp dst port 443"),
+        ("sgr-mysql", "tcp dst port 3306 and src host 10.0.0.6"),
+        ("sgr-ping", "icmp"),
+        ("sgr-redis", "tcp dst port 6379 and src net 10.0.0.0/24"),
+        ("sgr-ssh", "tcp dst port 22 and src net 203.0.113.0/24"),
+        ("default", "ip"),
+    ];
+    let mut compared = 0;
+    for capture in support::captures() {
+        let name = capture.file_name().unwrap().to_str().unwrap();
+        if name.starts_with("vlan") || name.starts_with("fragments") {
+            continue;
+        }
+        let args =
+            ["replay", "--rules", "proposed.yaml", "--sessions", "off", "--local", "10.0.0.5"];
+        let args = [&args[..], &["--per", "packet", "-f", "csv", name]].concat();
+        let (status, csv, stderr) = support::output_in(capture.parent().unwrap(), &args, b"");
+        assert_eq!(status, 0, "{stderr}");
+        let mut reader = csv::Reader::from_reader(csv.as_bytes());
+        let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+        let mut before = String::new();
+        for (rule, filter) in rules {
+            let ours =
+                rows.iter().filter(|row| &row[15] == "ingress" && &row[19] == rule).count() as u64;
+            let first_match = format!("ip and dst host 10.0.0.5 and ({filter}){before}");
+            assert_eq!(ours, theirs(&capture, &first_match), "{name}: {rule}");
+            before.push_str(&format!(" and not ({filter})"));
+            compared += ours;
+        }
+    }
+    println!("{compared} packets decided by the rule that libpcap finds");
+    assert!(compared > 300);
+}

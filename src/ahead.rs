@@ -4,7 +4,7 @@
 //! cores. A few batches at most are under way, so memory stays bounded however slow the reader.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::capture::{Batch, Capture, CaptureError, Frame};
@@ -62,6 +62,7 @@ pub struct Ahead {
     used: SyncSender<DecodedBatch>,
     /// An end that somebody has seen and left for the next to ask.
     end: Option<Next>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Ahead {
@@ -70,7 +71,7 @@ impl Ahead {
     pub fn new(mut capture: Capture) -> Self {
         let (to_judge, ready) = sync_channel(AHEAD);
         let (used, to_fill) = sync_channel::<DecodedBatch>(AHEAD + 1);
-        thread::spawn(move || {
+        let thread = thread::spawn(move || {
             loop {
                 let mut batch = to_fill.try_recv().unwrap_or_default();
                 let filled = match batch.fill(&mut capture) {
@@ -84,7 +85,7 @@ impl Ahead {
                 }
             }
         });
-        Self { ready, used, end: None }
+        Self { ready, used, end: None, thread: Some(thread) }
     }
 
     /// The next frames. Waits for them no longer than `patience`, so that whoever asks can look at
@@ -97,7 +98,13 @@ impl Ahead {
             Ok(Ok(batch)) => Next::Batch(batch),
             Ok(Err(damage)) => Next::Damage(damage),
             Err(RecvTimeoutError::Timeout) => Next::NotYet,
-            Err(RecvTimeoutError::Disconnected) => Next::End,
+            Err(RecvTimeoutError::Disconnected) => {
+                // A thread that has panicked must not look like the end of the capture.
+                if let Some(Err(panic)) = self.thread.take().map(JoinHandle::join) {
+                    std::panic::resume_unwind(panic);
+                }
+                Next::End
+            }
         }
     }
 

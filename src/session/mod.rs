@@ -119,15 +119,11 @@ impl Key {
             | u64::from(interface) << 16
             | u64::from(proto.0) << 8
             | u64::from(local_is_low);
-        match (low, high) {
-            (IpAddr::V4(low), IpAddr::V4(high)) => {
-                Self::V4([u64::from(low.to_bits()) << 32 | u64::from(high.to_bits()), facts])
-            }
-            (low, high) => {
-                let ([a, b], [c, d]) = (halves(low), halves(high));
-                Self::V6([a, b, c, d, facts])
-            }
+        if let (IpAddr::V4(low), IpAddr::V4(high)) = (low, high) {
+            return Self::V4([u64::from(low.to_bits()) << 32 | u64::from(high.to_bits()), facts]);
         }
+        let ([a, b], [c, d]) = (halves(low), halves(high));
+        Self::V6([a, b, c, d, facts])
     }
 }
 

@@ -59,6 +59,8 @@ fn files() {
         run(&["replay", "--rules", "rules.yaml", "--write-denied", "x.pcap", "x.pcap"])
     );
     assert_snapshot!("no capture", run(&["replay", "--rules", "rules.yaml"]));
+    // Nothing is printed of the first when the second cannot be read.
+    assert_snapshot!("second missing", run(&["decode", "x.pcap", "none.pcap"]));
 }
 
 /// Root reads everything, so the message is asked of a file that nobody may open.

@@ -137,7 +137,7 @@ fn every_rule_decides_what_its_filter_finds() {
                 rows.iter().filter(|row| &row[15] == "ingress" && &row[19] == rule).count() as u64;
             let first_match = format!("ip and dst host 10.0.0.5 and ({filter}){before}");
             assert_eq!(ours, theirs(&capture, &first_match), "{name}: {rule}");
-            before.push_str(&format!(" and not ({filter})"));
+            before = format!("{before} and not ({filter})");
             compared += ours;
         }
     }

@@ -150,7 +150,7 @@ pub(crate) struct Ended {
 }
 
 impl Captures {
-    /// Checks the arguments; the captures themselves are opened when they are read.
+    /// Checks the arguments, and that every file among the captures is one.
     pub(crate) fn new(args: &CaptureArgs) -> Result<Self, Failure> {
         let paths: Vec<&PathBuf> = args.positional.iter().chain(&args.read).collect();
         if paths.is_empty() {
@@ -160,8 +160,17 @@ impl Captures {
             return Err(Failure::Usage("standard input can be read only once".to_owned()));
         }
         let sources = paths.into_iter().map(|path| Source { path: path.clone(), started: None });
+        let sources: Vec<Source> = sources.collect();
+        // What cannot be opened is said before anything is printed. A pipe can be opened only once.
+        let is_pipe = |source: &Source| {
+            let is_special = |meta: Metadata| !meta.is_file() && !meta.is_dir();
+            source.path.as_os_str() == STDIN || source.path.metadata().is_ok_and(is_special)
+        };
+        for source in sources.iter().filter(|source| !is_pipe(source)) {
+            source.open()?;
+        }
         Ok(Self {
-            sources: sources.collect(),
+            sources,
             selection: Selection::new(args)?,
             interrupted: interrupt().unwrap_or_default(),
         })

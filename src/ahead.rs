@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::capture::{Batch, Capture, CaptureError, Frame};
-use crate::decode::{Decoded, decode};
+use crate::decode::{Decoded, Tunnels, decode, decode_inside};
 
 /// Batches that may wait to be judged.
 const AHEAD: usize = 2;
@@ -33,10 +33,16 @@ impl DecodedBatch {
         self.offset
     }
 
-    fn fill(&mut self, capture: &mut Capture) -> Result<bool, CaptureError> {
+    fn fill(&mut self, capture: &mut Capture, tunnels: &Tunnels) -> Result<bool, CaptureError> {
         let more = capture.next_batch(&mut self.batch)?;
         self.decoded.clear();
-        self.decoded.extend(self.batch.frames().map(|frame| decode(frame.link, frame.data)));
+        let frames = self.batch.frames();
+        if tunnels.is_empty() {
+            self.decoded.extend(frames.map(|frame| decode(frame.link, frame.data)));
+        } else {
+            let inside = |frame: Frame<'_>| decode_inside(frame.link, frame.data, tunnels);
+            self.decoded.extend(frames.map(inside));
+        }
         self.offset = capture.offset();
         Ok(more)
     }
@@ -68,13 +74,13 @@ pub struct Ahead {
 impl Ahead {
     /// Starts the thread. It ends with the capture, or soon after this is dropped; nobody waits for
     /// it, since it may be blocked on a pipe that says nothing.
-    pub fn new(mut capture: Capture) -> Self {
+    pub fn new(mut capture: Capture, tunnels: Tunnels) -> Self {
         let (to_judge, ready) = sync_channel(AHEAD);
         let (used, to_fill) = sync_channel::<DecodedBatch>(AHEAD + 1);
         let thread = thread::spawn(move || {
             loop {
                 let mut batch = to_fill.try_recv().unwrap_or_default();
-                let filled = match batch.fill(&mut capture) {
+                let filled = match batch.fill(&mut capture, &tunnels) {
                     Ok(true) => Ok(batch),
                     Ok(false) => break,
                     Err(damage) => Err(damage),

@@ -154,14 +154,27 @@ impl Survey {
         // Between equals, the one that was asked to accept connections is more likely the instance.
         let most = |v6: bool| {
             let of_family = shown.iter().filter(|(addr, _)| addr.is_ipv6() == v6);
-            of_family.max_by_key(|(addr, s)| (s.packets, s.asked, std::cmp::Reverse(*addr)))
+            of_family.max_by_key(|(addr, s)| {
+                (!is_link_local(*addr), s.packets, s.asked, std::cmp::Reverse(*addr))
+            })
         };
-        let found: Vec<&(IpAddr, Shown)> =
+        let mut found: Vec<&(IpAddr, Shown)> =
             [most(false), most(true)].into_iter().flatten().collect();
+        if found.iter().any(|(addr, _)| !is_link_local(*addr)) {
+            found.retain(|(addr, _)| !is_link_local(*addr));
+        }
         let shares: Vec<String> =
             found.iter().map(|(addr, s)| format!("{addr} has part in {}", s.packets)).collect();
         let why = format!("of the first {} IP packets {}", self.packets, shares.join(", "));
         let addresses: Vec<IpAddr> = found.iter().map(|(addr, _)| *addr).collect();
         (!addresses.is_empty()).then_some(Guess { addresses, why })
+    }
+}
+
+/// An address that every interface has beside its own.
+fn is_link_local(addr: IpAddr) -> bool {
+    match addr {
+        IpAddr::V4(addr) => addr.is_link_local(),
+        IpAddr::V6(addr) => addr.is_unicast_link_local(),
     }
 }

@@ -1,7 +1,7 @@
 //! A frame → a packet's tuple, or why there is none.
 //!
-//! The walk goes link → network → transport and stops at the outermost IP header: what a tunnel
-//! carries is not looked at. It reads only what is there (`get`, never an index), so no bytes can
+//! The walk goes link → network → transport, for the outermost IP header, or for the innermost of the
+//! [`Tunnels`] that the user wants to look into. It reads only what is there (`get`, never an index), so no bytes can
 //! make it panic, and every step consumes input, so none can make it loop. A packet that the snap
 //! length cut decodes as far as its headers reach.
 //!
@@ -22,9 +22,12 @@
 mod link;
 mod network;
 mod transport;
+mod tunnel;
 
 use crate::capture::{DirectionHint, LinkType};
 use crate::flow::Packet;
+use tunnel::Inside;
+pub use tunnel::Tunnels;
 
 /// What became of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,18 +90,42 @@ impl Decoded {
     }
 }
 
-impl From<Why> for Decoded {
+impl From<Why> for Undecodable {
     fn from(why: Why) -> Self {
-        Self::Not(Undecodable { why, seen: None })
+        Self { why, seen: None }
     }
 }
 
-/// Decodes one frame.
+/// Decodes one frame; of a tunnel, the outer packet.
 #[inline]
 pub fn decode(link: LinkType, data: &[u8]) -> Decoded {
-    match link::payload(link, data) {
-        Ok(ip) => network::decode(ip),
-        Err(why) => why.into(),
+    let packet = link::payload(link, data).map_err(Undecodable::from).and_then(network::walk);
+    match packet.and_then(|upper| network::finish(&upper)) {
+        Ok(packet) => Decoded::Packet(packet),
+        Err(undecodable) => Decoded::Not(undecodable),
+    }
+}
+
+/// Tunnels in tunnels are looked into this deep.
+const DEEPEST: usize = 8;
+
+/// Decodes one frame; of these tunnels, the packet inside.
+pub fn decode_inside(link: LinkType, data: &[u8], tunnels: &Tunnels) -> Decoded {
+    let walk = || {
+        let mut upper = network::walk(link::payload(link, data)?)?;
+        for _ in 0..DEEPEST {
+            let ip = match tunnels.inside(&upper) {
+                None => break,
+                Some(Inside::Ip(ip)) => ip,
+                Some(Inside::Ethernet(frame)) => link::payload(LinkType::ETHERNET, frame)?,
+            };
+            upper = network::walk(ip)?;
+        }
+        network::finish(&upper)
+    };
+    match walk() {
+        Ok(packet) => Decoded::Packet(packet),
+        Err(undecodable) => Decoded::Not(undecodable),
     }
 }
 

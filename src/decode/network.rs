@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use pnet_packet::ipv4::Ipv4Packet;
 use pnet_packet::ipv6::{ExtensionPacket, FragmentPacket, Ipv6Packet};
 
-use super::{Decoded, Undecodable, Why, transport};
+use super::{Undecodable, Why, transport};
 use crate::flow::{FlowTuple, Fragment, Packet, Protocol, Transport};
 
 const IPV6_HEADER: usize = 40;
@@ -13,43 +13,43 @@ const IPV6_HEADER: usize = 40;
 /// no length in its header.
 const LENGTH_ELSEWHERE: u16 = 0;
 
-/// Decodes the packet that starts with an IP header.
+/// Walks the headers of a packet that starts with an IP header.
 #[inline]
-pub(super) fn decode(ip: &[u8]) -> Decoded {
+pub(super) fn walk(ip: &[u8]) -> Result<Upper<'_>, Undecodable> {
     match ip.first().map(|first| first >> 4) {
         Some(4) => v4(ip),
         Some(6) => v6(ip),
-        Some(_) => Why::Malformed.into(),
-        None => Why::Truncated.into(),
+        Some(_) => Err(Why::Malformed.into()),
+        None => Err(Why::Truncated.into()),
     }
 }
 
 /// What follows the IP headers.
-struct Upper<'a> {
+pub(super) struct Upper<'a> {
     src: IpAddr,
     dst: IpAddr,
-    proto: Protocol,
-    fragment: Fragment,
-    payload: &'a [u8],
+    pub(super) proto: Protocol,
+    pub(super) fragment: Fragment,
+    pub(super) payload: &'a [u8],
     /// The capture holds all of the payload, so that what is missing was never there.
     whole: bool,
 }
 
 #[inline]
-fn v4(ip: &[u8]) -> Decoded {
-    let Some(header) = Ipv4Packet::new(ip) else { return Why::Truncated.into() };
+fn v4(ip: &[u8]) -> Result<Upper<'_>, Undecodable> {
+    let header = Ipv4Packet::new(ip).ok_or(Why::Truncated)?;
     let len = usize::from(header.get_header_length()) * 4;
     let total = match header.get_total_length() {
         LENGTH_ELSEWHERE => ip.len(),
         total => usize::from(total),
     };
     if len < Ipv4Packet::minimum_packet_size() || total < len {
-        return Why::Malformed.into();
+        return Err(Why::Malformed.into());
     }
     let offset = header.get_fragment_offset();
     let more = header.get_flags() & 1 != 0;
     let id = header.get_identification().into();
-    let upper = Upper {
+    Ok(Upper {
         src: header.get_source().into(),
         dst: header.get_destination().into(),
         proto: Protocol(header.get_next_level_protocol().0),
@@ -57,8 +57,7 @@ fn v4(ip: &[u8]) -> Decoded {
         // Ethernet pads short packets: what lies past the total length is not part of this one.
         payload: ip.get(len..total.min(ip.len())).unwrap_or_default(),
         whole: ip.len() >= total,
-    };
-    finish(&upper)
+    })
 }
 
 #[inline]
@@ -70,8 +69,8 @@ fn fragment(offset: u16, more: bool, id: u32) -> Fragment {
     }
 }
 
-fn v6(ip: &[u8]) -> Decoded {
-    let Some(header) = Ipv6Packet::new(ip) else { return Why::Truncated.into() };
+fn v6(ip: &[u8]) -> Result<Upper<'_>, Undecodable> {
+    let header = Ipv6Packet::new(ip).ok_or(Why::Truncated)?;
     let rest = ip.get(IPV6_HEADER..).unwrap_or_default();
     let (payload, whole) = match header.get_payload_length() {
         LENGTH_ELSEWHERE => (rest, true),
@@ -94,24 +93,28 @@ fn v6(ip: &[u8]) -> Decoded {
             break;
         }
         let Some(extension) = ExtensionPacket::new(upper.payload) else {
-            return short(&upper);
+            return Err(short(&upper));
         };
         let units = usize::from(extension.get_hdr_ext_len());
         let len = match kind {
             Extension::Options => (units + 1) * 8,
             Extension::Authentication => (units + 2) * 4,
             Extension::Fragment => {
-                let Some(header) = FragmentPacket::new(upper.payload) else { return short(&upper) };
+                let Some(header) = FragmentPacket::new(upper.payload) else {
+                    return Err(short(&upper));
+                };
                 let field = header.get_fragment_offset_with_flags();
                 upper.fragment = fragment(field >> 3, field & 1 != 0, header.get_id());
                 FragmentPacket::minimum_packet_size()
             }
         };
-        let Some(payload) = upper.payload.get(len..) else { return short(&upper) };
+        let Some(payload) = upper.payload.get(len..) else {
+            return Err(short(&upper));
+        };
         upper.proto = Protocol(extension.get_next_header().0);
         upper.payload = payload;
     }
-    finish(&upper)
+    Ok(upper)
 }
 
 /// How long an IPv6 extension header says it is.
@@ -135,23 +138,24 @@ impl Extension {
     }
 }
 
+/// The packet, as far as its transport header.
 #[inline]
-fn finish(upper: &Upper<'_>) -> Decoded {
+pub(super) fn finish(upper: &Upper<'_>) -> Result<Packet, Undecodable> {
     if matches!(upper.fragment, Fragment::Later { .. }) {
-        return Decoded::Packet(packet(upper, Transport::Absent, None));
+        return Ok(packet(upper, Transport::Absent, None));
     }
     match transport::decode(upper.proto, upper.payload) {
-        Some((transport, flags)) => Decoded::Packet(packet(upper, transport, flags)),
-        None => short(upper),
+        Some((transport, flags)) => Ok(packet(upper, transport, flags)),
+        None => Err(short(upper)),
     }
 }
 
 /// The packet ends before its transport header does.
 #[cold]
-fn short(upper: &Upper<'_>) -> Decoded {
+fn short(upper: &Upper<'_>) -> Undecodable {
     let why = if upper.whole { Why::Malformed } else { Why::Truncated };
     let seen = Some(packet(upper, Transport::Absent, None));
-    Decoded::Not(Undecodable { why, seen })
+    Undecodable { why, seen }
 }
 
 #[inline]

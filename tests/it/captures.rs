@@ -22,6 +22,14 @@ fn connections_of_every_capture() {
     }
 }
 
+/// A traffic mirror is judged by what is inside.
+#[test]
+fn a_mirror_is_looked_into() {
+    let args = ["--decap", "vxlan", "--local", "10.0.0.5", "vxlan-mirror.pcap"];
+    let args = [&["replay", "--rules", "proposed.yaml", "--per", "connection"], &args[..]].concat();
+    assert_snapshot!("vxlan-mirror inside", support::run(&args));
+}
+
 /// The columns that other programs rely on.
 #[test]
 fn decoded_rows() {

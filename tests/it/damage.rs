@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use proptest::prelude::*;
 use sgreplay::capture::{Capture, CaptureErrorKind};
-use sgreplay::decode::{Decoded, decode};
+use sgreplay::decode::{Decoded, Tunnels, decode, decode_inside};
 
 use crate::support;
 
@@ -120,6 +120,15 @@ fn ten_thousand_interfaces_and_options_are_read() {
     assert_eq!(read(&bytes), (2, None));
 }
 
+fn tunnels() -> Tunnels {
+    let mut tunnels = Tunnels::default();
+    // Port 0 is what random bytes hit.
+    for name in ["vxlan:0", "geneve:257", "gtpu:514", "gre", "ipip"] {
+        tunnels.add(name).unwrap();
+    }
+    tunnels
+}
+
 /// What the fuzz targets of the decode issue will do for longer.
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(any::<u8>(), 0..200)
@@ -133,6 +142,7 @@ proptest! {
         let link = sgreplay::capture::LinkType(link);
         let _: Decoded = decode(link, &bytes);
         let _ = sgreplay::decode::direction_hint(link, &bytes);
+        let _: Decoded = decode_inside(link, &bytes, &tunnels());
     }
 
     #[test]

@@ -22,4 +22,5 @@ mod readme;
 mod sessions;
 mod support;
 mod tcpdump;
+mod tunnels;
 mod vectors;

@@ -45,6 +45,10 @@ pub(crate) struct CaptureArgs {
     /// Only packets that match, in the usual subset of pcap-filter: 'tcp port 443 and net 10.0.0.0/8'
     #[arg(long, value_name = "FILTER")]
     pub filter: Option<String>,
+    /// Look at the packet inside a tunnel instead: vxlan (a traffic mirror), geneve, gre, ipip, gtpu;
+    /// may be repeated, with a port as in vxlan:8472
+    #[arg(long, value_name = "TUNNEL", value_delimiter = ',')]
+    pub decap: Vec<String>,
     /// Stop after N packets (of those that the other options choose)
     #[arg(short, long, value_name = "N")]
     pub count: Option<u64>,
@@ -132,6 +136,9 @@ pub(crate) struct ExplainArgs {
     /// The capture; `-` is standard input
     #[arg(value_name = "CAPTURE", requires = "frame")]
     pub capture: Option<PathBuf>,
+    /// With --frame: look at the packet inside a tunnel instead, as in replay
+    #[arg(long, value_name = "TUNNEL", value_delimiter = ',')]
+    pub decap: Vec<String>,
     /// With --frame: addresses of the one interface, where the rules file lists none
     #[arg(long, value_name = "ADDR|CIDR", value_delimiter = ',', value_parser = cidr)]
     pub local: Vec<IpNet>,

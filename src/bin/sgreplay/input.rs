@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use sgreplay::ahead::{Ahead, DecodedBatch, Next};
 use sgreplay::capture::{Capture, CaptureError, Frame, LinkType};
-use sgreplay::decode::{Decoded, Undecodable, Why, decode};
+use sgreplay::decode::{Decoded, Tunnels, Undecodable, Why, decode_inside};
 use sgreplay::direction::Survey;
 use sgreplay::filter::Filter;
+use sgreplay::flow::{Packet, Protocol};
 use sgreplay::parse;
 use sgreplay::report::{CaptureInput, RulesInput};
 use sgreplay::rules::RuleSet;
@@ -118,6 +119,7 @@ const GRACE: Duration = Duration::from_millis(500);
 pub(crate) struct Captures {
     sources: Vec<Source>,
     selection: Selection,
+    tunnels: Tunnels,
     interrupted: Arc<AtomicBool>,
 }
 
@@ -141,6 +143,10 @@ pub(crate) struct Ended {
     pub inputs: Vec<CaptureInput>,
     /// The first link type that is not read.
     pub unsupported_link: Option<LinkType>,
+    /// Chosen packets.
+    pub chosen: u64,
+    /// Those of them that are VXLAN, not looked into.
+    pub vxlan: u64,
     /// A capture broke off in the middle.
     pub truncated: bool,
     /// A capture is damaged.
@@ -161,6 +167,11 @@ impl Captures {
         }
         let sources = paths.into_iter().map(|path| Source { path: path.clone(), started: None });
         let sources: Vec<Source> = sources.collect();
+        let mut tunnels = Tunnels::default();
+        for name in &args.decap {
+            let usage = |error| Failure::Usage(format!("--decap {name}: {error}"));
+            tunnels.add(name).map_err(usage)?;
+        }
         // What cannot be opened is said before anything is printed. A pipe can be opened only once.
         let is_pipe = |source: &Source| {
             let is_special = |meta: Metadata| !meta.is_file() && !meta.is_dir();
@@ -172,6 +183,7 @@ impl Captures {
         Ok(Self {
             sources,
             selection: Selection::new(args)?,
+            tunnels,
             interrupted: interrupt().unwrap_or_default(),
         })
     }
@@ -207,13 +219,17 @@ impl Captures {
                 while capture.frames() < SURVEY_FRAMES && capture.offset() < SURVEY_BYTES {
                     // Damage is for the second reading to report.
                     match capture.next_frame() {
-                        Ok(Some(frame)) => look(&frame, &decode(frame.link, frame.data)),
+                        Ok(Some(frame)) => {
+                            look(&frame, &decode_inside(frame.link, frame.data, &self.tunnels));
+                        }
                         Ok(None) | Err(_) => break,
                     }
                 }
             } else if pipes {
-                let mut started =
-                    Started { ahead: Ahead::new(source.open()?), seen: VecDeque::new() };
+                let mut started = Started {
+                    ahead: Ahead::new(source.open()?, self.tunnels.clone()),
+                    seen: VecDeque::new(),
+                };
                 let mut frames = 0;
                 while frames < SURVEY_FRAMES && !self.interrupted.load(Ordering::Relaxed) {
                     match started.ahead.next_batch(PATIENCE) {
@@ -246,7 +262,7 @@ impl Captures {
         hash: bool,
         mut each: impl FnMut(&[(Frame<'_>, &Decoded)]) -> Result<(), Failure>,
     ) -> Result<Ended, Failure> {
-        let Self { sources, mut selection, interrupted } = self;
+        let Self { sources, mut selection, tunnels, interrupted } = self;
         let progress = terminal::progress(sources.iter().map(Source::size).sum());
         let (mut ended, mut frames_before, mut bytes_before) = (Ended::default(), 0, 0);
         for source in sources {
@@ -257,7 +273,10 @@ impl Captures {
             input.sha256 = if hash { file_sha256(&source.path) } else { None };
             let Started { mut ahead, mut seen } = match source.started {
                 Some(started) => started,
-                None => Started { ahead: Ahead::new(source.open()?), seen: VecDeque::new() },
+                None => Started {
+                    ahead: Ahead::new(source.open()?, tunnels.clone()),
+                    seen: VecDeque::new(),
+                },
             };
             while selection.left > 0 && !ended.interrupted {
                 if interrupted.load(Ordering::Relaxed) {
@@ -285,9 +304,13 @@ impl Captures {
                     frame.number += frames_before;
                     if selection.chooses(&frame, decoded) {
                         selection.left -= 1;
-                        if let Decoded::Not(Undecodable { why: Why::UnsupportedLink, .. }) = decoded
-                        {
-                            ended.unsupported_link.get_or_insert(frame.link);
+                        ended.chosen += 1;
+                        match decoded {
+                            Decoded::Packet(packet) => ended.vxlan += u64::from(is_vxlan(packet)),
+                            Decoded::Not(Undecodable { why: Why::UnsupportedLink, .. }) => {
+                                ended.unsupported_link.get_or_insert(frame.link);
+                            }
+                            Decoded::Not(_) => {}
                         }
                         chosen.push((frame, decoded));
                     }
@@ -322,6 +345,11 @@ impl Source {
             false => Capture::open(&self.path)?,
         })
     }
+}
+
+fn is_vxlan(packet: &Packet) -> bool {
+    let port = packet.flow.transport.ports().map(|(_, dst)| dst);
+    packet.flow.proto == Protocol::UDP && port == Some(Tunnels::VXLAN_PORT)
 }
 
 fn file_sha256(path: &Path) -> Option<String> {

@@ -153,6 +153,7 @@ fn one_frame(args: &ExplainArgs, rules: &mut RuleSet, wanted: u64) -> Result<Exi
         positional: args.capture.iter().cloned().collect(),
         read: Vec::new(),
         filter: None,
+        decap: args.decap.clone(),
         count: Some(wanted),
         since: None,
         until: None,

@@ -163,6 +163,13 @@ fn warnings(rules: &RuleSet, replay: &Replay<'_>, end: &Ended) -> Vec<String> {
             plural(n, "packet"),
         ));
     }
+    if end.vxlan * 2 > end.chosen {
+        warnings.push(format!(
+            "{} of {} packets are VXLAN, as a traffic mirror delivers; --decap vxlan judges what is \
+             inside",
+            end.vxlan, end.chosen,
+        ));
+    }
     let packets = tally.packets();
     let judged = packets.allowed + packets.denied;
     if let Some(n) = of_reason(Reason::NotLocal).filter(|_| judged == 0) {

@@ -28,6 +28,12 @@ impl DecodedBatch {
         self.batch.frames().zip(&self.decoded)
     }
 
+    /// How many frames there are; at least one.
+    #[expect(clippy::len_without_is_empty, reason = "a batch is never empty")]
+    pub fn len(&self) -> usize {
+        self.decoded.len()
+    }
+
     /// Bytes of the source up to the end of the batch.
     pub fn offset(&self) -> u64 {
         self.offset

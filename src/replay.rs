@@ -213,19 +213,30 @@ impl<'r> Replay<'r> {
         if matches!(seats, [None, None]) {
             return Judged::Not(Reason::NotLocal);
         }
-        let Some(packet) = self.fragments.complete(*packet, self.now) else {
-            return Judged::Not(Reason::FragmentWithoutFirst);
+        let completed;
+        let packet = if packet.fragment == Fragment::No {
+            packet
+        } else {
+            let Some(found) = self.fragments.complete(*packet, self.now) else {
+                return Judged::Not(Reason::FragmentWithoutFirst);
+            };
+            completed = found;
+            &completed
         };
-        self.openings.learn(&packet, self.now);
+        self.openings.learn(packet, self.now);
         let mut opens = None;
-        Judged::At(seats.map(|seat| {
-            let mut seat = seat?;
+        Judged::At(seats.each_ref().map(|seat| {
+            let mut seat = seat.as_ref()?;
+            let completed;
             if matches!(packet.fragment, Fragment::Later { .. }) {
                 // Only now is it known which ports it belongs to.
-                seat.place = self.sessions.place(seat.interface, seat.direction, &packet.flow);
+                let Seat { interface, direction, .. } = *seat;
+                let place = self.sessions.place(interface, direction, &packet.flow);
+                completed = Seat { interface, direction, place };
+                seat = &completed;
             }
             Some(match self.options.sessions {
-                Sessions::On => self.at(&seat, &packet, &mut opens),
+                Sessions::On => self.at(seat, packet, &mut opens),
                 Sessions::Off => self.decide(seat.interface, seat.direction, &packet.flow),
             })
         }))
@@ -288,7 +299,7 @@ impl<'r> Replay<'r> {
         let connection = *opens.get_or_insert_with(|| self.tally.next_connection());
         judgement.direction = direction;
         judgement.connection = Some(connection);
-        judgement.opened = Some((opening, flow));
+        judgement.opened = Some(Box::new((opening, flow)));
         let opened = Opened {
             connection,
             allowed: judgement.verdict == Verdict::Allow,

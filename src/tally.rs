@@ -193,7 +193,7 @@ impl Tally {
         let mut opens = None;
         for judgement in judged.judgements() {
             let alone = judgement.connection.is_none();
-            if let Some((opening, _)) = judgement.opened {
+            if let Some((opening, _)) = judgement.opened.as_deref().copied() {
                 let denied = judgement.verdict == Verdict::Deny;
                 let (known, _) = opens.unwrap_or((false, opening));
                 opens = Some((known || denied, opening));
@@ -206,7 +206,7 @@ impl Tally {
             let Some(kind) = self.kinds.get_mut(judgement.kind as usize) else { continue };
             kind.count.packet(bytes, judgement.opened.is_some());
             if judgement.opened.is_some() || alone {
-                let flow = judgement.opened.map_or(kind.example, |(_, flow)| flow);
+                let flow = judgement.opened.as_deref().map_or(kind.example, |(_, flow)| *flow);
                 let peer = flow.peer(kind.direction);
                 if kind.first_frame == 0 {
                     kind.first_frame = frame.number;

@@ -70,14 +70,14 @@ impl Connections {
             let (interface, local_began) = (judgement.interface, judgement.local_began);
             let key = (connection, interface, local_began);
             let time = frame.time_ns;
-            if let Some((opening, flow)) = judgement.opened {
+            if let Some((opening, flow)) = judgement.opened.as_deref().copied() {
                 self.known.insert(key, self.rows.len());
                 let (first_frame, time) = (frame.number, time.unwrap_or_default());
                 self.rows.push(Row {
                     connection,
                     interface,
                     flow,
-                    judgement: *judgement,
+                    judgement: judgement.clone(),
                     opening,
                     first_frame,
                     times: (time, time),

@@ -106,24 +106,32 @@ impl Key {
             Transport::Absent => (0, 0),
         };
         // The ports of ICMP are no ends' own, so they do not take part in the order.
-        let is_icmp = matches!(transport, Transport::Icmp { .. });
-        let source_is_low =
-            (src, if is_icmp { 0 } else { src_port }) <= (dst, if is_icmp { 0 } else { dst_port });
-        let (low, high) = if source_is_low { (src, dst) } else { (dst, src) };
-        let swap = !source_is_low && !is_icmp;
-        let (low_port, high_port) = if swap { (dst_port, src_port) } else { (src_port, dst_port) };
-        // Two ends of one connection may both be local: each has a session of its own.
-        let local_is_low = (direction == Direction::Egress) == source_is_low;
-        let facts = u64::from(low_port) << 48
-            | u64::from(high_port) << 32
-            | u64::from(interface) << 16
-            | u64::from(proto.0) << 8
-            | u64::from(local_is_low);
-        if let (IpAddr::V4(low), IpAddr::V4(high)) = (low, high) {
-            return Self::V4([u64::from(low.to_bits()) << 32 | u64::from(high.to_bits()), facts]);
+        let own_ports = transport.ports().unwrap_or_default();
+        let local_is_source = direction == Direction::Egress;
+        let facts = |source_is_low: bool| {
+            let swap = !source_is_low && transport.ports().is_some();
+            let (low_port, high_port) =
+                if swap { (dst_port, src_port) } else { (src_port, dst_port) };
+            // Two ends of one connection may both be local: each has a session of its own.
+            let local_is_low = local_is_source == source_is_low;
+            u64::from(low_port) << 48
+                | u64::from(high_port) << 32
+                | u64::from(interface) << 16
+                | u64::from(proto.0) << 8
+                | u64::from(local_is_low)
+        };
+        if let (IpAddr::V4(src), IpAddr::V4(dst)) = (src, dst) {
+            let (src, dst) = (u64::from(src.to_bits()), u64::from(dst.to_bits()));
+            let (source, target) =
+                (src << 16 | u64::from(own_ports.0), dst << 16 | u64::from(own_ports.1));
+            let source_is_low = source <= target;
+            let addresses = if source_is_low { src << 32 | dst } else { dst << 32 | src };
+            return Self::V4([addresses, facts(source_is_low)]);
         }
+        let source_is_low = (src, own_ports.0) <= (dst, own_ports.1);
+        let (low, high) = if source_is_low { (src, dst) } else { (dst, src) };
         let ([a, b], [c, d]) = (halves(low), halves(high));
-        Self::V6([a, b, c, d, facts])
+        Self::V6([a, b, c, d, facts(source_is_low)])
     }
 }
 

@@ -235,7 +235,7 @@ impl Captures {
                     match started.ahead.next_batch(PATIENCE) {
                         Next::Batch(batch) => {
                             batch.frames().for_each(|(frame, decoded)| look(&frame, decoded));
-                            frames += batch.frames().count() as u64;
+                            frames += batch.len() as u64;
                             let enough = batch.offset() > SURVEY_BYTES;
                             started.seen.push_back(batch);
                             if enough {
@@ -295,7 +295,7 @@ impl Captures {
                     }
                     Next::End => break,
                 };
-                let mut chosen = Vec::new();
+                let mut chosen = Vec::with_capacity(batch.len());
                 for (mut frame, decoded) in batch.frames() {
                     if selection.left == 0 {
                         break;

@@ -169,7 +169,7 @@ fn one_frame(args: &ExplainArgs, rules: &mut RuleSet, wanted: u64) -> Result<Exi
             for judgement in judged.judgements() {
                 let Judgement { interface, local_began, decided_in, .. } = *judgement;
                 if let (Some(connection), Some((_, flow))) =
-                    (judgement.connection, judgement.opened)
+                    (judgement.connection, judgement.opened.as_deref().copied())
                 {
                     let opening =
                         Opening { frame: Some(frame.number), flow, direction: decided_in };
@@ -177,7 +177,7 @@ fn one_frame(args: &ExplainArgs, rules: &mut RuleSet, wanted: u64) -> Result<Exi
                 }
             }
             frames_read = frame.number;
-            last = Some((*judged, decoded.packet().map(|packet| packet.flow)));
+            last = Some((judged.clone(), decoded.packet().map(|packet| packet.flow)));
             Ok(())
         })
     })?;
@@ -187,7 +187,7 @@ fn one_frame(args: &ExplainArgs, rules: &mut RuleSet, wanted: u64) -> Result<Exi
             "there is no frame {wanted}; the capture has {frames_read}"
         )));
     };
-    if let (Judged::Not(reason), flow) = (judged, flow) {
+    if let Judged::Not(reason) = judged {
         return not_evaluated(args.format, wanted, reason, flow);
     }
     let rules: &RuleSet = rules;

@@ -253,7 +253,7 @@ make_mail() {
 make_databases() {
   start_databases
   begin databases.pcap server eth0
-  mysql_as peer; psql_as peer; redis_as peer SET key value; redis_as peer GET key; redis_as internet INFO server
+  mysql_as peer; psql_as peer; redis_as peer SET key value; redis_as peer GET key; redis_as internet DBSIZE
   end
 }
 make_smb() {

@@ -1,6 +1,7 @@
 //! Every capture of `captures/` through the program: which connections its rules allow, and why.
 
 use insta::assert_snapshot;
+use sgreplay::capture::Capture;
 
 use crate::support;
 
@@ -46,5 +47,18 @@ fn decoded_rows() {
             format!("decode {name}"),
             support::run(&["decode", "-f", "csv", "-c", "24", name])
         );
+    }
+}
+
+/// The table of `captures/README.md` names every capture, with its number of packets.
+#[test]
+fn the_readme_of_the_captures_is_true() {
+    let readme = std::fs::read_to_string(support::root().join("captures/README.md")).unwrap();
+    for path in support::captures() {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let mut capture = Capture::open(&path).unwrap();
+        while capture.next_frame().unwrap().is_some() {}
+        let row = format!("| `{name}` | {} |", capture.frames());
+        assert!(readme.contains(&row), "no row {row}");
     }
 }

@@ -13,7 +13,7 @@ use crate::capture::Frame;
 use crate::flow::{Direction, FlowTuple, Transport};
 use crate::rules::services;
 use crate::session::Opening;
-use crate::verdict::{Judged, Judgement, Verdict};
+use crate::verdict::{Judged, Judgement};
 
 /// Gathers connections until the end of the run; memory grows with their number.
 #[derive(Debug, Default)]
@@ -156,11 +156,6 @@ impl Connections {
             ]);
         }
         text::table(&table)
-    }
-
-    /// How many were denied somewhere.
-    pub fn denied(&self) -> usize {
-        self.rows.iter().filter(|row| row.judgement.verdict == Verdict::Deny).count()
     }
 }
 

@@ -189,8 +189,8 @@ pub fn summary(summary: &Summary, replay: &Replay<'_>, labels: &Labels) -> Strin
             tally.midstream().map(|(how, n)| format!("{n} by {}", how.as_str())).collect();
         let _ = writeln!(
             out,
-            "  {} connections were under way when the capture started; who began them is inferred: {}",
-            count(midstream),
+            "  {} under way when the capture started; who began them is inferred: {}",
+            plural(midstream, "connection"),
             how.join(", "),
         );
     }

@@ -147,10 +147,9 @@ fn warnings(rules: &RuleSet, replay: &Replay<'_>, end: &Ended) -> Vec<String> {
     warnings.extend(obstacles(replay));
     if tally.open_question() > 0 {
         warnings.push(format!(
-            "{} connections between members of a group are denied by an egress rule; the cloud's \
-             documents disagree on whether intra-group access goes first: --intra-group-egress assumes \
-             that it does",
-            tally.open_question(),
+            "{} between members of a group denied by an egress rule; the cloud's documents disagree on \
+             whether intra-group access goes first: --intra-group-egress assumes that it does",
+            plural(tally.open_question(), "connection"),
         ));
     }
     let of_reason = |wanted| tally.reasons().find(|(reason, _)| *reason == wanted).map(|(_, n)| n);

@@ -28,7 +28,9 @@ impl Interfaces {
     pub fn new(interfaces: &[Interface]) -> Self {
         let mut found = Self::default();
         for (position, interface) in interfaces.iter().enumerate() {
-            for net in &interface.addresses {
+            // The search takes the ranges for disjoint. Those of two interfaces are, or the rules are
+            // not valid; those of one interface may lie in each other.
+            for net in IpNet::aggregate(&interface.addresses) {
                 match net {
                     IpNet::V4(net) => {
                         found.v4.push((

@@ -59,6 +59,7 @@ fn files() {
         run(&["replay", "--rules", "rules.yaml", "--write-denied", "x.pcap", "x.pcap"])
     );
     assert_snapshot!("no capture", run(&["replay", "--rules", "rules.yaml"]));
+    assert_snapshot!("hash of a pipe", run(&["replay", "--rules", "rules.yaml", "--hash", "-"]));
     // Nothing is printed of the first when the second cannot be read.
     assert_snapshot!("second missing", run(&["decode", "x.pcap", "none.pcap"]));
 }

@@ -228,6 +228,27 @@ interfaces:
     assert_eq!((connections.total(), connections.allowed, connections.denied), (3, 1, 2));
 }
 
+/// An address beside the network that holds it changes nothing: both lie in one interface.
+#[test]
+fn addresses_of_an_interface_may_lie_in_each_other() {
+    let answers = |local: &[&str]| {
+        let mut rules = sgreplay::parse::yaml("test", SSH_ONLY).unwrap();
+        rules.set_local(local.iter().map(|net| net.parse().unwrap()).collect());
+        let packets = [
+            (0.0, "203.0.113.9:40000", "10.0.0.9:22", "S"),
+            (0.0, "203.0.113.9:40000", "10.0.0.9:23", "S"),
+            (0.0, "203.0.113.9:40000", "10.0.0.5:22", "S"),
+            (0.0, "203.0.113.9:40000", "10.0.1.5:22", "S"),
+        ];
+        replay_with(&rules, Options::default(), &packets)
+    };
+    let whole = answers(&["10.0.0.0/24"]);
+    assert_eq!(whole[0], "allow rule ssh 1");
+    assert_eq!(whole[3], "not_evaluated not_local");
+    assert_eq!(answers(&["10.0.0.0/24", "10.0.0.5/32"]), whole);
+    assert_eq!(answers(&["10.0.0.5/32", "10.0.0.0/25", "10.0.0.0/24"]), whole);
+}
+
 /// SEMANTICS F8: a later fragment goes the way of its first, and without it nowhere.
 #[test]
 fn later_fragments_follow_their_first() {

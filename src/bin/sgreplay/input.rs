@@ -173,11 +173,7 @@ impl Captures {
             tunnels.add(name).map_err(usage)?;
         }
         // What cannot be opened is said before anything is printed. A pipe can be opened only once.
-        let is_pipe = |source: &Source| {
-            let is_special = |meta: Metadata| !meta.is_file() && !meta.is_dir();
-            source.path.as_os_str() == STDIN || source.path.metadata().is_ok_and(is_special)
-        };
-        for source in sources.iter().filter(|source| !is_pipe(source)) {
+        for source in sources.iter().filter(|source| !source.is_pipe()) {
             source.open()?;
         }
         Ok(Self {
@@ -191,6 +187,11 @@ impl Captures {
     /// Whether standard input is among them.
     pub(crate) fn read_stdin(&self) -> bool {
         self.sources.iter().any(|source| source.path.as_os_str() == STDIN)
+    }
+
+    /// Whether one of them can be read only once.
+    pub(crate) fn have_pipe(&self) -> bool {
+        self.sources.iter().any(Source::is_pipe)
     }
 
     /// Whether a path names one of them.
@@ -334,6 +335,11 @@ impl Captures {
 }
 
 impl Source {
+    fn is_pipe(&self) -> bool {
+        let is_special = |meta: Metadata| !meta.is_file() && !meta.is_dir();
+        self.path.as_os_str() == STDIN || self.path.metadata().is_ok_and(is_special)
+    }
+
     /// Bytes of a regular file; `None` for a pipe.
     fn size(&self) -> Option<u64> {
         self.path.metadata().ok().filter(Metadata::is_file).map(|meta| meta.len())

@@ -32,6 +32,11 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
             "rules and capture cannot both come from standard input".to_owned(),
         ));
     }
+    if args.hash && captures.have_pipe() {
+        return Err(Failure::Usage(
+            "--hash reads a capture twice, which a pipe does not allow; name a file".to_owned(),
+        ));
+    }
     let (mut rules, rules_input) = input::rules(&args.rules)?;
     rules.set_switches((&args.switches).into());
     let mut writers = Writers::create(args, &captures)?;

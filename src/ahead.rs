@@ -3,6 +3,7 @@
 //! The frames and their order are those of [`Capture::next_frame`]; only the work is spread over two
 //! cores. A few batches at most are under way, so memory stays bounded however slow the reader.
 
+use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -72,8 +73,8 @@ pub enum Next {
 pub struct Ahead {
     ready: Receiver<Result<DecodedBatch, CaptureError>>,
     used: SyncSender<DecodedBatch>,
-    /// An end that somebody has seen and left for the next to ask.
-    end: Option<Next>,
+    /// What was only looked at, and comes again.
+    back: VecDeque<Next>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -97,14 +98,14 @@ impl Ahead {
                 }
             }
         });
-        Self { ready, used, end: None, thread: Some(thread) }
+        Self { ready, used, back: VecDeque::new(), thread: Some(thread) }
     }
 
     /// The next frames. Waits for them no longer than `patience`, so that whoever asks can look at
     /// other things while a pipe says nothing.
     pub fn next_batch(&mut self, patience: Duration) -> Next {
-        if let Some(end) = self.end.take() {
-            return end;
+        if let Some(next) = self.back.pop_front() {
+            return next;
         }
         match self.ready.recv_timeout(patience) {
             Ok(Ok(batch)) => Next::Batch(batch),
@@ -120,9 +121,9 @@ impl Ahead {
         }
     }
 
-    /// Gives an end back that was only looked at.
-    pub fn put_back(&mut self, end: Next) {
-        self.end = Some(end);
+    /// Gives back what was only looked at, in the order in which it came.
+    pub fn put_back(&mut self, seen: Vec<Next>) {
+        self.back.extend(seen);
     }
 
     /// Gives a batch back, so that its memory is used again.

@@ -9,7 +9,7 @@ use crate::rules::{Addresses, Entry, EntryIndex, Ordered, RuleSet};
 use crate::session::{
     FragmentTable, Initiator, Opened, Opening, Openings, Place, SessionTable, Standing,
 };
-use crate::tally::Tally;
+use crate::tally::{Kind, Tally};
 use crate::verdict::{Judged, Judgement, Reason, Verdict};
 
 /// How packets are judged.
@@ -338,11 +338,6 @@ impl<'r> Replay<'r> {
         }
     }
 
-    /// The rules.
-    pub fn rules(&self) -> &'r RuleSet {
-        self.rules
-    }
-
     /// What has been counted so far.
     pub fn tally(&self) -> &Tally {
         &self.tally
@@ -353,7 +348,14 @@ impl<'r> Replay<'r> {
         self.lists.get(interface).map_or(&[], |lists| lists.of(direction).0.entries())
     }
 
-    /// The same, each with its position.
+    /// What became of the connections of a kind, and why.
+    pub fn answer(&self, kind: &Kind) -> (Verdict, Reason) {
+        let entry = self.entries(kind.interface, kind.direction).get(kind.entry.0 as usize);
+        let answer = |entry: &Entry| (entry.policy.into(), entry.kind.into());
+        entry.map_or((Verdict::Deny, Reason::Default), answer)
+    }
+
+    /// The entries of one interface and direction, each with its position.
     pub fn indexed(
         &self,
         interface: usize,

@@ -1,8 +1,8 @@
 //! A file or standard input → frames.
 //!
 //! The format is recognised by content, never by name: classic pcap in both byte orders with µs or
-//! ns times, and pcapng, plain or in gzip or zstd. A capture is read once, front to back, through one reused buffer, so it
-//! may be larger than memory and need not be seekable.
+//! ns times, and pcapng, plain or in gzip or zstd. A capture is read once, front to back, in batches of
+//! frames with the bytes they lie in, so it may be larger than memory and need not be seekable.
 //!
 //! ```no_run
 //! let mut capture = sgreplay::capture::Capture::open("ssh.pcap".as_ref())?;
@@ -170,6 +170,13 @@ impl Capture {
         let format = Self::recognise(&mut buffer).map_err(at_start)?;
         let (name, batch) = (name.to_owned(), Batch::default());
         Ok(Self { name, buffer, format, read: 0, damage: None, batch, yielded: 0 })
+    }
+
+    /// Whether bytes start as an uncompressed capture does.
+    pub fn recognises(bytes: &[u8]) -> bool {
+        bytes
+            .first_chunk()
+            .is_some_and(|magic| *magic == pcapng::MAGIC || pcap::MAGICS.contains(magic))
     }
 
     fn recognise(buffer: &mut Buffer) -> Result<Format, CaptureErrorKind> {

@@ -8,6 +8,14 @@ use super::{CaptureErrorKind, LinkType, Record};
 const FILE_HEADER: usize = 24;
 const RECORD_HEADER: usize = 16;
 
+/// The first bytes: times in µs or ns, in both byte orders.
+pub(super) const MAGICS: [[u8; 4]; 4] = [
+    0xa1b2_c3d4_u32.to_be_bytes(),
+    0xa1b2_c3d4_u32.to_le_bytes(),
+    0xa1b2_3c4d_u32.to_be_bytes(),
+    0xa1b2_3c4d_u32.to_le_bytes(),
+];
+
 pub(super) struct Reader {
     parser: PcapParser,
     link: LinkType,
@@ -21,9 +29,7 @@ impl Reader {
         magic: [u8; 4],
         buffer: &mut Buffer,
     ) -> Result<Option<Self>, CaptureErrorKind> {
-        let (micros, nanos) = (0xa1b2_c3d4_u32.to_be_bytes(), 0xa1b2_3c4d_u32.to_be_bytes());
-        let reversed = |m: [u8; 4]| [m[3], m[2], m[1], m[0]];
-        if ![micros, nanos, reversed(micros), reversed(nanos)].contains(&magic) {
+        if !MAGICS.contains(&magic) {
             return Ok(None);
         }
         if !buffer.fill_to(FILE_HEADER)? {

@@ -11,7 +11,6 @@ use crate::overlay::Obstacle;
 use crate::replay::Replay;
 use crate::rules::{Entry, EntryKind, RuleSet};
 use crate::tally::{Count, Kind};
-use crate::verdict::{Reason, Verdict};
 
 /// What the results were made from.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -190,7 +189,7 @@ fn rule_counts(rules: &RuleSet, replay: &Replay<'_>) -> Vec<RuleCount> {
 
 fn decided(kind: &Kind, replay: &Replay<'_>, labels: &Labels) -> Value {
     let Label { group, rule } = labels.entry(kind.interface, kind.direction, kind.entry);
-    let (verdict, reason) = answer(kind, replay);
+    let (verdict, reason) = replay.answer(kind);
     let Kind { interface, direction, entry: _, example, first_frame, count, peers, obstacle } =
         kind;
     serde_json::json!({
@@ -210,10 +209,4 @@ fn decided(kind: &Kind, replay: &Replay<'_>, labels: &Labels) -> Value {
         "first_frame": first_frame,
         "peers": peers,
     })
-}
-
-/// What became of the connections of a kind.
-pub(super) fn answer(kind: &Kind, replay: &Replay<'_>) -> (Verdict, Reason) {
-    let entry = replay.entries(kind.interface, kind.direction).get(kind.entry.0 as usize);
-    entry.map_or((Verdict::Deny, Reason::Default), |entry| (entry.policy.into(), entry.kind.into()))
 }

@@ -7,7 +7,6 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 
-use super::summary::answer;
 use super::{Label, Labels, Summary};
 use crate::flow::{FlowTuple, TcpFlags};
 use crate::replay::Replay;
@@ -214,7 +213,7 @@ struct Line<'t> {
 /// One line per kind of connection, most connections first; where one entry has decided many kinds of
 /// a protocol, the rarer ones share a line.
 fn lines<'t>(replay: &'t Replay<'_>, verdict: Verdict) -> Vec<Line<'t>> {
-    let of_verdict = |kind: &&Kind| answer(kind, replay).0 == verdict && kind.count.packets > 0;
+    let of_verdict = |kind: &&Kind| replay.answer(kind).0 == verdict && kind.count.packets > 0;
     let mut kinds: Vec<&Kind> = replay.tally().kinds().iter().filter(of_verdict).collect();
     let rank = |count: &Count| Reverse((count.connections, count.packets));
     kinds.sort_by_key(|kind| rank(&kind.count));
@@ -252,7 +251,7 @@ fn kinds(out: &mut String, verdict: Verdict, replay: &Replay<'_>, labels: &Label
     let header = ["connections", "packets", "bytes", "", "service", "peer", "frame", "why"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     for Line { kind, count: total, others } in lines.iter().take(SHOWN) {
-        let (_, reason) = answer(kind, replay);
+        let (_, reason) = replay.answer(kind);
         let label = labels.entry(kind.interface, kind.direction, kind.entry);
         let service = match others {
             0 => service(&kind.example),

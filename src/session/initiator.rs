@@ -117,12 +117,12 @@ impl Openings {
                     (false, true) => Some((Initiator::Sender, opening)),
                     _ => None,
                 };
-                // A datagram to a service is an opening like any other.
                 let (initiator, opening) =
                     by(Opening::AcceptingPort, accepting(src, sport), accepting(dst, dport))
                         .or_else(|| by(Opening::ServicePort, service(sport), service(dport)))
                         .unwrap_or((Initiator::Sender, Opening::FirstSender));
                 match (proto, initiator) {
+                    // A datagram from its initiator is an opening like any other.
                     (Protocol::UDP, Initiator::Sender) => (initiator, Opening::Seen),
                     _ => (initiator, opening),
                 }

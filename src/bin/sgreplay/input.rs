@@ -1,6 +1,5 @@
 //! Captures and rules files, as the user names them.
 
-use std::collections::VecDeque;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -8,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use sgreplay::ahead::{Ahead, DecodedBatch, Next};
+use sgreplay::ahead::{Ahead, Next};
 use sgreplay::capture::{Capture, CaptureError, Frame, LinkType};
 use sgreplay::decode::{Decoded, Tunnels, Undecodable, Why, decode_inside};
 use sgreplay::direction::Survey;
@@ -51,7 +50,7 @@ pub(crate) fn rules(path: &Path) -> Result<(RuleSet, RulesInput), Failure> {
         io::ErrorKind::IsADirectory => usage("is a directory; name the rules file in it"),
         _ => usage(&error.to_string()),
     })?;
-    if is_capture(&bytes) {
+    if Capture::recognises(&bytes) {
         return Err(usage("is a capture; rules come with --rules, captures alone"));
     }
     if bytes.len() as u64 > LARGEST_RULES {
@@ -63,17 +62,6 @@ pub(crate) fn rules(path: &Path) -> Result<(RuleSet, RulesInput), Failure> {
     })?;
     let sha256 = hex(&Sha256::digest(text.as_bytes()));
     Ok((parse::yaml(&name, &text)?, RulesInput { path: name, sha256 }))
-}
-
-fn is_capture(bytes: &[u8]) -> bool {
-    let starts: [&[u8]; 5] = [
-        b"\xd4\xc3\xb2\xa1",
-        b"\xa1\xb2\xc3\xd4",
-        b"\x4d\x3c\xb2\xa1",
-        b"\xa1\xb2\x3c\x4d",
-        b"\n\r\r\n",
-    ];
-    starts.iter().any(|start| bytes.starts_with(start))
 }
 
 fn name(path: &Path) -> String {
@@ -125,15 +113,8 @@ pub(crate) struct Captures {
 
 struct Source {
     path: PathBuf,
-    /// Already being read, because it cannot be opened twice.
-    started: Option<Started>,
-}
-
-/// A pipe that a survey has looked into.
-struct Started {
-    ahead: Ahead,
-    /// What the survey has seen.
-    seen: VecDeque<DecodedBatch>,
+    /// Being read already: a pipe that a survey has looked into.
+    started: Option<Ahead>,
 }
 
 /// How a run over captures ended.
@@ -143,9 +124,7 @@ pub(crate) struct Ended {
     pub inputs: Vec<CaptureInput>,
     /// The first link type that is not read.
     pub unsupported_link: Option<LinkType>,
-    /// Chosen packets.
-    pub chosen: u64,
-    /// Those of them that are VXLAN, not looked into.
+    /// Packets that are VXLAN and were not looked into.
     pub vxlan: u64,
     /// A capture broke off in the middle.
     pub truncated: bool,
@@ -227,30 +206,25 @@ impl Captures {
                     }
                 }
             } else if pipes {
-                let mut started = Started {
-                    ahead: Ahead::new(source.open()?, self.tunnels.clone()),
-                    seen: VecDeque::new(),
-                };
-                let mut frames = 0;
-                while frames < SURVEY_FRAMES && !self.interrupted.load(Ordering::Relaxed) {
-                    match started.ahead.next_batch(PATIENCE) {
-                        Next::Batch(batch) => {
-                            batch.frames().for_each(|(frame, decoded)| look(&frame, decoded));
-                            frames += batch.len() as u64;
-                            let enough = batch.offset() > SURVEY_BYTES;
-                            started.seen.push_back(batch);
-                            if enough {
-                                break;
-                            }
-                        }
-                        Next::NotYet => {}
-                        end @ (Next::Damage(_) | Next::End) => {
-                            started.ahead.put_back(end);
-                            break;
-                        }
+                let mut ahead = Ahead::new(source.open()?, self.tunnels.clone());
+                let (mut seen, mut frames, mut bytes) = (Vec::new(), 0, 0);
+                while frames < SURVEY_FRAMES
+                    && bytes < SURVEY_BYTES
+                    && !self.interrupted.load(Ordering::Relaxed)
+                {
+                    let next = ahead.next_batch(PATIENCE);
+                    let last = matches!(next, Next::Damage(_) | Next::End);
+                    if let Next::Batch(batch) = &next {
+                        batch.frames().for_each(|(frame, decoded)| look(&frame, decoded));
+                        (frames, bytes) = (frames + batch.len() as u64, batch.offset());
+                    }
+                    seen.push(next);
+                    if last {
+                        break;
                     }
                 }
-                source.started = Some(started);
+                ahead.put_back(seen);
+                source.started = Some(ahead);
             }
         }
         Ok((survey, openings))
@@ -272,20 +246,16 @@ impl Captures {
             let grace = source.size().map_or(GRACE, |_| Duration::ZERO);
             let mut stop_at = None;
             input.sha256 = if hash { file_sha256(&source.path) } else { None };
-            let Started { mut ahead, mut seen } = match source.started {
-                Some(started) => started,
-                None => Started {
-                    ahead: Ahead::new(source.open()?, tunnels.clone()),
-                    seen: VecDeque::new(),
-                },
+            let mut ahead = match source.started {
+                Some(ahead) => ahead,
+                None => Ahead::new(source.open()?, tunnels.clone()),
             };
             while selection.left > 0 && !ended.interrupted {
                 if interrupted.load(Ordering::Relaxed) {
                     let stop_at = *stop_at.get_or_insert_with(|| Instant::now() + grace);
                     ended.interrupted = Instant::now() >= stop_at;
                 }
-                let next = seen.pop_front().map(Next::Batch);
-                let batch = match next.unwrap_or_else(|| ahead.next_batch(PATIENCE)) {
+                let batch = match ahead.next_batch(PATIENCE) {
                     Next::Batch(batch) => batch,
                     Next::NotYet => continue,
                     Next::Damage(error) => {
@@ -305,7 +275,6 @@ impl Captures {
                     frame.number += frames_before;
                     if selection.chooses(&frame, decoded) {
                         selection.left -= 1;
-                        ended.chosen += 1;
                         match decoded {
                             Decoded::Packet(packet) => ended.vxlan += u64::from(is_vxlan(packet)),
                             Decoded::Not(Undecodable { why: Why::UnsupportedLink, .. }) => {

@@ -14,7 +14,7 @@ use sgreplay::report::{
     Connections, DECODE_COLUMNS, Inputs, Labels, Local, RowFormat, Rows, Summary, VERDICT_COLUMNS,
     decode_cells, packet_line, plural, text_summary, verdict_cells,
 };
-use sgreplay::rules::{Policy, RuleSet};
+use sgreplay::rules::RuleSet;
 use sgreplay::session::Openings;
 use sgreplay::tally::Count;
 use sgreplay::verdict::{Judged, Reason, Verdict};
@@ -167,14 +167,15 @@ fn warnings(rules: &RuleSet, replay: &Replay<'_>, end: &Ended) -> Vec<String> {
             plural(n, "packet"),
         ));
     }
-    if end.vxlan * 2 > end.chosen {
+    let packets = tally.packets();
+    if end.vxlan * 2 > packets.total() {
         warnings.push(format!(
             "{} of {} packets are VXLAN, as a traffic mirror delivers; --decap vxlan judges what is \
              inside",
-            end.vxlan, end.chosen,
+            end.vxlan,
+            packets.total(),
         ));
     }
-    let packets = tally.packets();
     let judged = packets.allowed + packets.denied;
     if let Some(n) = of_reason(Reason::NotLocal).filter(|_| judged == 0) {
         warnings.push(format!(
@@ -188,8 +189,7 @@ fn warnings(rules: &RuleSet, replay: &Replay<'_>, end: &Ended) -> Vec<String> {
 fn obstacles(replay: &Replay<'_>) -> Vec<String> {
     let mut found: BTreeMap<(Obstacle, String), Count> = BTreeMap::new();
     for kind in replay.tally().kinds() {
-        let entry = replay.entries(kind.interface, kind.direction).get(kind.entry.0 as usize);
-        let allowed = entry.is_some_and(|entry| entry.policy == Policy::Accept);
+        let allowed = replay.answer(kind).0 == Verdict::Allow;
         if let (Some(obstacle), Some((_, port)), true) =
             (kind.obstacle, kind.example.transport.ports(), allowed)
         {
@@ -264,7 +264,7 @@ type Stdout = std::io::BufWriter<std::io::StdoutLock<'static>>;
 /// What is printed, and when.
 enum Output<'l> {
     /// The summary, at the end.
-    Summary(Option<RowFormat>),
+    Summary { format: Option<RowFormat>, labels: &'l Labels },
     /// A line per packet as they come, then the summary.
     PacketText { out: Stdout, labels: &'l Labels, start: Option<u64> },
     /// A row per packet as they come.
@@ -284,7 +284,7 @@ impl<'l> Output<'l> {
                 }
                 Self::Connections { format, labels, connections: Connections::default() }
             }
-            (None, _) => Self::Summary(format),
+            (None, _) => Self::Summary { format, labels },
             (Some(Per::Packet), None) => Self::PacketText { out: stdout(), labels, start: None },
             (Some(Per::Packet), Some(format)) => {
                 let columns = [DECODE_COLUMNS.as_slice(), VERDICT_COLUMNS.as_slice()].concat();
@@ -298,7 +298,7 @@ impl<'l> Output<'l> {
 
     /// Whether the text of the summary, which names the local address, is all there is.
     fn is_summary(&self) -> bool {
-        matches!(self, Self::Summary(None))
+        matches!(self, Self::Summary { format: None, .. })
     }
 
     #[inline]
@@ -309,7 +309,7 @@ impl<'l> Output<'l> {
         judged: &Judged,
     ) -> Result<(), Failure> {
         match self {
-            Self::Summary(_) => {}
+            Self::Summary { .. } => {}
             Self::Connections { connections, .. } => connections.add(frame, judged),
             Self::PacketText { out, labels, start } => {
                 let start = *start.get_or_insert(frame.time_ns.unwrap_or_default());
@@ -347,10 +347,9 @@ impl<'l> Output<'l> {
             Self::PacketText { out, labels, .. } => {
                 print(out, &format!("\n{}", text_summary(summary, replay, labels)))?;
             }
-            Self::Summary(format) => {
-                let labels = Labels::new(replay.rules(), replay);
+            Self::Summary { format, labels } => {
                 let text = match format {
-                    None => text_summary(summary, replay, &labels),
+                    None => text_summary(summary, replay, labels),
                     Some(RowFormat::Ndjson) => return ndjson(summary),
                     Some(_) => format!(
                         "{}\n",

@@ -1,7 +1,9 @@
 //! Reading and decoding on a thread of their own, ahead of whoever judges.
 //!
 //! The frames and their order are those of [`Capture::next_frame`]; only the work is spread over two
-//! cores. A few batches at most are under way, so memory stays bounded however slow the reader.
+//! cores. A few batches at most are under way, so memory stays bounded however slow the reader. Batches
+//! with fragments are held back until their first fragments have come, within the bounds of
+//! [`LookAhead`].
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -10,6 +12,8 @@ use std::time::Duration;
 
 use crate::capture::{Batch, Capture, CaptureError, Frame};
 use crate::decode::{Decoded, Tunnels, decode, decode_inside};
+use crate::flow::{FirstFragment, Fragment};
+use crate::fragment::LookAhead;
 
 /// Batches that may wait to be judged.
 const AHEAD: usize = 2;
@@ -20,13 +24,15 @@ pub struct DecodedBatch {
     batch: Batch,
     decoded: Vec<Decoded>,
     offset: u64,
+    /// Whether there are fragments among the packets.
+    fragments: bool,
 }
 
 impl DecodedBatch {
-    /// The frames, in the order of the capture.
+    /// The frames from a position in the batch on, in the order of the capture.
     #[inline]
-    pub fn frames(&self) -> impl Iterator<Item = (Frame<'_>, &Decoded)> {
-        self.batch.frames().zip(&self.decoded)
+    pub fn frames_from(&self, position: usize) -> impl Iterator<Item = (Frame<'_>, &Decoded)> {
+        self.batch.frames_from(position).zip(self.decoded.get(position..).unwrap_or_default())
     }
 
     /// How many frames there are; at least one.
@@ -51,7 +57,24 @@ impl DecodedBatch {
             self.decoded.extend(frames.map(inside));
         }
         self.offset = capture.offset();
+        let is_fragment = |decoded: &Decoded| matches!(decoded, Decoded::Packet(packet) if packet.fragment != Fragment::No);
+        self.fragments = self.decoded.iter().any(is_fragment);
         Ok(more)
+    }
+
+    /// The number of the last frame.
+    fn last(&self) -> u64 {
+        self.batch.first() + self.decoded.len() as u64 - 1
+    }
+
+    /// Tells a later fragment what its first one holds.
+    fn complete(&mut self, frame: u64, found: FirstFragment) {
+        let position = frame.checked_sub(self.batch.first()).and_then(|n| usize::try_from(n).ok());
+        if let Some(Decoded::Packet(packet)) = position.and_then(|n| self.decoded.get_mut(n))
+            && let Fragment::Later { first, .. } = &mut packet.fragment
+        {
+            *first = Some(found);
+        }
     }
 }
 
@@ -75,8 +98,17 @@ pub struct Ahead {
     used: SyncSender<DecodedBatch>,
     /// What was only looked at, and comes again.
     back: VecDeque<Next>,
+    /// Batches in which fragments wait for their first, and what came after them.
+    held: VecDeque<Next>,
+    fragments: LookAhead,
+    /// Bytes of the frames that have come, and the time of the last.
+    position: u64,
+    now: u64,
     thread: Option<JoinHandle<()>>,
 }
+
+/// What a frame adds to a position, beside its bytes: so that empty frames count too.
+const RECORD: u64 = 16;
 
 impl Ahead {
     /// Starts the thread. It ends with the capture, or soon after this is dropped; nobody waits for
@@ -98,7 +130,16 @@ impl Ahead {
                 }
             }
         });
-        Self { ready, used, back: VecDeque::new(), thread: Some(thread) }
+        Self {
+            ready,
+            used,
+            back: VecDeque::new(),
+            held: VecDeque::new(),
+            fragments: LookAhead::default(),
+            position: 0,
+            now: 0,
+            thread: Some(thread),
+        }
     }
 
     /// The next frames. Waits for them no longer than `patience`, so that whoever asks can look at
@@ -107,6 +148,28 @@ impl Ahead {
         if let Some(next) = self.back.pop_front() {
             return next;
         }
+        loop {
+            if let Some(next) = self.settled() {
+                return next;
+            }
+            let next = self.receive(patience);
+            match next {
+                Next::NotYet => return next,
+                Next::Batch(batch) => self.hold(batch),
+                Next::Damage(_) | Next::End => {
+                    self.hurry();
+                    self.held.push_back(next);
+                }
+            }
+        }
+    }
+
+    /// Waits no longer for first fragments: what was read comes out now.
+    pub fn hurry(&mut self) {
+        self.fragments.give_up();
+    }
+
+    fn receive(&mut self, patience: Duration) -> Next {
         match self.ready.recv_timeout(patience) {
             Ok(Ok(batch)) => Next::Batch(batch),
             Ok(Err(damage)) => Next::Damage(damage),
@@ -117,6 +180,46 @@ impl Ahead {
                     std::panic::resume_unwind(panic);
                 }
                 Next::End
+            }
+        }
+    }
+
+    /// The oldest of what is held, if nothing in it waits.
+    fn settled(&mut self) -> Option<Next> {
+        let waiting = self.fragments.first_waiting(self.position);
+        if let (Next::Batch(batch), Some(waiting)) = (self.held.front()?, waiting)
+            && waiting <= batch.last()
+        {
+            return None;
+        }
+        self.held.pop_front()
+    }
+
+    /// Looks at the fragments of a batch, which may complete those of the batches before it.
+    fn hold(&mut self, mut batch: DecodedBatch) {
+        if batch.fragments || !self.held.is_empty() {
+            self.look(&mut batch);
+        }
+        self.held.push_back(Next::Batch(batch));
+    }
+
+    fn look(&mut self, batch: &mut DecodedBatch) {
+        let mut found = Vec::new();
+        for (frame, decoded) in batch.batch.frames().zip(&mut batch.decoded) {
+            self.position += frame.data.len() as u64 + RECORD;
+            self.now = frame.time_ns.unwrap_or(self.now);
+            if let Decoded::Packet(packet) = decoded {
+                found.extend(self.fragments.look(frame.number, self.position, self.now, packet));
+            }
+        }
+        for (first, frames) in found {
+            for frame in frames {
+                let before = |held: &Next| matches!(held, Next::Batch(held) if held.last() < frame);
+                let position = self.held.partition_point(before);
+                match self.held.get_mut(position) {
+                    Some(Next::Batch(held)) => held.complete(frame, first),
+                    _ => batch.complete(frame, first),
+                }
             }
         }
     }

@@ -220,7 +220,28 @@ pub enum Fragment {
     Later {
         /// The datagram's identification.
         id: u32,
+        /// Nothing of the datagram follows behind it.
+        last: bool,
+        /// What its first fragment holds, once that is known; one packet alone cannot tell.
+        first: Option<FirstFragment>,
     },
+}
+
+/// What a first fragment says of the whole datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FirstFragment {
+    /// Protocol of the transport.
+    pub proto: Protocol,
+    /// Ports, or ICMP type and code.
+    pub transport: Transport,
+}
+
+impl FirstFragment {
+    /// Of a packet that is one.
+    pub fn of(packet: &Packet) -> Self {
+        let FlowTuple { proto, transport, .. } = packet.flow;
+        Self { proto, transport }
+    }
 }
 
 impl Fragment {

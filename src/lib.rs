@@ -46,6 +46,7 @@ pub mod capture;
 pub mod decode;
 pub mod filter;
 pub mod flow;
+pub mod fragment;
 
 // The rules' side.
 pub mod compile;

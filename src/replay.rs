@@ -5,10 +5,9 @@ use crate::decode::{Decoded, Undecodable};
 use crate::direction::Interfaces;
 use crate::evaluate::{Compiled, Evaluator};
 use crate::flow::{Direction, FlowTuple, Fragment, Packet};
+use crate::fragment::FragmentTable;
 use crate::rules::{Addresses, Entry, EntryIndex, Ordered, RuleSet};
-use crate::session::{
-    FragmentTable, Initiator, Opened, Opening, Openings, Place, SessionTable, Standing,
-};
+use crate::session::{Initiator, Opened, Opening, Openings, Place, SessionTable, Standing};
 use crate::tally::{Kind, Tally};
 use crate::verdict::{Judged, Judgement, Reason, Verdict};
 

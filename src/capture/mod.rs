@@ -40,20 +40,50 @@ impl LinkType {
     pub const NULL: Self = Self(0);
     /// Ethernet.
     pub const ETHERNET: Self = Self(1);
+    /// PPP, alone or in HDLC-like framing.
+    pub const PPP: Self = Self(9);
+    /// FDDI.
+    pub const FDDI: Self = Self(10);
     /// Raw IP as some BSDs number it.
     pub const RAW_BSD: Self = Self(12);
     /// Raw IP as OpenBSD numbers it.
     pub const RAW_OPENBSD: Self = Self(14);
+    /// PPP in HDLC-like framing.
+    pub const PPP_HDLC: Self = Self(50);
+    /// `PPPoE` without the Ethernet header.
+    pub const PPP_ETHER: Self = Self(51);
+    /// LLC over ATM.
+    pub const ATM_RFC1483: Self = Self(100);
     /// Raw IP, version by the first nibble.
     pub const RAW: Self = Self(101);
+    /// Cisco's HDLC.
+    pub const C_HDLC: Self = Self(104);
+    /// 802.11 wireless.
+    pub const IEEE802_11: Self = Self(105);
+    /// Frame relay.
+    pub const FRELAY: Self = Self(107);
     /// OpenBSD loopback: a 4-byte address family in network byte order.
     pub const LOOP: Self = Self(108);
     /// Linux "cooked" capture.
     pub const LINUX_SLL: Self = Self(113);
+    /// 802.11 wireless behind a radiotap header.
+    pub const IEEE802_11_RADIOTAP: Self = Self(127);
+    /// ARCNET as Linux gives it.
+    pub const ARCNET_LINUX: Self = Self(129);
+    /// 802.15.4 with a frame check sequence.
+    pub const IEEE802_15_4: Self = Self(195);
     /// Raw IPv4.
     pub const IPV4: Self = Self(228);
     /// Raw IPv6.
     pub const IPV6: Self = Self(229);
+    /// 802.15.4 without a frame check sequence.
+    pub const IEEE802_15_4_NOFCS: Self = Self(230);
+    /// Linux netfilter log (`tcpdump -i nflog`).
+    pub const NFLOG: Self = Self(239);
+    /// macOS `pktap`, which carries frames of other link types.
+    pub const PKTAP: Self = Self(258);
+    /// Linux sockets between a virtual machine and its host.
+    pub const VSOCK: Self = Self(271);
     /// Linux "cooked" capture, version 2 (`tcpdump -i any`).
     pub const LINUX_SLL2: Self = Self(276);
 }
@@ -106,7 +136,17 @@ pub struct Batch {
 impl Batch {
     /// The frames, in the order of the capture.
     pub fn frames(&self) -> impl Iterator<Item = Frame<'_>> {
-        (0..self.records.len()).filter_map(|position| self.frame(position))
+        self.frames_from(0)
+    }
+
+    /// The frames from a position in the batch on.
+    pub fn frames_from(&self, position: usize) -> impl Iterator<Item = Frame<'_>> {
+        (position..self.records.len()).filter_map(|position| self.frame(position))
+    }
+
+    /// The number of the first frame.
+    pub(crate) fn first(&self) -> u64 {
+        self.first
     }
 
     #[inline]
@@ -117,6 +157,9 @@ impl Batch {
         Some(Frame { number, link, time_ns, wire_len, hint, data })
     }
 }
+
+/// How much of a file that is no capture its error shows.
+const SHOWN_OF_NO_CAPTURE: usize = 16;
 
 /// A capture being read.
 pub struct Capture {
@@ -181,19 +224,22 @@ impl Capture {
 
     fn recognise(buffer: &mut Buffer) -> Result<Format, CaptureErrorKind> {
         buffer.fill_to(4)?;
-        let magic: [u8; 4] = match buffer.unread() {
-            [] => return Err(CaptureErrorKind::Empty),
-            [a, b, c, d, ..] => [*a, *b, *c, *d],
-            _ => return Err(CaptureErrorKind::NotACapture { start: buffer.unread().to_vec() }),
-        };
-        if magic == pcapng::MAGIC {
-            Ok(Format::PcapNg(pcapng::Reader::new()))
-        } else if let Some(reader) = pcap::Reader::start(magic, buffer)? {
-            Ok(Format::Pcap(reader))
-        } else {
-            let start = buffer.unread().iter().copied().take(16).collect();
-            Err(CaptureErrorKind::NotACapture { start })
+        let magic = buffer.unread().first_chunk().copied();
+        if buffer.unread().is_empty() {
+            return Err(CaptureErrorKind::Empty);
         }
+        if magic == Some(pcapng::MAGIC) {
+            return Ok(Format::PcapNg(pcapng::Reader::new()));
+        }
+        if let Some(magic) = magic
+            && let Some(reader) = pcap::Reader::start(magic, buffer)?
+        {
+            return Ok(Format::Pcap(reader));
+        }
+        // The message shows as much however the bytes arrive.
+        buffer.fill_to(SHOWN_OF_NO_CAPTURE)?;
+        let start = buffer.unread().iter().copied().take(SHOWN_OF_NO_CAPTURE).collect();
+        Err(CaptureErrorKind::NotACapture { start })
     }
 
     /// The name given when the capture was opened.
@@ -241,7 +287,6 @@ impl Capture {
             return Err(damage);
         }
         loop {
-            let offset = self.buffer.offset();
             // Waits for bytes only while it has nothing to hand out.
             let wait = batch.records.is_empty();
             let record = match &mut self.format {
@@ -256,6 +301,7 @@ impl Capture {
                 Ok(None) => break,
                 Err(kind) => {
                     let (file, frame) = (self.name.clone(), Some(self.read + 1));
+                    let offset = self.buffer.offset();
                     let damage = CaptureError { file, frame, offset, kind };
                     self.damage = Some(damage);
                     break;

@@ -123,10 +123,11 @@ impl Reader {
         while let Some((block, body)) = self.next_block(buffer, wait)? {
             let start = buffer.start() + BLOCK_HEADER;
             let bytes = buffer.bytes(start..start + body);
-            let record = self.read_block(block, bytes, start);
+            // A damaged block stays unread, so that the error can say where it starts.
+            let record = self.read_block(block, bytes, start)?;
             buffer.consume(body + BLOCK_HEADER + 4);
-            if let Some(record) = record? {
-                return Ok(Some(record));
+            if record.is_some() {
+                return Ok(record);
             }
         }
         Ok(None)

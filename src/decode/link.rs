@@ -1,27 +1,17 @@
-//! Link layers: what stands before the IP header.
-//!
-//! A frame that ends before any layer has named IP is not IP, however much of it is missing.
+//! Link layers: what stands before the IP header, by the link type of the capture.
 
-use pnet_packet::ethernet::{EtherType, EtherTypes, EthernetPacket};
+use pnet_packet::ethernet::EthernetPacket;
 use pnet_packet::sll::SLLPacket;
 use pnet_packet::sll2::SLL2Packet;
-use pnet_packet::vlan::VlanPacket;
 
 use super::Why;
+use super::ethertype::{self, after_ppp, after_pppoe, llc, next, of_any_version, of_version, rest};
 use crate::capture::{DirectionHint, LinkType};
 
-/// Tags before which an EtherType stands again: 802.1Q, 802.1ad and the older QinQ numbers.
-const VLAN_TAGS: [u16; 5] = [0x8100, 0x88a8, 0x9100, 0x9200, 0x9300];
-/// The 4-byte tag of 802.1BR port extenders and VN-Link.
-const VNTAG: u16 = 0x8926;
-const MPLS: [u16; 2] = [0x8847, 0x8848];
 /// The length of the "cooked" headers. `pnet_packet` takes 8 bytes for enough and then reads past the end
 /// (it counts the address as empty), so the length is looked at first.
 const SLL_HEADER: usize = 16;
 const SLL2_HEADER: usize = 20;
-const PPPOE_SESSION: u16 = 0x8864;
-/// Values below this in an EtherType's place are the length of an 802.3 frame.
-const FIRST_ETHERTYPE: u16 = 0x0600;
 
 /// The IP packet in a frame.
 #[inline]
@@ -29,90 +19,83 @@ pub(super) fn payload(link: LinkType, data: &[u8]) -> Result<&[u8], Why> {
     match link {
         LinkType::ETHERNET => {
             let frame = EthernetPacket::new(data).ok_or(Why::NonIp)?;
-            after_ethertype(frame.get_ethertype(), rest(data, 14)?)
+            ethertype::payload(frame.get_ethertype().0, rest(data, 14)?)
         }
         LinkType::LINUX_SLL => {
-            let ip = rest(data, SLL_HEADER)?;
+            let body = rest(data, SLL_HEADER)?;
             let header = SLLPacket::new(data).ok_or(Why::NonIp)?;
-            after_ethertype(header.get_protocol(), ip)
+            cooked(header.get_link_layer_address_type(), header.get_protocol().0, body)
         }
         LinkType::LINUX_SLL2 => {
-            let ip = rest(data, SLL2_HEADER)?;
+            let body = rest(data, SLL2_HEADER)?;
             let header = SLL2Packet::new(data).ok_or(Why::NonIp)?;
-            after_ethertype(header.get_protocol_type(), ip)
+            cooked(header.get_arphrd_type(), header.get_protocol_type().0, body)
         }
-        LinkType::RAW | LinkType::RAW_BSD | LinkType::RAW_OPENBSD => {
-            of_version(data, 4).or_else(|_| of_version(data, 6))
-        }
+        LinkType::RAW | LinkType::RAW_BSD | LinkType::RAW_OPENBSD => of_any_version(data),
         LinkType::IPV4 => of_version(data, 4),
         LinkType::IPV6 => of_version(data, 6),
         LinkType::NULL | LinkType::LOOP => after_family(data),
-        _ => Err(Why::UnsupportedLink),
+        _ => rare(link, data),
     }
 }
 
-#[inline]
-fn rest(data: &[u8], header: usize) -> Result<&[u8], Why> {
-    data.get(header..).ok_or(Why::NonIp)
-}
-
-#[inline]
-fn after_ethertype(ethertype: EtherType, data: &[u8]) -> Result<&[u8], Why> {
-    match ethertype {
-        EtherTypes::Ipv4 | EtherTypes::Ipv6 => Ok(data),
-        _ => after_tags(ethertype.0, data),
-    }
-}
-
-/// Walks tags, labels and PPPoE down to the IP packet. Each step is at least 4 bytes long.
+/// Link types that a server's capture seldom has.
 #[cold]
-fn after_tags(mut ethertype: u16, mut data: &[u8]) -> Result<&[u8], Why> {
-    loop {
-        match ethertype {
-            0x0800 | 0x86dd => return Ok(data),
-            tag if VLAN_TAGS.contains(&tag) => {
-                ethertype = VlanPacket::new(data).ok_or(Why::NonIp)?.get_ethertype().0;
-                data = rest(data, 4)?;
-            }
-            VNTAG => {
-                let after = rest(data, 4)?.first_chunk().ok_or(Why::NonIp)?;
-                ethertype = u16::from_be_bytes(*after);
-                data = rest(data, 6)?;
-            }
-            mpls if MPLS.contains(&mpls) => {
-                let label = data.first_chunk::<4>().ok_or(Why::NonIp)?;
-                data = rest(data, 4)?;
-                let [_, _, bottom_of_stack, _] = label;
-                if bottom_of_stack & 1 == 1 {
-                    // MPLS does not say what it carries: the IP version decides (RFC 4928).
-                    return of_version(data, 4).or_else(|_| of_version(data, 6));
-                }
-            }
-            PPPOE_SESSION => {
-                return match rest(data, 6)?.first_chunk().ok_or(Why::NonIp)? {
-                    [0x00, 0x21 | 0x57] => rest(data, 8),
-                    _ => Err(Why::NonIp),
-                };
-            }
-            length if length < FIRST_ETHERTYPE => {
-                // 802.3 with LLC: either IP's own SAP, or SNAP with an EtherType.
-                return match data {
-                    [0x06, 0x06, 0x03, ip @ ..]
-                    | [0xaa, 0xaa, 0x03, 0, 0, 0, 0x08, 0x00, ip @ ..]
-                    | [0xaa, 0xaa, 0x03, 0, 0, 0, 0x86, 0xdd, ip @ ..] => Ok(ip),
-                    _ => Err(Why::NonIp),
-                };
-            }
-            _ => return Err(Why::NonIp),
+fn rare(link: LinkType, data: &[u8]) -> Result<&[u8], Why> {
+    let (ethertype, data) = match link {
+        LinkType::PPP | LinkType::PPP_HDLC => return ppp(data),
+        LinkType::PPP_ETHER => return after_pppoe(data),
+        // Address and control, then an EtherType.
+        LinkType::C_HDLC => next(rest(data, 2)?)?,
+        LinkType::FRELAY => return frame_relay(data),
+        LinkType::ATM_RFC1483 => llc(data)?,
+        // Frame control and two addresses, then LLC.
+        LinkType::FDDI => llc(rest(data, 13)?)?,
+        LinkType::IEEE802_11 => wireless(data)?,
+        LinkType::IEEE802_11_RADIOTAP => after_radiotap(data)?,
+        LinkType::ARCNET_LINUX => return arcnet(data),
+        LinkType::NFLOG => return nflog(data),
+        LinkType::PKTAP => return pktap(data),
+        // These have no IP header on the wire: 802.15.4 compresses it, vsock has addresses of its own.
+        LinkType::IEEE802_15_4 | LinkType::IEEE802_15_4_NOFCS | LinkType::VSOCK => {
+            return Err(Why::NonIp);
         }
+        _ => return Err(Why::UnsupportedLink),
+    };
+    ethertype::payload(ethertype, data)
+}
+
+/// Behind a Linux "cooked" header: what the protocol field means depends on the device (ARPHRD).
+#[inline]
+fn cooked(device: u16, protocol: u16, data: &[u8]) -> Result<&[u8], Why> {
+    match protocol {
+        ethertype::IPV4 | ethertype::IPV6 if !matches!(device, 770 | 801..=803 | 824) => Ok(data),
+        _ => cooked_otherwise(device, protocol, data),
     }
+}
+
+#[cold]
+fn cooked_otherwise(device: u16, protocol: u16, data: &[u8]) -> Result<&[u8], Why> {
+    const NOVELL_802_3: u16 = 1;
+    const LLC: u16 = 4;
+    let (ethertype, data) = match (device, protocol) {
+        // ARPHRD_FRAD
+        (770, _) => return frame_relay(data),
+        // ARPHRD_IEEE80211, and with a radiotap header
+        (801, _) => wireless(data)?,
+        (803, _) => after_radiotap(data)?,
+        // ARPHRD_IEEE80211_PRISM, ARPHRD_NETLINK; IPX
+        (802 | 824, _) | (_, NOVELL_802_3) => return Err(Why::NonIp),
+        (_, LLC) => llc(data)?,
+        _ => (protocol, data),
+    };
+    ethertype::payload(ethertype, data)
 }
 
 /// BSD loopback: the family in the byte order of the capturing machine, or in network order.
 fn after_family(data: &[u8]) -> Result<&[u8], Why> {
-    let family = *data.first_chunk().ok_or(Why::NonIp)?;
-    let ip = rest(data, 4)?;
-    let family = u32::from_le_bytes(family).min(u32::from_be_bytes(family));
+    let (family, ip) = data.split_first_chunk().ok_or(Why::NonIp)?;
+    let family = u32::from_le_bytes(*family).min(u32::from_be_bytes(*family));
     match family {
         // AF_INET; AF_INET6 of Linux, NetBSD, FreeBSD, macOS.
         2 | 10 | 24 | 28 | 30 => Ok(ip),
@@ -120,8 +103,99 @@ fn after_family(data: &[u8]) -> Result<&[u8], Why> {
     }
 }
 
-fn of_version(data: &[u8], version: u8) -> Result<&[u8], Why> {
-    data.first().filter(|first| *first >> 4 == version).map(|_| data).ok_or(Why::NonIp)
+/// PPP, alone or in HDLC-like framing (RFC 1662), or Cisco's HDLC in its place.
+fn ppp(data: &[u8]) -> Result<&[u8], Why> {
+    match data {
+        [0xff, 0x03, data @ ..] => after_ppp(data),
+        [0x0f | 0x8f, 0x00, data @ ..] => {
+            let (ethertype, data) = next(data)?;
+            ethertype::payload(ethertype, data)
+        }
+        _ => after_ppp(data),
+    }
+}
+
+/// An address of which the last byte is marked, then either control and who speaks (RFC 2427), or an
+/// EtherType, as Cisco has it.
+fn frame_relay(data: &[u8]) -> Result<&[u8], Why> {
+    const UNNUMBERED: u8 = 0x03;
+    let address = data.iter().take(4).position(|byte| byte & 1 == 1).ok_or(Why::NonIp)?;
+    let (ethertype, data) = match rest(data, address + 1)? {
+        [UNNUMBERED, 0xcc | 0x8e, ip @ ..] => return Ok(ip),
+        // The padding is there where what follows is to start at an even byte.
+        [UNNUMBERED, 0x00, 0x80, 0, 0, 0, data @ ..] | [UNNUMBERED, 0x80, 0, 0, 0, data @ ..] => {
+            next(data)?
+        }
+        data => next(data)?,
+    };
+    ethertype::payload(ethertype, data)
+}
+
+/// 802.11: data frames that are not encrypted carry LLC.
+fn wireless(data: &[u8]) -> Result<(u16, &[u8]), Why> {
+    let [control, flags, ..] = *data else { return Err(Why::NonIp) };
+    let (version, kind, subtype) = (control & 0x03, control >> 2 & 0x03, control >> 4);
+    let (to, from) = (flags & 0x01 != 0, flags & 0x02 != 0);
+    let (protected, order) = (flags & 0x40 != 0, flags & 0x80 != 0);
+    let (quality, no_data) = (subtype & 0x08 != 0, subtype & 0x04 != 0);
+    if version != 0 || kind != 2 || no_data || protected {
+        return Err(Why::NonIp);
+    }
+    let fourth_address = if to && from { 6 } else { 0 };
+    let quality_header = if quality { 2 } else { 0 };
+    let throughput_header = if quality && order { 4 } else { 0 };
+    llc(rest(data, 24 + fourth_address + quality_header + throughput_header)?)
+}
+
+/// Radiotap: its own length, little-endian, at byte 2.
+fn after_radiotap(data: &[u8]) -> Result<(u16, &[u8]), Why> {
+    let len = *rest(data, 2)?.first_chunk().ok_or(Why::NonIp)?;
+    wireless(rest(data, u16::from_le_bytes(len).into())?)
+}
+
+/// Linux ARCNET: addresses, offset, then the type; after the types of RFC 1201 three bytes more.
+fn arcnet(data: &[u8]) -> Result<&[u8], Why> {
+    match rest(data, 4)? {
+        // RFC 1051
+        [240, ip @ ..]
+        // RFC 1201: IPv4 and IPv6
+        | [212 | 196, _, _, _, ip @ ..] => Ok(ip),
+        _ => Err(Why::NonIp),
+    }
+}
+
+/// Linux netfilter log: family, version, resource, then attributes, of which one is the packet. Their
+/// byte order is that of the capturing machine.
+fn nflog(data: &[u8]) -> Result<&[u8], Why> {
+    const PAYLOAD: u16 = 9;
+    let mut rest = rest(data, 4)?;
+    // The first attribute is a short one.
+    let is_little = |len: [u8; 2]| u16::from_le_bytes(len) <= u16::from_be_bytes(len);
+    let little = rest.first_chunk().is_some_and(|len| is_little(*len));
+    let number = |bytes| if little { u16::from_le_bytes(bytes) } else { u16::from_be_bytes(bytes) };
+    while let Some((&[a, b, c, d], _)) = rest.split_first_chunk() {
+        let (len, kind) = (usize::from(number([a, b])), number([c, d]));
+        let value = rest.get(4..len).ok_or(Why::NonIp)?;
+        if kind == PAYLOAD {
+            return of_any_version(value);
+        }
+        rest = rest.get(len.next_multiple_of(4)..).ok_or(Why::NonIp)?;
+    }
+    Err(Why::NonIp)
+}
+
+/// macOS `pktap`: its own length and the link type of what follows, little-endian.
+fn pktap(data: &[u8]) -> Result<&[u8], Why> {
+    let number = |at| {
+        let bytes = rest(data, at)?.first_chunk().ok_or(Why::NonIp)?;
+        Ok(u32::from_le_bytes(*bytes))
+    };
+    let inner = rest(data, usize::try_from(number(0)?).map_err(|_| Why::NonIp)?)?;
+    match LinkType(number(8)?) {
+        // What follows is then no capture of a device.
+        LinkType::PKTAP => Err(Why::NonIp),
+        link => payload(link, inner),
+    }
 }
 
 /// What a "cooked" header says of the packet's direction.

@@ -19,6 +19,7 @@
 //! assert!(matches!(decode(LinkType::RAW, &bytes), Decoded::Not(_)));
 //! ```
 
+mod ethertype;
 mod link;
 mod network;
 mod transport;
@@ -26,6 +27,7 @@ mod tunnel;
 
 use crate::capture::{DirectionHint, LinkType};
 use crate::flow::Packet;
+use network::Upper;
 use tunnel::Inside;
 pub use tunnel::Tunnels;
 
@@ -106,26 +108,44 @@ pub fn decode(link: LinkType, data: &[u8]) -> Decoded {
     }
 }
 
+/// Decodes one frame; of these tunnels, the packet inside.
+pub fn decode_inside(link: LinkType, data: &[u8], tunnels: &Tunnels) -> Decoded {
+    match innermost(link, data, tunnels).and_then(|upper| network::finish(&upper)) {
+        Ok(packet) => Decoded::Packet(packet),
+        Err(undecodable) => Decoded::Not(undecodable),
+    }
+}
+
 /// Tunnels in tunnels are looked into this deep.
 const DEEPEST: usize = 8;
 
-/// Decodes one frame; of these tunnels, the packet inside.
-pub fn decode_inside(link: LinkType, data: &[u8], tunnels: &Tunnels) -> Decoded {
-    let walk = || {
-        let mut upper = network::walk(link::payload(link, data)?)?;
-        for _ in 0..DEEPEST {
-            let ip = match tunnels.inside(&upper) {
-                None => break,
-                Some(Inside::Ip(ip)) => ip,
-                Some(Inside::Ethernet(frame)) => link::payload(LinkType::ETHERNET, frame)?,
-            };
-            upper = network::walk(ip)?;
-        }
-        network::finish(&upper)
-    };
-    match walk() {
-        Ok(packet) => Decoded::Packet(packet),
-        Err(undecodable) => Decoded::Not(undecodable),
+fn innermost<'a>(
+    link: LinkType,
+    data: &'a [u8],
+    tunnels: &Tunnels,
+) -> Result<Upper<'a>, Undecodable> {
+    let mut upper = network::walk(link::payload(link, data)?)?;
+    for _ in 0..DEEPEST {
+        let ip = match tunnels.inside(&upper) {
+            None => break,
+            Some(Inside::Ip(ip)) => ip,
+            Some(Inside::Ethernet(frame)) => link::payload(LinkType::ETHERNET, frame)?,
+        };
+        upper = network::walk(ip)?;
+    }
+    Ok(upper)
+}
+
+/// The packet that an ICMP or ICMPv6 error complains about, as much of it as the error quotes.
+///
+/// `None` for everything that is no such error, and where less than the IP header is quoted. The
+/// quoted packet went the other way: its source is where the error is sent to.
+pub fn embedded(link: LinkType, data: &[u8], tunnels: &Tunnels) -> Option<Packet> {
+    let upper = innermost(link, data, tunnels).ok()?;
+    let quoted = network::walk(transport::quoted(&upper)?).ok()?;
+    match network::finish(&quoted) {
+        Ok(packet) => Some(packet),
+        Err(undecodable) => undecodable.seen,
     }
 }
 

@@ -12,6 +12,7 @@ const IPV6_HEADER: usize = 40;
 /// The payload of a jumbogram, and of a packet that the network card was to cut into segments, has
 /// no length in its header.
 const LENGTH_ELSEWHERE: u16 = 0;
+const HOP_BY_HOP: u8 = 0;
 
 /// Walks the headers of a packet that starts with an IP header.
 #[inline]
@@ -65,7 +66,37 @@ fn fragment(offset: u16, more: bool, id: u32) -> Fragment {
     match (offset, more) {
         (0, false) => Fragment::No,
         (0, true) => Fragment::First { id },
-        _ => Fragment::Later { id },
+        _ => Fragment::Later { id, last: !more, first: None },
+    }
+}
+
+/// The first `len` bytes, or what there is of them; and whether that is all.
+#[inline]
+fn cut(rest: &[u8], len: usize) -> (&[u8], bool) {
+    match rest.get(..len) {
+        Some(payload) => (payload, true),
+        None => (rest, false),
+    }
+}
+
+/// The payload of a packet whose length is in its hop-by-hop options (RFC 2675). Without that option
+/// it is what there is.
+#[cold]
+fn jumbogram(rest: &[u8]) -> (&[u8], bool) {
+    const PAD1: u8 = 0;
+    const JUMBO: u8 = 0xc2;
+    let len = rest.get(1).map_or(0, |units| (usize::from(*units) + 1) * 8);
+    let mut options = rest.get(2..len).unwrap_or_default();
+    loop {
+        options = match options {
+            [JUMBO, 4, a, b, c, d, ..] => {
+                let len = u32::from_be_bytes([*a, *b, *c, *d]);
+                return cut(rest, usize::try_from(len).unwrap_or(usize::MAX));
+            }
+            [PAD1, options @ ..] => options,
+            [_, len, options @ ..] => options.get(usize::from(*len)..).unwrap_or_default(),
+            _ => return (rest, true),
+        };
     }
 }
 
@@ -73,11 +104,11 @@ fn v6(ip: &[u8]) -> Result<Upper<'_>, Undecodable> {
     let header = Ipv6Packet::new(ip).ok_or(Why::Truncated)?;
     let rest = ip.get(IPV6_HEADER..).unwrap_or_default();
     let (payload, whole) = match header.get_payload_length() {
-        LENGTH_ELSEWHERE => (rest, true),
-        len => match rest.get(..usize::from(len)) {
-            Some(payload) => (payload, true),
-            None => (rest, false),
+        LENGTH_ELSEWHERE => match header.get_next_header().0 {
+            HOP_BY_HOP => jumbogram(rest),
+            _ => (rest, true),
         },
+        len => cut(rest, len.into()),
     };
     let mut upper = Upper {
         src: header.get_source().into(),
@@ -130,7 +161,7 @@ enum Extension {
 impl Extension {
     fn of(proto: Protocol) -> Option<Self> {
         match proto.0 {
-            0 | 43 | 60 | 135 | 139 | 140 => Some(Self::Options),
+            HOP_BY_HOP | 43 | 60 | 135 | 139 | 140 => Some(Self::Options),
             51 => Some(Self::Authentication),
             44 => Some(Self::Fragment),
             _ => None,

@@ -4,7 +4,8 @@ use pnet_packet::icmp::IcmpPacket;
 use pnet_packet::icmpv6::Icmpv6Packet;
 use pnet_packet::tcp::TcpPacket;
 
-use crate::flow::{Protocol, TcpFlags, Transport};
+use super::network::Upper;
+use crate::flow::{Fragment, Protocol, TcpFlags, Transport};
 
 /// The transport's part of the tuple, or `None` when the payload ends before it.
 ///
@@ -36,6 +37,22 @@ pub(super) fn decode(proto: Protocol, payload: &[u8]) -> Option<(Transport, Opti
         }
         _ => Some((Transport::Absent, None)),
     }
+}
+
+/// What an ICMP or ICMPv6 error quotes of the packet that it complains about.
+pub(super) fn quoted<'a>(upper: &Upper<'a>) -> Option<&'a [u8]> {
+    const HEADER: usize = 8;
+    let errors: &[u8] = match upper.proto {
+        // Unreachable, source quench, redirect, time exceeded, parameter problem.
+        Protocol::ICMP => &[3, 4, 5, 11, 12],
+        // Unreachable, too big, time exceeded, parameter problem.
+        Protocol::ICMPV6 => &[1, 2, 3, 4],
+        _ => return None,
+    };
+    let is_error = errors.contains(upper.payload.first()?);
+    // A later fragment is the middle of something.
+    let later = matches!(upper.fragment, Fragment::Later { .. });
+    upper.payload.get(HEADER..).filter(|_| is_error && !later)
 }
 
 #[inline]

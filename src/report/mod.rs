@@ -12,7 +12,10 @@ mod text;
 
 pub use connections::Connections;
 pub use label::{Label, Labels};
-pub use packets::{DECODE_COLUMNS, VERDICT_COLUMNS, decode_cells, packet_line, verdict_cells};
+pub use packets::{
+    Answer, DECODE_COLUMNS, EMBEDDED_COLUMNS, VERDICT_COLUMNS, decode_cells, embedded_cells,
+    packet_line, verdict_cells,
+};
 pub use rows::{Cell, RowFormat, Rows};
 pub use summary::{CaptureInput, Inputs, Local, RuleCount, RulesInput, Summary};
 pub use text::{because, bytes, count, duration, plural, summary as text_summary, table, time};

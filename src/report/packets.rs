@@ -28,6 +28,10 @@ pub const DECODE_COLUMNS: [&str; 14] = [
 pub const VERDICT_COLUMNS: [&str; 7] =
     ["interface", "direction", "verdict", "reason", "group", "rule", "connection"];
 
+/// The columns that `decode --embedded` adds.
+pub const EMBEDDED_COLUMNS: [&str; 5] =
+    ["embedded_src", "embedded_dst", "embedded_proto", "embedded_sport", "embedded_dport"];
+
 /// The cells under [`DECODE_COLUMNS`].
 pub fn decode_cells(frame: &Frame<'_>, decoded: &Decoded) -> [Cell<'static>; 14] {
     let packet = decoded.packet();
@@ -49,6 +53,19 @@ pub fn decode_cells(frame: &Frame<'_>, decoded: &Decoded) -> [Cell<'static>; 14]
         icmp.map(|(kind, _)| kind).into(),
         icmp.map(|(_, code)| code).into(),
         packet.map_or(Cell::Empty, |packet| Cell::Text(packet.fragment.as_str())),
+    ]
+}
+
+/// The cells under [`EMBEDDED_COLUMNS`].
+pub fn embedded_cells(embedded: Option<&Packet>) -> [Cell<'static>; 5] {
+    let flow = embedded.map(|packet| &packet.flow);
+    let ports = flow.and_then(|flow| flow.transport.ports());
+    [
+        flow.map_or(Cell::Empty, |flow| Cell::Addr(flow.src)),
+        flow.map_or(Cell::Empty, |flow| Cell::Addr(flow.dst)),
+        flow.map(|flow| flow.proto.0).into(),
+        ports.map(|(src, _)| src).into(),
+        ports.map(|(_, dst)| dst).into(),
     ]
 }
 
@@ -80,36 +97,45 @@ pub fn verdict_cells<'a>(
     }))
 }
 
-/// One line for people: frame, time since the first packet, tuple, and the answer if there is one.
+/// What one line says of a packet's judgement.
+#[derive(Clone, Copy, Debug)]
+pub enum Answer<'a> {
+    /// It was judged.
+    Judged(&'a Judgement, &'a Labels),
+    /// It was not.
+    Not(Reason),
+}
+
+/// One line for people: frame, time since the first packet, tuple, of an ICMP error what it complains
+/// about, and the answer if there is one.
 pub fn packet_line(
     frame: &Frame<'_>,
     decoded: &Decoded,
+    embedded: Option<&Packet>,
     start_ns: u64,
-    judgement: Option<(&Judgement, &Labels)>,
-    unjudged: Option<Reason>,
+    answer: Option<Answer<'_>>,
 ) -> String {
     let since = frame.time_ns.unwrap_or(start_ns).saturating_sub(start_ns);
     let (seconds, micros) = (since / 1_000_000_000, since % 1_000_000_000 / 1_000);
-    let what = match decoded.packet() {
-        Some(packet) => described(packet),
-        None => String::new(),
-    };
-    let outcome = match (decoded, unjudged) {
-        (Decoded::Not(_), None) => format!(" {}", decoded.outcome()),
+    let what = decoded.packet().map_or_else(String::new, described);
+    let about = embedded.map_or_else(String::new, |of| format!(" about {}", described(of)));
+    let outcome = match (decoded, answer) {
+        (Decoded::Not(_), None | Some(Answer::Judged(..))) => format!(" {}", decoded.outcome()),
         _ => String::new(),
     };
-    let answer = match (judgement, unjudged) {
-        (Some((judgement, labels)), _) => {
+    let answer = match answer {
+        Some(Answer::Judged(judgement, labels)) => {
             let label = labels.of(judgement);
             let verdict = judgement.verdict.as_str();
             let (at, direction) = (labels.interface(judgement.interface), judgement.direction);
             let why = text::because(judgement.reason, label);
             format!("{verdict:<5} {direction:<7} {at}  ({why})  ")
         }
-        (None, Some(reason)) => format!("–     {reason}  ", reason = reason.as_str()),
-        (None, None) => String::new(),
+        Some(Answer::Not(reason)) => format!("–     {reason}  ", reason = reason.as_str()),
+        None => String::new(),
     };
-    let line = format!("{:>6} {seconds:>6}.{micros:06}  {answer}{what}{outcome}", frame.number);
+    let number = frame.number;
+    let line = format!("{number:>6} {seconds:>6}.{micros:06}  {answer}{what}{about}{outcome}");
     line.trim_end().to_owned()
 }
 

@@ -6,7 +6,6 @@
 //! Times are those of the capture. They may jump or run backwards, as real captures' do; a session
 //! is then as old as its newest packet.
 
-mod fragment;
 mod initiator;
 mod table;
 mod tcp;
@@ -14,7 +13,6 @@ mod tcp;
 use std::net::IpAddr;
 use std::time::Duration;
 
-pub use fragment::FragmentTable;
 pub use initiator::{Initiator, Opening, Openings};
 use table::Table;
 use tcp::TcpState;

@@ -3,10 +3,11 @@
 use crate::support;
 
 /// The stages in order; a module may use those to its left, and itself.
-const ORDER: [&str; 14] = [
+const ORDER: [&str; 15] = [
     "flow",
     "capture",
     "decode",
+    "fragment",
     "ahead",
     "rules",
     "filter",

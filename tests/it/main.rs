@@ -7,6 +7,7 @@
 )]
 
 mod agreement;
+mod allocation;
 mod captures;
 mod cli_decode;
 mod cli_errors;
@@ -15,8 +16,13 @@ mod cli_replay;
 mod compressed;
 mod corpus;
 mod damage;
+mod embedded;
+mod fragments;
+mod fuzz;
 mod laws;
 mod layering;
+mod links;
+mod merge;
 mod pcap_file;
 mod readme;
 mod sessions;

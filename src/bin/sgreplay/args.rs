@@ -42,6 +42,9 @@ pub(crate) struct CaptureArgs {
     /// The same, for fingers used to tcpdump
     #[arg(short, long, value_name = "CAPTURE")]
     pub read: Vec<PathBuf>,
+    /// Read several captures as one, in the order of their packets' times, not of their names
+    #[arg(short = 'm', long)]
+    pub merge: bool,
     /// Only packets that match, in the usual subset of pcap-filter: 'tcp port 443 and net 10.0.0.0/8'
     #[arg(long, value_name = "FILTER")]
     pub filter: Option<String>,
@@ -174,6 +177,9 @@ pub(crate) struct DecodeArgs {
     /// Text for people; the rest for programs
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
+    /// Columns more: the tuple of the packet that an ICMP error complains about (text always has it)
+    #[arg(long)]
+    pub embedded: bool,
 }
 
 #[derive(Debug, clap::Args)]

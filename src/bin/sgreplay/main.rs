@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod captures;
 mod command;
 mod exit;
 mod input;

@@ -134,13 +134,20 @@ pub(crate) fn frame(number: u64, seconds: f64, data: &[u8]) -> Frame<'_> {
     Frame { number, link: LinkType::RAW, time_ns, wire_len, hint: None, data }
 }
 
-/// A classic little-endian pcap with µs times, of one link type.
+/// A classic little-endian pcap with µs times, of one link type: a packet a second.
 pub(crate) fn pcap(link: u32, packets: &[&[u8]]) -> Vec<u8> {
+    pcap_every(1_000_000, link, packets)
+}
+
+/// The same with so many microseconds between packets.
+pub(crate) fn pcap_every(micros: usize, link: u32, packets: &[&[u8]]) -> Vec<u8> {
     let header: [u32; 6] = [0xa1b2_c3d4, 0x0004_0002, 0, 0, 262_144, link];
     let mut bytes: Vec<u8> = header.iter().flat_map(|word| word.to_le_bytes()).collect();
     for (n, packet) in packets.iter().enumerate() {
         let len = u32::try_from(packet.len()).unwrap();
-        let record = [1_700_000_000 + u32::try_from(n).unwrap(), 0, len, len];
+        let time = u32::try_from(n * micros / 1_000_000).unwrap();
+        let fraction = u32::try_from(n * micros % 1_000_000).unwrap();
+        let record = [1_700_000_000 + time, fraction, len, len];
         bytes.extend(record.iter().flat_map(|word| word.to_le_bytes()));
         bytes.extend(*packet);
     }

@@ -16,8 +16,9 @@ use sgreplay::verdict::{Judged, Judgement, Reason, Verdict};
 use super::replay::local;
 use super::{ended, stdout};
 use crate::args::{CaptureArgs, Endpoint, ExplainArgs, TextOrJson};
+use crate::captures::Captures;
 use crate::exit::{ExitStatus, Failure};
-use crate::input::{self, Captures};
+use crate::input;
 
 pub(crate) fn run(args: &ExplainArgs) -> Result<ExitStatus, Failure> {
     let (mut rules, _) = input::rules(&args.rules)?;
@@ -150,6 +151,7 @@ fn interface(
 
 fn one_frame(args: &ExplainArgs, rules: &mut RuleSet, wanted: u64) -> Result<ExitStatus, Failure> {
     let capture = CaptureArgs {
+        merge: false,
         positional: args.capture.iter().cloned().collect(),
         read: Vec::new(),
         filter: None,

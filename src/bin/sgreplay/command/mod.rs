@@ -7,11 +7,12 @@ pub(crate) mod services;
 
 use std::io::{self, BufWriter, StdoutLock};
 
+use sgreplay::capture::CaptureError;
 use sgreplay::report::RowFormat;
 
 use crate::args::Format;
+use crate::captures::Ended;
 use crate::exit::{ExitStatus, Failure};
-use crate::input::Ended;
 use crate::terminal;
 
 /// Standard output, buffered.
@@ -31,12 +32,15 @@ fn row_format(format: Format) -> Option<RowFormat> {
 
 /// Tells the user how reading ended, after the results; the status if nothing else decides it.
 fn ended(ended: Ended) -> Result<ExitStatus, Failure> {
-    match ended.damage {
-        Some(damage) if ended.truncated => {
-            terminal::say(&format!("warning: {damage}"));
-            Ok(ExitStatus::Done)
-        }
-        Some(damage) => Err(damage.into()),
-        None => Ok(ExitStatus::Done),
+    let (truncated, damaged): (Vec<_>, Vec<_>) =
+        ended.damage.into_iter().partition(CaptureError::is_truncation);
+    for damage in truncated {
+        terminal::say(&format!("warning: {damage}"));
     }
+    let mut damaged = damaged.into_iter();
+    let first = damaged.next();
+    for damage in damaged {
+        terminal::say(&format!("error: {damage}"));
+    }
+    first.map_or(Ok(ExitStatus::Done), |damage| Err(damage.into()))
 }

@@ -5,14 +5,14 @@ use std::io::Write;
 use std::path::Path;
 
 use ipnet::IpNet;
-use sgreplay::capture::{Frame, LinkType, PcapWriter};
-use sgreplay::decode::Decoded;
+use sgreplay::capture::{CaptureError, Frame, LinkType, PcapWriter};
+use sgreplay::decode::{Decoded, Tunnels, embedded};
 use sgreplay::direction::Guess;
 use sgreplay::overlay::Obstacle;
 use sgreplay::replay::{Midstream, Options, Replay, Sessions};
 use sgreplay::report::{
-    Connections, DECODE_COLUMNS, Inputs, Labels, Local, RowFormat, Rows, Summary, VERDICT_COLUMNS,
-    decode_cells, packet_line, plural, text_summary, verdict_cells,
+    Answer, Connections, DECODE_COLUMNS, Inputs, Labels, Local, RowFormat, Rows, Summary,
+    VERDICT_COLUMNS, decode_cells, packet_line, plural, text_summary, verdict_cells,
 };
 use sgreplay::rules::RuleSet;
 use sgreplay::session::Openings;
@@ -21,8 +21,9 @@ use sgreplay::verdict::{Judged, Reason, Verdict};
 
 use super::{ended, row_format, stdout};
 use crate::args::{FailOn, MidstreamArg, OnOff, Per, ReplayArgs};
+use crate::captures::{Captures, Ended};
 use crate::exit::{ExitStatus, Failure};
-use crate::input::{self, Captures, Ended};
+use crate::input;
 use crate::terminal;
 
 pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
@@ -53,7 +54,7 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
     };
     let mut replay = Replay::new(&rules, options).with_openings(openings);
     let labels = Labels::new(&rules, &replay);
-    let mut output = Output::new(args, &labels)?;
+    let mut output = Output::new(args, &labels, captures.tunnels())?;
     if local.assumed && !output.is_summary() {
         let addresses = local.addresses.join(", ");
         terminal::say(&format!("local address assumed: {addresses} ({})", local.why));
@@ -78,7 +79,7 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
 
 /// The status: what was asked for with `--fail-on`, unless the input does not allow an answer.
 fn status(args: &ReplayArgs, end: Ended, denied: u64) -> Result<ExitStatus, Failure> {
-    let truncated = end.truncated;
+    let truncated = !end.damage.is_empty();
     let interrupted = end.interrupted;
     let status = ended(end)?;
     match args.fail_on {
@@ -95,12 +96,11 @@ fn status(args: &ReplayArgs, end: Ended, denied: u64) -> Result<ExitStatus, Fail
 }
 
 fn partial(end: &Ended) -> Option<String> {
-    match &end.damage {
-        Some(damage) => Some(damage.to_string()),
-        None => end
-            .interrupted
-            .then(|| "interrupted; what follows is the traffic read so far".to_owned()),
+    let mut why: Vec<String> = end.damage.iter().map(CaptureError::to_string).collect();
+    if end.interrupted {
+        why.push("interrupted; what follows is the traffic read so far".to_owned());
     }
+    (!why.is_empty()).then(|| why.join("; "))
 }
 
 /// Where the local addresses are from: the rules file, the user, or the capture.
@@ -145,9 +145,7 @@ fn shown(net: &IpNet) -> String {
 
 fn warnings(rules: &RuleSet, replay: &Replay<'_>, end: &Ended) -> Vec<String> {
     let mut warnings: Vec<String> = rules.warnings().into_iter().map(|warning| warning.0).collect();
-    if let Some(damage) = &end.damage {
-        warnings.push(damage.to_string());
-    }
+    warnings.extend(end.damage.iter().map(CaptureError::to_string));
     let tally = replay.tally();
     warnings.extend(obstacles(replay));
     if tally.open_question() > 0 {
@@ -162,8 +160,7 @@ fn warnings(rules: &RuleSet, replay: &Replay<'_>, end: &Ended) -> Vec<String> {
         (end.unsupported_link, of_reason(Reason::UnsupportedLink))
     {
         warnings.push(format!(
-            "{} not evaluated: link type {link} is not read; Ethernet, Linux cooked, raw \
-             IP and BSD loopback are",
+            "{} not evaluated: link type {link} is not read, so nothing is known of its packets",
             plural(n, "packet"),
         ));
     }
@@ -266,7 +263,7 @@ enum Output<'l> {
     /// The summary, at the end.
     Summary { format: Option<RowFormat>, labels: &'l Labels },
     /// A line per packet as they come, then the summary.
-    PacketText { out: Stdout, labels: &'l Labels, start: Option<u64> },
+    PacketText { out: Stdout, labels: &'l Labels, tunnels: Tunnels, start: Option<u64> },
     /// A row per packet as they come.
     PacketRows { rows: Box<Rows<Stdout>>, labels: &'l Labels },
     /// A row per connection, at the end.
@@ -274,7 +271,7 @@ enum Output<'l> {
 }
 
 impl<'l> Output<'l> {
-    fn new(args: &ReplayArgs, labels: &'l Labels) -> Result<Self, Failure> {
+    fn new(args: &ReplayArgs, labels: &'l Labels, tunnels: Tunnels) -> Result<Self, Failure> {
         let format = row_format(args.format);
         Ok(match (args.per, format) {
             (None, Some(RowFormat::Csv)) | (Some(Per::Connection), _) => {
@@ -285,7 +282,9 @@ impl<'l> Output<'l> {
                 Self::Connections { format, labels, connections: Connections::default() }
             }
             (None, _) => Self::Summary { format, labels },
-            (Some(Per::Packet), None) => Self::PacketText { out: stdout(), labels, start: None },
+            (Some(Per::Packet), None) => {
+                Self::PacketText { out: stdout(), labels, tunnels, start: None }
+            }
             (Some(Per::Packet), Some(format)) => {
                 let columns = [DECODE_COLUMNS.as_slice(), VERDICT_COLUMNS.as_slice()].concat();
                 Self::PacketRows {
@@ -311,14 +310,17 @@ impl<'l> Output<'l> {
         match self {
             Self::Summary { .. } => {}
             Self::Connections { connections, .. } => connections.add(frame, judged),
-            Self::PacketText { out, labels, start } => {
+            Self::PacketText { out, labels, tunnels, start } => {
                 let start = *start.get_or_insert(frame.time_ns.unwrap_or_default());
-                if let Judged::Not(reason) = judged {
-                    writeln!(out, "{}", packet_line(frame, decoded, start, None, Some(*reason)))?;
-                }
-                for judgement in judged.judgements() {
-                    let answer = Some((judgement, *labels));
-                    writeln!(out, "{}", packet_line(frame, decoded, start, answer, None))?;
+                let not = match judged {
+                    Judged::At(_) => None,
+                    Judged::Not(reason) => Some(Answer::Not(*reason)),
+                };
+                let embedded = embedded(frame.link, frame.data, tunnels);
+                let at = judged.judgements().map(|judgement| Answer::Judged(judgement, labels));
+                for answer in not.into_iter().chain(at) {
+                    let line = packet_line(frame, decoded, embedded.as_ref(), start, Some(answer));
+                    writeln!(out, "{line}")?;
                 }
             }
             Self::PacketRows { rows, labels } => {

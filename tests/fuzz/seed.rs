@@ -1,0 +1,60 @@
+//! Writes a first corpus for the fuzz targets, made of the repository's own captures and rules files.
+
+#[path = "targets.rs"]
+#[allow(dead_code, reason = "only the list of link types")]
+mod targets;
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+use flate2::write::GzEncoder;
+use sgreplay::capture::Capture;
+
+/// Short, so that a mutation often hits a header.
+const LEN: usize = 2000;
+const FRAMES: usize = 12;
+
+fn main() -> io::Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let corpus = |target: &str| root.join("corpus").join(target);
+    for target in ["capture", "decode", "rules"] {
+        fs::create_dir_all(corpus(target))?;
+    }
+    for entry in fs::read_dir(root.join("../../captures"))? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let bytes = fs::read(&path)?;
+        if name.ends_with(".yaml") {
+            fs::write(corpus("rules").join(&name), &bytes)?;
+        }
+        if !Capture::recognises(&bytes) {
+            continue;
+        }
+        let start = &bytes[..bytes.len().min(LEN)];
+        fs::write(corpus("capture").join(&name), start)?;
+        let mut gzip = GzEncoder::new(Vec::new(), flate2::Compression::default());
+        gzip.write_all(start)?;
+        fs::write(corpus("capture").join(format!("{name}.gz")), gzip.finish()?)?;
+        fs::write(corpus("capture").join(format!("{name}.zst")), zstd::encode_all(start, 3)?)?;
+
+        let mut capture = Capture::open(&path).map_err(io::Error::other)?;
+        for n in 0..FRAMES {
+            let Some(frame) = capture.next_frame().map_err(io::Error::other)? else { break };
+            let link = targets::LINKS.iter().position(|link| *link == frame.link);
+            let link = u8::try_from(link.unwrap_or_default()).unwrap_or_default();
+            let data = &frame.data[..frame.data.len().min(200)];
+            let seed = [&[link, 0][..], data].concat();
+            fs::write(corpus("decode").join(format!("{name}-{n}")), seed)?;
+        }
+    }
+    // Every key and most kinds of value.
+    let all = "{security_groups: [{id: sg-a, type: basic, inner_access_policy: drop, rules: [\
+        {id: r, direction: ingress, policy: drop, priority: 100, protocol: [tcp, udp], ports: [22/22, SSH, \
+        -1/-1, prl-a], source: [10.0.0.0/8, '::/0', sg-b, 1/sg-c, pl-a], source_ports: 1/2, destination: \
+        10.0.0.5, description: d}, {direction: egress, protocol: icmpv6, destination: '::/0'}]}, {id: sg-b}], \
+        interfaces: [{id: eni, addresses: [10.0.0.5, '2001:db8::5'], security_groups: [sg-a], timeouts: \
+        {tcp_established: 910, tcp_closed: 3, udp: 30}}], prefix_lists: [{id: pl-a, entries: \
+        [198.51.100.0/24]}], port_lists: [{id: prl-a, entries: [80/80, 443/443]}]}";
+    fs::write(corpus("rules").join("all"), all)
+}

@@ -1,0 +1,83 @@
+//! The fuzz targets as property tests: seconds on every run, where `tests/fuzz/run` takes its time.
+
+#[path = "../fuzz/targets.rs"]
+mod targets;
+
+use proptest::prelude::*;
+use sgreplay::capture::Capture;
+
+use crate::support;
+
+/// Starts of real files and whole frames, which a mutation brings to every header.
+fn seeds() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+    let (mut files, mut frames) = (Vec::new(), Vec::new());
+    for path in support::captures() {
+        let bytes = std::fs::read(&path).unwrap();
+        files.push(bytes[..bytes.len().min(1500)].to_vec());
+        let mut capture = Capture::open(&path).unwrap();
+        for _ in 0..12 {
+            let Some(frame) = capture.next_frame().unwrap() else { break };
+            let link = targets::LINKS.iter().position(|link| *link == frame.link).unwrap();
+            let data = &frame.data[..frame.data.len().min(200)];
+            frames.push([&[u8::try_from(link).unwrap(), 0], data].concat());
+        }
+    }
+    (files, frames)
+}
+
+/// One of the seeds with a few bytes changed, and cut somewhere.
+fn mutated(seeds: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
+    let changes = proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8);
+    (prop::sample::select(seeds), changes, any::<prop::sample::Index>()).prop_map(
+        |(mut bytes, changes, cut)| {
+            for (at, value) in changes {
+                let at = at.index(bytes.len());
+                bytes[at] = value;
+            }
+            if cut.index(4) == 0 {
+                bytes.truncate(cut.index(bytes.len()));
+            }
+            bytes
+        },
+    )
+}
+
+fn anything() -> impl Strategy<Value = Vec<u8>> {
+    proptest::collection::vec(any::<u8>(), 0..200)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn captures(bytes in prop_oneof![4 => mutated(seeds().0), 1 => anything()]) {
+        targets::capture(&bytes);
+    }
+
+    #[test]
+    fn frames(bytes in prop_oneof![2 => mutated(seeds().1), 1 => anything()]) {
+        targets::decode(&bytes);
+    }
+
+    #[test]
+    fn rules_files(bytes in mutated(rules())) {
+        targets::rules(&bytes);
+    }
+}
+
+/// What the targets have found so far; each is mended.
+#[test]
+fn bytes_that_once_failed() {
+    // The error showed 4 or 16 bytes, as they happened to arrive.
+    targets::capture(&[b"\xd4\xc3\xb2\xad\x2a".as_slice(), &[0; 30]].concat());
+    // The offset was that of the interface's block before the one that is cut off.
+    let capture = std::fs::read(support::capture("web.pcapng")).unwrap();
+    for len in 0..800 {
+        targets::capture(&capture[..len]);
+    }
+}
+
+fn rules() -> Vec<Vec<u8>> {
+    let names = ["current.yaml", "proposed.yaml", "two-instances.yaml"];
+    names.map(|name| std::fs::read(support::capture(name)).unwrap()).to_vec()
+}

@@ -14,12 +14,12 @@
 //! ```
 
 use std::fmt;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use ipnet::IpNet;
 
 use crate::flow::{FlowTuple, Packet, Protocol};
-use crate::rules::{PortRange, parse_cidr, services};
+use crate::rules::{parse_cidr, services};
 
 /// A filter that could be read.
 #[derive(Clone, Debug)]
@@ -96,7 +96,7 @@ enum Value {
     /// A protocol alone.
     None,
     Net(IpNet),
-    Ports(Vec<PortRange>),
+    Ports(Vec<RangeInclusive<u16>>),
     Proto(Protocol),
 }
 
@@ -162,7 +162,7 @@ impl Value {
             Self::Net(net) => side.of(net.contains(&flow.src), net.contains(&flow.dst)),
             Self::Proto(proto) => flow.proto == *proto,
             Self::Ports(ranges) => flow.transport.ports().is_some_and(|(src, dst)| {
-                let holds = |port| ranges.iter().any(|range| range.contains(port));
+                let holds = |port| ranges.iter().any(|range| range.contains(&port));
                 side.of(holds(src), holds(dst))
             }),
         }
@@ -340,13 +340,15 @@ impl<'t> Parser<'t> {
             Some((first, last)) => number(first).zip(number(last)),
             None => number(token).map(|port| (port, port)),
         };
-        let ranges =
-            match range.map(|(first, last)| PortRange::new(first.min(last), first.max(last))) {
-                Some(Some(range)) => vec![range],
-                Some(None) => return Err(self.error("a port, 1 to 65535")),
-                None => services::ports(token, None)
-                    .map_err(|_| self.error("a port or a service name"))?,
-            };
+        // Unlike a rule, a packet may have port 0.
+        let ranges = match range {
+            Some((first, last)) => vec![first.min(last)..=first.max(last)],
+            None => services::ports(token, None)
+                .map_err(|_| self.error("a port or a service name"))?
+                .into_iter()
+                .map(|range| range.first()..=range.last())
+                .collect(),
+        };
         self.at += 1;
         Ok(Value::Ports(ranges))
     }

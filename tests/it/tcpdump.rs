@@ -1,7 +1,14 @@
 //! `--filter` against tcpdump itself: the same filter must choose the same packets.
 
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use sgreplay::capture::{Capture, LinkType, PcapWriter};
+use sgreplay::decode::{Decoded, decode};
+use sgreplay::filter::Filter;
+use sgreplay::flow::{Fragment, Packet, Protocol, TcpFlags};
 
 use crate::support;
 
@@ -143,4 +150,192 @@ fn every_rule_decides_what_its_filter_finds() {
     }
     println!("{compared} packets decided by the rule that libpcap finds");
     assert!(compared > 300);
+}
+
+/// What a frame has before its IP header, as far as it decides which filter of libpcap finds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Shape {
+    /// What libpcap takes for granted: no tag, and behind an IPv6 header no extension.
+    Plain,
+    /// One 802.1Q tag: libpcap looks behind it after `vlan and`.
+    Vlan,
+    /// `PPPoE`: after `pppoes and`.
+    Pppoe,
+}
+
+impl Shape {
+    /// `None` for what libpcap's filters cannot look into, or do not.
+    fn of(link: LinkType, data: &[u8]) -> Option<Self> {
+        let number = |at: usize| Some(u16::from_be_bytes([*data.get(at)?, *data.get(at + 1)?]));
+        let is_ip = |ethertype: u16| ethertype == 0x0800 || ethertype == 0x86dd;
+        let plain_ip = |at: usize| {
+            let extension = [0, 43, 44, 51, 60, 135, 139, 140];
+            let v6 = data.get(at).is_some_and(|first| first >> 4 == 6);
+            !v6 || data.get(at + 6).is_some_and(|next| !extension.contains(next))
+        };
+        let (shape, ip) = match link {
+            LinkType::ETHERNET => match number(12)? {
+                ethertype if is_ip(ethertype) => (Self::Plain, 14),
+                0x8100 if is_ip(number(16)?) => (Self::Vlan, 18),
+                0x8864 => (Self::Pppoe, 22),
+                _ => return None,
+            },
+            LinkType::LINUX_SLL if is_ip(number(14)?) => (Self::Plain, 16),
+            LinkType::LINUX_SLL2 if is_ip(number(0)?) => (Self::Plain, 20),
+            LinkType::NULL | LinkType::LOOP => (Self::Plain, 4),
+            LinkType::PPP if number(0)? == 0xff03 && [0x21, 0x57].contains(&number(2)?) => {
+                (Self::Plain, 4)
+            }
+            LinkType::RAW | LinkType::RAW_BSD | LinkType::IPV4 | LinkType::IPV6 => (Self::Plain, 0),
+            LinkType::C_HDLC if is_ip(number(2)?) => (Self::Plain, 4),
+            LinkType::FDDI if is_ip(number(19)?) => (Self::Plain, 21),
+            _ => return None,
+        };
+        plain_ip(ip).then_some(shape)
+    }
+
+    fn filter(self, filter: &str) -> String {
+        match self {
+            Self::Plain => filter.to_owned(),
+            Self::Vlan => format!("vlan and ({filter})"),
+            Self::Pppoe => format!("pppoes and ({filter})"),
+        }
+    }
+}
+
+/// One question to both: in our words, and in libpcap's.
+type Question = (String, Box<dyn Fn(&Packet) -> bool>);
+
+fn questions() -> Vec<Question> {
+    let same = [
+        "ip",
+        "ip6",
+        "tcp",
+        "udp",
+        "icmp",
+        "icmp6",
+        "sctp",
+        "ip proto 47",
+        "ip and not (tcp or udp)",
+        "tcp port 80",
+        "udp port 53",
+        "dst port 443 or src port 22",
+        "portrange 1-1023",
+        "tcp portrange 1024-65535",
+        "udp src portrange 0-52",
+        "net 10.0.0.0/8",
+        "src net 192.168.0.0/16",
+        "dst host 255.255.255.255",
+        "host 127.0.0.1 or host ::1",
+        "ip6 net 2001:db8::/32 or ip6 net fe80::/10",
+    ];
+    let mut questions: Vec<Question> = Vec::new();
+    for text in same {
+        let filter = Filter::parse(text).unwrap();
+        questions.push((text.to_owned(), Box::new(move |packet| filter.matches(Some(packet)))));
+    }
+    // What our filters do not say, and the columns do.
+    let mut ask = |text: &str, answer: fn(&Packet) -> bool| {
+        questions.push((text.to_owned(), Box::new(answer)));
+    };
+    ask("ip[6:2] & 0x1fff != 0", |packet| matches!(packet.fragment, Fragment::Later { .. }));
+    ask("ip[6:2] & 0x3fff = 0x2000", |packet| matches!(packet.fragment, Fragment::First { .. }));
+    ask("ip and tcp[tcpflags] & (tcp-syn|tcp-ack|tcp-rst) = tcp-syn", |packet| {
+        packet.flow.src.is_ipv4() && packet.tcp_flags.is_some_and(TcpFlags::opens)
+    });
+    ask("ip and tcp[13] & 1 != 0", |packet| {
+        packet.flow.src.is_ipv4() && packet.tcp_flags.is_some_and(TcpFlags::fin)
+    });
+    ask("icmp[icmptype] = icmp-echo", |packet| {
+        packet.flow.proto == Protocol::ICMP && packet.flow.transport.icmp() == Some((8, 0))
+    });
+    questions
+}
+
+/// Frames of one link type and shape, in one capture: its times number them.
+struct Pile {
+    path: PathBuf,
+    writer: Option<PcapWriter>,
+    packets: Vec<(Packet, String)>,
+}
+
+/// A second opinion on every column: what libpcap finds in the whole corpus, packet by packet.
+#[test]
+fn libpcap_finds_the_same_packets_in_the_corpus() {
+    let Some(corpus) = std::env::var_os("SGREPLAY_CORPUS") else {
+        println!("SKIPPED: SGREPLAY_CORPUS is not set, so libpcap was asked about no corpus");
+        return;
+    };
+    if Command::new("tcpdump").arg("--version").output().is_err() {
+        println!("SKIPPED: tcpdump is not installed");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut piles: BTreeMap<(u32, Shape), Pile> = BTreeMap::new();
+    let (mut files, mut frames, mut not_decoded, mut no_shape) = (0, 0, 0, 0);
+    for path in support::corpus(Path::new(&corpus)) {
+        files += 1;
+        let mut capture = Capture::open(&path).unwrap();
+        while let Ok(Some(mut frame)) = capture.next_frame() {
+            frames += 1;
+            let Decoded::Packet(packet) = decode(frame.link, frame.data) else {
+                not_decoded += 1;
+                continue;
+            };
+            let Some(shape) = Shape::of(frame.link, frame.data) else {
+                no_shape += 1;
+                continue;
+            };
+            let pile = piles.entry((frame.link.0, shape)).or_insert_with(|| {
+                let path = dir.path().join(format!("{}-{shape:?}.pcap", frame.link.0));
+                let writer = Some(PcapWriter::create(&path).unwrap());
+                Pile { path, writer, packets: Vec::new() }
+            });
+            let name = format!("{} frame {}", path.display(), frame.number);
+            frame.time_ns = Some(pile.packets.len() as u64 * 1000);
+            pile.writer.as_mut().unwrap().write(&frame).unwrap();
+            pile.packets.push((packet, name));
+        }
+    }
+    let (mut asked, mut wrong) = (0, Vec::new());
+    for ((link, shape), pile) in &mut piles {
+        pile.writer.take().unwrap().finish().unwrap();
+        for (filter, answer) in questions() {
+            let found = found(&pile.path, &shape.filter(&filter));
+            for (n, (packet, name)) in pile.packets.iter().enumerate() {
+                asked += 1;
+                let (ours, theirs) = (answer(packet), found.contains(&(n as u64)));
+                if ours != theirs {
+                    wrong.push(format!("{filter}: {name} ({link} {shape:?}): {}", packet.flow));
+                }
+            }
+        }
+    }
+    let piled: usize = piles.values().map(|pile| pile.packets.len()).sum();
+    println!(
+        "{files} files, {frames} frames: of {piled} libpcap and we answer {} questions alike, {asked} answers; \
+         {not_decoded} are no IP or damaged, {no_shape} have link layers or headers that libpcap's filters do \
+         not look behind",
+        questions().len(),
+    );
+    let first: Vec<String> = wrong.iter().take(20).cloned().collect();
+    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), first.join("\n"));
+    assert!(piled > 30_000);
+}
+
+/// The numbers of the packets that a filter finds.
+fn found(capture: &Path, filter: &str) -> BTreeSet<u64> {
+    let mut tcpdump = Command::new("tcpdump");
+    let found = tcpdump.args(["-n", "-w", "-", "-r"]).arg(capture).arg(filter).output().unwrap();
+    let said = String::from_utf8_lossy(&found.stderr);
+    if said.contains("rejects all packets") {
+        return BTreeSet::new();
+    }
+    assert!(found.status.success(), "{filter}: {said}");
+    let mut found = Capture::from_reader("x", Box::new(Cursor::new(found.stdout))).unwrap();
+    let mut numbers = BTreeSet::new();
+    while let Some(frame) = found.next_frame().unwrap() {
+        numbers.insert(frame.time_ns.unwrap() / 1000);
+    }
+    numbers
 }

@@ -29,6 +29,21 @@ pub(crate) fn captures() -> Vec<PathBuf> {
     found
 }
 
+/// Every capture of the corpus that has an oracle beside it, by name.
+pub(crate) fn corpus(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        match path.to_str().and_then(|name| name.strip_suffix(".csv.gz")) {
+            Some(capture) => found.push(PathBuf::from(capture)),
+            None if path.is_dir() => found.extend(corpus(&path)),
+            None => {}
+        }
+    }
+    found.sort();
+    found
+}
+
 /// Runs the program in `captures/`, so that no path of this machine shows, and pictures what came
 /// back: status, standard output, standard error.
 pub(crate) fn run(args: &[&str]) -> String {

@@ -57,7 +57,7 @@ fn proto() -> impl Strategy<Value = Protocol> {
     ]
 }
 
-fn entry() -> impl Strategy<Value = Entry> {
+pub(crate) fn entry() -> impl Strategy<Value = Entry> {
     let protocol = prop_oneof![Just(RuleProtocol::All), proto().prop_map(RuleProtocol::Only)];
     let local = prop_oneof![3 => Just(Addresses::Any), 1 => addresses()];
     let source_ports = prop_oneof![3 => Just(Vec::new()), 1 => ranges()];
@@ -71,7 +71,7 @@ fn entry() -> impl Strategy<Value = Entry> {
     )
 }
 
-fn flow() -> impl Strategy<Value = FlowTuple> {
+pub(crate) fn flow() -> impl Strategy<Value = FlowTuple> {
     let ends = prop_oneof![
         (v4(), v4()).prop_map(|(a, b)| (IpAddr::V4(a), IpAddr::V4(b))),
         (v6(), v6()).prop_map(|(a, b)| (IpAddr::V6(a), IpAddr::V6(b))),

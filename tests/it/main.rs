@@ -19,6 +19,7 @@ mod damage;
 mod embedded;
 mod fragments;
 mod fuzz;
+mod kernel;
 mod laws;
 mod layering;
 mod links;

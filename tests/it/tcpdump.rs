@@ -166,32 +166,18 @@ enum Shape {
 impl Shape {
     /// `None` for what libpcap's filters cannot look into, or do not.
     fn of(link: LinkType, data: &[u8]) -> Option<Self> {
-        let number = |at: usize| Some(u16::from_be_bytes([*data.get(at)?, *data.get(at + 1)?]));
-        let is_ip = |ethertype: u16| ethertype == 0x0800 || ethertype == 0x86dd;
-        let plain_ip = |at: usize| {
-            let extension = [0, 43, 44, 51, 60, 135, 139, 140];
-            let v6 = data.get(at).is_some_and(|first| first >> 4 == 6);
-            !v6 || data.get(at + 6).is_some_and(|next| !extension.contains(next))
+        let behind = |at: usize| match data.get(at..at + 2) {
+            Some([0x08, 0x00] | [0x86, 0xdd]) => Some(at + 2),
+            _ => None,
         };
-        let (shape, ip) = match link {
-            LinkType::ETHERNET => match number(12)? {
-                ethertype if is_ip(ethertype) => (Self::Plain, 14),
-                0x8100 if is_ip(number(16)?) => (Self::Vlan, 18),
-                0x8864 => (Self::Pppoe, 22),
-                _ => return None,
-            },
-            LinkType::LINUX_SLL if is_ip(number(14)?) => (Self::Plain, 16),
-            LinkType::LINUX_SLL2 if is_ip(number(0)?) => (Self::Plain, 20),
-            LinkType::NULL | LinkType::LOOP => (Self::Plain, 4),
-            LinkType::PPP if number(0)? == 0xff03 && [0x21, 0x57].contains(&number(2)?) => {
-                (Self::Plain, 4)
-            }
-            LinkType::RAW | LinkType::RAW_BSD | LinkType::IPV4 | LinkType::IPV6 => (Self::Plain, 0),
-            LinkType::C_HDLC if is_ip(number(2)?) => (Self::Plain, 4),
-            LinkType::FDDI if is_ip(number(19)?) => (Self::Plain, 21),
-            _ => return None,
+        let (shape, ip) = match (link, data.get(12..14)) {
+            (LinkType::ETHERNET, Some([0x81, 0x00])) => (Self::Vlan, behind(16)?),
+            (LinkType::ETHERNET, Some([0x88, 0x64])) => (Self::Pppoe, 22),
+            _ => (Self::Plain, support::ip_offset(link, data)?),
         };
-        plain_ip(ip).then_some(shape)
+        let extension = [0, 43, 44, 51, 60, 135, 139, 140];
+        let v6 = data.get(ip)? >> 4 == 6;
+        (!v6 || !extension.contains(data.get(ip + 6)?)).then_some(shape)
     }
 
     fn filter(self, filter: &str) -> String {

@@ -44,6 +44,23 @@ pub(crate) fn corpus(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// Where the IP header of a frame starts, for link layers without tags and the like.
+pub(crate) fn ip_offset(link: LinkType, data: &[u8]) -> Option<usize> {
+    let number = |at: usize| Some(u16::from_be_bytes([*data.get(at)?, *data.get(at + 1)?]));
+    let is_ip = |at: usize| number(at).is_some_and(|of| [0x0800, 0x86dd].contains(&of));
+    match link {
+        LinkType::ETHERNET if is_ip(12) => Some(14),
+        LinkType::LINUX_SLL if is_ip(14) => Some(16),
+        LinkType::LINUX_SLL2 if is_ip(0) => Some(20),
+        LinkType::NULL | LinkType::LOOP => Some(4),
+        LinkType::PPP if number(0)? == 0xff03 && [0x21, 0x57].contains(&number(2)?) => Some(4),
+        LinkType::RAW | LinkType::RAW_BSD | LinkType::IPV4 | LinkType::IPV6 => Some(0),
+        LinkType::C_HDLC if is_ip(2) => Some(4),
+        LinkType::FDDI if is_ip(19) => Some(21),
+        _ => None,
+    }
+}
+
 /// Runs the program in `captures/`, so that no path of this machine shows, and pictures what came
 /// back: status, standard output, standard error.
 pub(crate) fn run(args: &[&str]) -> String {
@@ -141,6 +158,16 @@ pub(crate) fn ipv4(src: &str, dst: &str, flags: &str) -> Vec<u8> {
     bytes
 }
 
+/// A classic pcap with times in nanoseconds, of one link type.
+pub(crate) fn pcap_ns(link: u32, packets: &[(u64, &[u8])]) -> Vec<u8> {
+    let header: [u32; 6] = [0xa1b2_3c4d, 0x0004_0002, 0, 0, 262_144, link];
+    let mut bytes: Vec<u8> = header.iter().flat_map(|word| word.to_le_bytes()).collect();
+    for (time_ns, packet) in packets {
+        record(&mut bytes, *time_ns, 1_000_000_000, packet);
+    }
+    bytes
+}
+
 /// A raw IP frame at a time in seconds.
 pub(crate) fn frame(number: u64, seconds: f64, data: &[u8]) -> Frame<'_> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "times of tests")]
@@ -155,16 +182,21 @@ pub(crate) fn pcap(link: u32, packets: &[&[u8]]) -> Vec<u8> {
 }
 
 /// The same with so many microseconds between packets.
-pub(crate) fn pcap_every(micros: usize, link: u32, packets: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn pcap_every(micros: u64, link: u32, packets: &[&[u8]]) -> Vec<u8> {
+    let mut bytes: Vec<u8> = Vec::new();
     let header: [u32; 6] = [0xa1b2_c3d4, 0x0004_0002, 0, 0, 262_144, link];
-    let mut bytes: Vec<u8> = header.iter().flat_map(|word| word.to_le_bytes()).collect();
-    for (n, packet) in packets.iter().enumerate() {
-        let len = u32::try_from(packet.len()).unwrap();
-        let time = u32::try_from(n * micros / 1_000_000).unwrap();
-        let fraction = u32::try_from(n * micros % 1_000_000).unwrap();
-        let record = [1_700_000_000 + time, fraction, len, len];
-        bytes.extend(record.iter().flat_map(|word| word.to_le_bytes()));
-        bytes.extend(*packet);
+    bytes.extend(header.iter().flat_map(|word| word.to_le_bytes()));
+    for (n, packet) in (0_u64..).zip(packets) {
+        record(&mut bytes, 1_700_000_000_000_000 + n * micros, 1_000_000, packet);
     }
     bytes
+}
+
+/// One record, its time in units of which so many are a second.
+fn record(bytes: &mut Vec<u8>, time: u64, per_second: u64, packet: &[u8]) {
+    let len = u32::try_from(packet.len()).unwrap();
+    let [seconds, fraction] =
+        [time / per_second, time % per_second].map(|part| u32::try_from(part).unwrap());
+    bytes.extend([seconds, fraction, len, len].iter().flat_map(|word| word.to_le_bytes()));
+    bytes.extend(packet);
 }

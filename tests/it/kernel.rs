@@ -1,0 +1,564 @@
+//! The Linux kernel's packet filter as an oracle, packet by packet.
+//!
+//! The reference order is translated to nftables and to iptables (legacy), each rule with a name; packets
+//! go in through `tests/oracle/kernel.py`, and the kernel says which rule decided. The translation does
+//! the sorting, so what is compared is matching, first match, families, protocols and fragments, and
+//! with connection tracking the state. The order itself is for the golden vectors.
+//!
+//! Everything happens in network namespaces of its own, as root or, where the system lets a user make
+//! them, without. Where neither is possible, or a tool is missing, the test says SKIPPED.
+
+use std::fmt::Write;
+use std::net::{IpAddr, Ipv6Addr};
+use std::path::Path;
+use std::process::Command;
+
+use ipnet::{IpNet, Ipv6Net};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+use sgreplay::capture::{Capture, LinkType};
+use sgreplay::decode::{Decoded, decode};
+use sgreplay::evaluate::{Evaluator, Reference};
+use sgreplay::flow::{Direction, FlowTuple, Fragment, Packet, Protocol, Transport};
+use sgreplay::rules::{Addresses, Entry, Ordered, Policy, PortRange, RuleProtocol, RuleSet};
+
+use crate::{agreement, support};
+
+/// A packet filter of the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Filter {
+    NfTables,
+    IpTables,
+}
+
+impl Filter {
+    const ALL: [Self; 2] = [Self::NfTables, Self::IpTables];
+
+    fn rules(self, ordered: &Ordered) -> Vec<(&'static str, String)> {
+        match self {
+            Self::NfTables => vec![("nft -f", nftables(ordered))],
+            Self::IpTables => vec![
+                ("iptables-legacy-restore", iptables(ordered, Family::V4)),
+                ("ip6tables-legacy-restore", iptables(ordered, Family::V6)),
+            ],
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    const BOTH: [Self; 2] = [Self::V4, Self::V6];
+
+    /// The networks of this family, disjoint; `None` for any address, `Some([])` for none.
+    fn nets(self, addresses: &Addresses) -> Option<Vec<IpNet>> {
+        match addresses {
+            Addresses::Any => None,
+            Addresses::Nets(nets) => {
+                let mut nets = IpNet::aggregate(nets);
+                nets.retain(|net| net.addr().is_ipv4() == (self == Self::V4));
+                Some(nets)
+            }
+        }
+    }
+}
+
+/// What an entry asks of the transport: protocol, destination ports, source ports, ICMP type and code.
+/// Several where the entry names no protocol and yet ports or a type; none where it never matches.
+type Transports =
+    Vec<(Option<Protocol>, Vec<(u16, u16)>, Vec<(u16, u16)>, Option<(u8, Option<u8>)>)>;
+
+fn transports(entry: &Entry, family: Family) -> Transports {
+    let matcher = &entry.matcher;
+    let (ports, source_ports) = (merged(&matcher.ports), merged(&matcher.source_ports));
+    let with_ports = !ports.is_empty() || !source_ports.is_empty();
+    let of_icmp = match family {
+        Family::V4 => Protocol::ICMP,
+        Family::V6 => Protocol::ICMPV6,
+    };
+    let candidates: Vec<Protocol> = match (with_ports, matcher.icmp) {
+        (true, Some(_)) => return Vec::new(),
+        (true, None) => vec![Protocol::TCP, Protocol::UDP, Protocol::SCTP],
+        (false, Some(_)) => vec![of_icmp],
+        (false, None) => {
+            let protocol = match matcher.protocol {
+                RuleProtocol::All => None,
+                // iptables takes number 0, which no packet here has, for every protocol.
+                RuleProtocol::Only(Protocol(0)) => return Vec::new(),
+                RuleProtocol::Only(protocol) => Some(protocol),
+            };
+            return vec![(protocol, ports, source_ports, None)];
+        }
+    };
+    let fits = candidates.into_iter().filter(|proto| matcher.protocol.matches(*proto));
+    fits.map(|proto| (Some(proto), ports.clone(), source_ports.clone(), matcher.icmp)).collect()
+}
+
+/// Ranges in order, without overlaps.
+fn merged(ranges: &[PortRange]) -> Vec<(u16, u16)> {
+    let mut sorted: Vec<(u16, u16)> = ranges.iter().map(|r| (r.first(), r.last())).collect();
+    sorted.sort_unstable();
+    let mut merged: Vec<(u16, u16)> = Vec::new();
+    for (first, last) in sorted {
+        match merged.last_mut() {
+            Some((_, end)) if first <= end.saturating_add(1) => *end = last.max(*end),
+            _ => merged.push((first, last)),
+        }
+    }
+    merged
+}
+
+fn list<T>(values: &[T], text: impl Fn(&T) -> String) -> String {
+    values.iter().map(text).collect::<Vec<_>>().join(", ")
+}
+
+/// The far and the near side as the packet filter calls them.
+fn sides(direction: Direction) -> (&'static str, &'static str) {
+    match direction {
+        Direction::Ingress => ("saddr", "daddr"),
+        Direction::Egress => ("daddr", "saddr"),
+    }
+}
+
+/// What an entry's rule logs.
+fn name(direction: Direction, position: usize) -> String {
+    match direction {
+        Direction::Ingress => format!("i{position}"),
+        Direction::Egress => format!("e{position}"),
+    }
+}
+
+const CANARY: u8 = 253;
+
+fn nftables(ordered: &Ordered) -> String {
+    let rules = nft_rules(ordered);
+    format!(
+        "table inet oracle {{\nchain c {{\ntype filter hook prerouting priority -300; policy accept;\n\
+         meta l4proto {CANARY} log prefix \"canary\" group 5 drop\n{rules}}}\n}}\n"
+    )
+}
+
+/// The entries as rules of a chain, named by their position and their direction.
+fn nft_rules(ordered: &Ordered) -> String {
+    let (peer, local) = sides(ordered.direction());
+    let mut text = String::new();
+    for (n, entry) in ordered.entries().iter().enumerate() {
+        for family in Family::BOTH {
+            let (ip, nfproto) = match family {
+                Family::V4 => ("ip", "ipv4"),
+                Family::V6 => ("ip6", "ipv6"),
+            };
+            let mut start = format!("meta nfproto {nfproto}");
+            let mut never = false;
+            for (side, addresses) in [(peer, &entry.matcher.peer), (local, &entry.matcher.local)] {
+                let Some(nets) = family.nets(addresses) else { continue };
+                never |= nets.is_empty();
+                // The whole of a family is no set to nftables.
+                if !nets.iter().any(|net| net.prefix_len() == 0) {
+                    write!(start, " {ip} {side} {{ {} }}", list(&nets, ToString::to_string))
+                        .unwrap();
+                }
+            }
+            if never {
+                continue;
+            }
+            for (proto, ports, source_ports, icmp) in transports(entry, family) {
+                let mut rule = start.clone();
+                if let Some(proto) = proto {
+                    write!(rule, " meta l4proto {}", proto.0).unwrap();
+                }
+                for (side, ranges) in [("dport", &ports), ("sport", &source_ports)] {
+                    if !ranges.is_empty() {
+                        let ranges = list(ranges, |(first, last)| format!("{first}-{last}"));
+                        write!(rule, " th {side} {{ {ranges} }}").unwrap();
+                    }
+                }
+                if let Some((kind, code)) = icmp {
+                    let name = if family == Family::V4 { "icmp" } else { "icmpv6" };
+                    write!(rule, " {name} type {kind}").unwrap();
+                    if let Some(code) = code {
+                        write!(rule, " {name} code {code}").unwrap();
+                    }
+                }
+                let name = name(ordered.direction(), n);
+                let verdict = verdict(entry).to_lowercase();
+                writeln!(text, "{rule} log prefix \"{name}\" group 5 {verdict}").unwrap();
+            }
+        }
+    }
+    text
+}
+
+fn verdict(entry: &Entry) -> &'static str {
+    match entry.policy {
+        Policy::Accept => "ACCEPT",
+        Policy::Drop => "DROP",
+    }
+}
+
+fn iptables(ordered: &Ordered, family: Family) -> String {
+    let mut chains = ":PREROUTING ACCEPT [0:0]\n:canary - [0:0]\n".to_owned();
+    let mut rules = format!(
+        "-A PREROUTING -p {CANARY} -j canary\n\
+         -A canary -j NFLOG --nflog-group 5 --nflog-prefix canary\n-A canary -j DROP\n"
+    );
+    for (n, entry) in ordered.entries().iter().enumerate() {
+        let chain = name(ordered.direction(), n);
+        writeln!(chains, ":{chain} - [0:0]").unwrap();
+        writeln!(rules, "-A {chain} -j NFLOG --nflog-group 5 --nflog-prefix {chain}").unwrap();
+        writeln!(rules, "-A {chain} -j {}", verdict(entry)).unwrap();
+        let (peer, local) = match ordered.direction() {
+            Direction::Ingress => ("-s", "-d"),
+            Direction::Egress => ("-d", "-s"),
+        };
+        // iptables has no sets: a rule for each combination.
+        let mut all = vec![String::new()];
+        let mut each = |alternatives: Vec<String>| {
+            all = all
+                .iter()
+                .flat_map(|rule| alternatives.iter().map(move |more| format!("{rule}{more}")))
+                .collect();
+        };
+        for (side, addresses) in [(peer, &entry.matcher.peer), (local, &entry.matcher.local)] {
+            if let Some(nets) = family.nets(addresses) {
+                each(nets.iter().map(|net| format!(" {side} {net}")).collect());
+            }
+        }
+        let mut of_transport = Vec::new();
+        for (proto, ports, source_ports, icmp) in transports(entry, family) {
+            let mut start = proto.map_or_else(String::new, |proto| format!(" -p {}", proto.0));
+            if proto.is_some_and(Protocol::has_ports) {
+                write!(start, " -m {}", proto.unwrap()).unwrap();
+            }
+            if let Some((kind, code)) = icmp {
+                let code = code.map_or_else(String::new, |code| format!("/{code}"));
+                let (module, option) = match family {
+                    Family::V4 => ("icmp", "icmp-type"),
+                    Family::V6 => ("icmp6", "icmpv6-type"),
+                };
+                write!(start, " -m {module} --{option} {kind}{code}").unwrap();
+            }
+            let any = |ranges: Vec<(u16, u16)>| match ranges.is_empty() {
+                true => vec![None],
+                false => ranges.into_iter().map(Some).collect(),
+            };
+            let option = |name, range: Option<(u16, u16)>| {
+                range.map_or_else(String::new, |(a, b)| format!(" --{name} {a}:{b}"))
+            };
+            for dport in any(ports) {
+                for sport in any(source_ports.clone()) {
+                    let (dport, sport) = (option("dport", dport), option("sport", sport));
+                    of_transport.push(format!("{start}{dport}{sport}"));
+                }
+            }
+        }
+        each(of_transport);
+        for rule in all {
+            writeln!(rules, "-A PREROUTING{rule} -j {chain}").unwrap();
+        }
+    }
+    format!("*raw\n{chains}{rules}COMMIT\n")
+}
+
+/// Why the kernel cannot be asked, if it cannot.
+fn unavailable() -> Option<String> {
+    for tool in ["unshare", "ip", "nft", "iptables-legacy-restore", "python3"] {
+        if Command::new(tool).arg("--version").output().is_err() {
+            return Some(format!("{tool} is not installed"));
+        }
+    }
+    let made = namespace("true").output().unwrap();
+    (!made.status.success()).then(|| {
+        format!(
+            "no network namespace can be made: {}",
+            String::from_utf8_lossy(&made.stderr).trim()
+        )
+    })
+}
+
+/// A command in a network namespace of its own.
+fn namespace(script: &str) -> Command {
+    let mut command = Command::new("unshare");
+    let root = std::fs::metadata("/proc/self").is_ok_and(|meta| {
+        use std::os::unix::fs::MetadataExt;
+        meta.uid() == 0
+    });
+    command.arg(if root { "-n" } else { "-rn" }).args(["sh", "-ec", script]);
+    command
+}
+
+/// One packet to ask about: raw IP, and when it comes in nanoseconds.
+struct Asked {
+    time_ns: u64,
+    bytes: Vec<u8>,
+}
+
+/// The name that each packet's rule has logged; `-` where the kernel said nothing.
+fn ask(
+    rules: &[(&str, String)],
+    before: &str,
+    paced: Option<u32>,
+    packets: &[Asked],
+) -> Vec<String> {
+    let dir = tempfile::tempdir().unwrap();
+    // A user may not take the system's lock, and nobody shares this namespace.
+    let mut script = "export XTABLES_LOCKFILE=lock\nip link set lo up\n".to_owned() + before;
+    for (n, (loader, text)) in rules.iter().enumerate() {
+        std::fs::write(dir.path().join(format!("rules{n}")), text).unwrap();
+        let redirect = if loader.starts_with("nft") { "" } else { "<" };
+        writeln!(script, "{loader} {redirect} rules{n}").unwrap();
+    }
+    let bytes: Vec<(u64, &[u8])> =
+        packets.iter().map(|packet| (packet.time_ns, packet.bytes.as_slice())).collect();
+    std::fs::write(dir.path().join("packets"), support::pcap_ns(LinkType::RAW.0, &bytes)).unwrap();
+    let oracle = support::root().join("tests/oracle/kernel.py");
+    writeln!(script, "exec python3 {} packets", oracle.display()).unwrap();
+    let mut command = namespace(&script);
+    if let Some(times_as_fast) = paced {
+        command.env("PACED", times_as_fast.to_string());
+    }
+    let answer = command.current_dir(dir.path()).output().unwrap();
+    let stderr = String::from_utf8_lossy(&answer.stderr);
+    assert!(answer.status.success(), "{stderr}\n{}", rules[0].1);
+    let lines: Vec<String> =
+        String::from_utf8(answer.stdout).unwrap().lines().map(str::to_owned).collect();
+    assert_eq!(lines.len(), packets.len());
+    lines
+}
+
+/// What the kernel drops before any rule is asked.
+fn never_asked(packet: &Packet) -> bool {
+    match (packet.flow.src, packet.flow.dst) {
+        (IpAddr::V6(src), IpAddr::V6(dst)) => {
+            // Loopback addresses from a device, a multicast source, a destination of too small a scope.
+            let narrow =
+                dst.segments()[0] & 0xff0f == 0xff00 || dst.segments()[0] & 0xff0f == 0xff01;
+            src.is_loopback() || dst.is_loopback() || src.is_multicast() || narrow
+        }
+        _ => false,
+    }
+}
+
+/// How the answers compare.
+#[derive(Debug, Default)]
+struct Compared {
+    same: usize,
+    /// Dropped before any rule, as [`never_asked`] says.
+    silent: usize,
+    differ: Vec<String>,
+}
+
+fn compare(filter: Filter, ordered: &Ordered, packets: &[(Packet, Vec<u8>)], to: &mut Compared) {
+    let asked: Vec<Asked> =
+        packets.iter().map(|(_, bytes)| Asked { time_ns: 0, bytes: bytes.clone() }).collect();
+    let answers = ask(&filter.rules(ordered), "", None, &asked);
+    for ((packet, bytes), answer) in packets.iter().zip(answers) {
+        let ours = Reference(ordered).decide(&packet.flow).0;
+        let ours = name(ordered.direction(), ours as usize);
+        match answer == ours {
+            true => to.same += 1,
+            false if answer == "-" && never_asked(packet) => to.silent += 1,
+            false => {
+                let start = &bytes[..bytes.len().min(64)];
+                let what = format!("{} {:?} {start:02x?}", packet.flow, packet.fragment);
+                to.differ.push(format!("{filter:?}: kernel {answer}, ours {ours}: {what}"));
+            }
+        }
+    }
+}
+
+impl Compared {
+    /// The figures; stops at differences.
+    fn figures(&self) -> String {
+        let Self { same, silent, differ } = self;
+        let first: Vec<_> = differ.iter().take(10).map(String::as_str).collect();
+        assert!(differ.is_empty(), "{} differ:\n{}", differ.len(), first.join("\n"));
+        format!("the kernel decides {same} packets by the same rule, and drops {silent} unasked")
+    }
+}
+
+/// The packets of captures that are decoded and have a plain link layer, as raw IP.
+fn packets_of(paths: impl Iterator<Item = std::path::PathBuf>) -> Vec<(Packet, Vec<u8>)> {
+    let mut found = Vec::new();
+    for path in paths {
+        let mut capture = Capture::open(&path).unwrap();
+        while let Ok(Some(frame)) = capture.next_frame() {
+            let Decoded::Packet(packet) = decode(frame.link, frame.data) else { continue };
+            let Some(ip) = support::ip_offset(frame.link, frame.data) else { continue };
+            let bytes = &frame.data[ip..];
+            let length = if bytes[0] >> 4 == 4 { &bytes[2..4] } else { &bytes[4..6] };
+            // The network card was to fill the length in, or a hop-by-hop option has it.
+            if length != [0, 0] {
+                found.push((packet, bytes.to_vec()));
+            }
+        }
+    }
+    found
+}
+
+fn rule_sets() -> Vec<RuleSet> {
+    let files = ["current.yaml", "proposed.yaml", "two-instances.yaml"];
+    let mut texts: Vec<String> =
+        files.iter().map(|name| std::fs::read_to_string(support::capture(name)).unwrap()).collect();
+    // Every kind of condition.
+    texts.push(
+        "{security_groups: [{id: sg-a, rules: [
+            {direction: ingress, protocol: tcp, ports: [22, 80, 443, 6000/65535], source: [10.0.0.0/8, 192.168.0.0/16, 203.0.113.9], priority: 2},
+            {direction: ingress, policy: drop, protocol: tcp, ports: 443, source: 10.0.0.0/9, priority: 2},
+            {direction: ingress, protocol: udp, ports: 53, source: '::/0'},
+            {direction: ingress, protocol: udp, ports: 1/1023, source_ports: 1024/65535, source: 0.0.0.0/0, priority: 5},
+            {direction: ingress, protocol: icmp, source: 0.0.0.0/0, priority: 4},
+            {direction: ingress, protocol: icmpv6, source: 'fe80::/10', priority: 4},
+            {direction: ingress, protocol: gre, source: 0.0.0.0/0},
+            {direction: ingress, protocol: 132, source: 0.0.0.0/0},
+            {direction: ingress, protocol: all, source: 127.0.0.0/8, destination: 127.0.0.1, priority: 9},
+            {direction: egress, policy: drop, protocol: tcp, ports: 1/1024, destination: [0.0.0.0/1, '2001::/16']},
+            {direction: egress, policy: drop, protocol: all, source: 192.168.0.0/16, destination: 224.0.0.0/4},
+            {direction: egress, policy: drop, protocol: 89, destination: '::/0', priority: 3}]}]}"
+            .to_owned(),
+    );
+    texts.iter().map(|text| sgreplay::parse::yaml("test", text).unwrap()).collect()
+}
+
+#[test]
+fn the_captures_by_every_rule_set() {
+    if let Some(why) = unavailable() {
+        println!("SKIPPED: {why}, so the kernel was asked about no capture");
+        return;
+    }
+    let packets = packets_of(support::captures().into_iter());
+    assert!(packets.len() > 1000);
+    let mut compared = Compared::default();
+    for rules in rule_sets() {
+        for direction in Direction::BOTH {
+            for filter in Filter::ALL {
+                compare(filter, &rules.ordered(0, direction), &packets, &mut compared);
+            }
+        }
+    }
+    println!("captures: {}", compared.figures());
+}
+
+#[test]
+fn a_sample_of_the_corpus() {
+    let Some(corpus) = std::env::var_os("SGREPLAY_CORPUS") else {
+        println!("SKIPPED: SGREPLAY_CORPUS is not set, so the kernel was asked about no corpus");
+        return;
+    };
+    if let Some(why) = unavailable() {
+        println!("SKIPPED: {why}, so the kernel was asked about no corpus");
+        return;
+    }
+    let packets = packets_of(support::corpus(Path::new(&corpus)).into_iter().step_by(4));
+    assert!(packets.len() > 3000);
+    let rules = rule_sets().pop().unwrap();
+    let mut compared = Compared::default();
+    for direction in Direction::BOTH {
+        for filter in Filter::ALL {
+            compare(filter, &rules.ordered(0, direction), &packets, &mut compared);
+        }
+    }
+    println!("corpus: {}", compared.figures());
+}
+
+/// The small universe of the property test, moved to IPv6 addresses that the kernel takes in.
+fn moved(addr: Ipv6Addr) -> Ipv6Addr {
+    let bits = addr.to_bits();
+    let base = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0).to_bits();
+    Ipv6Addr::from_bits(if bits < 16 { base | bits } else { base | bits >> 32 })
+}
+
+fn moved_nets(addresses: Addresses) -> Addresses {
+    match addresses {
+        Addresses::Any => Addresses::Any,
+        Addresses::Nets(nets) => Addresses::Nets(
+            nets.into_iter()
+                .map(|net| match net {
+                    IpNet::V4(_) => net,
+                    IpNet::V6(net) => {
+                        let moved = Ipv6Net::new(moved(net.addr()), net.prefix_len());
+                        moved.unwrap().trunc().into()
+                    }
+                })
+                .collect(),
+        ),
+    }
+}
+
+/// The bytes of an opening packet of that tuple; `None` for tuples that no packet has.
+fn bytes(flow: &FlowTuple) -> Option<Vec<u8>> {
+    let payload = match (flow.proto, flow.transport) {
+        (Protocol::TCP, Transport::Ports { src, dst }) => {
+            let rest = [0, 0, 0, 0, 0, 0, 0, 0, 0x50, 2, 0, 0, 0, 0, 0, 0];
+            [&src.to_be_bytes()[..], &dst.to_be_bytes(), &rest].concat()
+        }
+        (Protocol::UDP, Transport::Ports { src, dst }) => {
+            [&src.to_be_bytes()[..], &dst.to_be_bytes(), &[0, 8, 0, 0]].concat()
+        }
+        (proto, Transport::Icmp { kind, code, .. })
+            if proto == if flow.src.is_ipv4() { Protocol::ICMP } else { Protocol::ICMPV6 } =>
+        {
+            vec![kind, code, 0, 0, 0, 0, 0, 0]
+        }
+        (Protocol(255), Transport::Absent) => vec![0; 8],
+        _ => return None,
+    };
+    let len = payload.len();
+    Some(match (flow.src, flow.dst) {
+        (IpAddr::V4(src), IpAddr::V4(dst)) => {
+            let total = u16::try_from(20 + len).unwrap().to_be_bytes();
+            let header = [0x45, 0, total[0], total[1], 0, 0, 0, 0, 64, flow.proto.0, 0, 0];
+            [&header[..], &src.octets(), &dst.octets(), &payload].concat()
+        }
+        (IpAddr::V6(src), IpAddr::V6(dst)) => {
+            let len = u16::try_from(len).unwrap().to_be_bytes();
+            let header = [0x60, 0, 0, 0, len[0], len[1], flow.proto.0, 64];
+            [&header[..], &src.octets(), &dst.octets(), &payload].concat()
+        }
+        _ => return None,
+    })
+}
+
+#[test]
+fn random_rules_and_packets() {
+    if let Some(why) = unavailable() {
+        println!("SKIPPED: {why}, so the kernel was asked about no random rules");
+        return;
+    }
+    let mut runner = TestRunner::deterministic();
+    let entry = agreement::entry();
+    let entries = |runner: &mut TestRunner, count: usize| -> Vec<Entry> {
+        (0..count).map(|_| entry.new_tree(runner).unwrap().current()).collect()
+    };
+    let flow = agreement::flow();
+    let mut compared = Compared::default();
+    for round in 0..16 {
+        let mut list = entries(&mut runner, 3 + 4 * round);
+        for entry in &mut list {
+            let any = || Addresses::Any;
+            entry.matcher.peer = moved_nets(std::mem::replace(&mut entry.matcher.peer, any()));
+            entry.matcher.local = moved_nets(std::mem::replace(&mut entry.matcher.local, any()));
+        }
+        let direction = Direction::BOTH[round % 2];
+        let ordered = Ordered::new(direction, list, Policy::Drop);
+        let mut packets = Vec::new();
+        while packets.len() < 400 {
+            let mut flow = flow.new_tree(&mut runner).unwrap().current();
+            if let (IpAddr::V6(src), IpAddr::V6(dst)) = (flow.src, flow.dst) {
+                (flow.src, flow.dst) = (moved(src).into(), moved(dst).into());
+            }
+            let Some(bytes) = bytes(&flow) else { continue };
+            let Decoded::Packet(packet) = decode(LinkType::RAW, &bytes) else { continue };
+            assert_eq!(packet.flow.src, flow.src);
+            packets.push((Packet { fragment: Fragment::No, ..packet }, bytes));
+        }
+        for filter in Filter::ALL {
+            compare(filter, &ordered, &packets, &mut compared);
+        }
+    }
+    println!("random rules: {}", compared.figures());
+}

@@ -1,12 +1,12 @@
 //! The loop: capture → decode → direction → session → evaluate → verdict → sink.
 
 use crate::capture::Frame;
-use crate::decode::{Decoded, Undecodable};
+use crate::decode::{Decoded, Tunnels, Undecodable, embedded};
 use crate::direction::Interfaces;
 use crate::evaluate::{Compiled, Evaluator};
-use crate::flow::{Direction, FlowTuple, Fragment, Packet};
+use crate::flow::{Direction, FlowTuple, Fragment, Packet, Transport};
 use crate::fragment::FragmentTable;
-use crate::rules::{Addresses, Entry, EntryIndex, Ordered, RuleSet};
+use crate::rules::{Addresses, Entry, EntryIndex, EntryKind, Ordered, RuleSet};
 use crate::session::{Initiator, Opened, Opening, Openings, Place, SessionTable, Standing};
 use crate::tally::{Kind, Tally};
 use crate::verdict::{Judged, Judgement, Reason, Verdict};
@@ -18,6 +18,9 @@ pub struct Options {
     pub sessions: Sessions,
     /// What to do with connections already under way.
     pub midstream: Midstream,
+    /// The most sessions that one interface holds at once; beyond it new connections fail. What an
+    /// instance can hold depends on its type (SEMANTICS A6).
+    pub max_sessions: Option<usize>,
 }
 
 /// Whether packets are judged as parts of connections.
@@ -40,7 +43,7 @@ pub enum Midstream {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { sessions: Sessions::On, midstream: Midstream::Infer }
+        Self { sessions: Sessions::On, midstream: Midstream::Infer, max_sessions: None }
     }
 }
 
@@ -109,6 +112,7 @@ pub struct Replay<'r> {
     sessions: SessionTable,
     openings: Openings,
     fragments: FragmentTable,
+    tunnels: Tunnels,
     /// For frames without a time: that of the frame before.
     now: u64,
     tally: Tally,
@@ -141,6 +145,7 @@ impl<'r> Replay<'r> {
             sessions: SessionTable::new(),
             openings: Openings::default(),
             fragments: FragmentTable::default(),
+            tunnels: Tunnels::default(),
             now: 0,
             tally,
             lists,
@@ -151,6 +156,13 @@ impl<'r> Replay<'r> {
     #[must_use]
     pub fn with_openings(mut self, openings: Openings) -> Self {
         self.openings = openings;
+        self
+    }
+
+    /// Says which tunnels the packets are decoded inside of; what an ICMP error quotes lies there too.
+    #[must_use]
+    pub fn with_tunnels(mut self, tunnels: Tunnels) -> Self {
+        self.tunnels = tunnels;
         self
     }
 
@@ -200,7 +212,7 @@ impl<'r> Replay<'r> {
     fn judge_seated(&mut self, frame: &Frame<'_>, decoded: &Decoded, seats: &Seats) -> Judged {
         self.now = frame.time_ns.unwrap_or(self.now);
         let judged = match decoded {
-            Decoded::Packet(packet) => self.packet(packet, seats),
+            Decoded::Packet(packet) => self.packet(frame, packet, seats),
             Decoded::Not(Undecodable { why, .. }) => Judged::Not((*why).into()),
         };
         self.tally.count(frame, &judged, self.now);
@@ -208,7 +220,7 @@ impl<'r> Replay<'r> {
     }
 
     #[inline]
-    fn packet(&mut self, packet: &Packet, seats: &Seats) -> Judged {
+    fn packet(&mut self, frame: &Frame<'_>, packet: &Packet, seats: &Seats) -> Judged {
         if matches!(seats, [None, None]) {
             return Judged::Not(Reason::NotLocal);
         }
@@ -223,6 +235,10 @@ impl<'r> Replay<'r> {
             &completed
         };
         self.openings.learn(packet, self.now);
+        let quoted = match packet.flow.transport {
+            Transport::Icmp { .. } => embedded(frame.link, frame.data, &self.tunnels),
+            Transport::Ports { .. } | Transport::Absent => None,
+        };
         let mut opens = None;
         Judged::At(seats.each_ref().map(|seat| {
             let mut seat = seat.as_ref()?;
@@ -235,7 +251,11 @@ impl<'r> Replay<'r> {
                 seat = &completed;
             }
             Some(match self.options.sessions {
-                Sessions::On => self.at(seat, packet, &mut opens),
+                Sessions::On => match quoted.and_then(|quoted| self.related(seat, packet, &quoted))
+                {
+                    Some(judgement) => judgement,
+                    None => self.at(seat, packet, &mut opens),
+                },
                 Sessions::Off => self.decide(seat.interface, seat.direction, &packet.flow),
             })
         }))
@@ -251,6 +271,25 @@ impl<'r> Replay<'r> {
         let Standing::Live(opened) = standing else {
             return self.opening(seat, packet, standing, opens);
         };
+        Self::in_session(interface, direction, opened)
+    }
+
+    /// An ICMP error at one interface, if the packet that it complains about is of a live session there:
+    /// it passes with that session, and would not exist without it. Errors that always pass do so by
+    /// that rule (SEMANTICS A8).
+    fn related(&self, seat: &Seat, error: &Packet, quoted: &Packet) -> Option<Judgement> {
+        let Seat { interface, direction, .. } = *seat;
+        let place = self.sessions.place(interface, direction.opposite(), &quoted.flow);
+        let timeouts = &self.rules.interfaces()[interface].timeouts;
+        let opened = self.sessions.at(&place, self.now, timeouts)?;
+        let (ordered, compiled) = self.lists[interface].of(direction);
+        let entry = ordered.entry(compiled.decide(&error.flow));
+        let always = entry.is_some_and(|entry| matches!(entry.kind, EntryKind::System(_)));
+        (!always).then(|| Self::in_session(interface, direction, opened))
+    }
+
+    /// The answer for what belongs to a session that is known.
+    fn in_session(interface: usize, direction: Direction, opened: Opened) -> Judgement {
         let (verdict, reason) = match opened.allowed {
             true => (Verdict::Allow, Reason::Session),
             false => (Verdict::Deny, Reason::ConnectionDenied),
@@ -295,6 +334,15 @@ impl<'r> Replay<'r> {
             Initiator::Receiver => (packet.flow.reversed(), direction.opposite()),
         };
         let mut judgement = self.decide(interface, judged, &flow);
+        let rules = self.rules;
+        let timeouts = |interface: usize| rules.interfaces()[interface].timeouts;
+        if let (Verdict::Allow, Some(most)) = (judgement.verdict, self.options.max_sessions)
+            && !self.sessions.has_room(place, interface, most, self.now, timeouts)
+        {
+            judgement.verdict = Verdict::Deny;
+            judgement.reason = Reason::SessionLimit;
+            judgement.kind = self.tally.kind(interface, judgement.entry, &flow, judged, true);
+        }
         let connection = *opens.get_or_insert_with(|| self.tally.next_connection());
         judgement.direction = direction;
         judgement.connection = Some(connection);
@@ -307,8 +355,6 @@ impl<'r> Replay<'r> {
             local_began: judgement.local_began,
             tag: judgement.kind,
         };
-        let rules = self.rules;
-        let timeouts = |interface: usize| rules.interfaces()[interface].timeouts;
         self.sessions.open(place, packet, self.now, opened, timeouts);
         judgement
     }
@@ -333,7 +379,7 @@ impl<'r> Replay<'r> {
             connection: None,
             local_began: direction == Direction::Egress,
             opened: None,
-            kind: self.tally.kind(interface, index, flow, direction),
+            kind: self.tally.kind(interface, index, flow, direction, false),
         }
     }
 
@@ -349,6 +395,9 @@ impl<'r> Replay<'r> {
 
     /// What became of the connections of a kind, and why.
     pub fn answer(&self, kind: &Kind) -> (Verdict, Reason) {
+        if kind.limited {
+            return (Verdict::Deny, Reason::SessionLimit);
+        }
         let entry = self.entries(kind.interface, kind.direction).get(kind.entry.0 as usize);
         let answer = |entry: &Entry| (entry.policy.into(), entry.kind.into());
         entry.map_or((Verdict::Deny, Reason::Default), answer)

@@ -91,6 +91,8 @@ pub struct Kind {
     pub peers: Vec<IpAddr>,
     /// What is likely to block them on the way, if the rules do not.
     pub obstacle: Option<Obstacle>,
+    /// The entry allows them, and there was no room for their sessions.
+    pub limited: bool,
 }
 
 const MOST_PEERS: usize = 64;
@@ -105,6 +107,7 @@ struct KindKey {
     proto: Protocol,
     port: Option<u16>,
     obstacle: Option<Obstacle>,
+    limited: bool,
 }
 
 /// Everything that a summary says.
@@ -155,13 +158,15 @@ impl Tally {
         entry: EntryIndex,
         flow: &FlowTuple,
         direction: Direction,
+        limited: bool,
     ) -> u32 {
         let port = flow.transport.ports().map(|(_, dst)| dst);
         let port = port.or_else(|| flow.transport.icmp().map(|(kind, _)| kind.into()));
         let full = self.kinds.len() >= MOST_KINDS;
         let port = port.filter(|_| !full);
         let obstacle = obstacle(direction, flow);
-        let key = KindKey { interface, direction, entry, proto: flow.proto, port, obstacle };
+        let proto = flow.proto;
+        let key = KindKey { interface, direction, entry, proto, port, obstacle, limited };
         *self.kind_of.entry(key).or_insert_with(|| {
             let (example, count) = (*flow, Count::default());
             self.kinds.push(Kind {
@@ -173,6 +178,7 @@ impl Tally {
                 count,
                 peers: Vec::new(),
                 obstacle,
+                limited,
             });
             u32::try_from(self.kinds.len() - 1).unwrap_or(u32::MAX)
         })

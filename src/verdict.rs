@@ -51,6 +51,8 @@ pub enum Reason {
     System,
     /// The packet that opened its connection was denied, so it would never have been sent.
     ConnectionDenied,
+    /// The rules allow it, and the interface holds as many sessions as it can (SEMANTICS A6).
+    SessionLimit,
     /// Not IP: outside the rules (step 0).
     NotIp,
     /// Neither end is an address of an interface.
@@ -67,13 +69,14 @@ pub enum Reason {
 
 impl Reason {
     /// All, in the order of reports.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Rule,
         Self::Default,
         Self::IntraGroup,
         Self::Session,
         Self::System,
         Self::ConnectionDenied,
+        Self::SessionLimit,
         Self::NotIp,
         Self::NotLocal,
         Self::Malformed,
@@ -91,6 +94,7 @@ impl Reason {
             Self::Session => "session",
             Self::System => "system",
             Self::ConnectionDenied => "connection_denied",
+            Self::SessionLimit => "session_limit",
             Self::NotIp => "not_ip",
             Self::NotLocal => "not_local",
             Self::Malformed => "malformed",

@@ -190,8 +190,17 @@ fn rule_counts(rules: &RuleSet, replay: &Replay<'_>) -> Vec<RuleCount> {
 fn decided(kind: &Kind, replay: &Replay<'_>, labels: &Labels) -> Value {
     let Label { group, rule } = labels.entry(kind.interface, kind.direction, kind.entry);
     let (verdict, reason) = replay.answer(kind);
-    let Kind { interface, direction, entry: _, example, first_frame, count, peers, obstacle } =
-        kind;
+    let Kind {
+        interface,
+        direction,
+        entry: _,
+        example,
+        first_frame,
+        count,
+        peers,
+        obstacle,
+        limited: _,
+    } = kind;
     serde_json::json!({
         "interface": labels.interface(*interface),
         "direction": direction.as_str(),

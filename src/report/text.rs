@@ -117,6 +117,7 @@ pub fn because(reason: Reason, label: &Label) -> String {
         Reason::Session => format!("session, opened by {rule}"),
         Reason::System => format!("always allowed: {rule}"),
         Reason::ConnectionDenied => format!("its connection was denied by {rule} of {group}"),
+        Reason::SessionLimit => format!("too many sessions; {rule} of {group} allows it"),
         Reason::NotIp
         | Reason::NotLocal
         | Reason::Malformed

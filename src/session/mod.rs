@@ -10,8 +10,11 @@ mod initiator;
 mod table;
 mod tcp;
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
+
+use foldhash::fast::FixedState;
 
 pub use initiator::{Initiator, Opening, Openings};
 use table::Table;
@@ -44,6 +47,10 @@ pub struct SessionTable {
     v6: Table<[u64; 5], Session>,
     /// The size at which expired sessions are next swept out.
     sweep_at: usize,
+    /// Allowed sessions by interface, expired ones that are not swept out among them.
+    allowed: HashMap<usize, usize, FixedState>,
+    /// No allowed session expires before this time, in ns.
+    none_expires_before: u64,
 }
 
 /// Sessions that have expired stay in the table up to this many, so that a late packet is known to
@@ -151,6 +158,11 @@ fn interface_of(facts: u64) -> usize {
     usize::from(u16::from_be_bytes([high, low]))
 }
 
+/// A time so much later, in ns.
+fn later(time: u64, by: Duration) -> u64 {
+    time.saturating_add(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX))
+}
+
 /// Where a packet's session lies, if there is one. Finding the places of many packets before meeting
 /// the first lets their memory accesses overlap.
 #[derive(Clone, Copy, Debug)]
@@ -179,7 +191,13 @@ impl Default for SessionTable {
 impl SessionTable {
     /// An empty table.
     pub fn new() -> Self {
-        Self { v4: Table::new(), v6: Table::new(), sweep_at: SWEEP_FROM }
+        Self {
+            v4: Table::new(),
+            v6: Table::new(),
+            sweep_at: SWEEP_FROM,
+            allowed: HashMap::default(),
+            none_expires_before: 0,
+        }
     }
 
     /// Finds a packet's place in the table, and brings it near: see [`Place`].
@@ -231,9 +249,68 @@ impl SessionTable {
                 return Standing::Expired;
             }
             tcp.advance(packet.tcp_flags, from_initiator);
+            if *tcp == TcpState::Closed {
+                let closes = later(now, timeouts.tcp_closed);
+                self.none_expires_before = self.none_expires_before.min(closes);
+            }
         }
         session.last = session.last.max(now);
         Standing::Live(session.opened)
+    }
+
+    /// The live session at a place, if there is one. It stays as it is: for a packet that is about a
+    /// connection and not part of it.
+    pub fn at(&self, place: &Place, now: u64, timeouts: &Timeouts) -> Option<Opened> {
+        let session = match &place.key {
+            Key::V4(key) => self.v4.get(place.hash, key),
+            Key::V6(key) => self.v6.get(place.hash, key),
+        };
+        session.filter(|session| !session.expired(now, timeouts)).map(|session| session.opened)
+    }
+
+    /// Whether an interface that can hold so many sessions has room for one more at this place
+    /// (SEMANTICS A6). Sessions that were denied take none.
+    pub fn has_room(
+        &mut self,
+        place: &Place,
+        interface: usize,
+        most: usize,
+        now: u64,
+        timeouts: impl Fn(usize) -> Timeouts,
+    ) -> bool {
+        let full = |of: &Self| of.allowed.get(&interface).is_some_and(|held| *held >= most);
+        let reopens = match &place.key {
+            Key::V4(key) => self.v4.get(place.hash, key),
+            Key::V6(key) => self.v6.get(place.hash, key),
+        };
+        if !full(self) || reopens.is_some_and(|session| session.opened.allowed) {
+            return true;
+        }
+        if now >= self.none_expires_before {
+            self.sweep(now, &timeouts);
+        }
+        !full(self)
+    }
+
+    /// Drops what has expired.
+    fn sweep(&mut self, now: u64, timeouts: &impl Fn(usize) -> Timeouts) {
+        let live = |[.., facts]: [u64; 2], session: &Session| {
+            !session.expired(now, &timeouts(interface_of(facts)))
+        };
+        self.v4.retain(|key, session| live(*key, session));
+        self.v6.retain(|[.., facts], session| live([0, *facts], session));
+        self.sweep_at = SWEEP_FROM.max(2 * (self.v4.len() + self.v6.len()));
+
+        let v4 = self.v4.entries().map(|([.., facts], session)| (*facts, session));
+        let v6 = self.v6.entries().map(|([.., facts], session)| (*facts, session));
+        let allowed = v4.chain(v6).filter(|(_, session)| session.opened.allowed);
+        self.allowed.clear();
+        self.none_expires_before = u64::MAX;
+        for (interface, session) in allowed.map(|(facts, session)| (interface_of(facts), session)) {
+            *self.allowed.entry(interface).or_default() += 1;
+            let expires = later(session.last, session.state.timeout(&timeouts(interface)));
+            self.none_expires_before = self.none_expires_before.min(expires);
+        }
     }
 
     /// Enters what a packet opened, allowed or not.
@@ -246,12 +323,7 @@ impl SessionTable {
         timeouts: impl Fn(usize) -> Timeouts,
     ) {
         if self.v4.len() + self.v6.len() >= self.sweep_at {
-            let live = |[.., facts]: [u64; 2], session: &Session| {
-                !session.expired(now, &timeouts(interface_of(facts)))
-            };
-            self.v4.retain(|key, session| live(*key, session));
-            self.v6.retain(|[.., facts], session| live([0, *facts], session));
-            self.sweep_at = SWEEP_FROM.max(2 * (self.v4.len() + self.v6.len()));
+            self.sweep(now, &timeouts);
         }
         let state = match packet.flow.proto {
             Protocol::TCP => State::Tcp(TcpState::opened_by(packet.tcp_flags)),
@@ -260,9 +332,14 @@ impl SessionTable {
             _ => State::Other,
         };
         let session = Session { opened, state, last: now };
-        match place.key {
-            Key::V4(key) => self.v4.insert(place.hash, key, session),
-            Key::V6(key) => self.v6.insert(place.hash, key, session),
-        }
+        let (before, interface) = match place.key {
+            Key::V4(key) => (self.v4.insert(place.hash, key, session), interface_of(key[1])),
+            Key::V6(key) => (self.v6.insert(place.hash, key, session), interface_of(key[4])),
+        };
+        let held = self.allowed.entry(interface).or_default();
+        *held += usize::from(opened.allowed);
+        *held -= usize::from(before.is_some_and(|before| before.opened.allowed));
+        let expires = later(now, state.timeout(&timeouts(interface)));
+        self.none_expires_before = self.none_expires_before.min(expires);
     }
 }

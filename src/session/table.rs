@@ -67,6 +67,12 @@ impl<K: Words, V: Copy> Table<K, V> {
         self.slots.get_mut(at)?.as_mut().filter(|(found, _)| found == key).map(|(_, value)| value)
     }
 
+    #[inline]
+    pub(super) fn get(&self, hash: u64, key: &K) -> Option<&V> {
+        let slot = self.slots.get(self.find(hash, key)?)?;
+        slot.as_ref().filter(|(found, _)| found == key).map(|(_, value)| value)
+    }
+
     /// The slot that holds the key, or the free one where it would be put.
     #[inline]
     fn find(&self, hash: u64, key: &K) -> Option<usize> {
@@ -80,15 +86,19 @@ impl<K: Words, V: Copy> Table<K, V> {
         }
     }
 
-    pub(super) fn insert(&mut self, hash: u64, key: K, value: V) {
+    /// Puts a value in, and returns the one that was there.
+    pub(super) fn insert(&mut self, hash: u64, key: K, value: V) -> Option<V> {
         if self.len * 4 >= self.slots.len() * 3 {
             let slots = (self.slots.len() * 2).max(64);
             self.rebuild(slots, |_, _| true);
         }
-        if let Some(slot) = self.find(hash, &key).and_then(|at| self.slots.get_mut(at)) {
-            self.len += usize::from(slot.is_none());
-            *slot = Some((key, value));
-        }
+        let slot = self.find(hash, &key).and_then(|at| self.slots.get_mut(at))?;
+        self.len += usize::from(slot.is_none());
+        slot.replace((key, value)).map(|(_, before)| before)
+    }
+
+    pub(super) fn entries(&self) -> impl Iterator<Item = &(K, V)> {
+        self.slots.iter().flatten()
     }
 
     /// Drops what `keep` does not want.

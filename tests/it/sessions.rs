@@ -33,13 +33,21 @@ fn replay_with(
     options: Options,
     packets: &[(f64, &str, &str, &str)],
 ) -> Vec<String> {
+    let packets: Vec<(f64, Vec<u8>)> = packets
+        .iter()
+        .map(|(seconds, src, dst, flags)| (*seconds, ipv4(src, dst, flags)))
+        .collect();
+    replay_bytes(rules, options, &packets)
+}
+
+/// The same of packets as bytes.
+fn replay_bytes(rules: &RuleSet, options: Options, packets: &[(f64, Vec<u8>)]) -> Vec<String> {
     let mut replay = Replay::new(rules, options);
     let labels = Labels::new(rules, &replay);
     let mut answers = Vec::new();
-    for (number, (seconds, src, dst, flags)) in (1..).zip(packets) {
-        let data = ipv4(src, dst, flags);
-        let frame = frame(number, *seconds, &data);
-        let judged = replay.judge(&frame, &decode(frame.link, &data));
+    for (number, (seconds, data)) in (1..).zip(packets) {
+        let frame = frame(number, *seconds, data);
+        let judged = replay.judge(&frame, &decode(frame.link, data));
         let (verdict, reason) = judged.verdict();
         let decider = judged.judgements().next().map_or_else(String::new, |judgement| {
             let connection = judgement.connection.map_or_else(String::new, |n| format!(" {n}"));
@@ -267,4 +275,217 @@ fn later_fragments_follow_their_first() {
     assert_eq!(answer(1, true), "allow rule");
     assert_eq!(answer(1, false), "allow session");
     assert_eq!(answer(2, false), "not_evaluated fragment_without_first");
+}
+
+#[test]
+fn a_syn_sent_again_is_the_same_connection() {
+    let again = [(0.0, CLIENT, SSH, "S"), (1.0, CLIENT, SSH, "S"), (3.0, CLIENT, SSH, "S")];
+    let answered = [(3.1, SSH, CLIENT, "S."), (3.2, SSH, CLIENT, "S."), (3.3, CLIENT, SSH, ".")];
+    let answers = replay(SSH_ONLY, &[again, answered].concat());
+    assert_eq!(answers[0], "allow rule ssh 1");
+    assert_eq!(answers[1..], ["allow session ssh 1"; 5].map(str::to_owned));
+}
+
+/// Both ends send a SYN before either has seen the other's (RFC 9293, figure 7).
+#[test]
+fn a_simultaneous_open_is_one_connection() {
+    let (theirs, ours) = ("203.0.113.9:5000", "10.0.0.5:22");
+    let open = [
+        (0.00, theirs, ours, "S"),
+        (0.01, ours, theirs, "S"),
+        (0.02, theirs, ours, "S."),
+        (0.03, ours, theirs, "S."),
+        // Established: it outlives the 60 s of a connection that is being opened.
+        (600.0, ours, theirs, "P."),
+    ];
+    let answers = replay(SSH_ONLY, &open);
+    assert_eq!(answers[0], "allow rule ssh 1");
+    assert_eq!(answers[1..], ["allow session ssh 1"; 4].map(str::to_owned));
+}
+
+/// A half-open scan: the scanner answers the SYN-ACK with RST.
+#[test]
+fn a_half_open_scan_leaves_no_session() {
+    let scan = [(0.0, CLIENT, SSH, "S"), (0.1, SSH, CLIENT, "S."), (0.2, CLIENT, SSH, "R")];
+    let late = |at: f64, flags| {
+        replay(SSH_ONLY, &[&scan[..], &[(at, SSH, CLIENT, flags)]].concat()).pop().unwrap()
+    };
+    assert_eq!(late(3.1, "S."), "allow session ssh 1", "3 s after the RST");
+    assert_eq!(late(3.3, "P."), "deny rule out 2");
+    // And the next probe of the same port is a connection of its own, however soon.
+    let again = [&scan[..], &[(0.3, CLIENT, SSH, "S")]].concat();
+    assert_eq!(replay(SSH_ONLY, &again)[3], "allow rule ssh 2");
+}
+
+/// Nobody answers: the session is given up after the 60 s of the setting `tcp_opening`.
+#[test]
+fn an_opening_that_nobody_answers_expires() {
+    let late = |at: f64| {
+        let packets = [(0.0, CLIENT, SSH, "S"), (at, SSH, CLIENT, "P.")];
+        replay(SSH_ONLY, &packets)[1].clone()
+    };
+    assert_eq!(late(59.0), "allow session ssh 1");
+    assert_eq!(late(60.0), "deny rule out 2");
+}
+
+#[test]
+fn the_same_tuple_opens_again_after_time_wait() {
+    let close = [(1.0, CLIENT, SSH, "F."), (1.1, SSH, CLIENT, "F."), (1.2, CLIENT, SSH, ".")];
+    let reopen = |at: f64| {
+        let packets = [HANDSHAKE.as_slice(), &close, &[(at, CLIENT, SSH, "S")]].concat();
+        replay(SSH_ONLY, &packets).pop().unwrap()
+    };
+    // In TIME-WAIT, and after it.
+    assert_eq!(reopen(1.3), "allow rule ssh 2");
+    assert_eq!(reopen(60.0), "allow rule ssh 2");
+    // A SYN in the middle of a live connection opens none.
+    let stray = [HANDSHAKE.as_slice(), &[(1.0, CLIENT, SSH, "S")]].concat();
+    assert_eq!(replay(SSH_ONLY, &stray).pop().unwrap(), "allow session ssh 1");
+}
+
+/// An echo's identifier tells pings apart; another identifier is another session.
+#[test]
+fn echoes_by_identifier() {
+    let echo = |src: [u8; 4], dst: [u8; 4], kind: u8, id: u8| {
+        let head = [0x45, 0, 0, 28, 0, 0, 0, 0, 64, 1, 0, 0];
+        [&head[..], &src, &dst, &[kind, 0, 0, 0, 0, id, 0, 1]].concat()
+    };
+    let (them, us) = ([203, 0, 113, 9], [10, 0, 0, 5]);
+    let text = SSH_ONLY.replace(
+        "{id: dns,",
+        "{id: ping, direction: ingress, protocol: icmp, source: 0.0.0.0/0}\n      - {id: dns,",
+    );
+    let answers = replay_bytes(
+        &rules(&text),
+        Options::default(),
+        &[
+            (0.0, echo(them, us, 8, 1)),
+            (0.1, echo(us, them, 0, 1)),
+            (0.2, echo(us, them, 0, 2)),
+            (0.3, echo(us, them, 8, 3)),
+            (1.0, echo(them, us, 8, 1)),
+            (31.1, echo(us, them, 0, 1)),
+        ],
+    );
+    assert_eq!(
+        answers,
+        [
+            "allow rule ping 1",
+            "allow session ping 1",
+            // Its request was before the capture: who began it is clear all the same.
+            "allow rule ping 2",
+            "deny rule out 3",
+            "allow session ping 1",
+            // 30 s later the reply answers nothing that is known.
+            "deny rule out 4",
+        ]
+    );
+}
+
+/// An ICMP error about a packet: unreachable by default.
+fn error(src: &str, dst: &str, kind: u8, code: u8, about: &[u8]) -> Vec<u8> {
+    let octets = |text: &str| text.parse::<std::net::Ipv4Addr>().unwrap().octets();
+    let total = u8::try_from(28 + about.len()).unwrap();
+    let head = [0x45, 0, 0, total, 0, 0, 0, 0, 64, 1, 0, 0];
+    [&head[..], &octets(src), &octets(dst), &[kind, code, 0, 0, 0, 0, 0, 0], about].concat()
+}
+
+/// An error belongs to the session of the packet it complains about, whoever sends it.
+#[test]
+fn errors_about_a_session_belong_to_it() {
+    let (client, dns) = (CLIENT, "10.0.0.5:53");
+    let answer = ipv4(dns, client, "udp");
+    let unreachable = |about: &[u8]| error("203.0.113.9", "10.0.0.5", 3, 3, about);
+    let answers = replay_bytes(
+        &rules(SSH_ONLY),
+        Options::default(),
+        &[
+            (0.0, ipv4(client, dns, "udp")),
+            (0.1, answer.clone()),
+            // The client has gone away, and says so; or a router on the way does.
+            (0.2, unreachable(&answer)),
+            (0.3, error("192.0.2.77", "10.0.0.5", 11, 0, &answer)),
+            // About something that was never sent: judged by the rules.
+            (0.4, unreachable(&ipv4("10.0.0.5:9999", client, "udp"))),
+            // An error keeps no session alive: 30 s after the last datagram it is over.
+            (29.0, unreachable(&answer)),
+            (30.2, unreachable(&answer)),
+        ],
+    );
+    assert_eq!(
+        answers[2..],
+        [
+            "allow session dns 1",
+            "allow session dns 1",
+            "deny default default 2",
+            "allow session dns 1",
+            "deny connection_denied default 2",
+        ]
+    );
+}
+
+#[test]
+fn errors_about_what_was_denied_do_not_exist() {
+    let probe = ipv4(CLIENT, "10.0.0.5:33434", "udp");
+    let open_egress = SSH_ONLY.replace("policy: drop, protocol: all", "protocol: all");
+    let packets = [
+        (0.0, probe.clone()),
+        // The port was closed, and the host would say so: but it would never have been asked.
+        (0.1, error("10.0.0.5", "203.0.113.9", 3, 3, &probe)),
+    ];
+    let answers = replay_bytes(&rules(&open_egress), Options::default(), &packets);
+    assert_eq!(answers, ["deny default default 1", "deny connection_denied default 1"]);
+}
+
+/// SEMANTICS A8: path-MTU errors pass whatever the rules say, and say that they do.
+#[test]
+fn path_mtu_errors_pass_by_their_own_rule() {
+    let answer = ipv4(SSH, CLIENT, "P.");
+    let packets = [
+        (0.0, ipv4(CLIENT, SSH, "S")),
+        (0.1, answer.clone()),
+        (0.2, error("192.0.2.77", "10.0.0.5", 3, 4, &answer)),
+    ];
+    let answers = replay_bytes(&rules(SSH_ONLY), Options::default(), &packets);
+    assert_eq!(answers[2], "allow system path-mtu 2");
+}
+
+#[test]
+fn beyond_the_most_sessions_new_connections_fail() {
+    let two = Options { max_sessions: Some(2), ..Options::default() };
+    let clients: Vec<String> = (0..4).map(|n| format!("203.0.113.9:4000{n}")).collect();
+    let [a, b, c, d] = [0, 1, 2, 3].map(|n| clients[n].as_str());
+    let packets = [
+        (0.0, a, SSH, "S"),
+        (0.1, b, SSH, "S"),
+        // No rule allows it, so it takes no room.
+        (0.2, c, "10.0.0.5:80", "S"),
+        (0.3, c, SSH, "S"),
+        (0.4, SSH, c, "S."),
+        // One is closed: 3 s later there is room again, and a moment before there is not.
+        (1.0, a, SSH, "R"),
+        (3.9, d, SSH, "S"),
+        (4.0, d, SSH, "S"),
+        (4.1, "203.0.113.9:50000", SSH, "S"),
+        // The same connection anew takes the place that it had.
+        (5.0, b, SSH, "R"),
+        (5.1, b, SSH, "S"),
+    ];
+    let answers = replay_with(&rules(SSH_ONLY), two, &packets);
+    assert_eq!(
+        answers,
+        [
+            "allow rule ssh 1",
+            "allow rule ssh 2",
+            "deny default default 3",
+            "deny session_limit ssh 4",
+            "deny connection_denied ssh 4",
+            "allow session ssh 1",
+            "deny session_limit ssh 5",
+            "deny connection_denied ssh 5",
+            "allow rule ssh 6",
+            "allow session ssh 2",
+            "allow rule ssh 7",
+        ]
+    );
 }

@@ -88,6 +88,10 @@ pub(crate) struct ReplayArgs {
     /// first packet for the opening one
     #[arg(long, value_name = "HOW", default_value = "infer")]
     pub midstream: MidstreamArg,
+    /// The most sessions that one interface holds at once, as its instance's type has it; beyond it new
+    /// connections fail. No limit if not given
+    #[arg(long, value_name = "N")]
+    pub max_sessions: Option<usize>,
     /// Write the packets that would be denied to a pcap
     #[arg(long, value_name = "FILE")]
     pub write_denied: Option<PathBuf>,

@@ -162,7 +162,9 @@ fn one_frame(args: &ExplainArgs, rules: &mut RuleSet, wanted: u64) -> Result<Exi
     };
     let mut captures = Captures::new(&capture)?;
     let (_, openings) = local(rules, &args.local, &mut captures)?;
-    let mut replay = Replay::new(rules, Options::default()).with_openings(openings);
+    let mut replay = Replay::new(rules, Options::default())
+        .with_openings(openings)
+        .with_tunnels(captures.tunnels());
     let mut opened: HashMap<(u64, usize, bool), Opening> = HashMap::new();
     let mut last = None;
     let mut frames_read = 0;

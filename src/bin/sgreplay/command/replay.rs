@@ -38,6 +38,10 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
             "--hash reads a capture twice, which a pipe does not allow; name a file".to_owned(),
         ));
     }
+    if args.sessions == OnOff::Off && args.max_sessions.is_some() {
+        let message = "--max-sessions needs sessions, and --sessions off has none";
+        return Err(Failure::Usage(message.to_owned()));
+    }
     let (mut rules, rules_input) = input::rules(&args.rules)?;
     rules.set_switches((&args.switches).into());
     let mut writers = Writers::create(args, &captures)?;
@@ -51,8 +55,10 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
             MidstreamArg::Infer => Midstream::Infer,
             MidstreamArg::FirstPacket => Midstream::FirstPacket,
         },
+        max_sessions: args.max_sessions,
     };
-    let mut replay = Replay::new(&rules, options).with_openings(openings);
+    let mut replay =
+        Replay::new(&rules, options).with_openings(openings).with_tunnels(captures.tunnels());
     let labels = Labels::new(&rules, &replay);
     let mut output = Output::new(args, &labels, captures.tunnels())?;
     if local.assumed && !output.is_summary() {

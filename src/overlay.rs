@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use crate::flow::{Direction, FlowTuple, Protocol};
 
-/// Ports that some carriers block on the Internet, in some regions.
+/// Ports that some carriers block on the Internet, in some regions. The list is not complete ("such as"),
+/// so a rules file may name others.
 pub const CARRIER_BLOCKED: [u16; 7] = [25, 135, 139, 444, 445, 5800, 5900];
 
 /// Where a connection that the rules allow is likely to end.
@@ -27,24 +28,24 @@ impl Obstacle {
     }
 }
 
-/// What stands in the way of a connection opened by this packet.
+/// What stands in the way of a connection opened by this packet, where carriers block these ports.
 ///
 /// ```
 /// use sgreplay::flow::{Direction, FlowTuple, Protocol, Transport};
-/// use sgreplay::overlay::{Obstacle, obstacle};
+/// use sgreplay::overlay::{CARRIER_BLOCKED, Obstacle, obstacle};
 ///
 /// let (src, dst) = ("203.0.113.9".parse().unwrap(), "10.0.0.5".parse().unwrap());
 /// let transport = Transport::Ports { src: 40000, dst: 445 };
 /// let smb = FlowTuple { src, dst, proto: Protocol::TCP, transport };
-/// assert_eq!(obstacle(Direction::Ingress, &smb), Some(Obstacle::Carrier));
-/// assert_eq!(obstacle(Direction::Egress, &smb), None);
+/// assert_eq!(obstacle(Direction::Ingress, &smb, &CARRIER_BLOCKED), Some(Obstacle::Carrier));
+/// assert_eq!(obstacle(Direction::Egress, &smb, &CARRIER_BLOCKED), None);
 /// ```
-pub fn obstacle(direction: Direction, flow: &FlowTuple) -> Option<Obstacle> {
+pub fn obstacle(direction: Direction, flow: &FlowTuple, carrier_ports: &[u16]) -> Option<Obstacle> {
     let (_, port) = flow.transport.ports()?;
     let from_internet = on_the_internet(flow.peer(direction));
     match (direction, flow.proto) {
         (Direction::Ingress, Protocol::TCP | Protocol::UDP)
-            if from_internet && CARRIER_BLOCKED.contains(&port) =>
+            if from_internet && carrier_ports.contains(&port) =>
         {
             Some(Obstacle::Carrier)
         }

@@ -6,6 +6,7 @@ use crate::direction::Interfaces;
 use crate::evaluate::{Compiled, Evaluator};
 use crate::flow::{Direction, FlowTuple, Fragment, Packet, Transport};
 use crate::fragment::FragmentTable;
+use crate::overlay::CARRIER_BLOCKED;
 use crate::rules::{Addresses, Entry, EntryIndex, EntryKind, Ordered, RuleSet};
 use crate::session::{Initiator, Opened, Opening, Openings, Place, SessionTable, Standing};
 use crate::tally::{Kind, Tally};
@@ -137,7 +138,7 @@ impl<'r> Replay<'r> {
         });
         let lists: Vec<Lists> = lists.collect();
         let sizes = lists.iter().map(|of| Direction::BOTH.map(|d| of.of(d).0.entries().len()));
-        let tally = Tally::new(sizes);
+        let tally = Tally::new(sizes, rules.carrier_ports().unwrap_or(&CARRIER_BLOCKED));
         Self {
             rules,
             options,

@@ -123,15 +123,17 @@ pub struct Tally {
     open_question: u64,
     /// By interface, direction and entry.
     entries: Vec<[Vec<Count>; 2]>,
+    carrier_ports: Vec<u16>,
     kind_of: HashMap<KindKey, u32, FixedState>,
     kinds: Vec<Kind>,
 }
 
 impl Tally {
-    /// Nothing counted yet; `entries` is the number of entries of each interface, ingress and egress.
-    pub fn new(entries: impl Iterator<Item = [usize; 2]>) -> Self {
+    /// Nothing counted yet; `entries` is the number of entries of each interface, ingress and egress,
+    /// `carrier_ports` the ports that carriers block on the way.
+    pub fn new(entries: impl Iterator<Item = [usize; 2]>, carrier_ports: &[u16]) -> Self {
         let entries = entries.map(|sizes| sizes.map(|size| vec![Count::default(); size])).collect();
-        Self { entries, ..Self::default() }
+        Self { entries, carrier_ports: carrier_ports.to_vec(), ..Self::default() }
     }
 
     /// The number of the next connection.
@@ -164,7 +166,7 @@ impl Tally {
         let port = port.or_else(|| flow.transport.icmp().map(|(kind, _)| kind.into()));
         let full = self.kinds.len() >= MOST_KINDS;
         let port = port.filter(|_| !full);
-        let obstacle = obstacle(direction, flow);
+        let obstacle = obstacle(direction, flow, &self.carrier_ports);
         let proto = flow.proto;
         let key = KindKey { interface, direction, entry, proto, port, obstacle, limited };
         *self.kind_of.entry(key).or_insert_with(|| {

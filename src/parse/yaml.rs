@@ -238,8 +238,14 @@ impl Reader {
     }
 
     fn document(&mut self, document: &Value) -> Option<Parts> {
-        const KEYS: [&str; 5] =
-            ["security_groups", "interfaces", "prefix_lists", "port_lists", "slb_sources"];
+        const KEYS: [&str; 6] = [
+            "security_groups",
+            "interfaces",
+            "prefix_lists",
+            "port_lists",
+            "slb_sources",
+            "carrier_ports",
+        ];
         if document.is_null() {
             self.fault("the file is empty; a rules file starts with `security_groups:`");
             return None;
@@ -269,6 +275,9 @@ impl Reader {
             let id = r.required(id, map, "id", "`prl-…`")?;
             Some(PortList { id, entries: r.several(map, "entries", |text| text.parse().map(one)) })
         });
+        let port = |text: &str| text.parse().map(one).map_err(|_| format!("`{text}` is no port"));
+        let listed = top.get("carrier_ports").is_some_and(|value| !value.is_null());
+        let carrier_ports = listed.then(|| self.several(top, "carrier_ports", port));
         let slb_sources = self.several(top, "slb_sources", |text| parse_cidr(text).map(one));
         Some(Parts {
             groups,
@@ -276,6 +285,7 @@ impl Reader {
             prefix_lists: prefix_lists.unwrap_or_default(),
             port_lists: port_lists.unwrap_or_default(),
             slb_sources,
+            carrier_ports,
         })
     }
 

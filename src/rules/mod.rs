@@ -173,6 +173,8 @@ pub struct Parts {
     pub port_lists: Vec<PortList>,
     /// Source addresses of load balancers whose traffic is always allowed in (SEMANTICS A8).
     pub slb_sources: Vec<IpNet>,
+    /// Ports that carriers block on the way, where they are not the usual ones (SEMANTICS A9).
+    pub carrier_ports: Option<Vec<u16>>,
 }
 
 /// Questions that the cloud's documents leave open; each has a default (SEMANTICS Part F).
@@ -192,6 +194,7 @@ pub struct RuleSet {
     prefix_lists: Vec<PrefixList>,
     port_lists: Vec<PortList>,
     slb_sources: Vec<IpNet>,
+    carrier_ports: Option<Vec<u16>>,
     interfaces_listed: bool,
     switches: Switches,
 }
@@ -209,7 +212,8 @@ impl RuleSet {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let Parts { groups, interfaces, prefix_lists, port_lists, slb_sources } = parts;
+        let Parts { groups, interfaces, prefix_lists, port_lists, slb_sources, carrier_ports } =
+            parts;
         let interfaces_listed = interfaces.is_some();
         let interfaces = interfaces.unwrap_or_else(|| {
             vec![Interface {
@@ -227,6 +231,7 @@ impl RuleSet {
             prefix_lists,
             port_lists,
             slb_sources,
+            carrier_ports,
             interfaces_listed,
             switches,
         })
@@ -240,6 +245,11 @@ impl RuleSet {
     /// The interfaces, in file order: at least one.
     pub fn interfaces(&self) -> &[Interface] {
         &self.interfaces
+    }
+
+    /// Ports that carriers block on the way, where the file names them; empty for none.
+    pub fn carrier_ports(&self) -> Option<&[u16]> {
+        self.carrier_ports.as_deref()
     }
 
     /// Whether the file lists interfaces, so that their addresses are known.

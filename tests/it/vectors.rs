@@ -2,7 +2,7 @@
 
 use serde_yaml::{Mapping, Value};
 use sgreplay::evaluate::{Compiled, Evaluator, Reference, explain};
-use sgreplay::overlay::{Obstacle, obstacle};
+use sgreplay::overlay::{CARRIER_BLOCKED, Obstacle, obstacle};
 use sgreplay::report::Label;
 use sgreplay::rules::Switches;
 use sgreplay::verdict::{Reason, Verdict};
@@ -23,7 +23,7 @@ fn rules_file(case: &Mapping) -> String {
         Value::Sequence(vec![group.into()])
     });
     file.insert("security_groups".into(), groups);
-    for key in ["interfaces", "prefix_lists", "port_lists", "slb_sources"] {
+    for key in ["interfaces", "prefix_lists", "port_lists", "slb_sources", "carrier_ports"] {
         if let Some(value) = case.get(key) {
             file.insert(key.into(), value.clone());
         }
@@ -31,14 +31,24 @@ fn rules_file(case: &Mapping) -> String {
     serde_yaml::to_string(&file).unwrap()
 }
 
-#[test]
-fn golden_vectors() {
-    let text = std::fs::read_to_string(support::root().join("tests/vectors/golden.yaml")).unwrap();
-    let cases: Vec<Mapping> = serde_yaml::from_str(&text).unwrap();
+fn cases(file: &str) -> Vec<Mapping> {
+    let text = std::fs::read_to_string(support::root().join("tests/vectors").join(file)).unwrap();
+    serde_yaml::from_str(&text).unwrap()
+}
+
+/// Judges every packet of the cases; says how many there were.
+fn judge(cases: &[Mapping]) -> usize {
     let mut judged = 0;
-    for case in &cases {
+    for case in cases {
         let name = case["name"].as_str().unwrap();
-        let mut rules = sgreplay::parse::yaml(name, &rules_file(case)).unwrap();
+        let read = sgreplay::parse::yaml(name, &rules_file(case));
+        if let Some(words) = case.get("error") {
+            let error = read.unwrap_err().to_string();
+            assert!(error.contains(words.as_str().unwrap()), "{name}: {error}");
+            judged += 1;
+            continue;
+        }
+        let mut rules = read.unwrap();
         let on = |switch| {
             case.get("switches")
                 .is_some_and(|on| on.as_sequence().unwrap().contains(&Value::from(switch)))
@@ -63,11 +73,19 @@ fn golden_vectors() {
                 let label = Label::new(&rules, interface, entry);
                 assert_eq!(Some(label.rule.as_str()), rule.as_str(), "{name}: {text}");
             }
-            let warning = obstacle(direction, &flow).map(Obstacle::as_str);
+            let carriers = rules.carrier_ports().unwrap_or(&CARRIER_BLOCKED);
+            let warning = obstacle(direction, &flow, carriers).map(Obstacle::as_str);
             assert_eq!(warning, wanted.get("warning").and_then(Value::as_str), "{name}: {text}");
             judged += 1;
         }
     }
+    judged
+}
+
+#[test]
+fn golden_vectors() {
+    let cases = cases("golden.yaml");
+    let judged = judge(&cases);
     let is_numbered = |case: &&Mapping| {
         let name = case["name"].as_str().unwrap();
         name.strip_prefix('D').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
@@ -75,4 +93,13 @@ fn golden_vectors() {
     let numbered = cases.iter().filter(is_numbered).count();
     assert_eq!(numbered, 28, "29 golden vectors, D14 twice, less the two that need sessions");
     println!("{} cases, {judged} packets, on both evaluators", cases.len());
+}
+
+/// As many again of our own, where two parts of the document meet.
+#[test]
+fn crossings() {
+    let cases = cases("crossings.yaml");
+    let judged = judge(&cases);
+    assert!(cases.len() >= 29);
+    println!("{} cases, {judged} packets and errors, on both evaluators", cases.len());
 }

@@ -21,16 +21,25 @@ pub struct Interfaces {
     /// First and last address and the interface's position, ascending, disjoint.
     v4: Vec<(u32, u32, usize)>,
     v6: Vec<(u128, u128, usize)>,
+    /// The addresses of each interface, for packets that are known to be from it.
+    own: Vec<Vec<IpNet>>,
 }
 
 impl Interfaces {
-    /// Indexes the interfaces' addresses.
+    /// Indexes the interfaces' addresses. Networks that two interfaces share belong to none, unless it
+    /// is known at which of them a packet was captured.
     pub fn new(interfaces: &[Interface]) -> Self {
+        // The search takes the ranges for disjoint; those of one interface may lie in each other.
+        let own: Vec<Vec<IpNet>> =
+            interfaces.iter().map(|interface| IpNet::aggregate(&interface.addresses)).collect();
         let mut found = Self::default();
-        for (position, interface) in interfaces.iter().enumerate() {
-            // The search takes the ranges for disjoint. Those of two interfaces are, or the rules are
-            // not valid; those of one interface may lie in each other.
-            for net in IpNet::aggregate(&interface.addresses) {
+        for (position, nets) in own.iter().enumerate() {
+            let others = || own.iter().enumerate().filter(|(other, _)| *other != position);
+            let overlaps = |net: &&IpNet| {
+                let mut others = others().flat_map(|(_, nets)| nets);
+                others.any(|other| other.contains(*net) || net.contains(other))
+            };
+            for net in nets.iter().filter(|net| !overlaps(net)) {
                 match net {
                     IpNet::V4(net) => {
                         found.v4.push((
@@ -51,7 +60,7 @@ impl Interfaces {
         }
         found.v4.sort_unstable();
         found.v6.sort_unstable();
-        found
+        Self { own, ..found }
     }
 
     /// The interface that has the address.
@@ -63,12 +72,24 @@ impl Interfaces {
         }
     }
 
-    /// Where a packet is judged: at its sender, at its receiver, at both, or nowhere.
+    /// Where a packet is judged: at its sender, at its receiver, at both, or nowhere. One that was
+    /// captured at an interface is judged there alone.
     #[inline]
-    pub fn judging(&self, flow: &FlowTuple) -> [Option<(usize, Direction)>; 2] {
+    pub fn judging(
+        &self,
+        flow: &FlowTuple,
+        captured_at: Option<usize>,
+    ) -> [Option<(usize, Direction)>; 2] {
+        let of = |addr| match captured_at {
+            None => self.of(addr),
+            Some(interface) => {
+                let nets = self.own.get(interface)?;
+                nets.iter().any(|net| net.contains(&addr)).then_some(interface)
+            }
+        };
         [
-            self.of(flow.src).map(|interface| (interface, Direction::Egress)),
-            self.of(flow.dst).map(|interface| (interface, Direction::Ingress)),
+            of(flow.src).map(|interface| (interface, Direction::Egress)),
+            of(flow.dst).map(|interface| (interface, Direction::Ingress)),
         ]
     }
 }

@@ -1,5 +1,9 @@
 //! The loop: capture → decode → direction → session → evaluate → verdict → sink.
 
+use std::collections::HashMap;
+
+use foldhash::fast::FixedState;
+
 use crate::capture::Frame;
 use crate::decode::{Decoded, Tunnels, Undecodable, embedded};
 use crate::direction::Interfaces;
@@ -99,7 +103,7 @@ const FETCHED_AT_ONCE: usize = 32;
 /// let data = b"\x45\0\0\x28\0\0\0\0\x40\x06\0\0\xc0\0\x02\x01\x0a\0\0\x05\
 ///              \x9c\x40\0\x16\0\0\0\0\0\0\0\0\x50\x02\0\0\0\0\0\0";
 /// let (link, time_ns, wire_len) = (LinkType::RAW, Some(0), 40);
-/// let frame = Frame { number: 1, link, time_ns, wire_len, hint: None, data };
+/// let frame = Frame { number: 1, link, time_ns, wire_len, hint: None, interface: None, data };
 /// let judged = replay.judge(&frame, &decode(link, data));
 /// assert_eq!(judged.verdict(), (Verdict::Deny, Reason::Default));
 /// # Ok::<(), sgreplay::parse::ParseError>(())
@@ -110,6 +114,8 @@ pub struct Replay<'r> {
     options: Options,
     lists: Vec<Lists>,
     interfaces: Interfaces,
+    /// Names under which frames come from an interface, and which.
+    taps: HashMap<String, usize, FixedState>,
     sessions: SessionTable,
     openings: Openings,
     fragments: FragmentTable,
@@ -143,6 +149,7 @@ impl<'r> Replay<'r> {
             rules,
             options,
             interfaces: Interfaces::new(rules.interfaces()),
+            taps: HashMap::default(),
             sessions: SessionTable::new(),
             openings: Openings::default(),
             fragments: FragmentTable::default(),
@@ -160,6 +167,15 @@ impl<'r> Replay<'r> {
         self
     }
 
+    /// Says at which interface frames were captured, by the name that they carry
+    /// ([`Frame::interface`]) and the interface's position: they are judged there alone, and two
+    /// interfaces may have the same address.
+    #[must_use]
+    pub fn with_taps(mut self, taps: impl IntoIterator<Item = (String, usize)>) -> Self {
+        self.taps = taps.into_iter().collect();
+        self
+    }
+
     /// Says which tunnels the packets are decoded inside of; what an ICMP error quotes lies there too.
     #[must_use]
     pub fn with_tunnels(mut self, tunnels: Tunnels) -> Self {
@@ -170,7 +186,7 @@ impl<'r> Replay<'r> {
     /// Judges one frame. Frames come in the order of the capture.
     #[inline]
     pub fn judge(&mut self, frame: &Frame<'_>, decoded: &Decoded) -> Judged {
-        let seats = self.seats(decoded);
+        let seats = self.seats(frame, decoded);
         self.judge_seated(frame, decoded, &seats)
     }
 
@@ -186,8 +202,8 @@ impl<'r> Replay<'r> {
     ) -> Result<(), E> {
         let mut seats = [const { [None; 2] }; FETCHED_AT_ONCE];
         for frames in frames.chunks(FETCHED_AT_ONCE) {
-            for (seats, (_, decoded)) in seats.iter_mut().zip(frames) {
-                *seats = self.seats(decoded);
+            for (seats, (frame, decoded)) in seats.iter_mut().zip(frames) {
+                *seats = self.seats(frame, decoded);
             }
             for (seats, (frame, decoded)) in seats.iter().zip(frames) {
                 let judged = self.judge_seated(frame, decoded, seats);
@@ -199,9 +215,13 @@ impl<'r> Replay<'r> {
 
     /// The interfaces that a packet is judged at, the sender's first.
     #[inline]
-    fn seats(&self, decoded: &Decoded) -> Seats {
+    fn seats(&self, frame: &Frame<'_>, decoded: &Decoded) -> Seats {
         let Decoded::Packet(Packet { flow, .. }) = decoded else { return [None; 2] };
-        self.interfaces.judging(flow).map(|at| {
+        let captured_at = match self.taps.is_empty() {
+            true => None,
+            false => frame.interface.and_then(|name| self.taps.get(name)).copied(),
+        };
+        self.interfaces.judging(flow, captured_at).map(|at| {
             at.map(|(interface, direction)| {
                 let place = self.sessions.place(interface, direction, flow);
                 Seat { interface, direction, place }

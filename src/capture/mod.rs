@@ -26,6 +26,7 @@ use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use buffer::Buffer;
 pub use error::{CaptureError, CaptureErrorKind};
@@ -110,6 +111,8 @@ pub struct Frame<'a> {
     pub wire_len: u32,
     /// Direction as pcapng's `epb_flags` state it.
     pub hint: Option<DirectionHint>,
+    /// What the capturing machine calls the interface, where the capture says so (pcapng's `if_name`).
+    pub interface: Option<&'a str>,
     /// The captured bytes.
     pub data: &'a [u8],
 }
@@ -121,6 +124,8 @@ struct Record {
     time_ns: Option<u64>,
     wire_len: u32,
     hint: Option<DirectionHint>,
+    /// Position among the names of the reader.
+    interface: Option<u16>,
     data: Range<usize>,
 }
 
@@ -131,6 +136,8 @@ pub struct Batch {
     records: Vec<Record>,
     /// The number of the first frame.
     first: u64,
+    /// What the records' interfaces are called.
+    names: Arc<Vec<String>>,
 }
 
 impl Batch {
@@ -151,10 +158,13 @@ impl Batch {
 
     #[inline]
     fn frame(&self, position: usize) -> Option<Frame<'_>> {
-        let Record { link, time_ns, wire_len, hint, ref data } = *self.records.get(position)?;
+        let record = self.records.get(position)?;
+        let Record { link, time_ns, wire_len, hint, interface, ref data } = *record;
         let number = self.first + position as u64;
         let data = self.bytes.get(data.clone())?;
-        Some(Frame { number, link, time_ns, wire_len, hint, data })
+        let interface = interface.and_then(|name| self.names.get(usize::from(name)));
+        let interface = interface.map(String::as_str);
+        Some(Frame { number, link, time_ns, wire_len, hint, interface, data })
     }
 }
 
@@ -309,6 +319,9 @@ impl Capture {
             }
         }
         self.buffer.hand_over(&mut batch.bytes);
+        if let Format::PcapNg(reader) = &self.format {
+            batch.names = reader.names();
+        }
         if let Some(damage) = self.damage.take_if(|_| batch.records.is_empty()) {
             self.buffer.end();
             return Err(damage);

@@ -87,6 +87,7 @@ impl Reader {
         let data = data..data + len as usize;
         buffer.consume(RECORD_HEADER + len as usize);
         let time = u64::from(ts_sec) * 1_000_000_000 + u64::from(ts_frac) * self.fraction_ns;
-        Ok(Some(Record { link: self.link, time_ns: Some(time), wire_len, hint: None, data }))
+        let (link, time_ns) = (self.link, Some(time));
+        Ok(Some(Record { link, time_ns, wire_len, hint: None, interface: None, data }))
     }
 }

@@ -4,6 +4,8 @@
 //! for faults beside the point (an interface name that is not UTF-8, an unknown option's length, a
 //! wire length below the captured length) and builds a list of options for every packet.
 
+use std::sync::Arc;
+
 use pcap_file::Endianness;
 use pcap_file::pcapng::blocks::block_common::{
     ENHANCED_PACKET_BLOCK, INTERFACE_DESCRIPTION_BLOCK, PACKET_BLOCK, SECTION_HEADER_BLOCK,
@@ -20,6 +22,7 @@ pub(super) const MAGIC: [u8; 4] = SECTION_HEADER_BLOCK.to_be_bytes();
 /// Type and length before a block's body.
 const BLOCK_HEADER: usize = 8;
 
+const IF_NAME: u16 = 2;
 const IF_TSRESOL: u16 = 9;
 const IF_TSOFFSET: u16 = 14;
 const EPB_FLAGS: u16 = 2;
@@ -27,9 +30,14 @@ const EPB_FLAGS: u16 = 2;
 /// More interfaces than any machine has: beyond it the file is taken for damaged.
 const MOST_INTERFACES: usize = 1 << 20;
 
+/// Names of interfaces that are told apart; those of more have none.
+const MOST_NAMES: usize = 1 << 12;
+
 pub(super) struct Reader {
     endianness: Endianness,
     interfaces: Vec<Interface>,
+    /// Every name that an interface has had, in any section.
+    names: Arc<Vec<String>>,
 }
 
 /// What an Interface Description Block says of the packets that follow.
@@ -37,6 +45,8 @@ struct Interface {
     link: LinkType,
     snap_len: u32,
     clock: Clock,
+    /// Position among the names.
+    name: Option<u16>,
 }
 
 /// How an interface's timestamps count.
@@ -110,7 +120,21 @@ impl<'a> Body<'a> {
 
 impl Reader {
     pub(super) fn new() -> Self {
-        Self { endianness: Endianness::Little, interfaces: Vec::new() }
+        Self { endianness: Endianness::Little, interfaces: Vec::new(), names: Arc::default() }
+    }
+
+    /// What the records' interfaces are called, by position.
+    pub(super) fn names(&self) -> Arc<Vec<String>> {
+        Arc::clone(&self.names)
+    }
+
+    fn name(&mut self, name: String) -> Option<u16> {
+        let known = self.names.iter().position(|known| *known == name);
+        let position = known.unwrap_or(self.names.len());
+        if known.is_none() && position < MOST_NAMES {
+            Arc::make_mut(&mut self.names).push(name);
+        }
+        u16::try_from(position).ok()
     }
 
     /// The next packet, past all blocks that hold none; `None` at the end, or where the next block is
@@ -191,11 +215,13 @@ impl Reader {
                 Ok(None)
             }
             INTERFACE_DESCRIPTION_BLOCK => {
-                let interface = read_interface(&mut body);
+                let (name, interface) = read_interface(&mut body);
                 if self.interfaces.len() == MOST_INTERFACES {
                     return Err(damaged("more than a million interfaces in one section"));
                 }
-                self.interfaces.push(interface.ok_or_else(|| damaged("shorter than 8 bytes"))?);
+                let mut interface = interface.ok_or_else(|| damaged("shorter than 8 bytes"))?;
+                interface.name = name.and_then(|name| self.name(name));
+                self.interfaces.push(interface);
                 Ok(None)
             }
             ENHANCED_PACKET_BLOCK => {
@@ -218,7 +244,8 @@ impl Reader {
                 };
                 let len = (len as usize).min(body.bytes.len());
                 let data = start + body.read..start + body.read + len;
-                Ok(Some(Record { link: interface.link, time_ns: None, wire_len, hint: None, data }))
+                let (link, interface) = (interface.link, interface.name);
+                Ok(Some(Record { link, time_ns: None, wire_len, hint: None, interface, data }))
             }
             _ => Ok(None),
         }
@@ -262,15 +289,24 @@ impl Reader {
             }
         }
         let time_ns = Some(described.clock.time_ns(high, low));
-        Ok(Record { link: described.link, time_ns, wire_len, hint, data: at..at + len as usize })
+        let (link, interface) = (described.link, described.name);
+        let data = at..at + len as usize;
+        Ok(Record { link, time_ns, wire_len, hint, interface, data })
     }
 }
 
-fn read_interface(body: &mut Body<'_>) -> Option<Interface> {
-    let (link, _reserved, snap_len) = (body.u16()?, body.u16()?, body.u32()?);
+/// An interface, and what it is called.
+fn read_interface(body: &mut Body<'_>) -> (Option<String>, Option<Interface>) {
+    let mut head = || Some((body.u16()?, body.u16()?, body.u32()?));
+    let Some((link, _reserved, snap_len)) = head() else { return (None, None) };
+    let mut name = None;
     let mut clock = Clock { per_second: 1_000_000, offset: 0 };
     while let Some((code, value)) = body.option() {
         match (code, value) {
+            (IF_NAME, value) => {
+                let text = String::from_utf8_lossy(value);
+                name = Some(text.trim_end_matches('\0').to_owned());
+            }
             (IF_TSRESOL, [exponent]) => {
                 // The high bit chooses powers of two; what 128 bits cannot count is no clock.
                 let (base, exponent) =
@@ -288,5 +324,5 @@ fn read_interface(body: &mut Body<'_>) -> Option<Interface> {
             _ => {}
         }
     }
-    Some(Interface { link: LinkType(link.into()), snap_len, clock })
+    (name, Some(Interface { link: LinkType(link.into()), snap_len, clock, name: None }))
 }

@@ -25,4 +25,4 @@ mod locate;
 mod yaml;
 
 pub use error::{Fault, ParseError};
-pub use yaml::yaml;
+pub use yaml::{yaml, yaml_told_apart};

@@ -23,6 +23,21 @@ use crate::rules::{
 /// Every fault of the file: first those of its syntax, then those of single fields and unknown keys,
 /// then those that the cloud's API would refuse (SEMANTICS B1).
 pub fn yaml(file: &str, text: &str) -> Result<RuleSet, ParseError> {
+    read(file, text, false)
+}
+
+/// Reads a rules file whose interfaces may have the same address, since it is known at which of them
+/// each packet was captured (see [`Replay::with_taps`]).
+///
+/// # Errors
+/// As [`yaml`].
+///
+/// [`Replay::with_taps`]: crate::replay::Replay::with_taps
+pub fn yaml_told_apart(file: &str, text: &str) -> Result<RuleSet, ParseError> {
+    read(file, text, true)
+}
+
+fn read(file: &str, text: &str, told_apart: bool) -> Result<RuleSet, ParseError> {
     let failed = |faults| ParseError { file: file.to_owned(), faults };
     let document: Value =
         serde_yaml::from_str(text).map_err(|error| failed(vec![syntax(text, &error)]))?;
@@ -31,7 +46,7 @@ pub fn yaml(file: &str, text: &str) -> Result<RuleSet, ParseError> {
     if !reader.faults.is_empty() {
         return Err(failed(placed(text, reader.faults)));
     }
-    let parts = parts.unwrap_or_default();
+    let parts = Parts { told_apart, ..parts.unwrap_or_default() };
     let directions: Vec<Vec<Direction>> =
         parts.groups.iter().map(|g| g.rules.iter().map(|r| r.direction).collect()).collect();
     RuleSet::new(parts).map_err(|invalid| {
@@ -286,6 +301,7 @@ impl Reader {
             port_lists: port_lists.unwrap_or_default(),
             slb_sources,
             carrier_ports,
+            told_apart: false,
         })
     }
 

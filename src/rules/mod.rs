@@ -175,6 +175,8 @@ pub struct Parts {
     pub slb_sources: Vec<IpNet>,
     /// Ports that carriers block on the way, where they are not the usual ones (SEMANTICS A9).
     pub carrier_ports: Option<Vec<u16>>,
+    /// Interfaces may have the same address: it is known at which of them a packet was captured.
+    pub told_apart: bool,
 }
 
 /// Questions that the cloud's documents leave open; each has a default (SEMANTICS Part F).
@@ -212,8 +214,9 @@ impl RuleSet {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let Parts { groups, interfaces, prefix_lists, port_lists, slb_sources, carrier_ports } =
-            parts;
+        let Parts {
+            groups, interfaces, prefix_lists, port_lists, slb_sources, carrier_ports, ..
+        } = parts;
         let interfaces_listed = interfaces.is_some();
         let interfaces = interfaces.unwrap_or_else(|| {
             vec![Interface {

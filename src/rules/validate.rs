@@ -367,8 +367,12 @@ impl<'a> Checker<'a> {
             for net in &eni.addresses {
                 let overlap =
                     |(other, _): &&(IpNet, &str)| other.contains(net) || net.contains(other);
-                if let Some((_, owner)) = claimed.iter().find(overlap) {
-                    let message = format!("{net} belongs to interface `{owner}` already");
+                let owner = claimed.iter().find(overlap).filter(|_| !self.parts.told_apart);
+                if let Some((_, owner)) = owner {
+                    let message = format!(
+                        "{net} belongs to interface `{owner}` already; captures at each tell them \
+                         apart: --interface ENI=CAPTURE"
+                    );
                     self.fault(at(Field::Addresses), message);
                 }
             }

@@ -171,7 +171,8 @@ pub(crate) fn decode(bytes: &[u8]) {
     let _ = direction_hint(link, data);
 
     let wire_len = u32::try_from(data.len()).unwrap_or(u32::MAX);
-    let frame = Frame { number: 1, link, time_ns: None, wire_len, hint: None, data };
+    let frame =
+        Frame { number: 1, link, time_ns: None, wire_len, hint: None, interface: None, data };
     let _ = decode_cells(&frame, &outer);
     let line = packet_line(&frame, &outer, complaint.as_ref(), 0, None);
     assert!(!line.contains('\n'), "one line a packet");

@@ -28,6 +28,7 @@ mod pcap_file;
 mod readme;
 mod sessions;
 mod support;
+mod taps;
 mod tcpdump;
 mod tunnels;
 mod vectors;

@@ -88,6 +88,10 @@ pub(crate) struct ReplayArgs {
     /// first packet for the opening one
     #[arg(long, value_name = "HOW", default_value = "infer")]
     pub midstream: MidstreamArg,
+    /// At which interface a capture was made, or what pcapng calls the interface: eni-web=web.pcap,
+    /// eni-web=eth0. Its packets are judged there alone, so that two interfaces may have one address
+    #[arg(long, value_name = "ENI=CAPTURE", value_parser = tap)]
+    pub interface: Vec<Tap>,
     /// The most sessions that one interface holds at once, as its instance's type has it; beyond it new
     /// connections fail. No limit if not given
     #[arg(long, value_name = "N")]
@@ -233,6 +237,13 @@ pub(crate) enum FailOn {
     Denied,
 }
 
+/// An interface, and a capture made there or the name that pcapng has for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Tap {
+    pub eni: String,
+    pub of: String,
+}
+
 /// An address, and what was written after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoint {
@@ -242,6 +253,12 @@ pub(crate) struct Endpoint {
 
 fn cidr(text: &str) -> Result<IpNet, String> {
     parse_cidr(text).map_err(|error| error.to_string())
+}
+
+fn tap(text: &str) -> Result<Tap, String> {
+    let tap = text.split_once('=').filter(|(eni, of)| !eni.is_empty() && !of.is_empty());
+    tap.map(|(eni, of)| Tap { eni: eni.to_owned(), of: of.to_owned() })
+        .ok_or_else(|| "expected ENI=CAPTURE, such as eni-web=web.pcap or eni-web=eth0".to_owned())
 }
 
 fn direction(text: &str) -> Result<Direction, String> {

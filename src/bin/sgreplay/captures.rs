@@ -69,6 +69,8 @@ pub(crate) struct Captures {
 
 struct Source {
     path: PathBuf,
+    /// The interface that its frames were captured at, whatever they say themselves.
+    interface: Option<String>,
     /// Being read already: a pipe that a survey has looked into.
     started: Option<Ahead>,
 }
@@ -98,7 +100,11 @@ impl Captures {
         if paths.iter().filter(|path| path.as_os_str() == STDIN).count() > 1 {
             return Err(Failure::Usage("standard input can be read only once".to_owned()));
         }
-        let sources = paths.into_iter().map(|path| Source { path: path.clone(), started: None });
+        let sources = paths.into_iter().map(|path| Source {
+            path: path.clone(),
+            interface: None,
+            started: None,
+        });
         let sources: Vec<Source> = sources.collect();
         let mut tunnels = Tunnels::default();
         for name in &args.decap {
@@ -116,6 +122,12 @@ impl Captures {
             tunnels,
             interrupted: interrupt().unwrap_or_default(),
         })
+    }
+
+    /// Says at which interface a capture was made; whether there is such a capture.
+    pub(crate) fn made_at(&mut self, path: &Path, interface: &str) -> bool {
+        let source = self.sources.iter_mut().find(|source| source.path == path);
+        source.map(|source| source.interface = Some(interface.to_owned())).is_some()
     }
 
     /// Whether standard input is among them.
@@ -240,6 +252,7 @@ impl Captures {
                 stream.input.frames += 1;
                 frames += 1;
                 frame.number = frames;
+                frame.interface = stream.interface.as_deref().or(frame.interface);
                 if selection.chooses(&frame, decoded) {
                     selection.left -= 1;
                     ended.notice(&frame, decoded);
@@ -280,6 +293,7 @@ impl Ended {
 /// A capture being read.
 struct Stream {
     ahead: Ahead,
+    interface: Option<String>,
     is_pipe: bool,
     /// Frames that have come, and how many of them were handed on.
     batch: Option<DecodedBatch>,
@@ -304,6 +318,7 @@ impl Stream {
                 Some(ahead) => ahead,
                 None => Ahead::new(source.open()?, tunnels.clone()),
             },
+            interface: source.interface,
             batch: None,
             taken: 0,
             time: 0,

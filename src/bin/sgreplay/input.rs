@@ -17,8 +17,8 @@ pub(crate) const STDIN: &str = "-";
 /// Rules files are read whole; none that people write comes near this.
 const LARGEST_RULES: u64 = 64 << 20;
 
-/// Reads the rules.
-pub(crate) fn rules(path: &Path) -> Result<(RuleSet, RulesInput), Failure> {
+/// Reads the rules; `told_apart` if captures say at which interface they were made.
+pub(crate) fn rules(path: &Path, told_apart: bool) -> Result<(RuleSet, RulesInput), Failure> {
     let name = name(path);
     let usage = |error: &str| Failure::Usage(format!("{name}: {error}"));
     let read = |source: &mut dyn Read| -> io::Result<Vec<u8>> {
@@ -48,7 +48,8 @@ pub(crate) fn rules(path: &Path) -> Result<(RuleSet, RulesInput), Failure> {
         usage(&format!("byte {at} is not UTF-8 text"))
     })?;
     let sha256 = hex(&Sha256::digest(text.as_bytes()));
-    Ok((parse::yaml(&name, &text)?, RulesInput { path: name, sha256 }))
+    let read = if told_apart { parse::yaml_told_apart } else { parse::yaml };
+    Ok((read(&name, &text)?, RulesInput { path: name, sha256 }))
 }
 
 /// A path in messages.

@@ -21,7 +21,7 @@ use crate::exit::{ExitStatus, Failure};
 use crate::input;
 
 pub(crate) fn run(args: &ExplainArgs) -> Result<ExitStatus, Failure> {
-    let (mut rules, _) = input::rules(&args.rules)?;
+    let (mut rules, _) = input::rules(&args.rules, false)?;
     rules.set_switches((&args.switches).into());
     match args.frame {
         Some(frame) => one_frame(args, &mut rules, frame),

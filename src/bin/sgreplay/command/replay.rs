@@ -20,7 +20,7 @@ use sgreplay::tally::Count;
 use sgreplay::verdict::{Judged, Reason, Verdict};
 
 use super::{ended, row_format, stdout};
-use crate::args::{FailOn, MidstreamArg, OnOff, Per, ReplayArgs};
+use crate::args::{FailOn, MidstreamArg, OnOff, Per, ReplayArgs, Tap};
 use crate::captures::{Captures, Ended};
 use crate::exit::{ExitStatus, Failure};
 use crate::input;
@@ -42,8 +42,9 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
         let message = "--max-sessions needs sessions, and --sessions off has none";
         return Err(Failure::Usage(message.to_owned()));
     }
-    let (mut rules, rules_input) = input::rules(&args.rules)?;
+    let (mut rules, rules_input) = input::rules(&args.rules, !args.interface.is_empty())?;
     rules.set_switches((&args.switches).into());
+    let taps = taps(&args.interface, &rules, &mut captures)?;
     let mut writers = Writers::create(args, &captures)?;
     let (local, openings) = local(&mut rules, &args.local, &mut captures)?;
     let options = Options {
@@ -57,8 +58,10 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
         },
         max_sessions: args.max_sessions,
     };
-    let mut replay =
-        Replay::new(&rules, options).with_openings(openings).with_tunnels(captures.tunnels());
+    let mut replay = Replay::new(&rules, options)
+        .with_openings(openings)
+        .with_tunnels(captures.tunnels())
+        .with_taps(taps);
     let labels = Labels::new(&rules, &replay);
     let mut output = Output::new(args, &labels, captures.tunnels())?;
     if local.assumed && !output.is_summary() {
@@ -66,7 +69,16 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
         terminal::say(&format!("local address assumed: {addresses} ({})", local.why));
     }
 
+    let mut unseen: Vec<&Tap> = args.interface.iter().collect();
     let end = captures.read(args.hash, |frames| {
+        for (frame, _) in frames {
+            if unseen.is_empty() {
+                break;
+            }
+            unseen.retain(|Tap { eni, of }| {
+                frame.interface.is_none_or(|name| name != eni && name != of)
+            });
+        }
         replay.judge_batch(frames, |frame, decoded, judged| {
             writers.write(frame, judged)?;
             output.packet(frame, decoded, judged)
@@ -75,7 +87,13 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
 
     writers.finish()?;
     let inputs = Inputs { rules: rules_input, captures: end.inputs.clone() };
-    let warnings = warnings(&rules, &replay, &end);
+    let mut warnings = warnings(&rules, &replay, &end);
+    warnings.extend(unseen.iter().map(|Tap { eni, of }| {
+        format!(
+            "--interface {eni}={of}: no packet was captured there; it is neither a capture named on the \
+             command line nor an interface of a pcapng"
+        )
+    }));
     let mut summary = Summary::new(&rules, &replay, &labels, inputs, local, warnings);
     summary.partial = partial(&end);
     output.finish(&summary, &replay)?;
@@ -107,6 +125,29 @@ fn partial(end: &Ended) -> Option<String> {
         why.push("interrupted; what follows is the traffic read so far".to_owned());
     }
     (!why.is_empty()).then(|| why.join("; "))
+}
+
+/// The names under which frames come from an interface, and its position.
+fn taps(
+    given: &[Tap],
+    rules: &RuleSet,
+    captures: &mut Captures,
+) -> Result<Vec<(String, usize)>, Failure> {
+    let mut taps = Vec::new();
+    for Tap { eni, of } in given {
+        let position = rules.interfaces().iter().position(|known| known.id == *eni);
+        let Some(position) = position else {
+            return Err(Failure::Usage(format!(
+                "--interface {eni}={of}: the rules file has no interface `{eni}`"
+            )));
+        };
+        // A capture's frames take the name of its interface; others have the one that pcapng gives.
+        taps.push(match captures.made_at(Path::new(of), eni) {
+            true => (eni.clone(), position),
+            false => (of.clone(), position),
+        });
+    }
+    Ok(taps)
 }
 
 /// Where the local addresses are from: the rules file, the user, or the capture.

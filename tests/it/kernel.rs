@@ -16,11 +16,14 @@ use std::process::Command;
 use ipnet::{IpNet, Ipv6Net};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
-use sgreplay::capture::{Capture, LinkType};
+use sgreplay::capture::{Capture, Frame, LinkType};
 use sgreplay::decode::{Decoded, decode};
 use sgreplay::evaluate::{Evaluator, Reference};
 use sgreplay::flow::{Direction, FlowTuple, Fragment, Packet, Protocol, Transport};
+use sgreplay::replay::{Options, Replay};
 use sgreplay::rules::{Addresses, Entry, Ordered, Policy, PortRange, RuleProtocol, RuleSet};
+
+use sgreplay::verdict::Reason;
 
 use crate::{agreement, support};
 
@@ -300,18 +303,19 @@ struct Asked {
 /// The name that each packet's rule has logged; `-` where the kernel said nothing.
 fn ask(
     rules: &[(&str, String)],
-    before: &str,
+    settings: &str,
     paced: Option<u32>,
     packets: &[Asked],
 ) -> Vec<String> {
     let dir = tempfile::tempdir().unwrap();
     // A user may not take the system's lock, and nobody shares this namespace.
-    let mut script = "export XTABLES_LOCKFILE=lock\nip link set lo up\n".to_owned() + before;
+    let mut script = "export XTABLES_LOCKFILE=lock\nip link set lo up\n".to_owned();
     for (n, (loader, text)) in rules.iter().enumerate() {
         std::fs::write(dir.path().join(format!("rules{n}")), text).unwrap();
         let redirect = if loader.starts_with("nft") { "" } else { "<" };
         writeln!(script, "{loader} {redirect} rules{n}").unwrap();
     }
+    script.push_str(settings);
     let bytes: Vec<(u64, &[u8])> =
         packets.iter().map(|packet| (packet.time_ns, packet.bytes.as_slice())).collect();
     std::fs::write(dir.path().join("packets"), support::pcap_ns(LinkType::RAW.0, &bytes)).unwrap();
@@ -561,4 +565,244 @@ fn random_rules_and_packets() {
         }
     }
     println!("random rules: {}", compared.figures());
+}
+
+/// The rules of one interface behind connection tracking: what belongs to a connection passes first.
+fn stateful(rules: &RuleSet) -> String {
+    let [ingress, egress] =
+        Direction::BOTH.map(|direction| nft_rules(&rules.ordered(0, direction)));
+    let mut directions = String::new();
+    for net in &rules.interfaces()[0].addresses {
+        let ip = if net.addr().is_ipv4() { "ip" } else { "ip6" };
+        for (side, chain) in [("daddr", "ingress"), ("saddr", "egress")] {
+            writeln!(directions, "{ip} {side} {} jump {chain}", net.addr()).unwrap();
+        }
+    }
+    format!(
+        "table inet oracle {{\nchain ingress {{\n{ingress}}}\nchain egress {{\n{egress}}}\nchain c {{\n\
+         type filter hook prerouting priority -150; policy accept;\n\
+         meta l4proto {CANARY} log prefix \"canary\" group 5 drop\n\
+         ct state established,related log prefix \"session\" group 5 accept\n{directions}}}\n}}\n"
+    )
+}
+
+/// A connection is entered when its packet has been routed on, so there has to be a way on. What it
+/// would find fault with, rules here do not know: checksums, windows.
+const TRACKING: &str = "
+for of in all default lo; do echo 0 > /proc/sys/net/ipv4/conf/$of/rp_filter; done
+echo 1 > /proc/sys/net/ipv4/ip_forward
+echo 1 > /proc/sys/net/ipv6/conf/all/forwarding
+ip tuntap add dev sink mode tun
+ip link set sink up
+ip route add default dev sink
+ip -6 route add default dev sink
+cd /proc/sys/net/netfilter
+echo 1 > nf_conntrack_tcp_be_liberal
+echo 0 > nf_conntrack_checksum
+";
+
+/// Why connections cannot be tracked, if they cannot.
+fn untracked() -> Option<String> {
+    let tun = std::fs::OpenOptions::new().read(true).write(true).open("/dev/net/tun");
+    unavailable().or_else(|| tun.err().map(|error| format!("/dev/net/tun: {error}")))
+}
+
+/// What comes of the packets of a capture at the one interface, and what the kernel says of those that
+/// would have been sent.
+#[derive(Debug, Default)]
+struct Tracked {
+    session: usize,
+    opening: usize,
+    /// Sent before the other end had answered, so that the kernel asks the same rule again.
+    asked_again: usize,
+    /// Path-MTU errors: with the session to the kernel, always allowed to the cloud (SEMANTICS A8).
+    path_mtu: usize,
+    /// Under way when the capture began, and begun by the receiver: the kernel takes the sender for it.
+    inferred: usize,
+    differ: Vec<String>,
+}
+
+fn track(
+    rules: &RuleSet,
+    packets: &[(u64, Packet, Vec<u8>)],
+    paced: Option<u32>,
+    more: &str,
+) -> Tracked {
+    let mut replay = Replay::new(rules, Options::default());
+    let mut sent = Vec::new();
+    for (number, (time_ns, packet, bytes)) in (1..).zip(packets) {
+        let wire_len = u32::try_from(bytes.len()).unwrap();
+        let (link, time_ns) = (LinkType::RAW, Some(*time_ns));
+        let frame =
+            Frame { number, link, time_ns, wire_len, hint: None, interface: None, data: bytes };
+        let judged = replay.judge(&frame, &Decoded::Packet(*packet));
+        let Some(judgement) = judged.judgements().next().cloned() else { continue };
+        // What follows a denied opening would not exist, and the kernel is not shown it.
+        if judgement.reason != Reason::ConnectionDenied {
+            sent.push((
+                judgement,
+                *packet,
+                Asked { time_ns: time_ns.unwrap(), bytes: bytes.clone() },
+            ));
+        }
+    }
+    if sent.is_empty() {
+        return Tracked::default();
+    }
+    let asked: Vec<Asked> = sent
+        .iter()
+        .map(|(_, _, asked)| Asked { time_ns: asked.time_ns, bytes: asked.bytes.clone() })
+        .collect();
+    let settings = format!("({TRACKING}{more})\n");
+    let answers = ask(&[("nft -f", stateful(rules))], &settings, paced, &asked);
+    let mut tracked = Tracked::default();
+    for ((judgement, packet, asked), answer) in sent.iter().zip(answers) {
+        let by = name(judgement.decided_in, judgement.entry.0 as usize);
+        let count = match (judgement.reason, answer.as_str()) {
+            (Reason::Session, "session") => &mut tracked.session,
+            (Reason::Session, rule) if rule == by => &mut tracked.asked_again,
+            (Reason::System, "session") if packet.flow.proto == Protocol::ICMP => {
+                &mut tracked.path_mtu
+            }
+            (_, rule) if rule == by => &mut tracked.opening,
+            (_, _) if judgement.decided_in != judgement.direction => &mut tracked.inferred,
+            _ => {
+                let ms = asked.time_ns / 1_000_000;
+                tracked.differ.push(format!(
+                    "at {ms} ms: kernel {answer}, ours {:?} {by}: {} {:?}",
+                    judgement.reason, packet.flow, packet.tcp_flags
+                ));
+                continue;
+            }
+        };
+        *count += 1;
+    }
+    tracked
+}
+
+#[test]
+fn connections_of_the_captures() {
+    if let Some(why) = untracked() {
+        println!("SKIPPED: {why}, so the kernel was asked about no connections");
+        return;
+    }
+    let text = std::fs::read_to_string(support::capture("proposed.yaml")).unwrap();
+    let mut rules = sgreplay::parse::yaml("test", &text).unwrap();
+    rules.set_local(vec!["10.0.0.5/32".parse().unwrap(), "2001:db8:a::5/128".parse().unwrap()]);
+    let mut all = Tracked::default();
+    for path in support::captures() {
+        let mut packets = Vec::new();
+        let mut capture = Capture::open(&path).unwrap();
+        while let Some(frame) = capture.next_frame().unwrap() {
+            let (Decoded::Packet(packet), Some(ip)) =
+                (decode(frame.link, frame.data), support::ip_offset(frame.link, frame.data))
+            else {
+                continue;
+            };
+            // Once connections are tracked the kernel puts fragments together first.
+            if packet.fragment == Fragment::No {
+                packets.push((frame.time_ns.unwrap(), packet, frame.data[ip..].to_vec()));
+            }
+        }
+        if packets.is_empty() {
+            continue;
+        }
+        let Tracked { session, opening, asked_again, path_mtu, inferred, differ } =
+            track(&rules, &packets, None, "");
+        all.session += session;
+        all.opening += opening;
+        all.asked_again += asked_again;
+        all.path_mtu += path_mtu;
+        all.inferred += inferred;
+        let file = path.file_name().unwrap().to_string_lossy().into_owned();
+        all.differ.extend(differ.into_iter().map(|what| format!("{file} {what}")));
+    }
+    println!("{}", all.figures());
+    assert!(all.session > 500 && all.opening > 100);
+}
+
+impl Tracked {
+    fn figures(&self) -> String {
+        let Self { session, opening, asked_again, path_mtu, inferred, differ } = self;
+        let first: Vec<_> = differ.iter().take(20).map(String::as_str).collect();
+        assert!(differ.is_empty(), "{} differ:\n{}", differ.len(), first.join("\n"));
+        format!(
+            "connections: {session} packets are of a session to both, {opening} decided by the same rule; \
+             {asked_again} of a session to us are asked of its rule again, not having been answered; \
+             {path_mtu} path-MTU errors are of a session to the kernel and always allowed to us; of \
+             {inferred} connections under way the kernel takes the other end for the one that began"
+        )
+    }
+}
+
+/// Sessions end in real time: ten seconds of the capture are one of the kernel's.
+#[test]
+fn connections_expire_when_the_kernels_do() {
+    if let Some(why) = untracked() {
+        println!("SKIPPED: {why}, so no connection of the kernel has expired");
+        return;
+    }
+    let text = "
+security_groups:
+  - id: sg-a
+    rules:
+      - {id: ssh, direction: ingress, protocol: tcp, ports: 22, source: 0.0.0.0/0}
+      - {id: dns, direction: ingress, protocol: udp, ports: 53, source: 0.0.0.0/0}
+      - {id: ping, direction: ingress, protocol: icmp, source: 0.0.0.0/0}
+      - {id: out, direction: egress, policy: drop, protocol: all, destination: 0.0.0.0/0}
+interfaces:
+  - id: eni
+    addresses: [10.0.0.5]
+    security_groups: [sg-a]
+    timeouts: {udp: 10, tcp_established: 30, tcp_closed: 10, tcp_opening: 30, icmp: 30}
+";
+    let timeouts = "
+echo 1 | tee nf_conntrack_udp_timeout nf_conntrack_udp_timeout_stream nf_conntrack_tcp_timeout_time_wait \\
+  nf_conntrack_tcp_timeout_last_ack nf_conntrack_tcp_timeout_close >/dev/null
+echo 3 | tee nf_conntrack_tcp_timeout_established nf_conntrack_tcp_timeout_syn_sent \\
+  nf_conntrack_tcp_timeout_syn_recv nf_conntrack_tcp_timeout_fin_wait \\
+  nf_conntrack_tcp_timeout_close_wait nf_conntrack_icmp_timeout >/dev/null
+";
+    let (ssh, dns) = ("10.0.0.5:22", "10.0.0.5:53");
+    let clients: Vec<String> = (1..=5).map(|n| format!("203.0.113.{n}:4000{n}")).collect();
+    let [udp, idle, closes, resets, unanswered] = [0, 1, 2, 3, 4].map(|n| clients[n].as_str());
+    let open =
+        |client| [(0.0, client, ssh, "S"), (0.5, ssh, client, "S."), (1.0, client, ssh, ".")];
+    let mut packets: Vec<(f64, &str, &str, &str)> =
+        [open(idle), open(closes), open(resets)].concat();
+    packets.extend([
+        (0.0, udp, dns, "udp"),
+        (2.0, dns, udp, "udp"),
+        (9.0, udp, dns, "udp"),
+        (16.0, dns, udp, "udp"),
+        // 13 s of silence, over 10: the answer opens a connection of its own.
+        (29.0, dns, udp, "udp"),
+        (20.0, ssh, idle, "P."),
+        (45.0, idle, ssh, "P."),
+        (79.0, ssh, idle, "P."),
+        (2.0, closes, ssh, "F."),
+        (3.0, ssh, closes, "F."),
+        (3.5, closes, ssh, "."),
+        (9.0, ssh, closes, "."),
+        (25.0, ssh, closes, "."),
+        (2.0, resets, ssh, "R"),
+        (18.0, ssh, resets, "P."),
+        (0.0, unanswered, ssh, "S"),
+        (36.0, ssh, unanswered, "P."),
+    ]);
+    packets.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let packets: Vec<(u64, Packet, Vec<u8>)> = packets
+        .iter()
+        .map(|(seconds, src, dst, flags)| {
+            let bytes = support::ipv4(src, dst, flags);
+            let Decoded::Packet(packet) = decode(LinkType::RAW, &bytes) else {
+                panic!("a packet of our own is decoded")
+            };
+            (support::frame(1, *seconds, &bytes).time_ns.unwrap(), packet, bytes)
+        })
+        .collect();
+    let rules = sgreplay::parse::yaml("test", text).unwrap();
+    let tracked = track(&rules, &packets, Some(10), timeouts);
+    println!("{}", tracked.figures());
+    assert_eq!((tracked.session, tracked.opening, tracked.inferred), (16, 10, 0));
 }

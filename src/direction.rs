@@ -80,17 +80,23 @@ impl Interfaces {
         flow: &FlowTuple,
         captured_at: Option<usize>,
     ) -> [Option<(usize, Direction)>; 2] {
-        let of = |addr| match captured_at {
-            None => self.of(addr),
-            Some(interface) => {
-                let nets = self.own.get(interface)?;
-                nets.iter().any(|net| net.contains(&addr)).then_some(interface)
+        let (src, dst) = match captured_at {
+            None => (self.of(flow.src), self.of(flow.dst)),
+            Some(at) => {
+                let has = |addr| self.has(at, addr).then_some(at);
+                (has(flow.src), has(flow.dst))
             }
         };
         [
-            of(flow.src).map(|interface| (interface, Direction::Egress)),
-            of(flow.dst).map(|interface| (interface, Direction::Ingress)),
+            src.map(|interface| (interface, Direction::Egress)),
+            dst.map(|interface| (interface, Direction::Ingress)),
         ]
+    }
+
+    #[cold]
+    fn has(&self, interface: usize, addr: IpAddr) -> bool {
+        let nets = self.own.get(interface);
+        nets.is_some_and(|nets| nets.iter().any(|net| net.contains(&addr)))
     }
 }
 

@@ -186,7 +186,8 @@ impl<'r> Replay<'r> {
     /// Judges one frame. Frames come in the order of the capture.
     #[inline]
     pub fn judge(&mut self, frame: &Frame<'_>, decoded: &Decoded) -> Judged {
-        let seats = self.seats(frame, decoded);
+        let mut seats = [None; 2];
+        self.seat(frame, decoded, &mut seats);
         self.judge_seated(frame, decoded, &seats)
     }
 
@@ -203,7 +204,7 @@ impl<'r> Replay<'r> {
         let mut seats = [const { [None; 2] }; FETCHED_AT_ONCE];
         for frames in frames.chunks(FETCHED_AT_ONCE) {
             for (seats, (frame, decoded)) in seats.iter_mut().zip(frames) {
-                *seats = self.seats(frame, decoded);
+                self.seat(frame, decoded, seats);
             }
             for (seats, (frame, decoded)) in seats.iter().zip(frames) {
                 let judged = self.judge_seated(frame, decoded, seats);
@@ -213,20 +214,27 @@ impl<'r> Replay<'r> {
         Ok(())
     }
 
-    /// The interfaces that a packet is judged at, the sender's first.
+    /// Finds the interfaces that a packet is judged at, the sender's first.
     #[inline]
-    fn seats(&self, frame: &Frame<'_>, decoded: &Decoded) -> Seats {
-        let Decoded::Packet(Packet { flow, .. }) = decoded else { return [None; 2] };
-        let captured_at = match self.taps.is_empty() {
-            true => None,
-            false => frame.interface.and_then(|name| self.taps.get(name)).copied(),
+    fn seat(&self, frame: &Frame<'_>, decoded: &Decoded, seats: &mut Seats) {
+        let judging = match decoded {
+            Decoded::Packet(Packet { flow, .. }) => {
+                let captured_at = if self.taps.is_empty() { None } else { self.captured_at(frame) };
+                self.interfaces.judging(flow, captured_at).map(|at| at.map(|at| (flow, at)))
+            }
+            Decoded::Not(_) => [None; 2],
         };
-        self.interfaces.judging(flow, captured_at).map(|at| {
-            at.map(|(interface, direction)| {
+        for (seat, at) in seats.iter_mut().zip(judging) {
+            *seat = at.map(|(flow, (interface, direction))| {
                 let place = self.sessions.place(interface, direction, flow);
                 Seat { interface, direction, place }
-            })
-        })
+            });
+        }
+    }
+
+    #[cold]
+    fn captured_at(&self, frame: &Frame<'_>) -> Option<usize> {
+        frame.interface.and_then(|name| self.taps.get(name)).copied()
     }
 
     #[inline]

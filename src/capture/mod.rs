@@ -112,7 +112,7 @@ pub struct Frame<'a> {
     /// Direction as pcapng's `epb_flags` state it.
     pub hint: Option<DirectionHint>,
     /// What the capturing machine calls the interface, where the capture says so (pcapng's `if_name`).
-    pub interface: Option<&'a str>,
+    pub interface: Option<&'a String>,
     /// The captured bytes.
     pub data: &'a [u8],
 }
@@ -163,7 +163,6 @@ impl Batch {
         let number = self.first + position as u64;
         let data = self.bytes.get(data.clone())?;
         let interface = interface.and_then(|name| self.names.get(usize::from(name)));
-        let interface = interface.map(String::as_str);
         Some(Frame { number, link, time_ns, wire_len, hint, interface, data })
     }
 }

@@ -242,7 +242,9 @@ impl Captures {
             };
             let Some(stream) = streams.get_mut(turn) else { break };
             let Some(batch) = stream.batch.take() else { break };
-            let mut chosen = Vec::new();
+            // Alone, a stream hands on a whole batch; among others, often a frame or two.
+            let room = if until == NEVER { batch.len() - stream.taken } else { 0 };
+            let mut chosen = Vec::with_capacity(room);
             for (mut frame, decoded) in batch.frames_from(stream.taken) {
                 stream.time = frame.time_ns.unwrap_or(stream.time);
                 if selection.left == 0 || (stream.time, turn) >= until {
@@ -252,7 +254,7 @@ impl Captures {
                 stream.input.frames += 1;
                 frames += 1;
                 frame.number = frames;
-                frame.interface = stream.interface.as_deref().or(frame.interface);
+                frame.interface = stream.interface.as_ref().or(frame.interface);
                 if selection.chooses(&frame, decoded) {
                     selection.left -= 1;
                     ended.notice(&frame, decoded);
@@ -351,6 +353,9 @@ impl Stream {
     }
 }
 
+/// After every frame of every stream.
+const NEVER: (u64, usize) = (u64::MAX, usize::MAX);
+
 /// The stream whose frame is the earliest, and the time and place of the next one after it. Between
 /// equals the capture that was named first goes first.
 fn turn(streams: &[Stream]) -> Option<(usize, (u64, usize))> {
@@ -358,7 +363,7 @@ fn turn(streams: &[Stream]) -> Option<(usize, (u64, usize))> {
     let mut heads: Vec<(u64, usize)> = ready.map(|(place, stream)| (stream.time, place)).collect();
     heads.sort_unstable();
     let (_, turn) = *heads.first()?;
-    Some((turn, heads.get(1).copied().unwrap_or((u64::MAX, usize::MAX))))
+    Some((turn, heads.get(1).copied().unwrap_or(NEVER)))
 }
 
 impl Source {

@@ -412,6 +412,11 @@ impl<'r> Replay<'r> {
         }
     }
 
+    /// How packets are judged.
+    pub fn options(&self) -> Options {
+        self.options
+    }
+
     /// What has been counted so far.
     pub fn tally(&self) -> &Tally {
         &self.tally

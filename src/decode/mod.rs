@@ -26,7 +26,7 @@ mod transport;
 mod tunnel;
 
 use crate::capture::{DirectionHint, LinkType};
-use crate::flow::Packet;
+use crate::flow::{Fragment, Packet};
 use network::Upper;
 use tunnel::Inside;
 pub use tunnel::Tunnels;
@@ -142,7 +142,11 @@ fn innermost<'a>(
 /// quoted packet went the other way: its source is where the error is sent to.
 pub fn embedded(link: LinkType, data: &[u8], tunnels: &Tunnels) -> Option<Packet> {
     let upper = innermost(link, data, tunnels).ok()?;
-    let quoted = network::walk(transport::quoted(&upper)?).ok()?;
+    // A later fragment is the middle of something.
+    if matches!(upper.fragment, Fragment::Later { .. }) {
+        return None;
+    }
+    let quoted = network::walk(transport::quoted(upper.proto, upper.payload)?).ok()?;
     match network::finish(&quoted) {
         Ok(packet) => Some(packet),
         Err(undecodable) => undecodable.seen,

@@ -4,8 +4,7 @@ use pnet_packet::icmp::IcmpPacket;
 use pnet_packet::icmpv6::Icmpv6Packet;
 use pnet_packet::tcp::TcpPacket;
 
-use super::network::Upper;
-use crate::flow::{Fragment, Protocol, TcpFlags, Transport};
+use crate::flow::{Protocol, TcpFlags, Transport};
 
 /// The transport's part of the tuple, or `None` when the payload ends before it.
 ///
@@ -40,19 +39,16 @@ pub(super) fn decode(proto: Protocol, payload: &[u8]) -> Option<(Transport, Opti
 }
 
 /// What an ICMP or ICMPv6 error quotes of the packet that it complains about.
-pub(super) fn quoted<'a>(upper: &Upper<'a>) -> Option<&'a [u8]> {
+pub(super) fn quoted(proto: Protocol, payload: &[u8]) -> Option<&[u8]> {
     const HEADER: usize = 8;
-    let errors: &[u8] = match upper.proto {
+    let errors: &[u8] = match proto {
         // Unreachable, source quench, redirect, time exceeded, parameter problem.
         Protocol::ICMP => &[3, 4, 5, 11, 12],
         // Unreachable, too big, time exceeded, parameter problem.
         Protocol::ICMPV6 => &[1, 2, 3, 4],
         _ => return None,
     };
-    let is_error = errors.contains(upper.payload.first()?);
-    // A later fragment is the middle of something.
-    let later = matches!(upper.fragment, Fragment::Later { .. });
-    upper.payload.get(HEADER..).filter(|_| is_error && !later)
+    payload.get(HEADER..).filter(|_| payload.first().is_some_and(|kind| errors.contains(kind)))
 }
 
 #[inline]

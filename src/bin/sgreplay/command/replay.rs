@@ -195,11 +195,15 @@ fn warnings(rules: &RuleSet, replay: &Replay<'_>, end: &Ended) -> Vec<String> {
     warnings.extend(end.damage.iter().map(CaptureError::to_string));
     let tally = replay.tally();
     warnings.extend(obstacles(replay));
+    let unit = match replay.options().sessions {
+        Sessions::On => "connection",
+        Sessions::Off => "packet",
+    };
     if tally.open_question() > 0 {
         warnings.push(format!(
             "{} between members of a group denied by an egress rule; the cloud's documents disagree on \
              whether intra-group access goes first: --intra-group-egress assumes that it does",
-            plural(tally.open_question(), "connection"),
+            plural(tally.open_question(), unit),
         ));
     }
     let of_reason = |wanted| tally.reasons().find(|(reason, _)| *reason == wanted).map(|(_, n)| n);

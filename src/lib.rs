@@ -12,7 +12,8 @@
 //!                              YAML     model    index
 //! ```
 //!
-//! [`replay`] is the loop that takes a packet along it. All of it together:
+//! [`replay`] is the loop that takes a packet along it, [`diff`] two of them side by side. All of it
+//! together:
 //!
 //! ```no_run
 //! use sgreplay::capture::Capture;
@@ -54,6 +55,7 @@ pub mod parse;
 pub mod rules;
 
 // Where they meet.
+pub mod diff;
 pub mod direction;
 pub mod evaluate;
 pub mod overlay;

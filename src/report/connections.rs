@@ -160,7 +160,7 @@ impl Connections {
 }
 
 /// The Community ID (version 1, seed 0), by which Zeek, Suricata and Arkime know the connection.
-fn community_id(flow: &FlowTuple) -> String {
+pub(super) fn community_id(flow: &FlowTuple) -> String {
     let FlowTuple { src, dst, proto, transport } = *flow;
     let (sport, dport, one_way) = match transport {
         Transport::Ports { src, dst } => (Some(src), Some(dst), false),

@@ -3,6 +3,7 @@
 //! Column names, their order and the keys of the JSON are a promise to other programs: they are added
 //! to, never renamed.
 
+mod changes;
 mod connections;
 mod label;
 mod packets;
@@ -10,6 +11,9 @@ mod rows;
 mod summary;
 mod text;
 
+pub use changes::{
+    BothLabels, CHANGE_COLUMNS, DiffInputs, DiffSummary, change_rows, changes_json, diff_text,
+};
 pub use connections::Connections;
 pub use label::{Label, Labels};
 pub use packets::{

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 
-use super::{Label, Labels, Summary};
+use super::{CaptureInput, Label, Labels, Local, Summary};
 use crate::flow::{FlowTuple, TcpFlags};
 use crate::replay::Replay;
 use crate::rules::services;
@@ -127,12 +127,9 @@ pub fn because(reason: Reason, label: &Label) -> String {
     }
 }
 
-/// The summary of a run.
-pub fn summary(summary: &Summary, replay: &Replay<'_>, labels: &Labels) -> String {
-    let mut out = String::new();
-    let tally = replay.tally();
-    let inputs = &summary.inputs;
-    for capture in &inputs.captures {
+/// The captures and their time window.
+pub(super) fn captures(out: &mut String, captures: &[CaptureInput], times: Option<(u64, u64)>) {
+    for capture in captures {
         let _ = writeln!(
             out,
             "capture  {}: {} packets, {}{}",
@@ -142,18 +139,41 @@ pub fn summary(summary: &Summary, replay: &Replay<'_>, labels: &Labels) -> Strin
             capture.sha256.as_ref().map_or_else(String::new, |hash| format!(", sha256 {hash}")),
         );
     }
-    if let Some((first, last)) = tally.times() {
+    if let Some((first, last)) = times {
         let _ =
             writeln!(out, "time     {} to {}, {}", time(first), time(last), duration(last - first));
     }
-    let _ = writeln!(out, "rules    {}, sha256 {}", inputs.rules.path, inputs.rules.sha256);
+}
+
+/// The program's version, the local addresses, and what is missing.
+pub(super) fn made_by(out: &mut String, local: &Local, partial: Option<&str>) {
     let _ = writeln!(out, "by       sgreplay {}", env!("CARGO_PKG_VERSION"));
-    let local = &summary.local;
     let assumed = if local.assumed { "assumed: " } else { "" };
     let _ = writeln!(out, "local    {} ({assumed}{})", local.addresses.join(", "), local.why);
-    if let Some(why) = &summary.partial {
+    if let Some(why) = partial {
         let _ = writeln!(out, "PARTIAL  {why}");
     }
+}
+
+/// `14:22:05 to 14:31:10`, in UTC.
+pub(super) fn clock(first: u64, last: u64) -> String {
+    let time = |ns: u64| {
+        let time = i64::try_from(ns / 1_000_000_000).ok();
+        let time = time.and_then(|seconds| Timestamp::from_second(seconds).ok());
+        time.map_or_else(String::new, |time| time.strftime("%H:%M:%S").to_string())
+    };
+    let (first, last) = (time(first), time(last));
+    if first == last { first } else { format!("{first} to {last}") }
+}
+
+/// The summary of a run.
+pub fn summary(summary: &Summary, replay: &Replay<'_>, labels: &Labels) -> String {
+    let mut out = String::new();
+    let tally = replay.tally();
+    let inputs = &summary.inputs;
+    captures(&mut out, &inputs.captures, tally.times());
+    let _ = writeln!(out, "rules    {}, sha256 {}", inputs.rules.path, inputs.rules.sha256);
+    made_by(&mut out, &summary.local, summary.partial.as_deref());
 
     let packets = tally.packets();
     let unjudged: Vec<String> = tally
@@ -282,7 +302,7 @@ fn kinds(out: &mut String, verdict: Verdict, replay: &Replay<'_>, labels: &Label
 }
 
 /// `tcp 22 (SSH)`
-fn service(flow: &FlowTuple) -> String {
+pub(super) fn service(flow: &FlowTuple) -> String {
     match (flow.transport.ports(), flow.transport.icmp()) {
         (Some((_, port)), _) => {
             let name =

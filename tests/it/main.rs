@@ -16,6 +16,7 @@ mod cli_replay;
 mod compressed;
 mod corpus;
 mod damage;
+mod diff;
 mod embedded;
 mod fragments;
 mod fuzz;

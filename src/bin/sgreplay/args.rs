@@ -25,6 +25,9 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Verdicts for a capture: a summary, or a row per packet or connection
     Replay(ReplayArgs),
+    /// What a change of rules does to a capture: connections newly denied, newly allowed, decided by
+    /// another rule
+    Diff(DiffArgs),
     /// Why one packet is allowed or denied: every rule in evaluation order
     Explain(ExplainArgs),
     /// The flow tuples of a capture alone
@@ -71,10 +74,8 @@ pub(crate) struct ReplayArgs {
     pub rules: PathBuf,
     #[command(flatten)]
     pub capture: CaptureArgs,
-    /// Addresses of the one interface, where the rules file lists none; else they are inferred from
-    /// the capture
-    #[arg(long, value_name = "ADDR|CIDR", value_delimiter = ',', value_parser = cidr)]
-    pub local: Vec<IpNet>,
+    #[command(flatten)]
+    pub judge: JudgeArgs,
     /// A row for each, instead of the summary alone
     #[arg(long, value_name = "WHAT")]
     pub per: Option<Per>,
@@ -84,6 +85,59 @@ pub(crate) struct ReplayArgs {
     /// Track connections, as the cloud does, or judge every packet alone
     #[arg(long, value_name = "WHETHER", default_value = "on")]
     pub sessions: OnOff,
+    /// Write the packets that would be denied to a pcap
+    #[arg(long, value_name = "FILE")]
+    pub write_denied: Option<PathBuf>,
+    /// Write the packets that would be allowed to a pcap
+    #[arg(long, value_name = "FILE")]
+    pub write_allowed: Option<PathBuf>,
+    /// Exit with status 1 if a packet is denied
+    #[arg(long, value_name = "WHAT")]
+    pub fail_on: Option<FailOn>,
+    /// With --fail-on: accept a capture that breaks off in the middle
+    #[arg(long)]
+    pub allow_truncated: bool,
+    /// Print the SHA-256 of the captures too (reads them twice)
+    #[arg(long)]
+    pub hash: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DiffArgs {
+    /// The rules as they are; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    pub current: PathBuf,
+    /// The rules as they would be; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    pub proposed: PathBuf,
+    #[command(flatten)]
+    pub capture: CaptureArgs,
+    #[command(flatten)]
+    pub judge: JudgeArgs,
+    /// Text for people; the rest for programs, with a row per changed connection
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+    /// Write the packets whose verdict changes to a pcap
+    #[arg(long, value_name = "FILE")]
+    pub write_changed: Option<PathBuf>,
+    /// Exit with status 1 if a connection is newly denied, newly allowed, or either
+    #[arg(long, value_name = "WHAT")]
+    pub fail_on: Option<DiffFailOn>,
+    /// With --fail-on: accept a capture that breaks off in the middle
+    #[arg(long)]
+    pub allow_truncated: bool,
+    /// Print the SHA-256 of the captures too (reads them twice)
+    #[arg(long)]
+    pub hash: bool,
+}
+
+/// How packets are judged.
+#[derive(Debug, clap::Args)]
+pub(crate) struct JudgeArgs {
+    /// Addresses of the one interface, where the rules file lists none; else they are inferred from
+    /// the capture
+    #[arg(long, value_name = "ADDR|CIDR", value_delimiter = ',', value_parser = cidr)]
+    pub local: Vec<IpNet>,
     /// For a connection already under way when the capture starts: infer who began it, or take its
     /// first packet for the opening one
     #[arg(long, value_name = "HOW", default_value = "infer")]
@@ -96,23 +150,8 @@ pub(crate) struct ReplayArgs {
     /// connections fail. No limit if not given
     #[arg(long, value_name = "N")]
     pub max_sessions: Option<usize>,
-    /// Write the packets that would be denied to a pcap
-    #[arg(long, value_name = "FILE")]
-    pub write_denied: Option<PathBuf>,
-    /// Write the packets that would be allowed to a pcap
-    #[arg(long, value_name = "FILE")]
-    pub write_allowed: Option<PathBuf>,
-    /// Exit with status 1 if a packet is denied
-    #[arg(long, value_name = "WHAT")]
-    pub fail_on: Option<FailOn>,
     #[command(flatten)]
     pub switches: SwitchArgs,
-    /// With --fail-on: accept a capture that breaks off in the middle
-    #[arg(long)]
-    pub allow_truncated: bool,
-    /// Print the SHA-256 of the captures too (reads them twice)
-    #[arg(long)]
-    pub hash: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -235,6 +274,13 @@ pub(crate) enum MidstreamArg {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FailOn {
     Denied,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DiffFailOn {
+    NewlyDenied,
+    NewlyAllowed,
+    Any,
 }
 
 /// An interface, and a capture made there or the name that pcapng has for it.

@@ -18,6 +18,7 @@ use exit::{ExitStatus, Failure};
 fn main() -> ExitCode {
     let done = match Args::parse().command {
         Command::Replay(args) => command::replay::run(&args),
+        Command::Diff(args) => command::diff::run(&args),
         Command::Explain(args) => command::explain::run(&args),
         Command::Decode(args) => command::decode::run(&args),
         Command::Services(args) => command::services::run(&args),

@@ -13,7 +13,7 @@ use sgreplay::rules::{
 };
 use sgreplay::verdict::{Judged, Judgement, Reason, Verdict};
 
-use super::replay::local;
+use super::judging::local;
 use super::{ended, stdout};
 use crate::args::{CaptureArgs, Endpoint, ExplainArgs, TextOrJson};
 use crate::captures::Captures;

@@ -1,7 +1,9 @@
 //! One file per verb.
 
 pub(crate) mod decode;
+pub(crate) mod diff;
 pub(crate) mod explain;
+mod judging;
 pub(crate) mod replay;
 pub(crate) mod services;
 

@@ -4,60 +4,40 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
-use ipnet::IpNet;
-use sgreplay::capture::{CaptureError, Frame, LinkType, PcapWriter};
+use sgreplay::capture::{Frame, PcapWriter};
 use sgreplay::decode::{Decoded, Tunnels, embedded};
-use sgreplay::direction::Guess;
 use sgreplay::overlay::Obstacle;
-use sgreplay::replay::{Midstream, Options, Replay, Sessions};
+use sgreplay::replay::{Replay, Sessions};
 use sgreplay::report::{
-    Answer, Connections, DECODE_COLUMNS, Inputs, Labels, Local, RowFormat, Rows, Summary,
-    VERDICT_COLUMNS, decode_cells, packet_line, plural, text_summary, verdict_cells,
+    Answer, Connections, DECODE_COLUMNS, Inputs, Labels, RowFormat, Rows, Summary, VERDICT_COLUMNS,
+    decode_cells, packet_line, plural, text_summary, verdict_cells,
 };
 use sgreplay::rules::RuleSet;
-use sgreplay::session::Openings;
 use sgreplay::tally::Count;
-use sgreplay::verdict::{Judged, Reason, Verdict};
+use sgreplay::verdict::{Judged, Verdict};
 
-use super::{ended, row_format, stdout};
-use crate::args::{FailOn, MidstreamArg, OnOff, Per, ReplayArgs, Tap};
+use super::{judging, row_format, stdout};
+use crate::args::{FailOn, OnOff, Per, ReplayArgs};
 use crate::captures::{Captures, Ended};
 use crate::exit::{ExitStatus, Failure};
-use crate::input;
 use crate::terminal;
 
 pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
     let mut captures = Captures::new(&args.capture)?;
-    if captures.read_stdin() && args.rules.as_os_str() == "-" {
-        return Err(Failure::Usage(
-            "rules and capture cannot both come from standard input".to_owned(),
-        ));
-    }
-    if args.hash && captures.have_pipe() {
-        return Err(Failure::Usage(
-            "--hash reads a capture twice, which a pipe does not allow; name a file".to_owned(),
-        ));
-    }
-    if args.sessions == OnOff::Off && args.max_sessions.is_some() {
+    judging::readable(&captures, &[&args.rules], args.hash)?;
+    if args.sessions == OnOff::Off && args.judge.max_sessions.is_some() {
         let message = "--max-sessions needs sessions, and --sessions off has none";
         return Err(Failure::Usage(message.to_owned()));
     }
-    let (mut rules, rules_input) = input::rules(&args.rules, !args.interface.is_empty())?;
-    rules.set_switches((&args.switches).into());
-    let taps = taps(&args.interface, &rules, &mut captures)?;
+    let (mut rules, rules_input) = judging::rules(&args.rules, &args.judge)?;
+    let taps = judging::taps(&args.judge.interface, &rules, &mut captures)?;
     let mut writers = Writers::create(args, &captures)?;
-    let (local, openings) = local(&mut rules, &args.local, &mut captures)?;
-    let options = Options {
-        sessions: match args.sessions {
-            OnOff::On => Sessions::On,
-            OnOff::Off => Sessions::Off,
-        },
-        midstream: match args.midstream {
-            MidstreamArg::Infer => Midstream::Infer,
-            MidstreamArg::FirstPacket => Midstream::FirstPacket,
-        },
-        max_sessions: args.max_sessions,
+    let (local, openings) = judging::local(&mut rules, &args.judge.local, &mut captures)?;
+    let sessions = match args.sessions {
+        OnOff::On => Sessions::On,
+        OnOff::Off => Sessions::Off,
     };
+    let options = judging::options(&args.judge, sessions);
     let mut replay = Replay::new(&rules, options)
         .with_openings(openings)
         .with_tunnels(captures.tunnels())
@@ -69,16 +49,9 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
         terminal::say(&format!("local address assumed: {addresses} ({})", local.why));
     }
 
-    let mut unseen: Vec<&Tap> = args.interface.iter().collect();
+    let mut unseen = judging::Unseen::new(&args.judge.interface);
     let end = captures.read(args.hash, |frames| {
-        for (frame, _) in frames {
-            if unseen.is_empty() {
-                break;
-            }
-            unseen.retain(|Tap { eni, of }| {
-                frame.interface.is_none_or(|name| name != eni && name != of)
-            });
-        }
+        unseen.look(frames);
         replay.judge_batch(frames, |frame, decoded, judged| {
             writers.write(frame, judged)?;
             output.packet(frame, decoded, judged)
@@ -88,111 +61,16 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
     writers.finish()?;
     let inputs = Inputs { rules: rules_input, captures: end.inputs.clone() };
     let mut warnings = warnings(&rules, &replay, &end);
-    warnings.extend(unseen.iter().map(|Tap { eni, of }| {
-        format!(
-            "--interface {eni}={of}: no packet was captured there; it is neither a capture named on the \
-             command line nor an interface of a pcapng"
-        )
-    }));
+    warnings.extend(unseen.warnings());
     let mut summary = Summary::new(&rules, &replay, &labels, inputs, local, warnings);
-    summary.partial = partial(&end);
+    summary.partial = judging::partial(&end);
     output.finish(&summary, &replay)?;
-    let denied = replay.tally().packets().denied;
-    status(args, end, denied)
-}
-
-/// The status: what was asked for with `--fail-on`, unless the input does not allow an answer.
-fn status(args: &ReplayArgs, end: Ended, denied: u64) -> Result<ExitStatus, Failure> {
-    let truncated = !end.damage.is_empty();
-    let interrupted = end.interrupted;
-    let status = ended(end)?;
-    match args.fail_on {
-        Some(FailOn::Denied) if denied > 0 => Ok(ExitStatus::Failed),
-        Some(FailOn::Denied) if truncated && !args.allow_truncated => Err(Failure::Usage(
-            "the capture breaks off, so --fail-on has no full answer; --allow-truncated accepts it"
-                .to_owned(),
-        )),
-        Some(FailOn::Denied) if interrupted => {
-            Err(Failure::Usage("interrupted, so --fail-on has no full answer".to_owned()))
-        }
-        Some(FailOn::Denied) | None => Ok(status),
-    }
-}
-
-fn partial(end: &Ended) -> Option<String> {
-    let mut why: Vec<String> = end.damage.iter().map(CaptureError::to_string).collect();
-    if end.interrupted {
-        why.push("interrupted; what follows is the traffic read so far".to_owned());
-    }
-    (!why.is_empty()).then(|| why.join("; "))
-}
-
-/// The names under which frames come from an interface, and its position.
-fn taps(
-    given: &[Tap],
-    rules: &RuleSet,
-    captures: &mut Captures,
-) -> Result<Vec<(String, usize)>, Failure> {
-    let mut taps = Vec::new();
-    for Tap { eni, of } in given {
-        let position = rules.interfaces().iter().position(|known| known.id == *eni);
-        let Some(position) = position else {
-            return Err(Failure::Usage(format!(
-                "--interface {eni}={of}: the rules file has no interface `{eni}`"
-            )));
-        };
-        // A capture's frames take the name of its interface; others have the one that pcapng gives.
-        taps.push(match captures.made_at(Path::new(of), eni) {
-            true => (eni.clone(), position),
-            false => (of.clone(), position),
-        });
-    }
-    Ok(taps)
-}
-
-/// Where the local addresses are from: the rules file, the user, or the capture.
-pub(super) fn local(
-    rules: &mut RuleSet,
-    given: &[IpNet],
-    captures: &mut Captures,
-) -> Result<(Local, Openings), Failure> {
-    let (survey, openings) = captures.survey(given.is_empty() && !rules.lists_interfaces())?;
-    let names = |nets: &[IpNet]| nets.iter().map(shown).collect();
-    if rules.lists_interfaces() {
-        if !given.is_empty() {
-            return Err(Failure::Usage(
-                "--local is for rules files that list no interfaces, and this one does".to_owned(),
-            ));
-        }
-        let nets: Vec<IpNet> =
-            rules.interfaces().iter().flat_map(|eni| eni.addresses.clone()).collect();
-        let why = "interfaces of the rules file".to_owned();
-        return Ok((Local { addresses: names(&nets), assumed: false, why }, openings));
-    }
-    if !given.is_empty() {
-        rules.set_local(given.to_vec());
-        let why = "--local".to_owned();
-        return Ok((Local { addresses: names(given), assumed: false, why }, openings));
-    }
-    let Some(Guess { addresses, why }) = survey.guess() else {
-        let why = "the capture shows no IP packet".to_owned();
-        return Ok((Local { addresses: Vec::new(), assumed: true, why }, openings));
-    };
-    let nets: Vec<IpNet> = addresses.into_iter().map(IpNet::from).collect();
-    let why = format!("{why}; --local says otherwise");
-    let local = Local { addresses: names(&nets), assumed: true, why };
-    rules.set_local(nets);
-    Ok((local, openings))
-}
-
-/// An address without the /32 or /128 that says nothing.
-fn shown(net: &IpNet) -> String {
-    if net.prefix_len() == net.max_prefix_len() { net.addr().to_string() } else { net.to_string() }
+    let fails = args.fail_on.map(|FailOn::Denied| replay.tally().packets().denied > 0);
+    judging::status(end, fails, args.allow_truncated)
 }
 
 fn warnings(rules: &RuleSet, replay: &Replay<'_>, end: &Ended) -> Vec<String> {
     let mut warnings: Vec<String> = rules.warnings().into_iter().map(|warning| warning.0).collect();
-    warnings.extend(end.damage.iter().map(CaptureError::to_string));
     let tally = replay.tally();
     warnings.extend(obstacles(replay));
     let unit = match replay.options().sessions {
@@ -206,30 +84,7 @@ fn warnings(rules: &RuleSet, replay: &Replay<'_>, end: &Ended) -> Vec<String> {
             plural(tally.open_question(), unit),
         ));
     }
-    let of_reason = |wanted| tally.reasons().find(|(reason, _)| *reason == wanted).map(|(_, n)| n);
-    if let (Some(LinkType(link)), Some(n)) =
-        (end.unsupported_link, of_reason(Reason::UnsupportedLink))
-    {
-        warnings.push(format!(
-            "{} not evaluated: link type {link} is not read, so nothing is known of its packets",
-            plural(n, "packet"),
-        ));
-    }
-    let packets = tally.packets();
-    if end.vxlan * 2 > packets.total() {
-        warnings.push(format!(
-            "{} of {} packets are VXLAN, as a traffic mirror delivers; --decap vxlan judges what is \
-             inside",
-            end.vxlan,
-            packets.total(),
-        ));
-    }
-    let judged = packets.allowed + packets.denied;
-    if let Some(n) = of_reason(Reason::NotLocal).filter(|_| judged == 0) {
-        warnings.push(format!(
-            "none of the {n} IP packets is to or from the local addresses; --local names others"
-        ));
-    }
+    warnings.extend(judging::of_captures(end, tally));
     warnings
 }
 

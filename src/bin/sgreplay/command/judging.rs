@@ -1,0 +1,204 @@
+//! What commands that judge packets have in common: rules, interfaces, local addresses, the last word.
+
+use std::path::Path;
+
+use ipnet::IpNet;
+use sgreplay::capture::{CaptureError, Frame, LinkType};
+use sgreplay::decode::Decoded;
+use sgreplay::direction::Guess;
+use sgreplay::replay::{Midstream, Options, Sessions};
+use sgreplay::report::{Local, RulesInput, plural};
+use sgreplay::rules::RuleSet;
+use sgreplay::session::Openings;
+use sgreplay::tally::Tally;
+use sgreplay::verdict::Reason;
+
+use super::ended;
+use crate::args::{JudgeArgs, MidstreamArg, Tap};
+use crate::captures::{Captures, Ended};
+use crate::exit::{ExitStatus, Failure};
+use crate::input;
+
+/// Whether everything can be read as often as it has to be.
+pub(super) fn readable(captures: &Captures, rules: &[&Path], hash: bool) -> Result<(), Failure> {
+    let stdin = rules.iter().filter(|path| path.as_os_str() == input::STDIN).count();
+    let usage = |message: &str| Err(Failure::Usage(message.to_owned()));
+    if stdin > 0 && captures.read_stdin() {
+        return usage("rules and capture cannot both come from standard input");
+    }
+    if stdin > 1 {
+        return usage("standard input can be read only once");
+    }
+    if hash && captures.have_pipe() {
+        return usage("--hash reads a capture twice, which a pipe does not allow; name a file");
+    }
+    Ok(())
+}
+
+/// Reads rules and answers open questions as the user wants them answered.
+pub(super) fn rules(path: &Path, args: &JudgeArgs) -> Result<(RuleSet, RulesInput), Failure> {
+    let (mut rules, input) = input::rules(path, !args.interface.is_empty())?;
+    rules.set_switches((&args.switches).into());
+    Ok((rules, input))
+}
+
+pub(super) fn options(args: &JudgeArgs, sessions: Sessions) -> Options {
+    let midstream = match args.midstream {
+        MidstreamArg::Infer => Midstream::Infer,
+        MidstreamArg::FirstPacket => Midstream::FirstPacket,
+    };
+    Options { sessions, midstream, max_sessions: args.max_sessions }
+}
+
+/// The names under which frames come from an interface, and its position.
+pub(super) fn taps(
+    given: &[Tap],
+    rules: &RuleSet,
+    captures: &mut Captures,
+) -> Result<Vec<(String, usize)>, Failure> {
+    let mut taps = Vec::new();
+    for Tap { eni, of } in given {
+        let position = rules.interfaces().iter().position(|known| known.id == *eni);
+        let Some(position) = position else {
+            return Err(Failure::Usage(format!(
+                "--interface {eni}={of}: the rules file has no interface `{eni}`"
+            )));
+        };
+        // A capture's frames take the name of its interface; others have the one that pcapng gives.
+        taps.push(match captures.made_at(Path::new(of), eni) {
+            true => (eni.clone(), position),
+            false => (of.clone(), position),
+        });
+    }
+    Ok(taps)
+}
+
+/// Where the local addresses are from: the rules file, the user, or the capture.
+pub(super) fn local(
+    rules: &mut RuleSet,
+    given: &[IpNet],
+    captures: &mut Captures,
+) -> Result<(Local, Openings), Failure> {
+    let (survey, openings) = captures.survey(given.is_empty() && !rules.lists_interfaces())?;
+    let names = |nets: &[IpNet]| nets.iter().map(shown).collect();
+    if rules.lists_interfaces() {
+        if !given.is_empty() {
+            return Err(Failure::Usage(
+                "--local is for rules files that list no interfaces, and this one does".to_owned(),
+            ));
+        }
+        let nets: Vec<IpNet> =
+            rules.interfaces().iter().flat_map(|eni| eni.addresses.clone()).collect();
+        let why = "interfaces of the rules file".to_owned();
+        return Ok((Local { addresses: names(&nets), assumed: false, why }, openings));
+    }
+    if !given.is_empty() {
+        rules.set_local(given.to_vec());
+        let why = "--local".to_owned();
+        return Ok((Local { addresses: names(given), assumed: false, why }, openings));
+    }
+    let Some(Guess { addresses, why }) = survey.guess() else {
+        let why = "the capture shows no IP packet".to_owned();
+        return Ok((Local { addresses: Vec::new(), assumed: true, why }, openings));
+    };
+    let nets: Vec<IpNet> = addresses.into_iter().map(IpNet::from).collect();
+    let why = format!("{why}; --local says otherwise");
+    let local = Local { addresses: names(&nets), assumed: true, why };
+    rules.set_local(nets);
+    Ok((local, openings))
+}
+
+/// An address without the /32 or /128 that says nothing.
+fn shown(net: &IpNet) -> String {
+    if net.prefix_len() == net.max_prefix_len() { net.addr().to_string() } else { net.to_string() }
+}
+
+/// Why the result is not of the whole input, if it is not.
+pub(super) fn partial(end: &Ended) -> Option<String> {
+    let mut why: Vec<String> = end.damage.iter().map(CaptureError::to_string).collect();
+    if end.interrupted {
+        why.push("interrupted; what follows is the traffic read so far".to_owned());
+    }
+    (!why.is_empty()).then(|| why.join("; "))
+}
+
+/// What the captures themselves give cause to say.
+pub(super) fn of_captures(end: &Ended, tally: &Tally) -> Vec<String> {
+    let mut warnings: Vec<String> = end.damage.iter().map(CaptureError::to_string).collect();
+    let of_reason = |wanted| tally.reasons().find(|(reason, _)| *reason == wanted).map(|(_, n)| n);
+    if let (Some(LinkType(link)), Some(n)) =
+        (end.unsupported_link, of_reason(Reason::UnsupportedLink))
+    {
+        warnings.push(format!(
+            "{} not evaluated: link type {link} is not read, so nothing is known of its packets",
+            plural(n, "packet"),
+        ));
+    }
+    let packets = tally.packets();
+    if end.vxlan * 2 > packets.total() {
+        warnings.push(format!(
+            "{} of {} packets are VXLAN, as a traffic mirror delivers; --decap vxlan judges what is \
+             inside",
+            end.vxlan,
+            packets.total(),
+        ));
+    }
+    let judged = packets.allowed + packets.denied;
+    if let Some(n) = of_reason(Reason::NotLocal).filter(|_| judged == 0) {
+        warnings.push(format!(
+            "none of the {n} IP packets is to or from the local addresses; --local names others"
+        ));
+    }
+    warnings
+}
+
+/// Places given with `--interface` that no frame has come from.
+pub(super) struct Unseen<'a>(Vec<&'a Tap>);
+
+impl<'a> Unseen<'a> {
+    pub(super) fn new(given: &'a [Tap]) -> Self {
+        Self(given.iter().collect())
+    }
+
+    pub(super) fn look(&mut self, frames: &[(Frame<'_>, &Decoded)]) {
+        for (frame, _) in frames {
+            if self.0.is_empty() {
+                return;
+            }
+            let elsewhere = |name: &String, tap: &Tap| *name != tap.eni && *name != tap.of;
+            self.0.retain(|tap| frame.interface.is_none_or(|name| elsewhere(name, tap)));
+        }
+    }
+
+    pub(super) fn warnings(self) -> impl Iterator<Item = String> {
+        self.0.into_iter().map(|Tap { eni, of }| {
+            format!(
+                "--interface {eni}={of}: no packet was captured there; it is neither a capture named on \
+                 the command line nor an interface of a pcapng"
+            )
+        })
+    }
+}
+
+/// The status: whether what was asked for with `--fail-on` holds, unless the input does not allow an
+/// answer.
+pub(super) fn status(
+    end: Ended,
+    fails: Option<bool>,
+    allow_truncated: bool,
+) -> Result<ExitStatus, Failure> {
+    let truncated = !end.damage.is_empty();
+    let interrupted = end.interrupted;
+    let status = ended(end)?;
+    match fails {
+        Some(true) => Ok(ExitStatus::Failed),
+        Some(false) if truncated && !allow_truncated => Err(Failure::Usage(
+            "the capture breaks off, so --fail-on has no full answer; --allow-truncated accepts it"
+                .to_owned(),
+        )),
+        Some(false) if interrupted => {
+            Err(Failure::Usage("interrupted, so --fail-on has no full answer".to_owned()))
+        }
+        Some(false) | None => Ok(status),
+    }
+}

@@ -1,0 +1,372 @@
+//! What a change of rules does to traffic: two replays side by side.
+//!
+//! Both rule sets see every packet from the first one on, each with sessions of its own. A connection
+//! is counted where either of them opens it, by what becomes of its opening packet; what the rules say
+//! of traffic that was not captured is another question.
+//!
+//! ```
+//! use sgreplay::diff::{Diff, Effect};
+//! use sgreplay::replay::{Options, Replay};
+//!
+//! let open = "{security_groups: [{id: sg-a, rules: [
+//!   {direction: ingress, protocol: tcp, ports: 22, source: 0.0.0.0/0}]}]}";
+//! let office = open.replace("0.0.0.0/0", "203.0.113.0/24");
+//! let [current, proposed] = [open, &office].map(|text| sgreplay::parse::yaml("x", text));
+//! let (current, proposed) = (current?, proposed?);
+//! let [a, b] = [&current, &proposed].map(|rules| Replay::new(rules, Options::default()));
+//! let diff = Diff::new((&current, a), (&proposed, b));
+//! assert_eq!(diff.connections().of(Effect::NewlyDenied), 0);
+//! # Ok::<(), sgreplay::parse::ParseError>(())
+//! ```
+
+use std::collections::{HashMap, HashSet};
+
+use foldhash::fast::FixedState;
+
+use crate::capture::Frame;
+use crate::decode::Decoded;
+use crate::flow::{Direction, FlowTuple};
+use crate::replay::Replay;
+use crate::rules::{Entry, EntryIndex, EntryKind, Rule, RuleId, RuleSet};
+use crate::verdict::{Judged, Judgement, Reason, Verdict};
+
+/// What the change does to a packet or a connection, the worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Effect {
+    /// Allowed by the current rules, denied by the proposed ones.
+    NewlyDenied,
+    /// Denied by the current rules, allowed by the proposed ones.
+    NewlyAllowed,
+    /// The same answer, by another rule.
+    OtherRule,
+    /// The same answer for the same reason.
+    Unchanged,
+}
+
+impl Effect {
+    /// All, the worst first.
+    pub const ALL: [Self; 4] =
+        [Self::NewlyDenied, Self::NewlyAllowed, Self::OtherRule, Self::Unchanged];
+
+    /// The word in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NewlyDenied => "newly_denied",
+            Self::NewlyAllowed => "newly_allowed",
+            Self::OtherRule => "other_rule",
+            Self::Unchanged => "unchanged",
+        }
+    }
+}
+
+/// Counts by effect.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Effects([u64; Effect::ALL.len()]);
+
+impl Effects {
+    /// How many there are of one effect.
+    pub fn of(&self, effect: Effect) -> u64 {
+        self.0.get(effect as usize).copied().unwrap_or_default()
+    }
+
+    /// All together.
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    fn add(&mut self, effect: Effect) {
+        if let Some(count) = self.0.get_mut(effect as usize) {
+            *count += 1;
+        }
+    }
+}
+
+/// What one rule set says of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Side {
+    /// Allow or deny; not evaluated where neither end is an interface of this rule set.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: Reason,
+    /// Where, and by which entry of which list: as in [`Judgement`].
+    pub at: Option<(usize, Direction, EntryIndex)>,
+}
+
+impl Side {
+    fn of(judged: &Judged) -> Self {
+        let (verdict, reason) = judged.verdict();
+        let at = deciding(judged)
+            .map(|judgement| (judgement.interface, judgement.decided_in, judgement.entry));
+        Self { verdict, reason, at }
+    }
+}
+
+/// The judgement that decides: the first that denies, or else the first.
+fn deciding(judged: &Judged) -> Option<&Judgement> {
+    let denied = judged.judgements().find(|judgement| judgement.verdict == Verdict::Deny);
+    denied.or_else(|| judged.judgements().next())
+}
+
+/// A connection that the change does something to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// What.
+    pub effect: Effect,
+    /// Its tuple in the initiator's direction.
+    pub flow: FlowTuple,
+    /// By the current rules.
+    pub current: Side,
+    /// By the proposed ones.
+    pub proposed: Side,
+    /// The frame that opened it.
+    pub first_frame: u64,
+    /// Times of its first and its last packet, ns since the epoch; zero where there are none.
+    pub times: (u64, u64),
+    /// Its packets, in both directions.
+    pub packets: u64,
+    /// Their bytes on the wire.
+    pub bytes: u64,
+}
+
+/// Two replays of the same packets.
+#[derive(Debug)]
+pub struct Diff<'r> {
+    current: Replay<'r>,
+    proposed: Replay<'r>,
+    /// Equal numbers mean the same decider; by interface, direction and entry.
+    deciders: [Vec<[Vec<u32>; 2]>; 2],
+    connections: Effects,
+    packets: Effects,
+    changes: Vec<Change>,
+    /// Changed connections by their numbers in both replays.
+    known: HashMap<[Option<u64>; 2], usize, FixedState>,
+    judged: Vec<Judged>,
+}
+
+impl<'r> Diff<'r> {
+    /// Sets two replays side by side, each with its rule set.
+    pub fn new(
+        (current_rules, current): (&RuleSet, Replay<'r>),
+        (proposed_rules, proposed): (&RuleSet, Replay<'r>),
+    ) -> Self {
+        let mut identities = Identities::new(current_rules, proposed_rules);
+        let deciders = [
+            identities.deciders(current_rules, &current),
+            identities.deciders(proposed_rules, &proposed),
+        ];
+        Self {
+            current,
+            proposed,
+            deciders,
+            connections: Effects::default(),
+            packets: Effects::default(),
+            changes: Vec::new(),
+            known: HashMap::default(),
+            judged: Vec::new(),
+        }
+    }
+
+    /// Judges frames by both, in the order of the capture, and hands each with the change's effect on it
+    /// to `each`.
+    ///
+    /// # Errors
+    /// The first that `each` returns.
+    pub fn judge_batch<E>(
+        &mut self,
+        frames: &[(Frame<'_>, &Decoded)],
+        mut each: impl FnMut(&Frame<'_>, Effect) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut current = std::mem::take(&mut self.judged);
+        current.clear();
+        self.current.judge_batch(frames, |_, _, judged| {
+            current.push(judged.clone());
+            Ok(())
+        })?;
+        let mut before = current.iter();
+        let Self { proposed, deciders, connections, packets, changes, known, .. } = self;
+        let mut book = Book { deciders, connections, packets, changes, known };
+        proposed.judge_batch(frames, |frame, _, proposed| {
+            let Some(current) = before.next() else { return Ok(()) };
+            each(frame, book.enter(frame, current, proposed))
+        })?;
+        self.judged = current;
+        Ok(())
+    }
+
+    /// Connections by what the change does to them.
+    pub fn connections(&self) -> Effects {
+        self.connections
+    }
+
+    /// Packets by what the change does to them.
+    pub fn packets(&self) -> Effects {
+        self.packets
+    }
+
+    /// The connections that are not unchanged, in order of opening.
+    pub fn changes(&self) -> &[Change] {
+        &self.changes
+    }
+
+    /// The replay by the current rules.
+    pub fn current(&self) -> &Replay<'r> {
+        &self.current
+    }
+
+    /// The replay by the proposed rules.
+    pub fn proposed(&self) -> &Replay<'r> {
+        &self.proposed
+    }
+}
+
+/// Where effects are entered, while a replay is borrowed.
+struct Book<'d> {
+    deciders: &'d [Vec<[Vec<u32>; 2]>; 2],
+    connections: &'d mut Effects,
+    packets: &'d mut Effects,
+    changes: &'d mut Vec<Change>,
+    known: &'d mut HashMap<[Option<u64>; 2], usize, FixedState>,
+}
+
+impl Book<'_> {
+    fn enter(&mut self, frame: &Frame<'_>, current: &Judged, proposed: &Judged) -> Effect {
+        let effect = self.effect(current, proposed);
+        self.packets.add(effect);
+        let opening = |judged: &Judged| {
+            let mut opened = judged.judgements().filter_map(|j| j.opened.as_deref());
+            opened.next().map(|(_, flow)| *flow)
+        };
+        let number = |judged: &Judged| judged.judgements().find_map(|j| j.connection);
+        let opened = opening(current).or_else(|| opening(proposed));
+        if opened.is_some() {
+            self.connections.add(effect);
+        }
+        if effect == Effect::Unchanged {
+            return effect;
+        }
+        let key = [number(current), number(proposed)];
+        let time = frame.time_ns.unwrap_or_default();
+        if let Some(flow) = opened {
+            self.known.insert(key, self.changes.len());
+            self.changes.push(Change {
+                effect,
+                flow,
+                current: Side::of(current),
+                proposed: Side::of(proposed),
+                first_frame: frame.number,
+                times: (time, time),
+                packets: 0,
+                bytes: 0,
+            });
+        }
+        let change = self.known.get(&key).and_then(|change| self.changes.get_mut(*change));
+        if let Some(change) = change {
+            change.packets += 1;
+            change.bytes += u64::from(frame.wire_len);
+            change.times.1 = change.times.1.max(time);
+        }
+        effect
+    }
+
+    fn effect(&self, current: &Judged, proposed: &Judged) -> Effect {
+        match (current.verdict().0, proposed.verdict().0) {
+            (Verdict::Allow, Verdict::Deny) => Effect::NewlyDenied,
+            (Verdict::Deny, Verdict::Allow) => Effect::NewlyAllowed,
+            (Verdict::NotEvaluated, Verdict::NotEvaluated) => Effect::Unchanged,
+            (Verdict::Deny, Verdict::Deny) => {
+                let decider = |side, judged| deciding(judged).map(|j| self.decider(side, j));
+                same(decider(0, current) == decider(1, proposed))
+            }
+            (Verdict::Allow, Verdict::Allow) => {
+                let current = current.judgements().map(|j| self.decider(0, j));
+                same(current.eq(proposed.judgements().map(|j| self.decider(1, j))))
+            }
+            // An address that only one of them knows.
+            (Verdict::NotEvaluated, _) | (_, Verdict::NotEvaluated) => Effect::OtherRule,
+        }
+    }
+
+    fn decider(&self, side: usize, judgement: &Judgement) -> Option<u32> {
+        let lists = self.deciders.get(side)?.get(judgement.interface)?;
+        lists.get(judgement.decided_in as usize)?.get(judgement.entry.0 as usize).copied()
+    }
+}
+
+fn same(same: bool) -> Effect {
+    if same { Effect::Unchanged } else { Effect::OtherRule }
+}
+
+/// Which entries of two rule sets are the same: rules by their id where both sets have it, else by what
+/// they say, so that a rule which was only moved is the same.
+struct Identities<'r> {
+    /// Ids that both rule sets give.
+    shared: HashSet<&'r str>,
+    numbers: HashMap<String, u32>,
+}
+
+impl<'r> Identities<'r> {
+    fn new(current: &'r RuleSet, proposed: &'r RuleSet) -> Self {
+        let ids = |rules: &'r RuleSet| -> HashSet<&'r str> {
+            let rules = rules.groups().iter().flat_map(|group| &group.rules);
+            let named = rules.filter_map(|rule| match &rule.id {
+                RuleId::Named(id) => Some(id.as_str()),
+                RuleId::Numbered { .. } => None,
+            });
+            named.collect()
+        };
+        let (current, proposed) = (ids(current), ids(proposed));
+        let shared = current.intersection(&proposed).copied().collect();
+        Self { shared, numbers: HashMap::new() }
+    }
+
+    fn deciders(&mut self, rules: &RuleSet, replay: &Replay<'_>) -> Vec<[Vec<u32>; 2]> {
+        let mut of = |interface, direction| -> Vec<u32> {
+            let entries = replay.entries(interface, direction).iter();
+            entries.map(|entry| self.number(rules, entry)).collect()
+        };
+        (0..rules.interfaces().len())
+            .map(|interface| Direction::BOTH.map(|direction| of(interface, direction)))
+            .collect()
+    }
+
+    fn number(&mut self, rules: &RuleSet, entry: &Entry) -> u32 {
+        let group = |group: usize| rules.groups().get(group);
+        let identity = match entry.kind {
+            EntryKind::System(builtin) => format!("system {}", builtin.as_str()),
+            EntryKind::IntraGroup { group: of } => {
+                format!("intra-group {}", group(of).map_or("", |group| &group.id))
+            }
+            EntryKind::Rule { group: of, rule } => {
+                let rule = group(of).and_then(|group| group.rules.get(rule));
+                rule.map_or_else(String::new, |rule| self.rule(rule))
+            }
+            EntryKind::Default => format!("default {}", entry.policy.as_str()),
+        };
+        let next = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
+        *self.numbers.entry(identity).or_insert(next)
+    }
+
+    fn rule(&self, rule: &Rule) -> String {
+        let Rule {
+            id,
+            direction,
+            policy,
+            priority,
+            protocol,
+            ports,
+            source_ports,
+            peers,
+            local,
+            nic_type,
+            create_time: _,
+            description: _,
+        } = rule;
+        match id {
+            RuleId::Named(id) if self.shared.contains(id.as_str()) => format!("id {id}"),
+            _ => format!(
+                "rule {direction:?} {policy:?} {priority:?} {protocol:?} {ports:?} {source_ports:?} \
+                 {peers:?} {local:?} {nic_type:?}"
+            ),
+        }
+    }
+}

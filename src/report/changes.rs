@@ -1,0 +1,331 @@
+//! What a change of rules does: a row per connection, and grouped for people.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::io;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::connections::community_id;
+use super::summary::{CaptureInput, Local, RulesInput};
+use super::{Cell, Label, Labels, Rows, SCHEMA, text};
+use crate::diff::{Change, Diff, Effect, Effects, Side};
+
+/// What a difference was made from.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct DiffInputs {
+    /// The current rules.
+    pub current: RulesInput,
+    /// The proposed rules.
+    pub proposed: RulesInput,
+    /// The captures, in the order named.
+    pub captures: Vec<CaptureInput>,
+}
+
+/// The keys of `diff -f json`.
+#[derive(Debug, Serialize)]
+pub struct DiffSummary {
+    schema: u32,
+    version: &'static str,
+    /// What it was made from.
+    pub inputs: DiffInputs,
+    /// The local addresses.
+    pub local: Local,
+    connections: BTreeMap<&'static str, u64>,
+    packets: BTreeMap<&'static str, u64>,
+    first_time_ns: Option<u64>,
+    last_time_ns: Option<u64>,
+    /// In words.
+    pub warnings: Vec<String>,
+    /// Why the run ended before the end of its input, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partial: Option<String>,
+}
+
+impl DiffSummary {
+    /// Sums a difference up.
+    pub fn new(diff: &Diff<'_>, inputs: DiffInputs, local: Local, warnings: Vec<String>) -> Self {
+        let times = diff.current().tally().times();
+        let counts = |effects: Effects| {
+            Effect::ALL.into_iter().map(|effect| (effect.as_str(), effects.of(effect))).collect()
+        };
+        Self {
+            schema: SCHEMA,
+            version: env!("CARGO_PKG_VERSION"),
+            inputs,
+            local,
+            connections: counts(diff.connections()),
+            packets: counts(diff.packets()),
+            first_time_ns: times.map(|(first, _)| first),
+            last_time_ns: times.map(|(_, last)| last),
+            warnings,
+            partial: None,
+        }
+    }
+}
+
+/// The names on both sides of a change.
+#[derive(Clone, Copy, Debug)]
+pub struct BothLabels<'l> {
+    /// Of the current rules.
+    pub current: &'l Labels,
+    /// Of the proposed rules.
+    pub proposed: &'l Labels,
+}
+
+/// What decided on one side, by name; nothing where nothing was judged.
+fn label<'l>(labels: &'l Labels, side: &Side) -> Option<&'l Label> {
+    side.at.map(|(interface, direction, entry)| labels.entry(interface, direction, entry))
+}
+
+/// The columns of `diff -f csv`.
+pub const CHANGE_COLUMNS: [&str; 21] = [
+    "change",
+    "community_id",
+    "first_frame",
+    "first_time_ns",
+    "last_time_ns",
+    "src",
+    "dst",
+    "proto",
+    "sport",
+    "dport",
+    "icmp_type",
+    "packets",
+    "bytes",
+    "current_verdict",
+    "current_reason",
+    "current_group",
+    "current_rule",
+    "proposed_verdict",
+    "proposed_reason",
+    "proposed_group",
+    "proposed_rule",
+];
+
+/// Writes a row for each changed connection.
+pub fn change_rows(
+    diff: &Diff<'_>,
+    labels: BothLabels<'_>,
+    rows: &mut Rows<impl io::Write>,
+) -> io::Result<()> {
+    for change in diff.changes() {
+        let Change { effect, flow, current, proposed, first_frame, times, packets, bytes } = change;
+        let (ports, icmp) = (flow.transport.ports(), flow.transport.icmp());
+        let tuple = [
+            Cell::Text(effect.as_str()),
+            Cell::Owned(community_id(flow)),
+            Cell::Number(*first_frame),
+            Cell::Number(times.0),
+            Cell::Number(times.1),
+            Cell::Addr(flow.src),
+            Cell::Addr(flow.dst),
+            Cell::Number(flow.proto.0.into()),
+            ports.map(|(src, _)| src).into(),
+            ports.map(|(_, dst)| dst).into(),
+            icmp.map(|(kind, _)| kind).into(),
+            Cell::Number(*packets),
+            Cell::Number(*bytes),
+        ];
+        let sides = [(labels.current, current), (labels.proposed, proposed)];
+        let sides = sides.into_iter().flat_map(|(labels, side)| {
+            let found = label(labels, side);
+            [
+                Cell::Text(side.verdict.as_str()),
+                Cell::Text(side.reason.as_str()),
+                found.map_or(Cell::Empty, |label| Cell::Text(&label.group)),
+                found.map_or(Cell::Empty, |label| Cell::Text(&label.rule)),
+            ]
+        });
+        rows.row(&tuple.into_iter().chain(sides).collect::<Vec<_>>())?;
+    }
+    Ok(())
+}
+
+/// The changed connections as JSON objects.
+pub fn changes_json(diff: &Diff<'_>, labels: BothLabels<'_>) -> Vec<Value> {
+    let side = |labels: &Labels, side: &Side| {
+        let found = label(labels, side);
+        json!({
+            "verdict": side.verdict.as_str(),
+            "reason": side.reason.as_str(),
+            "group": found.map(|label| label.group.as_str()),
+            "rule": found.map(|label| label.rule.as_str()),
+        })
+    };
+    let object = |change: &Change| {
+        let Change { effect, flow, current, proposed, first_frame, times, packets, bytes } = change;
+        let (ports, icmp) = (flow.transport.ports(), flow.transport.icmp());
+        json!({
+            "change": effect.as_str(),
+            "community_id": community_id(flow),
+            "src": flow.src,
+            "dst": flow.dst,
+            "proto": flow.proto.0,
+            "sport": ports.map(|(src, _)| src),
+            "dport": ports.map(|(_, dst)| dst),
+            "icmp_type": icmp.map(|(kind, _)| kind),
+            "packets": packets,
+            "bytes": bytes,
+            "first_frame": first_frame,
+            "first_time_ns": times.0,
+            "last_time_ns": times.1,
+            "current": side(labels.current, current),
+            "proposed": side(labels.proposed, proposed),
+        })
+    };
+    diff.changes().iter().map(object).collect()
+}
+
+/// Lines shown per effect; the rest are counted in a last line.
+const SHOWN: usize = 20;
+
+/// Connections that changed in the same way, of one service and one peer network.
+#[derive(Debug, Default)]
+struct Group {
+    connections: u64,
+    packets: u64,
+    bytes: u64,
+    first: (u64, u64),
+    last_time: u64,
+    peers: Vec<IpAddr>,
+}
+
+/// The difference for people.
+pub fn diff_text(summary: &DiffSummary, diff: &Diff<'_>, labels: BothLabels<'_>) -> String {
+    let mut out = String::new();
+    let DiffInputs { current, proposed, captures } = &summary.inputs;
+    text::captures(&mut out, captures, diff.current().tally().times());
+    for (title, rules) in [("current ", current), ("proposed", proposed)] {
+        let _ = writeln!(out, "{title} {}, sha256 {}", rules.path, rules.sha256);
+    }
+    text::made_by(&mut out, &summary.local, summary.partial.as_deref());
+
+    let (connections, packets) = (diff.connections(), diff.packets());
+    let words = |effect: Effect| effect.as_str().replace('_', " ");
+    let mut counts = vec![vec![String::new(), "total".to_owned()]];
+    counts.extend([vec!["packets".to_owned()], vec!["connections".to_owned()]]);
+    for (row, effects) in counts.iter_mut().skip(1).zip([packets, connections]) {
+        row.push(text::count(effects.total()));
+        row.extend(Effect::ALL.map(|effect| text::count(effects.of(effect))));
+    }
+    if let Some(header) = counts.first_mut() {
+        header.extend(Effect::ALL.map(words));
+    }
+    let _ = write!(out, "\n{}", text::table(&counts));
+
+    let span = diff.current().tally().times().map_or(0, |(first, last)| last - first);
+    for effect in [Effect::NewlyDenied, Effect::NewlyAllowed, Effect::OtherRule] {
+        let groups = groups(diff, effect, labels);
+        if groups.is_empty() {
+            continue;
+        }
+        let _ = writeln!(
+            out,
+            "\n{}: {} of {}, in {} of traffic",
+            words(effect),
+            text::count(connections.of(effect)),
+            text::plural(connections.total(), "connection"),
+            text::duration(span),
+        );
+        out.push_str(&table(&groups));
+    }
+    if connections.total() == connections.of(Effect::Unchanged) {
+        let _ = writeln!(out, "\nThe change does nothing to this traffic.");
+    }
+    for warning in &summary.warnings {
+        let _ = writeln!(out, "\nwarning: {warning}");
+    }
+    out
+}
+
+/// Service, peer network, and what decides now and then.
+type GroupKey = (String, String, IpNet, String, String);
+
+fn groups(diff: &Diff<'_>, effect: Effect, labels: BothLabels<'_>) -> Vec<(GroupKey, Group)> {
+    let mut groups: BTreeMap<GroupKey, Group> = BTreeMap::new();
+    for change in diff.changes().iter().filter(|change| change.effect == effect) {
+        let at = change.proposed.at.map(|at| (labels.proposed, at));
+        let at = at.or_else(|| change.current.at.map(|at| (labels.current, at)));
+        let (place, peer) = match at {
+            Some((labels, (interface, direction, _))) => {
+                let place = format!("{direction} {}", labels.interface(interface));
+                (place, change.flow.peer(direction))
+            }
+            None => (String::new(), change.flow.src),
+        };
+        let key = (
+            place,
+            text::service(&change.flow),
+            network(peer),
+            because(labels.current, &change.current),
+            because(labels.proposed, &change.proposed),
+        );
+        let group = groups.entry(key).or_insert_with(|| Group {
+            first: (change.first_frame, change.times.0),
+            ..Group::default()
+        });
+        group.connections += 1;
+        group.packets += change.packets;
+        group.bytes += change.bytes;
+        group.last_time = group.last_time.max(change.times.1);
+        if !group.peers.contains(&peer) && group.peers.len() < 256 {
+            group.peers.push(peer);
+        }
+    }
+    let mut groups: Vec<(GroupKey, Group)> = groups.into_iter().collect();
+    groups.sort_by_key(|(_, group)| Reverse((group.connections, group.packets)));
+    groups
+}
+
+fn because(labels: &Labels, side: &Side) -> String {
+    match label(labels, side) {
+        Some(label) => text::because(side.reason, label),
+        None => side.reason.as_str().to_owned(),
+    }
+}
+
+/// The network that a peer is shown with: neighbours share a line.
+fn network(peer: IpAddr) -> IpNet {
+    let len = if peer.is_ipv4() { 24 } else { 64 };
+    IpNet::new(peer, len).map_or_else(|_| peer.into(), |net| net.trunc())
+}
+
+fn table(groups: &[(GroupKey, Group)]) -> String {
+    let header =
+        ["connections", "packets", "bytes", "", "service", "peer", "frame", "when", "now", "then"];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    for ((place, service, net, current, proposed), group) in groups.iter().take(SHOWN) {
+        let peer = match group.peers.as_slice() {
+            [one] => one.to_string(),
+            several => format!("{net} ({} addresses)", several.len()),
+        };
+        rows.push(vec![
+            text::count(group.connections),
+            text::count(group.packets),
+            text::bytes(group.bytes),
+            place.clone(),
+            service.clone(),
+            peer,
+            group.first.0.to_string(),
+            text::clock(group.first.1, group.last_time),
+            current.clone(),
+            proposed.clone(),
+        ]);
+    }
+    let mut out = text::table(&rows);
+    if let Some(rest) = groups.get(SHOWN..).filter(|rest| !rest.is_empty()) {
+        let connections: u64 = rest.iter().map(|(_, group)| group.connections).sum();
+        let _ = writeln!(
+            out,
+            "  and {} more lines with {}; -f csv lists every connection",
+            text::count(rest.len() as u64),
+            text::plural(connections, "connection"),
+        );
+    }
+    out
+}

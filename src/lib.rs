@@ -55,6 +55,7 @@ pub mod parse;
 pub mod rules;
 
 // Where they meet.
+pub mod accept;
 pub mod diff;
 pub mod direction;
 pub mod evaluate;

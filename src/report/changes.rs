@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::connections::community_id;
 use super::summary::{CaptureInput, Local, RulesInput};
 use super::{Cell, Label, Labels, Rows, SCHEMA, text};
+use crate::accept::Accepted;
 use crate::diff::{Change, Diff, Effect, Effects, Side};
 
 /// What a difference was made from.
@@ -37,6 +38,8 @@ pub struct DiffSummary {
     pub local: Local,
     connections: BTreeMap<&'static str, u64>,
     packets: BTreeMap<&'static str, u64>,
+    /// What was accepted beforehand, with the number of connections that each entry accepts.
+    accepted: Vec<Value>,
     first_time_ns: Option<u64>,
     last_time_ns: Option<u64>,
     /// In words.
@@ -48,7 +51,23 @@ pub struct DiffSummary {
 
 impl DiffSummary {
     /// Sums a difference up.
-    pub fn new(diff: &Diff<'_>, inputs: DiffInputs, local: Local, warnings: Vec<String>) -> Self {
+    pub fn new(
+        diff: &Diff<'_>,
+        accepted: &Accepted,
+        inputs: DiffInputs,
+        local: Local,
+        warnings: Vec<String>,
+    ) -> Self {
+        let mut by_entry = vec![0_u64; accepted.entries().len()];
+        for position in diff.changes().iter().filter_map(|change| accepted.position(change)) {
+            if let Some(count) = by_entry.get_mut(position) {
+                *count += 1;
+            }
+        }
+        let entries = accepted.entries().iter().zip(&by_entry).enumerate();
+        let accepted = entries.map(|(n, (entry, connections))| {
+            json!({"entry": entry, "expired": accepted.expired(n), "connections": connections})
+        });
         let times = diff.current().tally().times();
         let counts = |effects: Effects| {
             Effect::ALL.into_iter().map(|effect| (effect.as_str(), effects.of(effect))).collect()
@@ -60,6 +79,7 @@ impl DiffSummary {
             local,
             connections: counts(diff.connections()),
             packets: counts(diff.packets()),
+            accepted: accepted.collect(),
             first_time_ns: times.map(|(first, _)| first),
             last_time_ns: times.map(|(_, last)| last),
             warnings,
@@ -68,13 +88,23 @@ impl DiffSummary {
     }
 }
 
-/// The names on both sides of a change.
+/// The names on both sides of a change, and what was accepted of it.
 #[derive(Clone, Copy, Debug)]
 pub struct BothLabels<'l> {
+    /// Changes that were accepted.
+    pub accepted: &'l Accepted,
     /// Of the current rules.
     pub current: &'l Labels,
     /// Of the proposed rules.
     pub proposed: &'l Labels,
+}
+
+impl<'l> BothLabels<'l> {
+    /// Why a change was accepted, if it was.
+    fn reason(&self, change: &Change) -> Option<&'l str> {
+        let entry = self.accepted.entries().get(self.accepted.position(change)?)?;
+        Some(&entry.reason)
+    }
 }
 
 /// What decided on one side, by name; nothing where nothing was judged.
@@ -83,7 +113,7 @@ fn label<'l>(labels: &'l Labels, side: &Side) -> Option<&'l Label> {
 }
 
 /// The columns of `diff -f csv`.
-pub const CHANGE_COLUMNS: [&str; 21] = [
+pub const CHANGE_COLUMNS: [&str; 22] = [
     "change",
     "community_id",
     "first_frame",
@@ -105,6 +135,7 @@ pub const CHANGE_COLUMNS: [&str; 21] = [
     "proposed_reason",
     "proposed_group",
     "proposed_rule",
+    "accepted",
 ];
 
 /// Writes a row for each changed connection.
@@ -141,7 +172,9 @@ pub fn change_rows(
                 found.map_or(Cell::Empty, |label| Cell::Text(&label.rule)),
             ]
         });
-        rows.row(&tuple.into_iter().chain(sides).collect::<Vec<_>>())?;
+        let accepted = labels.reason(change).map_or(Cell::Empty, Cell::Text);
+        let cells = tuple.into_iter().chain(sides).chain([accepted]);
+        rows.row(&cells.collect::<Vec<_>>())?;
     }
     Ok(())
 }
@@ -176,6 +209,7 @@ pub fn changes_json(diff: &Diff<'_>, labels: BothLabels<'_>) -> Vec<Value> {
             "last_time_ns": times.1,
             "current": side(labels.current, current),
             "proposed": side(labels.proposed, proposed),
+            "accepted": labels.reason(change),
         })
     };
     diff.changes().iter().map(object).collect()
@@ -263,7 +297,12 @@ fn groups(diff: &Diff<'_>, effect: Effect, labels: BothLabels<'_>) -> Vec<(Group
             text::service(&change.flow),
             network(peer),
             because(labels.current, &change.current),
-            because(labels.proposed, &change.proposed),
+            match labels.reason(change) {
+                None => because(labels.proposed, &change.proposed),
+                Some(reason) => {
+                    format!("{}; accepted: {reason}", because(labels.proposed, &change.proposed))
+                }
+            },
         );
         let group = groups.entry(key).or_insert_with(|| Group {
             first: (change.first_frame, change.times.0),

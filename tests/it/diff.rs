@@ -58,6 +58,38 @@ fn a_gate_for_ci() {
     assert_eq!(cut(&["--allow-truncated"]), 0);
 }
 
+/// What was looked at is shown, and fails nothing; until its day has passed.
+#[test]
+fn accepted_changes_fail_no_gate() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in [CURRENT, PROPOSED, "story.pcap"] {
+        std::fs::copy(support::capture(name), dir.path().join(name)).unwrap();
+    }
+    let run = |accepted: &str, more: &[&str]| {
+        std::fs::write(dir.path().join("accepted.yaml"), accepted).unwrap();
+        let args =
+            ["diff", "--current", CURRENT, "--proposed", PROPOSED, "--accept", "accepted.yaml"];
+        let args = [&args[..], &["--fail-on", "newly-denied", "story.pcap"], more].concat();
+        support::run_in(dir.path(), &args, b"")
+    };
+    let guessing =
+        "- {change: newly_denied, filter: tcp port 22 and host 198.51.100.7, reason: guessing}\n";
+    let rest = "- {filter: tcp port 6379, reason: closed on purpose}\n\
+                - {filter: tcp port 8080 or ip6, reason: not used, until: 9999-12-31}\n";
+    assert_snapshot!("some accepted", run(guessing, &[]));
+    assert!(run(&[guessing, rest].concat(), &[]).starts_with("status 0"));
+    let json = run(&[guessing, rest].concat(), &["-f", "json"]);
+    assert!(json.contains(r#""accepted": "closed on purpose""#), "{json}");
+    // Expired, and never needed.
+    let late = rest.replace("9999-12-31", "2026-01-01");
+    let stale = "- {change: newly_allowed, filter: udp, reason: nothing}\n";
+    assert_snapshot!("expired", run(&[guessing, &late, stale].concat(), &[]));
+    // Mistakes, each with its place.
+    assert_snapshot!("unknown key", run("- {filtr: tcp, reason: x}", &[]));
+    assert_snapshot!("no filter", run("- {filter: tcp prt 22, reason: x}", &[]));
+    assert_snapshot!("no change", run("- {filter: tcp, reason: x, change: denied}", &[]));
+}
+
 #[test]
 fn the_changed_packets_for_wireshark() {
     let dir = tempfile::tempdir().unwrap();

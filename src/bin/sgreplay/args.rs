@@ -120,7 +120,10 @@ pub(crate) struct DiffArgs {
     /// Write the packets whose verdict changes to a pcap
     #[arg(long, value_name = "FILE")]
     pub write_changed: Option<PathBuf>,
-    /// Exit with status 1 if a connection is newly denied, newly allowed, or either
+    /// Changes that were looked at: a list of {filter, reason, change, until}; they fail nothing
+    #[arg(long, value_name = "FILE")]
+    pub accept: Option<PathBuf>,
+    /// Exit with status 1 if a connection is newly denied, newly allowed, or either, and not accepted
     #[arg(long, value_name = "WHAT")]
     pub fail_on: Option<DiffFailOn>,
     /// With --fail-on: accept a capture that breaks off in the middle

@@ -4,6 +4,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use sgreplay::accept::Accepted;
 use sgreplay::capture::Capture;
 use sgreplay::parse;
 use sgreplay::report::RulesInput;
@@ -17,8 +20,8 @@ pub(crate) const STDIN: &str = "-";
 /// Rules files are read whole; none that people write comes near this.
 const LARGEST_RULES: u64 = 64 << 20;
 
-/// Reads the rules; `told_apart` if captures say at which interface they were made.
-pub(crate) fn rules(path: &Path, told_apart: bool) -> Result<(RuleSet, RulesInput), Failure> {
+/// A text file, read whole.
+fn text(path: &Path) -> Result<String, Failure> {
     let name = name(path);
     let usage = |error: &str| Failure::Usage(format!("{name}: {error}"));
     let read = |source: &mut dyn Read| -> io::Result<Vec<u8>> {
@@ -43,10 +46,23 @@ pub(crate) fn rules(path: &Path, told_apart: bool) -> Result<(RuleSet, RulesInpu
     if bytes.len() as u64 > LARGEST_RULES {
         return Err(usage("has more than 64 MiB; a rules file is text written by people"));
     }
-    let text = String::from_utf8(bytes).map_err(|error| {
+    String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         usage(&format!("byte {at} is not UTF-8 text"))
-    })?;
+    })
+}
+
+/// Reads the changes that were accepted.
+pub(crate) fn accepted(path: &Path) -> Result<Accepted, Failure> {
+    let name = name(path);
+    let text = text(path)?;
+    let today = TimeZone::UTC.to_datetime(Timestamp::now()).date();
+    Accepted::parse(&name, &text, today).map_err(Failure::Usage)
+}
+
+/// Reads the rules; `told_apart` if captures say at which interface they were made.
+pub(crate) fn rules(path: &Path, told_apart: bool) -> Result<(RuleSet, RulesInput), Failure> {
+    let (name, text) = (name(path), text(path)?);
     let sha256 = hex(&Sha256::digest(text.as_bytes()));
     let read = if told_apart { parse::yaml_told_apart } else { parse::yaml };
     Ok((read(&name, &text)?, RulesInput { path: name, sha256 }))

@@ -1,7 +1,7 @@
 //! `sgreplay diff`: what a change of rules does to a capture.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sgreplay::capture::PcapWriter;
 use sgreplay::diff::{Diff, Effect};
@@ -17,14 +17,18 @@ use super::{judging, row_format, stdout};
 use crate::args::{DiffArgs, DiffFailOn};
 use crate::captures::Captures;
 use crate::exit::{ExitStatus, Failure};
+use crate::input;
 
 pub(crate) fn run(args: &DiffArgs) -> Result<ExitStatus, Failure> {
     let mut captures = Captures::new(&args.capture)?;
-    judging::readable(&captures, &[&args.current, &args.proposed], args.hash)?;
+    let files = [Some(&args.current), Some(&args.proposed), args.accept.as_ref()];
+    let files: Vec<&Path> = files.into_iter().flatten().map(PathBuf::as_path).collect();
+    judging::readable(&captures, &files, args.hash)?;
     let (mut current_rules, current) = judging::rules(&args.current, &args.judge)?;
     let (mut proposed_rules, proposed) = judging::rules(&args.proposed, &args.judge)?;
     let taps = [&current_rules, &proposed_rules]
         .map(|rules| judging::taps(&args.judge.interface, rules, &mut captures));
+    let accepted = args.accept.as_deref().map(input::accepted).transpose()?.unwrap_or_default();
     let [current_taps, proposed_taps] = taps;
     let mut writer = match &args.write_changed {
         Some(path) if captures.include(path) => {
@@ -45,7 +49,8 @@ pub(crate) fn run(args: &DiffArgs) -> Result<ExitStatus, Failure> {
     let replays = (replay(&current_rules, current_taps?), replay(&proposed_rules, proposed_taps?));
     let (current_labels, proposed_labels) =
         (Labels::new(&current_rules, &replays.0), Labels::new(&proposed_rules, &replays.1));
-    let labels = BothLabels { current: &current_labels, proposed: &proposed_labels };
+    let labels =
+        BothLabels { accepted: &accepted, current: &current_labels, proposed: &proposed_labels };
     let mut diff = Diff::new((&current_rules, replays.0), (&proposed_rules, replays.1));
 
     let mut unseen = judging::Unseen::new(&args.judge.interface);
@@ -70,13 +75,23 @@ pub(crate) fn run(args: &DiffArgs) -> Result<ExitStatus, Failure> {
     }
     warnings.extend(unseen.warnings());
     let inputs = DiffInputs { current, proposed, captures: end.inputs.clone() };
-    let mut summary = DiffSummary::new(&diff, inputs, local, warnings);
+    for (n, entry) in accepted.entries().iter().enumerate() {
+        let (filter, until) = (&entry.filter, entry.until.unwrap_or_default());
+        if accepted.expired(n) {
+            warnings.push(format!("`{filter}` was accepted until {until}, and is no longer"));
+        } else if !diff.changes().iter().any(|change| accepted.position(change) == Some(n)) {
+            warnings.push(format!("`{filter}` is accepted, and no connection changes so"));
+        }
+    }
+    let mut summary = DiffSummary::new(&diff, &accepted, inputs, local, warnings);
     summary.partial = judging::partial(&end);
     print(args, &summary, &diff, labels)?;
 
-    let connections = diff.connections();
-    let (denied, allowed) =
-        (connections.of(Effect::NewlyDenied) > 0, connections.of(Effect::NewlyAllowed) > 0);
+    let open = |effect| {
+        let mut changes = diff.changes().iter();
+        changes.any(|change| change.effect == effect && accepted.position(change).is_none())
+    };
+    let (denied, allowed) = (open(Effect::NewlyDenied), open(Effect::NewlyAllowed));
     let fails = args.fail_on.map(|what| match what {
         DiffFailOn::NewlyDenied => denied,
         DiffFailOn::NewlyAllowed => allowed,

@@ -1,0 +1,94 @@
+//! Changes that were looked at and accepted: they are still shown, and fail no gate.
+//!
+//! ```
+//! use sgreplay::accept::Accepted;
+//!
+//! let text = "
+//! - {change: newly_denied, filter: tcp port 22 and net 198.51.100.0/24, reason: guessing, until: 2026-12-31}
+//! ";
+//! let accepted = Accepted::parse("accepted.yaml", text, jiff::civil::date(2026, 11, 23))?;
+//! assert_eq!(accepted.entries()[0].reason, "guessing");
+//! # Ok::<(), String>(())
+//! ```
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use crate::diff::{Change, Effect};
+use crate::filter::Filter;
+use crate::flow::{Fragment, Packet};
+
+/// One entry of the file.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// `newly_denied`, `newly_allowed` or `other_rule`; any of them if it is not said.
+    pub change: Option<String>,
+    /// Which connections, by the tuple of their opening packet, as `--filter` has it.
+    pub filter: String,
+    /// Why it is accepted.
+    pub reason: String,
+    /// The last day on which it is, in UTC; for ever if it is not said.
+    pub until: Option<Date>,
+}
+
+/// The entries of a file, read.
+#[derive(Clone, Debug, Default)]
+pub struct Accepted {
+    entries: Vec<Entry>,
+    filters: Vec<(Option<Effect>, Filter, bool)>,
+}
+
+impl Accepted {
+    /// Reads a file: a list of entries. Those whose day is before `today` accept nothing.
+    ///
+    /// # Errors
+    /// What is wrong, with the file and the line or the entry.
+    pub fn parse(file: &str, text: &str, today: Date) -> Result<Self, String> {
+        let entries: Vec<Entry> = serde_yaml::from_str(text).map_err(|error| {
+            let at = error.location().map(|at| format!(":{}:{}", at.line(), at.column()));
+            let message = error.to_string();
+            let message = message.split(" at line ").next().unwrap_or(&message);
+            format!("{file}{}: {message}", at.unwrap_or_default())
+        })?;
+        let mut filters = Vec::new();
+        for (n, Entry { change, filter, until, .. }) in (1..).zip(&entries) {
+            let effect = match change {
+                None => None,
+                Some(word) => {
+                    let known = Effect::ALL.into_iter().find(|effect| effect.as_str() == word);
+                    let known = known.filter(|effect| *effect != Effect::Unchanged);
+                    Some(known.ok_or_else(|| {
+                        format!(
+                            "{file}: entry {n}: `{word}`: a change is newly_denied, newly_allowed or \
+                             other_rule"
+                        )
+                    })?)
+                }
+            };
+            let filter = Filter::parse(filter).map_err(|e| format!("{file}: entry {n}: {e}"))?;
+            filters.push((effect, filter, until.is_some_and(|until| until < today)));
+        }
+        Ok(Self { entries, filters })
+    }
+
+    /// The entries, in the order of the file.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Whether an entry's last day has passed.
+    pub fn expired(&self, entry: usize) -> bool {
+        self.filters.get(entry).is_some_and(|(_, _, expired)| *expired)
+    }
+
+    /// The entry that accepts a change, the first if several do.
+    pub fn position(&self, change: &Change) -> Option<usize> {
+        let packet = Packet { flow: change.flow, tcp_flags: None, fragment: Fragment::No };
+        self.filters.iter().position(|(effect, filter, expired)| {
+            !expired
+                && effect.is_none_or(|effect| effect == change.effect)
+                && filter.matches(Some(&packet))
+        })
+    }
+}

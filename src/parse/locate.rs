@@ -4,6 +4,7 @@
 //! reading the text once more with a visitor that walks down the path and fails there on purpose.
 //! That costs a second reading per fault, and nothing when there is none.
 
+use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{
@@ -20,6 +21,8 @@ pub(super) enum Segment {
     Index(usize),
     /// The key itself, not its value; always the last step.
     Name(String),
+    /// A key that stands there for the second time; always the last step.
+    Again(String),
 }
 
 /// Line and column, from 1, of what the path leads to; of the nearest thing above it, if it leads
@@ -112,7 +115,8 @@ impl<'de> Visitor<'de> for Probe<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let Some((step, rest)) = self.path.split_first() else { return self.here() };
-        while let Some(is_step) = map.next_key_seed(Key { step })? {
+        let seen = Cell::new(false);
+        while let Some(is_step) = map.next_key_seed(Key { step, seen: &seen })? {
             if is_step {
                 map.next_value_seed(Probe { path: rest })?;
             } else {
@@ -126,6 +130,8 @@ impl<'de> Visitor<'de> for Probe<'_> {
 /// Reads a key and says whether it is the next step.
 struct Key<'p> {
     step: &'p Segment,
+    /// Whether a key that is looked for again was there once.
+    seen: &'p Cell<bool>,
 }
 
 impl<'de> DeserializeSeed<'de> for Key<'_> {
@@ -147,7 +153,8 @@ impl Visitor<'_> for Key<'_> {
         match self.step {
             Segment::Key(step) => Ok(step == key),
             Segment::Name(step) if step == key => Err(E::custom(FOUND)),
-            Segment::Name(_) | Segment::Index(_) => Ok(false),
+            Segment::Again(step) if step == key && self.seen.replace(true) => Err(E::custom(FOUND)),
+            Segment::Name(_) | Segment::Again(_) | Segment::Index(_) => Ok(false),
         }
     }
 }

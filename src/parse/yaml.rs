@@ -58,6 +58,11 @@ fn read(file: &str, text: &str, told_apart: bool) -> Result<RuleSet, ParseError>
 }
 
 fn syntax(text: &str, error: &serde_yaml::Error) -> Fault {
+    if let Some((mut path, key)) = duplicate(&error.to_string()) {
+        path.push(Segment::Again(key.clone()));
+        let message = format!("`{key}` stands here for the second time; keep one");
+        return Fault { at: locate(text, &path), message };
+    }
     let at = error.location().map(|at| (at.line(), at.column()));
     // The crate repeats the position in its message, in other words.
     let message = error.to_string();
@@ -67,6 +72,21 @@ fn syntax(text: &str, error: &serde_yaml::Error) -> Fault {
     let tab = line.chars().take_while(|c| c.is_whitespace()).any(|c| c == '\t');
     let hint = if tab { "; YAML is indented with spaces, and this line has a tab" } else { "" };
     Fault { at, message: format!("{message}{hint}") }
+}
+
+/// The way to a mapping that has a key twice, and the key. The crate says it in words, and gives the
+/// place of the mapping: `security_groups[0].rules[1]: duplicate entry with key "ports" at …`.
+fn duplicate(message: &str) -> Option<(Vec<Segment>, String)> {
+    let (way, rest) = message.split_once("duplicate entry with key \"")?;
+    let (key, _) = rest.split_once('"')?;
+    let mut path = Vec::new();
+    for step in way.trim_end_matches(": ").split('.').filter(|step| !step.is_empty()) {
+        let (name, indices) = step.split_once('[').unwrap_or((step, ""));
+        path.push(Segment::Key(name.to_owned()));
+        let indices = indices.split('[').map(|index| index.trim_end_matches(']'));
+        path.extend(indices.filter_map(|index| Some(Segment::Index(index.parse().ok()?))));
+    }
+    Some((path, key.to_owned()))
 }
 
 /// A fault, and the way to the value that has it.
@@ -205,7 +225,14 @@ impl Reader {
         key: &str,
         what: &str,
     ) -> Option<T> {
-        if found.is_none() && mapping.get(key).is_none_or(Value::is_null) {
+        // A mistyped key was named as such, and the file is refused for it.
+        let mistyped = self.faults.iter().any(|(path, _)| match path.split_last() {
+            Some((Segment::Name(name), above)) => {
+                above == self.path && nearest(name, std::iter::once(key)) == Some(key)
+            }
+            _ => false,
+        });
+        if found.is_none() && !mistyped && mapping.get(key).is_none_or(Value::is_null) {
             self.fault(format_args!("missing key `{key}`: {what}"));
         }
         found

@@ -91,6 +91,11 @@ fn rules_files() {
         "unknown field",
         rule("direction: ingress, protocl: tcp, ports: 22, source: 0.0.0.0/0")
     );
+    // A known key that looks like it is no excuse.
+    assert_snapshot!(
+        "missing key",
+        rule("description: x, protocol: tcp, ports: 22, source: 0.0.0.0/0")
+    );
     assert_snapshot!("empty rules", replay("", &dns()));
     assert_snapshot!("a list", replay("- 1\n", &dns()));
 }

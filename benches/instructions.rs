@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use sgreplay::ahead::{Ahead, Next};
 use sgreplay::capture::{Batch, Capture, Frame};
-use sgreplay::compile::CompiledRules;
+use sgreplay::compile::{CompiledRules, MOST_MEMORY};
 use sgreplay::decode::{Decoded, Tunnels, decode};
 use sgreplay::evaluate::{Compiled, Evaluator};
 use sgreplay::flow::{Direction, FlowTuple};
@@ -208,7 +208,7 @@ fn classify() {
 fn build() {
     let ordered = rules().ordered(0, Direction::Ingress);
     measured(&mut || {
-        black_box(CompiledRules::new(&ordered));
+        black_box(CompiledRules::new(&ordered, MOST_MEMORY));
     });
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use sgreplay::capture::{Batch, Capture, Frame};
-use sgreplay::compile::CompiledRules;
+use sgreplay::compile::{CompiledRules, MOST_MEMORY};
 use sgreplay::decode::{Decoded, decode};
 use sgreplay::evaluate::{Compiled, Evaluator, Reference};
 use sgreplay::flow::{Direction, FlowTuple};
@@ -136,7 +136,7 @@ fn build(c: &mut Criterion) {
         let ordered = rules(count).ordered(0, Direction::Ingress);
         group.throughput(Throughput::Elements(count as u64));
         group.bench_with_input(BenchmarkId::new("compile", count), &(), |b, ()| {
-            b.iter(|| black_box(CompiledRules::new(&ordered)));
+            b.iter(|| black_box(CompiledRules::new(&ordered, MOST_MEMORY)));
         });
     }
     group.finish();

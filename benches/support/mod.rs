@@ -1,4 +1,5 @@
 //! Seeded generators of traffic and rules, shared by the benches.
+#![allow(dead_code, reason = "not every bench needs every generator")]
 #![expect(
     clippy::cast_possible_truncation,
     clippy::indexing_slicing,
@@ -7,4 +8,5 @@
 )]
 
 pub(crate) mod rules;
+pub(crate) mod sets;
 pub(crate) mod traffic;

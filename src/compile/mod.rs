@@ -2,185 +2,184 @@
 //!
 //! Every condition of an entry is a set of intervals on one axis of the packet: a port range; a CIDR,
 //! which is an address range; a protocol, which is a point. The bounds of all entries cut an axis
-//! into elementary intervals, within which the same entries match. So a value's interval gives a
-//! bitmap of the entries whose condition on that axis it meets, with bit *n* for the entry at
-//! position *n*; equal bitmaps are stored once (they are the axis's equivalence classes). A packet's
-//! entry is the first bit set in all its axes' bitmaps.
-//!
-//! Axes that no entry restricts (source port, local address, ICMP type) are not built and cost
+//! into elementary intervals, within which the same entries match. The index asks one axis after the
+//! other, each time only for the bounds of the entries that the answers so far have left: a decision
+//! diagram. Axes that no entry restricts (source port, local address, ICMP) are never asked and cost
 //! nothing.
+//!
+//! Memory is bounded. Where the diagrams of a list would take more, it is indexed by bitmaps, whose
+//! lookup grows with the list but whose memory hardly does.
 //!
 //! ```
 //! # let text = "{security_groups: [{id: sg-a, rules: [
 //! #   {direction: ingress, protocol: tcp, ports: 22, source: 203.0.113.0/24}]}]}";
 //! # let rules = sgreplay::parse::yaml("example.yaml", text).unwrap();
-//! use sgreplay::compile::CompiledRules;
+//! use sgreplay::compile::{CompiledRules, Layout};
 //! use sgreplay::flow::Direction;
 //!
 //! let ordered = rules.ordered(0, Direction::Ingress);
-//! let compiled = CompiledRules::new(&ordered);
-//! assert!(compiled.memory_usage() < 2_000);
+//! let compiled = CompiledRules::new(&ordered, sgreplay::compile::MOST_MEMORY);
+//! assert_eq!(compiled.layout(), Layout::Diagrams);
+//! assert!(compiled.memory_usage() < 10_000);
 //! ```
 
 mod axis;
-
-use std::net::IpAddr;
-
-use ipnet::IpNet;
+mod bitmaps;
+mod diagram;
+mod keys;
+mod walk;
 
 use crate::flow::{Direction, FlowTuple};
-use crate::rules::{Addresses, Entry, EntryIndex, Matcher, Ordered, PortRange, RuleProtocol};
-use axis::{Axis, Condition};
+use crate::rules::{Entry, EntryIndex, Ordered};
+use bitmaps::Bitmaps;
+use diagram::{Forest, TooLarge};
+use keys::{Conditions, Family};
+pub use keys::{Key, KeyV4, KeyV6};
+use walk::LANES;
+
+/// The bound on an index's memory, in bytes, where nobody asks for another: 64 MiB.
+pub const MOST_MEMORY: usize = 64 << 20;
 
 /// An index over the entries of one interface and direction.
 #[derive(Debug)]
 pub struct CompiledRules {
     direction: Direction,
-    protocol: Axis<u8>,
-    port: Axis<u16>,
-    peer: ByFamily,
-    source_port: Option<Axis<u16>>,
-    local: Option<ByFamily>,
-    icmp: Option<Axis<u16>>,
+    index: Index,
 }
 
-/// An axis of addresses: no entry's network holds addresses of both families.
 #[derive(Debug)]
-struct ByFamily {
-    v4: Axis<u32>,
-    v6: Axis<u128>,
+enum Index {
+    Diagrams(Box<Diagrams>),
+    Bitmaps(Box<Bitmaps>),
 }
 
-impl ByFamily {
-    fn new(entries: &[Entry], addresses: impl Fn(&Matcher) -> &Addresses) -> Self {
-        let v4 = Axis::new(entries.iter().map(|entry| match addresses(&entry.matcher) {
-            Addresses::Any => Condition::Any,
-            Addresses::Nets(nets) => Condition::In(nets.iter().filter_map(v4_range).collect()),
-        }));
-        let v6 = Axis::new(entries.iter().map(|entry| match addresses(&entry.matcher) {
-            Addresses::Any => Condition::Any,
-            Addresses::Nets(nets) => Condition::In(nets.iter().filter_map(v6_range).collect()),
-        }));
-        Self { v4, v6 }
-    }
+/// How the entries are indexed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// Decision diagrams: the time of a lookup hardly depends on the number of entries.
+    Diagrams,
+    /// Bitmaps of entries: time grows with the number of entries, by a 64th of what walking the list
+    /// would cost.
+    Bitmaps,
+}
 
-    #[inline]
-    fn matching(&self, addr: IpAddr) -> &[u64] {
-        match addr {
-            IpAddr::V4(addr) => self.v4.matching(addr.to_bits()),
-            IpAddr::V6(addr) => self.v6.matching(addr.to_bits()),
+impl Layout {
+    /// The word in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Diagrams => "diagrams",
+            Self::Bitmaps => "bitmaps",
         }
+    }
+}
+
+#[derive(Debug)]
+struct Diagrams {
+    v4: Forest,
+    v6: Forest,
+}
+
+impl Diagrams {
+    fn new(ordered: &Ordered, most_memory: usize) -> Result<Self, TooLarge> {
+        let forest = |family, most| {
+            let conditions = |entry: &Entry| Conditions::new(&entry.matcher, family);
+            let entries = ordered.entries().iter().map(conditions);
+            Forest::plant((0..).zip(entries), family, most)
+        };
+        let v4 = forest(Family::V4, most_memory)?;
+        let v6 = forest(Family::V6, most_memory.saturating_sub(v4.memory_usage()))?;
+        let diagrams = Self { v4, v6 };
+        if diagrams.memory_usage() > most_memory { Err(TooLarge) } else { Ok(diagrams) }
     }
 
     fn memory_usage(&self) -> usize {
-        self.v4.memory_usage() + self.v6.memory_usage()
+        size_of::<Self>() + self.v4.memory_usage() + self.v6.memory_usage()
     }
-}
-
-fn v4_range(net: &IpNet) -> Option<(u32, u32)> {
-    match net {
-        IpNet::V4(net) => Some((net.network().to_bits(), net.broadcast().to_bits())),
-        IpNet::V6(_) => None,
-    }
-}
-
-fn v6_range(net: &IpNet) -> Option<(u128, u128)> {
-    match net {
-        IpNet::V4(_) => None,
-        IpNet::V6(net) => Some((net.network().to_bits(), net.broadcast().to_bits())),
-    }
-}
-
-fn ports(ranges: &[PortRange]) -> Condition<u16> {
-    match ranges {
-        [] => Condition::Any,
-        _ => Condition::In(ranges.iter().map(|range| (range.first(), range.last())).collect()),
-    }
-}
-
-fn icmp_key(kind: u8, code: u8) -> u16 {
-    u16::from_be_bytes([kind, code])
 }
 
 impl CompiledRules {
-    /// Compiles the entries.
-    pub fn new(ordered: &Ordered) -> Self {
-        let entries = ordered.entries();
-        let matchers = || entries.iter().map(|entry| &entry.matcher);
-        let protocol = Axis::new(matchers().map(|matcher| match matcher.protocol {
-            RuleProtocol::All => Condition::Any,
-            RuleProtocol::Only(proto) => Condition::In(vec![(proto.0, proto.0)]),
-        }));
-        let icmp = matchers().any(|matcher| matcher.icmp.is_some()).then(|| {
-            Axis::new(matchers().map(|matcher| match matcher.icmp {
-                None => Condition::Any,
-                Some((kind, Some(code))) => {
-                    Condition::In(vec![(icmp_key(kind, code), icmp_key(kind, code))])
-                }
-                Some((kind, None)) => {
-                    Condition::In(vec![(icmp_key(kind, 0), icmp_key(kind, u8::MAX))])
-                }
-            }))
-        });
-        let source_port = matchers()
-            .any(|matcher| !matcher.source_ports.is_empty())
-            .then(|| Axis::new(matchers().map(|matcher| ports(&matcher.source_ports))));
-        let local = matchers()
-            .any(|matcher| matcher.local != Addresses::Any)
-            .then(|| ByFamily::new(entries, |matcher| &matcher.local));
-        Self {
-            direction: ordered.direction(),
-            protocol,
-            port: Axis::new(matchers().map(|matcher| ports(&matcher.ports))),
-            peer: ByFamily::new(entries, |matcher| &matcher.peer),
-            source_port,
-            local,
-            icmp,
-        }
+    /// Compiles the entries. The index takes no more than `most_memory` bytes unless even bitmaps
+    /// need more.
+    pub fn new(ordered: &Ordered, most_memory: usize) -> Self {
+        let index = match Diagrams::new(ordered, most_memory) {
+            Ok(diagrams) => Index::Diagrams(Box::new(diagrams)),
+            Err(TooLarge) => Index::Bitmaps(Box::new(Bitmaps::new(ordered))),
+        };
+        Self { direction: ordered.direction(), index }
     }
 
     /// The first entry that matches.
     #[inline]
     pub fn first_match(&self, flow: &FlowTuple) -> EntryIndex {
-        let ports = flow.transport.ports();
-        let protocol = self.protocol.matching(flow.proto.0);
-        let port = self.port.matching_or_absent(ports.map(|(_, dst)| dst));
-        let peer = self.peer.matching(flow.peer(self.direction));
-        let source_port = self
-            .source_port
-            .as_ref()
-            .map(|axis| axis.matching_or_absent(ports.map(|(src, _)| src)));
-        let local = self.local.as_ref().map(|axis| axis.matching(flow.local(self.direction)));
-        let icmp = self.icmp.as_ref().map(|axis| {
-            axis.matching_or_absent(flow.transport.icmp().map(|(kind, code)| icmp_key(kind, code)))
-        });
-        let rare = [source_port, local, icmp];
-        for (word, ((a, b), c)) in protocol.iter().zip(port).zip(peer).enumerate() {
-            let mut all = a & b & c;
-            if all == 0 {
-                continue;
+        match &self.index {
+            Index::Diagrams(diagrams) => match Key::new(flow, self.direction) {
+                Key::V4(key) => diagrams.v4.walk_one(&key),
+                Key::V6(key) => diagrams.v6.walk_one(&key),
+            },
+            Index::Bitmaps(bitmaps) => bitmaps.first_match(flow),
+        }
+    }
+
+    /// The first entries that match each of some flows; `found` takes as many as it has room for.
+    /// Gives the same answers as [`CompiledRules::first_match`], faster: the packets are walked side by
+    /// side, by the vector instructions that the processor has.
+    pub fn first_matches(&self, flows: &[FlowTuple], found: &mut [EntryIndex]) {
+        let Diagrams { v4, v6 } = match &self.index {
+            Index::Diagrams(diagrams) => &**diagrams,
+            Index::Bitmaps(bitmaps) => {
+                for (flow, found) in flows.iter().zip(found) {
+                    *found = bitmaps.first_match(flow);
+                }
+                return;
             }
-            for bits in rare.iter().flatten() {
-                all &= bits.get(word).copied().unwrap_or_default();
+        };
+        let (mut keys_v4, mut keys_v6) = ([KeyV4::default(); LANES], Vec::new());
+        for (flows, places) in flows.chunks(LANES).zip(found.chunks_mut(LANES)) {
+            for (key, flow) in keys_v4.iter_mut().zip(flows) {
+                match Key::new(flow, self.direction) {
+                    Key::V4(of_flow) => *key = of_flow,
+                    Key::V6(of_flow) => keys_v6.push(of_flow),
+                }
             }
-            if all != 0 {
-                return EntryIndex(
-                    u32::try_from(word).unwrap_or(u32::MAX) * 64 + all.trailing_zeros(),
-                );
+            if keys_v6.len() < flows.len() {
+                let keys = keys_v4.get(..places.len()).unwrap_or_default();
+                v4.walk(keys, places);
+            }
+            if !keys_v6.is_empty() {
+                let mut found = [EntryIndex(0); LANES];
+                v6.walk(&keys_v6, &mut found);
+                let places = places.iter_mut().zip(flows).filter(|(_, flow)| flow.src.is_ipv6());
+                for ((place, _), found) in places.zip(found) {
+                    *place = found;
+                }
+                keys_v6.clear();
             }
         }
-        // INVARIANT: the last entry matches everything, so the loop has returned.
-        EntryIndex(u32::MAX)
+    }
+
+    /// The same for keys that are made already; `false` when this index has [`Layout::Bitmaps`], which
+    /// do not look at keys.
+    pub fn first_matches_v4(&self, keys: &[KeyV4], found: &mut [EntryIndex]) -> bool {
+        let Index::Diagrams(diagrams) = &self.index else { return false };
+        for (keys, found) in keys.chunks(LANES).zip(found.chunks_mut(LANES)) {
+            diagrams.v4.walk(keys, found);
+        }
+        true
+    }
+
+    /// How the entries are indexed.
+    pub fn layout(&self) -> Layout {
+        match self.index {
+            Index::Diagrams(_) => Layout::Diagrams,
+            Index::Bitmaps(_) => Layout::Bitmaps,
+        }
     }
 
     /// Bytes on the heap.
     pub fn memory_usage(&self) -> usize {
-        let Self { direction: _, protocol, port, peer, source_port, local, icmp } = self;
-        let rare = [source_port, icmp].into_iter().flatten().map(Axis::memory_usage).sum::<usize>();
-        protocol.memory_usage()
-            + port.memory_usage()
-            + peer.memory_usage()
-            + local.as_ref().map_or(0, ByFamily::memory_usage)
-            + rare
+        match &self.index {
+            Index::Diagrams(diagrams) => diagrams.memory_usage(),
+            Index::Bitmaps(bitmaps) => bitmaps.memory_usage(),
+        }
     }
 }

@@ -8,7 +8,7 @@ mod explain;
 
 pub use explain::{Examined, explain};
 
-use crate::compile::CompiledRules;
+use crate::compile::{CompiledRules, MOST_MEMORY};
 use crate::flow::FlowTuple;
 use crate::rules::{Entry, EntryIndex, Ordered};
 
@@ -39,14 +39,24 @@ impl Evaluator for Reference<'_> {
 pub struct Compiled(CompiledRules);
 
 impl Compiled {
-    /// Compiles the entries.
+    /// Compiles the entries into an index of at most [`MOST_MEMORY`].
     pub fn new(ordered: &Ordered) -> Self {
-        Self(CompiledRules::new(ordered))
+        Self::within(ordered, MOST_MEMORY)
     }
 
-    /// Bytes of the index.
-    pub fn memory_usage(&self) -> usize {
-        self.0.memory_usage()
+    /// Compiles the entries into an index of at most so many bytes: see [`CompiledRules::new`].
+    pub fn within(ordered: &Ordered, most_memory: usize) -> Self {
+        Self(CompiledRules::new(ordered, most_memory))
+    }
+
+    /// Decides for a slice of flows: see [`CompiledRules::first_matches`].
+    pub fn decide_all(&self, flows: &[FlowTuple], found: &mut [EntryIndex]) {
+        self.0.first_matches(flows, found);
+    }
+
+    /// The index.
+    pub fn index(&self) -> &CompiledRules {
+        &self.0
     }
 }
 

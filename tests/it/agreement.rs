@@ -9,10 +9,12 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
+use sgreplay::compile::Layout;
 use sgreplay::evaluate::{Compiled, Evaluator, Reference};
 use sgreplay::flow::{Direction, FlowTuple, Protocol, Transport};
 use sgreplay::rules::{
-    Addresses, Builtin, Entry, EntryKind, Matcher, Ordered, Policy, PortRange, RuleProtocol,
+    Addresses, Builtin, Entry, EntryIndex, EntryKind, Matcher, Ordered, Policy, PortRange,
+    RuleProtocol,
 };
 
 fn v4() -> impl Strategy<Value = Ipv4Addr> {
@@ -96,14 +98,23 @@ proptest! {
     #[test]
     fn compiled_is_reference(
         entries in prop_oneof![vec(entry(), 0..6), vec(entry(), 60..70), vec(entry(), 120..200)],
-        flows in vec(flow(), 64),
+        flows in vec(flow(), 150),
         ingress in any::<bool>(),
     ) {
         let direction = if ingress { Direction::Ingress } else { Direction::Egress };
         let ordered = Ordered::new(direction, entries, Policy::Drop);
-        let compiled = Compiled::new(&ordered);
-        for flow in &flows {
-            prop_assert_eq!(compiled.decide(flow), Reference(&ordered).decide(flow), "{}", flow);
+        let diagrams = Compiled::new(&ordered);
+        prop_assert_eq!(diagrams.index().layout(), Layout::Diagrams);
+        let bitmaps = Compiled::within(&ordered, 0);
+        prop_assert_eq!(bitmaps.index().layout(), Layout::Bitmaps);
+        for compiled in [&diagrams, &bitmaps] {
+            let mut all = vec![EntryIndex(0); flows.len()];
+            compiled.decide_all(&flows, &mut all);
+            for (flow, of_all) in flows.iter().zip(all) {
+                let reference = Reference(&ordered).decide(flow);
+                prop_assert_eq!(compiled.decide(flow), reference, "{} {:?}", flow, compiled.index().layout());
+                prop_assert_eq!(of_all, reference, "{}", flow);
+            }
         }
     }
 }

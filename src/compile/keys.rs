@@ -1,0 +1,285 @@
+//! A packet and the conditions of entries, as numbers on the axes of the index.
+//!
+//! An axis of the index is 32 bits wide. An IPv4 address takes one; an IPv6 address takes four, which
+//! are looked at from the highest word down. Protocol and destination port share one, since nearly
+//! every rule names both: the highest bits are the protocol, then what kind of detail follows, then
+//! the port, or the type and code of ICMP.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use ipnet::IpNet;
+
+use crate::flow::{Direction, FlowTuple, Transport};
+use crate::rules::{Addresses, Matcher, PortRange, RuleProtocol};
+
+/// What can tell two packets apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Axis {
+    /// Protocol, and destination port or ICMP type and code.
+    Service,
+    /// Source port.
+    SourcePort,
+    /// The far side's address.
+    Peer,
+    /// The near side's address.
+    Local,
+}
+
+impl Axis {
+    pub(super) const ALL: [Self; 4] = [Self::Service, Self::SourcePort, Self::Peer, Self::Local];
+
+    /// The number of its first word in a key.
+    pub(super) fn first_word(self, family: Family) -> usize {
+        match (self, family) {
+            (Self::Service, _) => 0,
+            (Self::SourcePort, _) => 1,
+            (Self::Peer, _) => 2,
+            (Self::Local, Family::V4) => 3,
+            (Self::Local, Family::V6) => 6,
+        }
+    }
+
+    /// How many words a value has.
+    pub(super) fn words(self, family: Family) -> usize {
+        match (self, family) {
+            (Self::Service | Self::SourcePort, _) | (_, Family::V4) => 1,
+            (Self::Peer | Self::Local, Family::V6) => 4,
+        }
+    }
+}
+
+/// The family of a packet's addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Family {
+    V4,
+    V6,
+}
+
+/// What the index looks at of a flow between IPv4 addresses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyV4(pub(super) [i32; 4]);
+
+/// What the index looks at of a flow between IPv6 addresses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyV6(pub(super) [i32; 16]);
+
+/// What the index looks at of a flow: made once, looked up in as many indexes of its direction as need
+/// be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// Between IPv4 addresses.
+    V4(KeyV4),
+    /// Between IPv6 addresses.
+    V6(KeyV6),
+}
+
+impl Key {
+    /// Of a flow that an interface sees in a direction.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "measured: a key lives in registers then")]
+    pub fn new(flow: &FlowTuple, direction: Direction) -> Self {
+        let service = signed(service(flow));
+        let source_port = signed(match flow.transport {
+            Transport::Ports { src, .. } => src.into(),
+            Transport::Icmp { .. } | Transport::Absent => NO_SOURCE_PORT,
+        });
+        let (peer, local) = (flow.peer(direction), flow.local(direction));
+        if let (IpAddr::V4(peer), IpAddr::V4(local)) = (peer, local) {
+            let word = |addr: Ipv4Addr| signed(addr.to_bits());
+            return Self::V4(KeyV4([service, source_port, word(peer), word(local)]));
+        }
+        let bits = |addr| match addr {
+            IpAddr::V4(addr) => Ipv4Addr::to_ipv6_mapped(&addr).to_bits(),
+            IpAddr::V6(addr) => addr.to_bits(),
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "one word after the other")]
+        let words = |addr| [96, 64, 32, 0].map(|shift| signed((bits(addr) >> shift) as u32));
+        let words = [service, source_port].into_iter().chain(words(peer)).chain(words(local));
+        let mut key = KeyV6::default();
+        for (place, word) in key.0.iter_mut().zip(words) {
+            *place = word;
+        }
+        Self::V6(key)
+    }
+}
+
+/// Vector instructions compare signed numbers: words are kept so that they order as signed ones do.
+#[inline]
+pub(super) fn signed(word: u32) -> i32 {
+    (word ^ 1 << 31).cast_signed()
+}
+
+#[inline]
+pub(super) fn unsigned(word: i32) -> u32 {
+    word.cast_unsigned() ^ 1 << 31
+}
+
+const PROTOCOL: u32 = 18;
+const KIND: u32 = 16;
+const PORTS: u32 = 0;
+const ICMP: u32 = 1;
+const NO_DETAIL: u32 = 2;
+const HIGHEST_SERVICE: u32 = (1 << 26) - 1;
+/// Of a packet without a source port: past every port.
+const NO_SOURCE_PORT: u32 = 1 << 16;
+
+#[inline]
+fn service(flow: &FlowTuple) -> u32 {
+    let detail = match flow.transport {
+        Transport::Ports { dst, .. } => PORTS << KIND | u32::from(dst),
+        Transport::Icmp { kind, code, .. } => ICMP << KIND | icmp(kind, code),
+        Transport::Absent => NO_DETAIL << KIND,
+    };
+    rank(flow.proto.0) << PROTOCOL | detail
+}
+
+/// The number of a protocol on [`Axis::Service`]: those that most rules are about change places with
+/// the lowest, so that a table over the axis is mostly about them.
+#[inline]
+fn rank(protocol: u8) -> u32 {
+    let rank = match protocol {
+        6 => 0,
+        17 => 1,
+        1 => 2,
+        58 => 3,
+        47 => 4,
+        0 => 6,
+        2 => 17,
+        3 => 58,
+        4 => 47,
+        other => other,
+    };
+    rank.into()
+}
+
+fn icmp(kind: u8, code: u8) -> u32 {
+    u16::from_be_bytes([kind, code]).into()
+}
+
+/// A value of any axis; IPv4 addresses and the narrower axes in the lowest bits.
+pub(super) type Value = u128;
+
+/// A condition on one axis.
+#[derive(Debug)]
+pub(super) enum Condition {
+    /// Any value will do.
+    Any,
+    /// One in these intervals, ascending, both ends included, which neither overlap nor touch.
+    In(Vec<(Value, Value)>),
+}
+
+/// The conditions of an entry on packets of one family: all must hold.
+#[derive(Debug)]
+pub(super) struct Conditions {
+    of: [Condition; Axis::ALL.len()],
+}
+
+impl Conditions {
+    pub(super) fn new(matcher: &Matcher, family: Family) -> Self {
+        let addresses = |addresses: &Addresses| match addresses {
+            Addresses::Any => Condition::Any,
+            Addresses::Nets(nets) => {
+                condition(nets.iter().filter_map(|net| range(net, family)), highest(family))
+            }
+        };
+        let source_ports = matcher.source_ports.iter().copied().map(port_range);
+        let source_port = match matcher.source_ports.is_empty() {
+            true => Condition::Any,
+            false => condition(source_ports, NO_SOURCE_PORT.into()),
+        };
+        Self {
+            of: [
+                services(matcher),
+                source_port,
+                addresses(&matcher.peer),
+                addresses(&matcher.local),
+            ],
+        }
+    }
+
+    pub(super) fn on(&self, axis: Axis) -> &Condition {
+        let [service, source_port, peer, local] = &self.of;
+        match axis {
+            Axis::Service => service,
+            Axis::SourcePort => source_port,
+            Axis::Peer => peer,
+            Axis::Local => local,
+        }
+    }
+
+    /// Whether no packet at all meets them.
+    pub(super) fn never(&self) -> bool {
+        self.of.iter().any(|on| matches!(on, Condition::In(intervals) if intervals.is_empty()))
+    }
+}
+
+fn highest(family: Family) -> Value {
+    match family {
+        Family::V4 => u32::MAX.into(),
+        Family::V6 => Value::MAX,
+    }
+}
+
+fn range(net: &IpNet, family: Family) -> Option<(Value, Value)> {
+    match (net, family) {
+        (IpNet::V4(net), Family::V4) => {
+            Some((net.network().to_bits().into(), net.broadcast().to_bits().into()))
+        }
+        (IpNet::V6(net), Family::V6) => Some((net.network().to_bits(), net.broadcast().to_bits())),
+        _ => None,
+    }
+}
+
+fn port_range(range: PortRange) -> (Value, Value) {
+    (range.first().into(), range.last().into())
+}
+
+fn services(matcher: &Matcher) -> Condition {
+    let Matcher { protocol, ports, icmp: wanted, .. } = matcher;
+    let within = |protocol: u8, kind: u32, (first, last): (Value, Value)| {
+        let base = Value::from(rank(protocol) << PROTOCOL | kind << KIND);
+        (base + first, base + last)
+    };
+    let of_protocol = |protocol: u8| -> Vec<(Value, Value)> {
+        let any_port = ports.is_empty();
+        match wanted {
+            None if any_port => {
+                let base = Value::from(rank(protocol) << PROTOCOL);
+                vec![(base, base + (1 << PROTOCOL) - 1)]
+            }
+            None => ports.iter().map(|range| within(protocol, PORTS, port_range(*range))).collect(),
+            Some((kind, code)) if any_port => {
+                let (first, last) = (code.unwrap_or(0), code.unwrap_or(u8::MAX));
+                vec![within(protocol, ICMP, (icmp(*kind, first).into(), icmp(*kind, last).into()))]
+            }
+            // No packet has both.
+            Some(_) => Vec::new(),
+        }
+    };
+    let intervals: Vec<(Value, Value)> = match protocol {
+        RuleProtocol::Only(proto) => of_protocol(proto.0),
+        RuleProtocol::All => (0..=u8::MAX).flat_map(of_protocol).collect(),
+    };
+    condition(intervals.into_iter(), HIGHEST_SERVICE.into())
+}
+
+/// The same values in intervals that neither overlap nor touch.
+fn condition(intervals: impl Iterator<Item = (Value, Value)>, highest: Value) -> Condition {
+    let mut intervals: Vec<(Value, Value)> = intervals.collect();
+    intervals.sort_unstable();
+    let mut merged: Vec<(Value, Value)> = Vec::with_capacity(intervals.len());
+    for (first, last) in intervals {
+        match merged.last_mut() {
+            Some((_, end)) if first <= end.saturating_add(1) => *end = last.max(*end),
+            _ => merged.push((first, last)),
+        }
+    }
+    // No value lies above the highest, so that an interval up to there has no end.
+    for (_, last) in merged.iter_mut().filter(|(_, last)| *last == highest) {
+        *last = Value::MAX;
+    }
+    match merged.as_slice() {
+        [(0, Value::MAX)] => Condition::Any,
+        _ => Condition::In(merged),
+    }
+}

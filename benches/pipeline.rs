@@ -10,15 +10,30 @@ use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use sgreplay::capture::{Batch, Capture, Frame};
-use sgreplay::compile::{CompiledRules, MOST_MEMORY};
+use sgreplay::compile::{CompiledRules, Key, KeyV4, MOST_MEMORY};
 use sgreplay::decode::{Decoded, decode};
 use sgreplay::evaluate::{Compiled, Evaluator, Reference};
-use sgreplay::flow::{Direction, FlowTuple};
+use sgreplay::flow::Direction;
 use sgreplay::replay::{Options, Replay};
-use sgreplay::rules::RuleSet;
+use sgreplay::rules::{EntryIndex, RuleSet};
+use support::sets::{Draw, Shape, flows, ordered};
 
 const PACKETS: u64 = 100_000;
 const FLOWS: u64 = 2_000;
+const TUPLES: usize = 4_096;
+const SEED: u64 = 11;
+
+/// The rule sets of `classify` and `build`.
+const SETS: [(Shape, usize); 8] = [
+    (Shape::Group, 50),
+    (Shape::Group, 200),
+    (Shape::Group, 1_000),
+    (Shape::Group, 5_000),
+    (Shape::Group, 10_000),
+    (Shape::Acl, 1_000),
+    (Shape::Firewall, 1_000),
+    (Shape::Chain, 1_000),
+];
 
 fn traffic() -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -35,19 +50,6 @@ fn rules(count: usize) -> RuleSet {
     let mut rules = sgreplay::parse::yaml("bench.yaml", &text).expect("the rules are valid");
     rules.set_local(vec!["10.0.0.5/32".parse().expect("a network")]);
     rules
-}
-
-/// The flows of the packets that go in.
-fn flows(bytes: &[u8]) -> Vec<FlowTuple> {
-    let (mut capture, mut flows) = (open(bytes), Vec::new());
-    while let Some(frame) = capture.next_frame().expect("it is whole") {
-        if let Decoded::Packet(packet) = decode(frame.link, frame.data)
-            && packet.flow.dst == std::net::IpAddr::from([10, 0, 0, 5])
-        {
-            flows.push(packet.flow);
-        }
-    }
-    flows
 }
 
 fn capture_and_decode(c: &mut Criterion) {
@@ -104,38 +106,56 @@ fn capture_and_decode(c: &mut Criterion) {
     group.finish();
 }
 
-fn evaluate(c: &mut Criterion) {
-    let flows = flows(&traffic());
-    let mut group = c.benchmark_group("evaluate");
-    group.throughput(Throughput::Elements(flows.len() as u64));
-    for count in [50, 200, 1_000] {
-        let ordered = rules(count).ordered(0, Direction::Ingress);
+/// Rule sets × how tuples are drawn × evaluator. `single` is one lookup after the other, `batch` a slice
+/// of flows at once, `keys` the same where the flows' keys are made already, `list` the reference.
+fn classify(c: &mut Criterion) {
+    let mut group = c.benchmark_group("classify");
+    group.throughput(Throughput::Elements(TUPLES as u64));
+    for (shape, count) in SETS {
+        let ordered = ordered(shape, count, SEED);
         let (reference, compiled) = (Reference(&ordered), Compiled::new(&ordered));
-        let all = |evaluator: &dyn Fn(&FlowTuple)| flows.iter().for_each(evaluator);
-        group.bench_with_input(BenchmarkId::new("reference", count), &(), |b, ()| {
-            b.iter(|| {
-                all(&|flow| {
-                    black_box(reference.decide(flow));
-                });
-            });
-        });
-        group.bench_with_input(BenchmarkId::new("compiled", count), &(), |b, ()| {
-            b.iter(|| {
-                all(&|flow| {
+        for draw in Draw::ALL {
+            let flows = flows(&ordered, draw, TUPLES, SEED);
+            let keys: Vec<KeyV4> = flows
+                .iter()
+                .filter_map(|flow| match Key::new(flow, Direction::Ingress) {
+                    Key::V4(key) => Some(key),
+                    Key::V6(_) => None,
+                })
+                .collect();
+            let mut found = vec![EntryIndex(0); TUPLES];
+            let of = format!("{}-{count}-{}", shape.name(), draw.name());
+            let mut bench = |evaluator: &str, run: &mut dyn FnMut()| {
+                let id = BenchmarkId::new(evaluator, &of);
+                group.bench_function(id, |b| b.iter(&mut *run));
+            };
+            bench("single", &mut || {
+                for flow in &flows {
                     black_box(compiled.decide(flow));
-                });
+                }
             });
-        });
+            bench("batch", &mut || compiled.decide_all(black_box(&flows), black_box(&mut found)));
+            bench("keys", &mut || {
+                compiled.index().first_matches_v4(black_box(&keys), black_box(&mut found));
+            });
+            if count <= 1_000 && draw == Draw::Rules {
+                bench("list", &mut || {
+                    for flow in &flows {
+                        black_box(reference.decide(flow));
+                    }
+                });
+            }
+        }
     }
     group.finish();
 }
 
 fn build(c: &mut Criterion) {
     let mut group = c.benchmark_group("build");
-    for count in [50, 200, 1_000] {
-        let ordered = rules(count).ordered(0, Direction::Ingress);
+    for (shape, count) in SETS {
+        let ordered = ordered(shape, count, SEED);
         group.throughput(Throughput::Elements(count as u64));
-        group.bench_with_input(BenchmarkId::new("compile", count), &(), |b, ()| {
+        group.bench_function(BenchmarkId::new(shape.name(), count), |b| {
             b.iter(|| black_box(CompiledRules::new(&ordered, MOST_MEMORY)));
         });
     }
@@ -169,5 +189,5 @@ fn replay(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, capture_and_decode, evaluate, build, replay);
+criterion_group!(benches, capture_and_decode, classify, build, replay);
 criterion_main!(benches);

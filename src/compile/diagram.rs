@@ -56,11 +56,14 @@ impl Forest {
         let planter = Planter { family, candidates };
         let mut best: Option<Self> = None;
         for copies in COPIES {
-            let forest = planter.forest(copies, most);
-            if let Ok(forest) = forest
-                && best.as_ref().is_none_or(|best| forest.cost() < best.cost())
-            {
+            let Ok(forest) = planter.forest(copies, most) else { continue };
+            // Where nothing was taken out, a higher bound changes nothing.
+            let whole = forest.trees.len() < 2;
+            if best.as_ref().is_none_or(|best| forest.cost() < best.cost()) {
                 best = Some(forest);
+            }
+            if whole {
+                break;
             }
         }
         best.ok_or(TooLarge)

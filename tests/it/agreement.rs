@@ -17,6 +17,11 @@ use sgreplay::rules::{
     RuleProtocol,
 };
 
+#[path = "../../benches/support/mod.rs"]
+mod support;
+
+use support::sets::{self, Draw, Shape};
+
 fn v4() -> impl Strategy<Value = Ipv4Addr> {
     prop_oneof![4 => 0_u32..16, 1 => u32::MAX - 1..=u32::MAX].prop_map(Ipv4Addr::from)
 }
@@ -114,6 +119,27 @@ proptest! {
                 let reference = Reference(&ordered).decide(flow);
                 prop_assert_eq!(compiled.decide(flow), reference, "{} {:?}", flow, compiled.index().layout());
                 prop_assert_eq!(of_all, reference, "{}", flow);
+            }
+        }
+    }
+}
+
+/// Lists as long as real ones get, in the shapes that the benches measure: the index takes wide entries
+/// out into diagrams of their own there.
+#[test]
+fn long_lists() {
+    for shape in [Shape::Group, Shape::Acl, Shape::Firewall, Shape::Chain] {
+        let ordered = sets::ordered(shape, 1_000, 1);
+        let compiled = Compiled::new(&ordered);
+        assert_eq!(compiled.index().layout(), Layout::Diagrams, "{shape:?}");
+        for draw in Draw::ALL {
+            let flows = sets::flows(&ordered, draw, 300, 1);
+            let mut all = vec![EntryIndex(0); flows.len()];
+            compiled.decide_all(&flows, &mut all);
+            for (flow, of_all) in flows.iter().zip(all) {
+                let reference = Reference(&ordered).decide(flow);
+                assert_eq!(compiled.decide(flow), reference, "{shape:?} {flow}");
+                assert_eq!(of_all, reference, "{shape:?} {flow}");
             }
         }
     }

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::hint::black_box;
 use std::io::Cursor;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
@@ -155,7 +156,8 @@ fn measured(work: &mut dyn FnMut()) {
 
 fn traffic() -> Vec<u8> {
     let mut bytes = Vec::new();
-    support::traffic::write_capture(&mut bytes, PACKETS, FLOWS).expect("memory takes it");
+    support::traffic::write_capture(&mut bytes, PACKETS, FLOWS, support::traffic::Sizes::Mixed)
+        .expect("memory takes it");
     bytes
 }
 
@@ -215,7 +217,7 @@ fn build() {
 fn judge(sessions: Sessions) {
     let rules = rules();
     let mut replay = Replay::new(&rules, Options { sessions, ..Options::default() });
-    let mut ahead = Ahead::new(open(), Tunnels::default());
+    let mut ahead = Ahead::new(open(), Tunnels::default(), NonZeroUsize::MIN);
     let mut decoded = Vec::new();
     loop {
         match ahead.next_batch(Duration::from_mins(1)) {

@@ -37,7 +37,8 @@ const SETS: [(Shape, usize); 8] = [
 
 fn traffic() -> Vec<u8> {
     let mut bytes = Vec::new();
-    support::traffic::write_capture(&mut bytes, PACKETS, FLOWS).expect("memory takes it");
+    support::traffic::write_capture(&mut bytes, PACKETS, FLOWS, support::traffic::Sizes::Mixed)
+        .expect("memory takes it");
     bytes
 }
 

@@ -1,12 +1,13 @@
-//! Reading and decoding on a thread of their own, ahead of whoever judges.
+//! Reading and decoding on threads of their own, ahead of whoever judges.
 //!
-//! The frames and their order are those of [`Capture::next_frame`]; only the work is spread over two
+//! The frames and their order are those of [`Capture::next_frame`]; only the work is spread over the
 //! cores. A few batches at most are under way, so memory stays bounded however slow the reader. Batches
 //! with fragments are held back until their first fragments have come, within the bounds of
 //! [`LookAhead`].
 
 use std::collections::VecDeque;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::num::NonZeroUsize;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -15,8 +16,8 @@ use crate::decode::{Decoded, Tunnels, decode, decode_inside};
 use crate::flow::{FirstFragment, Fragment};
 use crate::fragment::LookAhead;
 
-/// Batches that may wait to be judged.
-const AHEAD: usize = 2;
+/// Batches that are being read, decoded, or wait to be judged, where that is done beside judging.
+const AHEAD: usize = 3;
 
 /// Frames with their decoded packets.
 #[derive(Debug, Default)]
@@ -46,8 +47,13 @@ impl DecodedBatch {
         self.offset
     }
 
-    fn fill(&mut self, capture: &mut Capture, tunnels: &Tunnels) -> Result<bool, CaptureError> {
+    fn fill(&mut self, capture: &mut Capture) -> Result<bool, CaptureError> {
         let more = capture.next_batch(&mut self.batch)?;
+        self.offset = capture.offset();
+        Ok(more)
+    }
+
+    fn decode(&mut self, tunnels: &Tunnels) {
         self.decoded.clear();
         let frames = self.batch.frames();
         if tunnels.is_empty() {
@@ -56,10 +62,8 @@ impl DecodedBatch {
             let inside = |frame: Frame<'_>| decode_inside(frame.link, frame.data, tunnels);
             self.decoded.extend(frames.map(inside));
         }
-        self.offset = capture.offset();
         let is_fragment = |decoded: &Decoded| matches!(decoded, Decoded::Packet(packet) if packet.fragment != Fragment::No);
         self.fragments = self.decoded.iter().any(is_fragment);
-        Ok(more)
     }
 
     /// The number of the last frame.
@@ -94,8 +98,13 @@ pub enum Next {
 /// A capture being read and decoded.
 #[derive(Debug)]
 pub struct Ahead {
-    ready: Receiver<Result<DecodedBatch, CaptureError>>,
-    used: SyncSender<DecodedBatch>,
+    ready: Receiver<Filled>,
+    to_fill: Sender<DecodedBatch>,
+    /// How many batches are to be under way, and how many are.
+    wanted: usize,
+    under_way: usize,
+    /// Used ones, whose memory is used again.
+    spare: Vec<DecodedBatch>,
     /// What was only looked at, and comes again.
     back: VecDeque<Next>,
     /// Batches in which fragments wait for their first, and what came after them.
@@ -104,41 +113,78 @@ pub struct Ahead {
     /// Bytes of the frames that have come, and the time of the last.
     position: u64,
     now: u64,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+type Filled = Result<DecodedBatch, CaptureError>;
+
+/// Reads a capture to its end, into the batches that come.
+fn read(
+    mut capture: Capture,
+    empty: Receiver<DecodedBatch>,
+    to: &SyncSender<Filled>,
+    then: impl Fn(&mut DecodedBatch),
+) {
+    for mut batch in empty {
+        let filled = match batch.fill(&mut capture) {
+            Ok(true) => Ok(batch),
+            Ok(false) => break,
+            Err(damage) => Err(damage),
+        };
+        let last = filled.is_err();
+        let filled = filled.map(|mut batch| {
+            then(&mut batch);
+            batch
+        });
+        if to.send(filled).is_err() || last {
+            break;
+        }
+    }
 }
 
 /// What a frame adds to a position, beside its bytes: so that empty frames count too.
 const RECORD: u64 = 16;
 
 impl Ahead {
-    /// Starts the thread. It ends with the capture, or soon after this is dropped; nobody waits for
-    /// it, since it may be blocked on a pipe that says nothing.
-    pub fn new(mut capture: Capture, tunnels: Tunnels) -> Self {
-        let (to_judge, ready) = sync_channel(AHEAD);
-        let (used, to_fill) = sync_channel::<DecodedBatch>(AHEAD + 1);
-        let thread = thread::spawn(move || {
-            loop {
-                let mut batch = to_fill.try_recv().unwrap_or_default();
-                let filled = match batch.fill(&mut capture, &tunnels) {
-                    Ok(true) => Ok(batch),
-                    Ok(false) => break,
-                    Err(damage) => Err(damage),
-                };
-                let last = filled.is_err();
-                if to_judge.send(filled).is_err() || last {
-                    break;
+    /// Starts to read. The work is done by so many threads, whoever asks among them: one takes turns, two
+    /// read and decode beside whoever asks, three decode apart from reading too. The frames are the same.
+    ///
+    /// The threads end with the capture, or soon after this is dropped; nobody waits for them, since one
+    /// may be blocked on a pipe that says nothing.
+    pub fn new(capture: Capture, tunnels: Tunnels, threads: NonZeroUsize) -> Self {
+        let alone = threads.get() == 1;
+        let (to_fill, empty) = channel::<DecodedBatch>();
+        let (decoded, ready) = sync_channel(AHEAD);
+        let threads = if threads.get() < 3 {
+            let read = move || read(capture, empty, &decoded, |batch| batch.decode(&tunnels));
+            vec![thread::spawn(read)]
+        } else {
+            let (undecoded, filled) = sync_channel::<Filled>(AHEAD);
+            let decode = move || {
+                for mut filled in filled {
+                    if let Ok(batch) = &mut filled {
+                        batch.decode(&tunnels);
+                    }
+                    if decoded.send(filled).is_err() {
+                        break;
+                    }
                 }
-            }
-        });
+            };
+            let read = move || read(capture, empty, &undecoded, |_| ());
+            vec![thread::spawn(read), thread::spawn(decode)]
+        };
         Self {
             ready,
-            used,
+            to_fill,
+            wanted: if alone { 1 } else { AHEAD },
+            under_way: 0,
+            spare: Vec::new(),
             back: VecDeque::new(),
             held: VecDeque::new(),
             fragments: LookAhead::default(),
             position: 0,
             now: 0,
-            thread: Some(thread),
+            threads,
         }
     }
 
@@ -170,14 +216,23 @@ impl Ahead {
     }
 
     fn receive(&mut self, patience: Duration) -> Next {
-        match self.ready.recv_timeout(patience) {
+        while self.under_way < self.wanted {
+            self.under_way += 1;
+            // Nobody takes it where the capture has ended.
+            _ = self.to_fill.send(self.spare.pop().unwrap_or_default());
+        }
+        let received = self.ready.recv_timeout(patience);
+        self.under_way -= usize::from(received.is_ok());
+        match received {
             Ok(Ok(batch)) => Next::Batch(batch),
             Ok(Err(damage)) => Next::Damage(damage),
             Err(RecvTimeoutError::Timeout) => Next::NotYet,
             Err(RecvTimeoutError::Disconnected) => {
                 // A thread that has panicked must not look like the end of the capture.
-                if let Some(Err(panic)) = self.thread.take().map(JoinHandle::join) {
-                    std::panic::resume_unwind(panic);
+                for thread in self.threads.drain(..) {
+                    if let Err(panic) = thread.join() {
+                        std::panic::resume_unwind(panic);
+                    }
                 }
                 Next::End
             }
@@ -231,7 +286,9 @@ impl Ahead {
 
     /// Gives a batch back, so that its memory is used again.
     pub fn recycle(&mut self, batch: DecodedBatch) {
-        // A full channel or a thread that has ended has no use for it.
-        let _ = self.used.try_send(batch);
+        // A survey has more of them than are ever under way.
+        if self.spare.len() < AHEAD {
+            self.spare.push(batch);
+        }
     }
 }

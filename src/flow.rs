@@ -275,6 +275,12 @@ impl TcpFlags {
         self.0 & (Self::SYN | Self::ACK | Self::RST) == Self::SYN | Self::ACK
     }
 
+    /// SYN, FIN or RST is set: more than an ordinary packet of a connection.
+    #[inline]
+    pub fn steers(self) -> bool {
+        self.0 & (Self::SYN | Self::FIN | Self::RST) != 0
+    }
+
     /// FIN is set.
     pub fn fin(self) -> bool {
         self.0 & Self::FIN != 0

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use foldhash::fast::FixedState;
 
 use crate::capture::Frame;
+use crate::compile;
 use crate::decode::{Decoded, Tunnels, Undecodable, embedded};
 use crate::direction::Interfaces;
 use crate::evaluate::{Compiled, Evaluator};
@@ -12,7 +13,7 @@ use crate::flow::{Direction, FlowTuple, Fragment, Packet, Transport};
 use crate::fragment::FragmentTable;
 use crate::overlay::CARRIER_BLOCKED;
 use crate::rules::{Addresses, Entry, EntryIndex, EntryKind, Ordered, RuleSet};
-use crate::session::{Initiator, Opened, Opening, Openings, Place, SessionTable, Standing};
+use crate::session::{self, Initiator, Opened, Opening, Openings, Place, SessionTable, Standing};
 use crate::tally::{Kind, Tally};
 use crate::verdict::{Judged, Judgement, Reason, Verdict};
 
@@ -26,6 +27,12 @@ pub struct Options {
     /// The most sessions that one interface holds at once; beyond it new connections fail. What an
     /// instance can hold depends on its type (SEMANTICS A6).
     pub max_sessions: Option<usize>,
+    /// The most bytes that the table of sessions takes; beyond it the sessions that have been idle longest
+    /// are forgotten, and counted.
+    pub session_memory: usize,
+    /// The most bytes that the index of one interface's rules in one direction takes: see
+    /// [`Compiled::within`].
+    pub index_memory: usize,
 }
 
 /// Whether packets are judged as parts of connections.
@@ -48,7 +55,13 @@ pub enum Midstream {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { sessions: Sessions::On, midstream: Midstream::Infer, max_sessions: None }
+        Self {
+            sessions: Sessions::On,
+            midstream: Midstream::Infer,
+            max_sessions: None,
+            session_memory: session::MOST_MEMORY,
+            index_memory: compile::MOST_MEMORY,
+        }
     }
 }
 
@@ -70,20 +83,12 @@ impl Lists {
     }
 }
 
-/// An interface that a packet is judged at.
-#[derive(Clone, Copy, Debug)]
-struct Seat {
-    interface: usize,
-    direction: Direction,
-    place: Place,
-}
-
-/// At its sender and at its receiver.
-type Seats = [Option<Seat>; 2];
+/// Where a packet is judged: at its sender and at its receiver.
+type Seats = [Option<Place>; 2];
 
 /// Packets whose sessions are fetched together. Enough to hide the wait for memory, few enough to
 /// stay in the nearest cache.
-const FETCHED_AT_ONCE: usize = 32;
+const FETCHED_AT_ONCE: usize = 64;
 
 /// A replay under way.
 ///
@@ -134,7 +139,7 @@ impl<'r> Replay<'r> {
     pub fn new(rules: &'r RuleSet, options: Options) -> Self {
         let compiled = |interface, direction| {
             let ordered = rules.ordered(interface, direction);
-            let compiled = Compiled::new(&ordered);
+            let compiled = Compiled::within(&ordered, options.index_memory);
             (ordered, compiled)
         };
         let lists = (0..rules.interfaces().len()).map(|interface| Lists {
@@ -143,14 +148,13 @@ impl<'r> Replay<'r> {
             mates: rules.group_mates(interface),
         });
         let lists: Vec<Lists> = lists.collect();
-        let sizes = lists.iter().map(|of| Direction::BOTH.map(|d| of.of(d).0.entries().len()));
-        let tally = Tally::new(sizes, rules.carrier_ports().unwrap_or(&CARRIER_BLOCKED));
+        let tally = Tally::new(rules.carrier_ports().unwrap_or(&CARRIER_BLOCKED));
         Self {
             rules,
             options,
             interfaces: Interfaces::new(rules.interfaces()),
             taps: HashMap::default(),
-            sessions: SessionTable::new(),
+            sessions: SessionTable::new(rules.interfaces(), options.session_memory),
             openings: Openings::default(),
             fragments: FragmentTable::default(),
             tunnels: Tunnels::default(),
@@ -206,6 +210,8 @@ impl<'r> Replay<'r> {
             for (seats, (frame, decoded)) in seats.iter_mut().zip(frames) {
                 self.seat(frame, decoded, seats);
             }
+            let seated = seats.iter().take(frames.len());
+            self.sessions.fetch(seated.flat_map(|seats| seats.iter().flatten()));
             for (seats, (frame, decoded)) in seats.iter().zip(frames) {
                 let judged = self.judge_seated(frame, decoded, seats);
                 each(frame, decoded, &judged)?;
@@ -217,18 +223,14 @@ impl<'r> Replay<'r> {
     /// Finds the interfaces that a packet is judged at, the sender's first.
     #[inline]
     fn seat(&self, frame: &Frame<'_>, decoded: &Decoded, seats: &mut Seats) {
-        let judging = match decoded {
-            Decoded::Packet(Packet { flow, .. }) => {
-                let captured_at = if self.taps.is_empty() { None } else { self.captured_at(frame) };
-                self.interfaces.judging(flow, captured_at).map(|at| at.map(|at| (flow, at)))
-            }
-            Decoded::Not(_) => [None; 2],
-        };
+        *seats = [None; 2];
+        let Decoded::Packet(Packet { flow, .. }) = decoded else { return };
+        let captured_at = if self.taps.is_empty() { None } else { self.captured_at(frame) };
+        let judging = self.interfaces.judging(flow, captured_at);
         for (seat, at) in seats.iter_mut().zip(judging) {
-            *seat = at.map(|(flow, (interface, direction))| {
-                let place = self.sessions.place(interface, direction, flow);
-                Seat { interface, direction, place }
-            });
+            if let Some((interface, direction)) = at {
+                *seat = Some(self.sessions.place(interface, direction, flow));
+            }
         }
     }
 
@@ -269,56 +271,53 @@ impl<'r> Replay<'r> {
             Transport::Ports { .. } | Transport::Absent => None,
         };
         let mut opens = None;
-        Judged::At(seats.each_ref().map(|seat| {
-            let mut seat = seat.as_ref()?;
+        let mut at = [None, None];
+        for (judgement, seat) in at.iter_mut().zip(seats) {
+            let Some(mut seat) = seat.as_ref() else { continue };
             let completed;
             if matches!(packet.fragment, Fragment::Later { .. }) {
                 // Only now is it known which ports it belongs to.
-                let Seat { interface, direction, .. } = *seat;
-                let place = self.sessions.place(interface, direction, &packet.flow);
-                completed = Seat { interface, direction, place };
+                completed = self.sessions.place(seat.interface(), seat.direction(), &packet.flow);
                 seat = &completed;
             }
-            Some(match self.options.sessions {
+            *judgement = Some(match self.options.sessions {
                 Sessions::On => match quoted.and_then(|quoted| self.related(seat, packet, &quoted))
                 {
                     Some(judgement) => judgement,
                     None => self.at(seat, packet, &mut opens),
                 },
-                Sessions::Off => self.decide(seat.interface, seat.direction, &packet.flow),
-            })
-        }))
+                Sessions::Off => self.decide(seat.interface(), seat.direction(), &packet.flow),
+            });
+        }
+        Judged::At(at)
     }
 
     /// The packet at one interface (SEMANTICS A5). `opens` is the number of the connection that it
     /// has opened at the other, if it has.
     #[inline]
-    fn at(&mut self, seat: &Seat, packet: &Packet, opens: &mut Option<u64>) -> Judgement {
-        let Seat { interface, direction, ref place } = *seat;
-        let timeouts = &self.rules.interfaces()[interface].timeouts;
-        let standing = self.sessions.meet(place, direction, packet, self.now, timeouts);
-        let Standing::Live(opened) = standing else {
-            return self.opening(seat, packet, standing, opens);
-        };
-        Self::in_session(interface, direction, opened)
+    fn at(&mut self, place: &Place, packet: &Packet, opens: &mut Option<u64>) -> Judgement {
+        match self.sessions.meet(place, packet, self.now) {
+            Standing::Live(opened) => self.in_session(place.interface(), place.direction(), opened),
+            standing => self.opening(place, packet, standing, opens),
+        }
     }
 
     /// An ICMP error at one interface, if the packet that it complains about is of a live session there:
     /// it passes with that session, and would not exist without it. Errors that always pass do so by
     /// that rule (SEMANTICS A8).
-    fn related(&self, seat: &Seat, error: &Packet, quoted: &Packet) -> Option<Judgement> {
-        let Seat { interface, direction, .. } = *seat;
+    fn related(&self, at: &Place, error: &Packet, quoted: &Packet) -> Option<Judgement> {
+        let (interface, direction) = (at.interface(), at.direction());
         let place = self.sessions.place(interface, direction.opposite(), &quoted.flow);
-        let timeouts = &self.rules.interfaces()[interface].timeouts;
-        let opened = self.sessions.at(&place, self.now, timeouts)?;
+        let opened = self.sessions.at(&place, self.now)?;
         let (ordered, compiled) = self.lists[interface].of(direction);
         let entry = ordered.entry(compiled.decide(&error.flow));
         let always = entry.is_some_and(|entry| matches!(entry.kind, EntryKind::System(_)));
-        (!always).then(|| Self::in_session(interface, direction, opened))
+        (!always).then(|| self.in_session(interface, direction, opened))
     }
 
     /// The answer for what belongs to a session that is known.
-    fn in_session(interface: usize, direction: Direction, opened: Opened) -> Judgement {
+    #[inline]
+    fn in_session(&self, interface: usize, direction: Direction, opened: Opened) -> Judgement {
         let (verdict, reason) = match opened.allowed {
             true => (Verdict::Allow, Reason::Session),
             false => (Verdict::Deny, Reason::ConnectionDenied),
@@ -329,9 +328,9 @@ impl<'r> Replay<'r> {
             verdict,
             reason,
             decided_in: opened.direction,
-            entry: opened.entry,
+            entry: self.tally.entry_of(opened.tag),
             connection: Some(opened.connection),
-            local_began: opened.local_began,
+            local_began: opened.direction == Direction::Egress,
             opened: None,
             kind: opened.tag,
         }
@@ -340,16 +339,16 @@ impl<'r> Replay<'r> {
     /// A packet of no live session: it opens one, or its connection was under way before.
     fn opening(
         &mut self,
-        seat: &Seat,
+        place: &Place,
         packet: &Packet,
         standing: Standing,
         opens: &mut Option<u64>,
     ) -> Judgement {
-        let Seat { interface, direction, ref place } = *seat;
-        let timeouts = self.rules.interfaces()[interface].timeouts;
+        let (interface, direction) = (place.interface(), place.direction());
+        let timeouts = &self.rules.interfaces()[interface].timeouts;
         let (initiator, opening) = match (standing, self.options.midstream) {
             (Standing::Unknown, Midstream::Infer) => {
-                self.openings.initiator(packet, self.now, &timeouts)
+                self.openings.initiator(packet, self.now, timeouts)
             }
             (Standing::Unknown, Midstream::FirstPacket)
                 if packet.tcp_flags.is_some_and(|flags| !flags.opens()) =>
@@ -363,10 +362,8 @@ impl<'r> Replay<'r> {
             Initiator::Receiver => (packet.flow.reversed(), direction.opposite()),
         };
         let mut judgement = self.decide(interface, judged, &flow);
-        let rules = self.rules;
-        let timeouts = |interface: usize| rules.interfaces()[interface].timeouts;
         if let (Verdict::Allow, Some(most)) = (judgement.verdict, self.options.max_sessions)
-            && !self.sessions.has_room(place, interface, most, self.now, timeouts)
+            && !self.sessions.has_room(place, most, self.now)
         {
             judgement.verdict = Verdict::Deny;
             judgement.reason = Reason::SessionLimit;
@@ -380,11 +377,9 @@ impl<'r> Replay<'r> {
             connection,
             allowed: judgement.verdict == Verdict::Allow,
             direction: judged,
-            entry: judgement.entry,
-            local_began: judgement.local_began,
             tag: judgement.kind,
         };
-        self.sessions.open(place, packet, self.now, opened, timeouts);
+        self.sessions.open(place, packet, self.now, opened);
         judgement
     }
 
@@ -415,6 +410,17 @@ impl<'r> Replay<'r> {
     /// How packets are judged.
     pub fn options(&self) -> Options {
         self.options
+    }
+
+    /// Sessions that were forgotten for want of memory: see [`Options::session_memory`].
+    pub fn sessions_evicted(&self) -> u64 {
+        self.sessions.evicted()
+    }
+
+    /// Bytes that the indexes of all interfaces take.
+    pub fn index_memory(&self) -> usize {
+        let lists = self.lists.iter().flat_map(|lists| [&lists.ingress, &lists.egress]);
+        lists.map(|(_, compiled)| compiled.index().memory_usage()).sum()
     }
 
     /// What has been counted so far.

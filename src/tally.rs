@@ -13,7 +13,7 @@ use crate::flow::{Direction, FlowTuple, Protocol};
 use crate::overlay::{Obstacle, obstacle};
 use crate::rules::EntryIndex;
 use crate::session::Opening;
-use crate::verdict::{Judged, Reason, Verdict};
+use crate::verdict::{Judged, Judgement, Reason, Verdict};
 
 /// Packets, bytes on the wire and connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,12 +63,12 @@ impl ByVerdict {
         self.allowed + self.denied + self.not_evaluated
     }
 
-    fn add(&mut self, verdict: Verdict) {
+    fn add(&mut self, verdict: Verdict, count: u64) {
         *match verdict {
             Verdict::Allow => &mut self.allowed,
             Verdict::Deny => &mut self.denied,
             Verdict::NotEvaluated => &mut self.not_evaluated,
-        } += 1;
+        } += count;
     }
 }
 
@@ -85,9 +85,7 @@ pub struct Kind {
     pub example: FlowTuple,
     /// The frame that opened it.
     pub first_frame: u64,
-    /// How many.
-    pub count: Count,
-    /// Different peers, 64 at most.
+    /// Different peers: 64 at most, and few where there are many kinds.
     pub peers: Vec<IpAddr>,
     /// What is likely to block them on the way, if the rules do not.
     pub obstacle: Option<Obstacle>,
@@ -95,7 +93,33 @@ pub struct Kind {
     pub limited: bool,
 }
 
+impl Kind {
+    /// Notes the peer of a connection, or of a packet that is judged alone. How many are noted anew.
+    fn look(&mut self, frame: &Frame<'_>, judgement: &Judgement, most_peers: usize) -> usize {
+        let flow = judgement.opened.as_deref().map_or(self.example, |(_, flow)| *flow);
+        let peer = flow.peer(self.direction);
+        if self.first_frame == 0 {
+            self.first_frame = frame.number;
+        }
+        let is_new = self.peers.len() < most_peers && !self.peers.contains(&peer);
+        if is_new {
+            self.peers.push(peer);
+        }
+        is_new.into()
+    }
+}
+
+/// What changes of a kind with every packet, apart from the rest, so that it stays in the nearest cache.
+#[derive(Clone, Copy, Debug)]
+struct Counter {
+    count: Count,
+    entry: EntryIndex,
+}
+
 const MOST_PEERS: usize = 64;
+/// Once so many peers are noted in all, a kind has this many.
+const MANY_PEERS: usize = 1 << 16;
+const FEW_PEERS: usize = 2;
 /// Beyond this, connections are told apart by protocol only. A scan has 65,536 kinds.
 const MOST_KINDS: usize = 1 << 18;
 
@@ -111,29 +135,43 @@ struct KindKey {
 }
 
 /// Everything that a summary says.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Tally {
-    packets: ByVerdict,
+    /// Packets by verdict and reason.
+    answers: [[u64; Reason::ALL.len()]; Verdict::ALL.len()],
     connections: ByVerdict,
-    reasons: [u64; Reason::ALL.len()],
     midstream: [u64; Opening::INFERRED.len()],
     bytes: u64,
-    times: Option<(u64, u64)>,
+    /// Earliest and latest.
+    times: (u64, u64),
     opened: u64,
     open_question: u64,
-    /// By interface, direction and entry.
-    entries: Vec<[Vec<Count>; 2]>,
     carrier_ports: Vec<u16>,
     kind_of: HashMap<KindKey, u32, FixedState>,
     kinds: Vec<Kind>,
+    /// One for each kind.
+    counters: Vec<Counter>,
+    /// Peers noted, of all kinds.
+    peers: usize,
 }
 
 impl Tally {
-    /// Nothing counted yet; `entries` is the number of entries of each interface, ingress and egress,
-    /// `carrier_ports` the ports that carriers block on the way.
-    pub fn new(entries: impl Iterator<Item = [usize; 2]>, carrier_ports: &[u16]) -> Self {
-        let entries = entries.map(|sizes| sizes.map(|size| vec![Count::default(); size])).collect();
-        Self { entries, carrier_ports: carrier_ports.to_vec(), ..Self::default() }
+    /// Nothing counted yet; `carrier_ports` are the ports that carriers block on the way.
+    pub fn new(carrier_ports: &[u16]) -> Self {
+        Self {
+            answers: Default::default(),
+            connections: ByVerdict::default(),
+            midstream: Default::default(),
+            bytes: 0,
+            times: (u64::MAX, 0),
+            opened: 0,
+            open_question: 0,
+            carrier_ports: carrier_ports.to_vec(),
+            kind_of: HashMap::default(),
+            kinds: Vec::new(),
+            counters: Vec::new(),
+            peers: 0,
+        }
     }
 
     /// The number of the next connection.
@@ -170,14 +208,13 @@ impl Tally {
         let proto = flow.proto;
         let key = KindKey { interface, direction, entry, proto, port, obstacle, limited };
         *self.kind_of.entry(key).or_insert_with(|| {
-            let (example, count) = (*flow, Count::default());
+            self.counters.push(Counter { count: Count::default(), entry });
             self.kinds.push(Kind {
                 interface,
                 direction,
                 entry,
-                example,
+                example: *flow,
                 first_frame: 0,
-                count,
                 peers: Vec::new(),
                 obstacle,
                 limited,
@@ -186,46 +223,43 @@ impl Tally {
         })
     }
 
+    /// The entry that decided a kind.
+    #[inline]
+    pub(crate) fn entry_of(&self, kind: u32) -> EntryIndex {
+        self.counters.get(kind as usize).map_or(EntryIndex(u32::MAX), |counter| counter.entry)
+    }
+
     /// Counts a frame and its answer.
     #[inline]
     pub(crate) fn count(&mut self, frame: &Frame<'_>, judged: &Judged, now: u64) {
         let bytes = u64::from(frame.wire_len);
         self.bytes += bytes;
-        let (first, last) = self.times.unwrap_or((now, now));
-        self.times = Some((first.min(now), last.max(now)));
+        self.times = (self.times.0.min(now), self.times.1.max(now));
         let (verdict, reason) = judged.verdict();
-        self.packets.add(verdict);
-        if let Some(count) = self.reasons.get_mut(reason as usize) {
+        let of_verdict = self.answers.get_mut(verdict as usize);
+        if let Some(count) = of_verdict.and_then(|reasons| reasons.get_mut(reason as usize)) {
             *count += 1;
         }
         let mut opens = None;
         for judgement in judged.judgements() {
-            let alone = judgement.connection.is_none();
-            if let Some((opening, _)) = judgement.opened.as_deref().copied() {
-                let denied = judgement.verdict == Verdict::Deny;
-                let (known, _) = opens.unwrap_or((false, opening));
-                opens = Some((known || denied, opening));
-            }
-            let of_interface = self.entries.get_mut(judgement.interface);
-            let list = of_interface.and_then(|lists| lists.get_mut(judgement.decided_in as usize));
-            if let Some(count) = list.and_then(|list| list.get_mut(judgement.entry.0 as usize)) {
+            let kind = judgement.kind as usize;
+            if let Some(Counter { count, .. }) = self.counters.get_mut(kind) {
                 count.packet(bytes, judgement.opened.is_some());
             }
-            let Some(kind) = self.kinds.get_mut(judgement.kind as usize) else { continue };
-            kind.count.packet(bytes, judgement.opened.is_some());
-            if judgement.opened.is_some() || alone {
-                let flow = judgement.opened.as_deref().map_or(kind.example, |(_, flow)| *flow);
-                let peer = flow.peer(kind.direction);
-                if kind.first_frame == 0 {
-                    kind.first_frame = frame.number;
-                }
-                if kind.peers.len() < MOST_PEERS && !kind.peers.contains(&peer) {
-                    kind.peers.push(peer);
-                }
+            if (judgement.opened.is_some() || judgement.connection.is_none())
+                && let Some(kind) = self.kinds.get_mut(kind)
+            {
+                let most = if self.peers < MANY_PEERS { MOST_PEERS } else { FEW_PEERS };
+                self.peers += kind.look(frame, judgement, most);
+            }
+            if let Some((opening, _)) = judgement.opened.as_deref() {
+                let denied = judgement.verdict == Verdict::Deny;
+                let (known, _) = opens.unwrap_or((false, *opening));
+                opens = Some((known || denied, *opening));
             }
         }
         if let Some((denied, opening)) = opens {
-            self.connections.add(if denied { Verdict::Deny } else { Verdict::Allow });
+            self.connections.add(if denied { Verdict::Deny } else { Verdict::Allow }, 1);
             let inferred = Opening::INFERRED.iter().position(|known| *known == opening);
             if let Some(count) = inferred.and_then(|position| self.midstream.get_mut(position)) {
                 *count += 1;
@@ -235,7 +269,11 @@ impl Tally {
 
     /// Packets by verdict.
     pub fn packets(&self) -> ByVerdict {
-        self.packets
+        let mut packets = ByVerdict::default();
+        for (verdict, reasons) in Verdict::ALL.into_iter().zip(self.answers) {
+            packets.add(verdict, reasons.iter().sum());
+        }
+        packets
     }
 
     /// Connections by verdict; none without sessions.
@@ -245,7 +283,10 @@ impl Tally {
 
     /// Packets by reason, those that occurred, in the order of [`Reason::ALL`].
     pub fn reasons(&self) -> impl Iterator<Item = (Reason, u64)> {
-        Reason::ALL.into_iter().zip(self.reasons).filter(|(_, count)| *count > 0)
+        let packets =
+            |position: usize| self.answers.iter().filter_map(move |of| of.get(position)).sum();
+        let counts = Reason::ALL.into_iter().enumerate();
+        counts.map(move |(position, reason)| (reason, packets(position))).filter(|(_, n)| *n > 0)
     }
 
     /// Connections already under way when the capture started, by how their initiator was inferred.
@@ -260,17 +301,22 @@ impl Tally {
 
     /// Earliest and latest time, ns since the epoch; `None` before the first packet.
     pub fn times(&self) -> Option<(u64, u64)> {
-        self.times
+        (self.times.0 <= self.times.1).then_some(self.times)
     }
 
-    /// What an entry decided, the packets of the connections that it let open or denied included.
-    pub fn entry(&self, interface: usize, direction: Direction, entry: EntryIndex) -> Count {
-        let list = self.entries.get(interface).and_then(|lists| lists.get(direction as usize));
-        list.and_then(|list| list.get(entry.0 as usize)).copied().unwrap_or_default()
+    /// What each entry decided, by interface and direction, the packets of the connections that it let
+    /// open or denied included. Entries that decided nothing are not in it.
+    pub fn by_entry(&self) -> HashMap<(usize, Direction, EntryIndex), Count, FixedState> {
+        let mut counts = HashMap::<_, Count, _>::default();
+        for (Kind { interface, direction, entry, .. }, count) in self.kinds() {
+            let sum = counts.entry((*interface, *direction, *entry)).or_default();
+            *sum = *sum + count;
+        }
+        counts
     }
 
     /// The kinds of connections, in order of first appearance.
-    pub fn kinds(&self) -> &[Kind] {
-        &self.kinds
+    pub fn kinds(&self) -> impl Iterator<Item = (&Kind, Count)> {
+        self.kinds.iter().zip(&self.counters).map(|(kind, counter)| (kind, counter.count))
     }
 }

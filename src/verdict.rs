@@ -17,6 +17,9 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// All.
+    pub const ALL: [Self; 3] = [Self::Allow, Self::Deny, Self::NotEvaluated];
+
     /// The word in the `verdict` column.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -164,6 +167,7 @@ pub enum Judged {
 
 impl Judged {
     /// Where it was judged, the sender first.
+    #[inline]
     pub fn judgements(&self) -> impl Iterator<Item = &Judgement> {
         let at: &[Option<Judgement>] = match self {
             Self::At(at) => at,
@@ -173,6 +177,7 @@ impl Judged {
     }
 
     /// The answer for the packet as a whole, and its reason: that of the first interface to deny it.
+    #[inline]
     pub fn verdict(&self) -> (Verdict, Reason) {
         match self {
             Self::Not(reason) => (Verdict::NotEvaluated, *reason),

@@ -1,5 +1,5 @@
 //! Seeded traffic: TCP and UDP connections between one server, 10.0.0.5, and as many clients as there
-//! are flows; packets of 66 to 1,514 bytes, about 600 on average.
+//! are flows.
 
 use std::io::{self, Write};
 
@@ -22,8 +22,33 @@ impl Random {
 pub(crate) const SERVICES: [u16; 12] =
     [22, 25, 53, 80, 110, 143, 443, 3306, 3389, 5432, 6379, 8080];
 
+/// How long packets are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sizes {
+    /// 66 to 1,514 bytes, about 600 on average.
+    Mixed,
+    /// 64 to 96 bytes.
+    Small,
+}
+
+impl Sizes {
+    fn draw(self, random: &mut Random) -> u64 {
+        match (self, random.below(10)) {
+            (Self::Small, _) => 64 + random.below(33),
+            (Self::Mixed, 0..=4) => 66 + random.below(60),
+            (Self::Mixed, 5..=6) => 200 + random.below(800),
+            (Self::Mixed, _) => 1514 - random.below(200),
+        }
+    }
+}
+
 /// Writes a classic pcap with µs times.
-pub(crate) fn write_capture(out: &mut impl Write, packets: u64, flows: u64) -> io::Result<()> {
+pub(crate) fn write_capture(
+    out: &mut impl Write,
+    packets: u64,
+    flows: u64,
+    sizes: Sizes,
+) -> io::Result<()> {
     let header: [u32; 6] = [0xa1b2_c3d4, 0x0004_0002, 0, 0, 262_144, 1];
     for word in header {
         out.write_all(&word.to_le_bytes())?;
@@ -34,11 +59,7 @@ pub(crate) fn write_capture(out: &mut impl Write, packets: u64, flows: u64) -> i
     for number in 0..packets {
         let flow = random.below(flows);
         let first = !std::mem::replace(&mut opened[flow as usize], true);
-        let len = match random.below(10) {
-            0..=4 => 66 + random.below(60),
-            5..=6 => 200 + random.below(800),
-            _ => 1514 - random.below(200),
-        };
+        let len = sizes.draw(&mut random);
         let len = if first { 66 } else { len as usize };
         let from_client = first || random.below(2) == 0;
         build(&mut frame, len, flow, first, from_client);

@@ -97,6 +97,8 @@ pub struct Summary {
     /// Every rule, the unused ones too.
     pub rules: Vec<RuleCount>,
     decided: Vec<Value>,
+    /// Sessions that were forgotten for want of memory.
+    sessions_evicted: u64,
     /// In words.
     pub warnings: Vec<String>,
     /// Why the run ended before the end of its input, if it did.
@@ -109,7 +111,6 @@ impl Summary {
     pub fn new(
         rules: &RuleSet,
         replay: &Replay<'_>,
-        labels: &Labels,
         inputs: Inputs,
         local: Local,
         warnings: Vec<String>,
@@ -143,25 +144,33 @@ impl Summary {
                 .map(|(r, count)| (r.as_str().to_owned(), count.into()))
                 .collect(),
             rules: rule_counts(rules, replay),
-            decided: tally.kinds().iter().map(|kind| decided(kind, replay, labels)).collect(),
+            decided: Vec::new(),
+            sessions_evicted: replay.sessions_evicted(),
             warnings,
             partial: None,
         }
+    }
+
+    /// Adds the kinds of connections, which only programs want to read: there may be 100,000 of them.
+    #[must_use]
+    pub fn with_decided(mut self, replay: &Replay<'_>, labels: &Labels) -> Self {
+        let kinds = replay.tally().kinds();
+        self.decided = kinds.map(|(kind, count)| decided(kind, count, replay, labels)).collect();
+        self
     }
 }
 
 /// Every rule in file order, with what it did at all interfaces.
 fn rule_counts(rules: &RuleSet, replay: &Replay<'_>) -> Vec<RuleCount> {
     let mut counts: BTreeMap<(usize, usize), Count> = BTreeMap::new();
+    let by_entry = replay.tally().by_entry();
     for interface in 0..rules.interfaces().len() {
         for direction in Direction::BOTH {
             for (index, Entry { kind, .. }) in replay.indexed(interface, direction) {
                 if let EntryKind::Rule { group, rule } = *kind {
-                    let found = replay.tally().entry(interface, direction, index);
+                    let found = by_entry.get(&(interface, direction, index)).copied();
                     let count = counts.entry((group, rule)).or_default();
-                    count.packets += found.packets;
-                    count.bytes += found.bytes;
-                    count.connections += found.connections;
+                    *count = *count + found.unwrap_or_default();
                 }
             }
         }
@@ -187,20 +196,11 @@ fn rule_counts(rules: &RuleSet, replay: &Replay<'_>) -> Vec<RuleCount> {
     .collect()
 }
 
-fn decided(kind: &Kind, replay: &Replay<'_>, labels: &Labels) -> Value {
+fn decided(kind: &Kind, count: Count, replay: &Replay<'_>, labels: &Labels) -> Value {
     let Label { group, rule } = labels.entry(kind.interface, kind.direction, kind.entry);
     let (verdict, reason) = replay.answer(kind);
-    let Kind {
-        interface,
-        direction,
-        entry: _,
-        example,
-        first_frame,
-        count,
-        peers,
-        obstacle,
-        limited: _,
-    } = kind;
+    let Kind { interface, direction, entry: _, example, first_frame, peers, obstacle, limited: _ } =
+        kind;
     serde_json::json!({
         "interface": labels.interface(*interface),
         "direction": direction.as_str(),

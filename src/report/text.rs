@@ -234,26 +234,27 @@ struct Line<'t> {
 /// One line per kind of connection, most connections first; where one entry has decided many kinds of
 /// a protocol, the rarer ones share a line.
 fn lines<'t>(replay: &'t Replay<'_>, verdict: Verdict) -> Vec<Line<'t>> {
-    let of_verdict = |kind: &&Kind| replay.answer(kind).0 == verdict && kind.count.packets > 0;
-    let mut kinds: Vec<&Kind> = replay.tally().kinds().iter().filter(of_verdict).collect();
+    let of_verdict =
+        |(kind, count): &(&Kind, Count)| replay.answer(kind).0 == verdict && count.packets > 0;
+    let mut kinds: Vec<(&Kind, Count)> = replay.tally().kinds().filter(of_verdict).collect();
     let rank = |count: &Count| Reverse((count.connections, count.packets));
-    kinds.sort_by_key(|kind| rank(&kind.count));
+    kinds.sort_by_key(|(_, count)| rank(count));
     let mut lines: Vec<Line<'_>> = Vec::new();
     // Lines so far, and the shared line, of each entry and protocol.
     let mut of_entry: HashMap<_, (usize, Option<usize>)> = HashMap::new();
-    for kind in kinds {
+    for (kind, of_kind) in kinds {
         let entry = (kind.interface, kind.direction, kind.entry, kind.example.proto);
         let (count, shared) = of_entry.entry(entry).or_default();
         *count += 1;
         if let Some(line) = shared.and_then(|line| lines.get_mut(line)) {
-            line.count = line.count + kind.count;
+            line.count = line.count + of_kind;
             line.others += 1;
             continue;
         }
         if *count > SHOWN_OF_ENTRY {
             *shared = Some(lines.len());
         }
-        lines.push(Line { kind, count: kind.count, others: 0 });
+        lines.push(Line { kind, count: of_kind, others: 0 });
     }
     lines.sort_by_key(|line| (line.others > 0, rank(&line.count)));
     lines

@@ -5,170 +5,161 @@
 //!
 //! Times are those of the capture. They may jump or run backwards, as real captures' do; a session
 //! is then as old as its newest packet.
+//!
+//! Memory is bounded ([`SessionTable::new`]). Expired sessions stay until the table would have to grow,
+//! and are dropped then, all at once: each pass over the table is paid for by as many openings as it
+//! has slots. Where that leaves no room, the sessions that have been idle longest go.
 
 mod initiator;
+mod key;
+mod state;
 mod table;
-mod tcp;
-
-use std::collections::HashMap;
-use std::net::IpAddr;
-use std::time::Duration;
-
-use foldhash::fast::FixedState;
 
 pub use initiator::{Initiator, Opening, Openings};
+use key::{Key, Words};
+use state::{IdleTimes, State};
 use table::Table;
-use tcp::TcpState;
 
-use crate::flow::{Direction, FlowTuple, Packet, Protocol, TcpFlags, Transport};
-use crate::rules::{EntryIndex, Timeouts};
+use crate::flow::{Direction, FlowTuple, Packet};
+use crate::rules::Interface;
+
+/// The bound on the table's memory, in bytes, where nobody asks for another: 1 GiB, which is 12 million
+/// IPv4 sessions.
+pub const MOST_MEMORY: usize = 1 << 30;
 
 /// What was decided when a connection opened, at one interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Opened {
-    /// The connection's number, counted from 1 in order of opening.
+    /// The connection's number, counted from 1 in order of opening; its lowest 36 bits are kept.
     pub connection: u64,
     /// Whether the opening packet was let through.
     pub allowed: bool,
-    /// The direction in which it was judged.
+    /// The direction in which it was judged; egress means that the interface's own end began it.
     pub direction: Direction,
-    /// The entry that decided.
-    pub entry: EntryIndex,
-    /// Whether the interface's own end is the one that began it.
-    pub local_began: bool,
-    /// Free for the caller: a position in a table of its own.
+    /// Free for the caller: a position in a table of its own, of which 22 bits are kept.
     pub tag: u32,
 }
 
 /// The sessions of all interfaces.
 #[derive(Debug)]
 pub struct SessionTable {
-    v4: Table<[u64; 2], Session>,
-    v6: Table<[u64; 5], Session>,
-    /// The size at which expired sessions are next swept out.
-    sweep_at: usize,
-    /// Allowed sessions by interface, expired ones that are not swept out among them.
-    allowed: HashMap<usize, usize, FixedState>,
+    v4: Table<[u64; 2]>,
+    v6: Table<[u64; 5]>,
+    interfaces: Vec<OfInterface>,
+    most_memory: usize,
+    evicted: u64,
     /// No allowed session expires before this time, in ns.
     none_expires_before: u64,
 }
 
-/// Sessions that have expired stay in the table up to this many, so that a late packet is known to
-/// be late.
+/// What is known of an interface's sessions.
+#[derive(Debug)]
+struct OfInterface {
+    idle_times: IdleTimes,
+    /// Allowed sessions, expired ones that are still in the table among them.
+    allowed: usize,
+}
+
+/// Expired sessions stay as long as the table has fewer slots than this, so that a late packet is known
+/// to be late.
 const SWEEP_FROM: usize = 1 << 20;
 
+/// A session in 16 bytes, since the memory that look-ups touch is what they cost.
 #[derive(Clone, Copy, Debug)]
 struct Session {
-    opened: Opened,
-    state: State,
     /// Time of the newest packet, in ns.
     last: u64,
+    /// From the lowest bit: 4 of the state, whether it is allowed, whether it was judged as egress, 22 of
+    /// the tag, 36 of the connection. Zero in a free slot: connections are counted from 1.
+    what: u64,
 }
+
+const ALLOWED: u64 = 1 << 4;
+const EGRESS: u64 = 1 << 5;
+const TAG_AT: u32 = 6;
+const TAG: u64 = (1 << 22) - 1;
+const CONNECTION_AT: u32 = 28;
 
 impl Session {
-    #[inline]
-    fn expired(&self, now: u64, timeouts: &Timeouts) -> bool {
-        u128::from(now.saturating_sub(self.last)) >= self.state.timeout(timeouts).as_nanos()
+    const FREE: Self = Self { last: 0, what: 0 };
+
+    fn new(opened: Opened, state: State, last: u64) -> Self {
+        let Opened { connection, allowed, direction, tag } = opened;
+        let what = connection << CONNECTION_AT
+            | (u64::from(tag) & TAG) << TAG_AT
+            | if direction == Direction::Egress { EGRESS } else { 0 }
+            | if allowed { ALLOWED } else { 0 }
+            | state as u64;
+        Self { last, what }
     }
-}
 
-#[derive(Clone, Copy, Debug)]
-enum State {
-    Tcp(TcpState),
-    Udp,
-    Icmp,
-    Other,
-}
+    #[inline]
+    fn is_free(&self) -> bool {
+        self.what == 0
+    }
 
-impl State {
-    fn timeout(self, timeouts: &Timeouts) -> Duration {
-        match self {
-            Self::Tcp(state) => state.timeout(timeouts),
-            Self::Udp => timeouts.udp,
-            Self::Icmp => timeouts.icmp,
-            Self::Other => timeouts.other,
+    #[inline]
+    fn opened(&self) -> Opened {
+        let tag = (self.what >> TAG_AT & TAG) as u32;
+        Opened {
+            connection: self.connection(),
+            allowed: self.is_allowed(),
+            direction: self.direction(),
+            tag,
         }
     }
-}
 
-/// The 5-tuple in one order for both ways, and the interface and end from which it is seen.
-#[derive(Clone, Copy, Debug)]
-enum Key {
-    V4([u64; 2]),
-    V6([u64; 5]),
-}
-
-impl Key {
     #[inline]
-    fn new(interface: u16, direction: Direction, flow: &FlowTuple) -> Self {
-        let FlowTuple { src, dst, proto, transport } = *flow;
-        let (src_port, dst_port) = match transport {
-            Transport::Ports { src, dst } => (src, dst),
-            // SEMANTICS A6: how ICMP fills the tuple is undocumented; a query's type family and
-            // identifier are used, and for a message that nothing answers its type and code.
-            Transport::Icmp { kind, id: Some(id), .. } => (id, initiator::query(kind).into()),
-            Transport::Icmp { kind, code, id: None } => (code.into(), u16::from(kind) | NO_ID),
-            Transport::Absent => (0, 0),
-        };
-        // The ports of ICMP are no ends' own, so they do not take part in the order.
-        let own_ports = transport.ports().unwrap_or_default();
-        let local_is_source = direction == Direction::Egress;
-        let facts = |source_is_low: bool| {
-            let swap = !source_is_low && transport.ports().is_some();
-            let (low_port, high_port) =
-                if swap { (dst_port, src_port) } else { (src_port, dst_port) };
-            // Two ends of one connection may both be local: each has a session of its own.
-            let local_is_low = local_is_source == source_is_low;
-            u64::from(low_port) << 48
-                | u64::from(high_port) << 32
-                | u64::from(interface) << 16
-                | u64::from(proto.0) << 8
-                | u64::from(local_is_low)
-        };
-        if let (IpAddr::V4(src), IpAddr::V4(dst)) = (src, dst) {
-            let (src, dst) = (u64::from(src.to_bits()), u64::from(dst.to_bits()));
-            let (source, target) =
-                (src << 16 | u64::from(own_ports.0), dst << 16 | u64::from(own_ports.1));
-            let source_is_low = source <= target;
-            let addresses = if source_is_low { src << 32 | dst } else { dst << 32 | src };
-            return Self::V4([addresses, facts(source_is_low)]);
-        }
-        let source_is_low = (src, own_ports.0) <= (dst, own_ports.1);
-        let (low, high) = if source_is_low { (src, dst) } else { (dst, src) };
-        let ([a, b], [c, d]) = (halves(low), halves(high));
-        Self::V6([a, b, c, d, facts(source_is_low)])
+    fn connection(&self) -> u64 {
+        self.what >> CONNECTION_AT
+    }
+
+    #[inline]
+    fn is_allowed(&self) -> bool {
+        self.what & ALLOWED != 0
+    }
+
+    #[inline]
+    fn direction(&self) -> Direction {
+        if self.what & EGRESS == 0 { Direction::Ingress } else { Direction::Egress }
+    }
+
+    #[inline]
+    fn state(&self) -> State {
+        State::of(self.what & 0xf)
+    }
+
+    #[inline]
+    fn expired(&self, now: u64, idle_times: &IdleTimes) -> bool {
+        now.saturating_sub(self.last) >= idle_times.of(self.state())
+    }
+
+    fn expires(&self, idle_times: &IdleTimes) -> u64 {
+        self.last.saturating_add(idle_times.of(self.state()))
     }
 }
 
-/// Marks the type of an ICMP message without an identifier.
-const NO_ID: u16 = 0x100;
-
-fn halves(addr: IpAddr) -> [u64; 2] {
-    let bits = match addr {
-        IpAddr::V4(addr) => addr.to_ipv6_mapped().to_bits(),
-        IpAddr::V6(addr) => addr.to_bits(),
-    };
-    #[expect(clippy::cast_possible_truncation, reason = "both halves are kept")]
-    [(bits >> 64) as u64, bits as u64]
-}
-
-/// The interface of a key.
-fn interface_of(facts: u64) -> usize {
-    let [.., high, low, _, _] = facts.to_be_bytes();
-    usize::from(u16::from_be_bytes([high, low]))
-}
-
-/// A time so much later, in ns.
-fn later(time: u64, by: Duration) -> u64 {
-    time.saturating_add(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX))
-}
-
-/// Where a packet's session lies, if there is one. Finding the places of many packets before meeting
-/// the first lets their memory accesses overlap.
+/// Where a packet's session lies, if there is one. See [`SessionTable::fetch`].
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
     key: Key,
     hash: u64,
+    interface: usize,
+    direction: Direction,
+}
+
+impl Place {
+    /// The interface's position.
+    #[inline]
+    pub fn interface(&self) -> usize {
+        self.interface
+    }
+
+    /// The packet's direction there.
+    #[inline]
+    pub fn direction(&self) -> Direction {
+        self.direction
+    }
 }
 
 /// What the table knows of a packet's connection.
@@ -182,164 +173,217 @@ pub enum Standing {
     Unknown,
 }
 
-impl Default for SessionTable {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl SessionTable {
-    /// An empty table.
-    pub fn new() -> Self {
+    /// An empty table for the sessions of these interfaces, which takes at most so many bytes; 64 slots
+    /// are always had.
+    pub fn new(interfaces: &[Interface], most_memory: usize) -> Self {
+        let of = |interface: &Interface| OfInterface {
+            idle_times: IdleTimes::new(&interface.timeouts),
+            allowed: 0,
+        };
         Self {
             v4: Table::new(),
             v6: Table::new(),
-            sweep_at: SWEEP_FROM,
-            allowed: HashMap::default(),
+            interfaces: interfaces.iter().map(of).collect(),
+            most_memory,
+            evicted: 0,
             none_expires_before: 0,
         }
     }
 
-    /// Finds a packet's place in the table, and brings it near: see [`Place`].
+    /// Sessions that were dropped although they were live, the longest idle first, because memory had
+    /// reached its bound. What comes of their connections later is judged like the packets of a connection
+    /// already under way.
+    pub fn evicted(&self) -> u64 {
+        self.evicted
+    }
+
+    /// Finds a packet's place in the table.
     #[inline]
     pub fn place(&self, interface: usize, direction: Direction, flow: &FlowTuple) -> Place {
         // INVARIANT: a rule set has at most 65,535 interfaces.
-        let interface = u16::try_from(interface).unwrap_or(u16::MAX);
-        let key = Key::new(interface, direction, flow);
-        let (hash, touched) = match &key {
-            Key::V4(key) => {
-                let hash = self.v4.hash(key);
-                (hash, self.v4.touch(hash))
-            }
-            Key::V6(key) => {
-                let hash = self.v6.hash(key);
-                (hash, self.v6.touch(hash))
-            }
+        let key = Key::new(u16::try_from(interface).unwrap_or(u16::MAX), direction, flow);
+        let hash = match &key {
+            Key::V4(key) => self.v4.hash(key),
+            Key::V6(key) => self.v6.hash(key),
         };
+        Place { key, hash, interface, direction }
+    }
+
+    /// Brings the sessions of many packets near, so that the accesses to memory overlap.
+    #[inline]
+    pub fn fetch<'p>(&self, places: impl Iterator<Item = &'p Place>) {
+        let touched = places.fold(0, |touched, place| {
+            touched
+                ^ match place.key {
+                    Key::V4(_) => self.v4.touch(place.hash),
+                    Key::V6(_) => self.v6.touch(place.hash),
+                }
+        });
         std::hint::black_box(touched);
-        Place { key, hash }
     }
 
     /// Looks a packet's session up, and lets the packet move it on.
     #[inline]
-    pub fn meet(
-        &mut self,
-        place: &Place,
-        direction: Direction,
-        packet: &Packet,
-        now: u64,
-        timeouts: &Timeouts,
-    ) -> Standing {
+    pub fn meet(&mut self, place: &Place, packet: &Packet, now: u64) -> Standing {
         let session = match &place.key {
             Key::V4(key) => self.v4.get_mut(place.hash, key),
             Key::V6(key) => self.v6.get_mut(place.hash, key),
         };
         let Some(session) = session else { return Standing::Unknown };
-        if session.expired(now, timeouts) {
+        let Some(OfInterface { idle_times, .. }) = self.interfaces.get(place.interface) else {
+            return Standing::Unknown;
+        };
+        if session.expired(now, idle_times) {
             return Standing::Expired;
         }
-        if let State::Tcp(tcp) = &mut session.state {
-            let from_local = direction == Direction::Egress;
-            let from_initiator = from_local == session.opened.local_began;
+        // A cut packet or a later fragment shows no flags: it keeps the session alive and no more. So
+        // does an ordinary packet of an established connection.
+        if let Some(flags) = packet.tcp_flags
+            && (flags.steers() || session.state() != State::Established)
+        {
+            let state = session.state();
+            let from_initiator = place.direction == session.direction();
             // What was denied never existed: the other end's own SYN opens a connection.
-            let own_opening = !session.opened.allowed
-                && !from_initiator
-                && packet.tcp_flags.is_some_and(TcpFlags::opens);
-            if own_opening || tcp.reopens(packet.tcp_flags) {
+            let own_opening = !session.is_allowed() && !from_initiator && flags.opens();
+            if own_opening || state.reopens(flags) {
                 return Standing::Expired;
             }
-            tcp.advance(packet.tcp_flags, from_initiator);
-            if *tcp == TcpState::Closed {
-                let closes = later(now, timeouts.tcp_closed);
+            let state = state.after(flags, from_initiator);
+            session.what = session.what & !0xf | state as u64;
+            if state == State::Closed {
+                let closes = now.saturating_add(idle_times.of(state));
                 self.none_expires_before = self.none_expires_before.min(closes);
             }
         }
         session.last = session.last.max(now);
-        Standing::Live(session.opened)
+        Standing::Live(session.opened())
     }
 
     /// The live session at a place, if there is one. It stays as it is: for a packet that is about a
     /// connection and not part of it.
-    pub fn at(&self, place: &Place, now: u64, timeouts: &Timeouts) -> Option<Opened> {
-        let session = match &place.key {
-            Key::V4(key) => self.v4.get(place.hash, key),
-            Key::V6(key) => self.v6.get(place.hash, key),
-        };
-        session.filter(|session| !session.expired(now, timeouts)).map(|session| session.opened)
+    pub fn at(&self, place: &Place, now: u64) -> Option<Opened> {
+        let session = self.find(place)?;
+        let idle_times = &self.interfaces.get(place.interface)?.idle_times;
+        (!session.expired(now, idle_times)).then(|| session.opened())
     }
 
-    /// Whether an interface that can hold so many sessions has room for one more at this place
-    /// (SEMANTICS A6). Sessions that were denied take none.
-    pub fn has_room(
-        &mut self,
-        place: &Place,
-        interface: usize,
-        most: usize,
-        now: u64,
-        timeouts: impl Fn(usize) -> Timeouts,
-    ) -> bool {
-        let full = |of: &Self| of.allowed.get(&interface).is_some_and(|held| *held >= most);
-        let reopens = match &place.key {
+    fn find(&self, place: &Place) -> Option<&Session> {
+        match &place.key {
             Key::V4(key) => self.v4.get(place.hash, key),
             Key::V6(key) => self.v6.get(place.hash, key),
-        };
-        if !full(self) || reopens.is_some_and(|session| session.opened.allowed) {
+        }
+    }
+
+    /// Whether the place's interface, which can hold so many sessions, has room for one more there
+    /// (SEMANTICS A6). Sessions that were denied take none.
+    pub fn has_room(&mut self, place: &Place, most: usize, now: u64) -> bool {
+        let full =
+            |of: &Self| of.interfaces.get(place.interface).is_some_and(|held| held.allowed >= most);
+        if !full(self) || self.find(place).is_some_and(Session::is_allowed) {
             return true;
         }
         if now >= self.none_expires_before {
-            self.sweep(now, &timeouts);
+            drop_expired(&mut self.v4, &self.interfaces, now);
+            drop_expired(&mut self.v6, &self.interfaces, now);
+            self.recount();
         }
         !full(self)
     }
 
-    /// Drops what has expired.
-    fn sweep(&mut self, now: u64, timeouts: &impl Fn(usize) -> Timeouts) {
-        let live = |[.., facts]: [u64; 2], session: &Session| {
-            !session.expired(now, &timeouts(interface_of(facts)))
-        };
-        self.v4.retain(|key, session| live(*key, session));
-        self.v6.retain(|[.., facts], session| live([0, *facts], session));
-        self.sweep_at = SWEEP_FROM.max(2 * (self.v4.len() + self.v6.len()));
-
-        let v4 = self.v4.entries().map(|([.., facts], session)| (*facts, session));
-        let v6 = self.v6.entries().map(|([.., facts], session)| (*facts, session));
-        let allowed = v4.chain(v6).filter(|(_, session)| session.opened.allowed);
-        self.allowed.clear();
-        self.none_expires_before = u64::MAX;
-        for (interface, session) in allowed.map(|(facts, session)| (interface_of(facts), session)) {
-            *self.allowed.entry(interface).or_default() += 1;
-            let expires = later(session.last, session.state.timeout(&timeouts(interface)));
-            self.none_expires_before = self.none_expires_before.min(expires);
-        }
-    }
-
     /// Enters what a packet opened, allowed or not.
-    pub fn open(
-        &mut self,
-        place: &Place,
-        packet: &Packet,
-        now: u64,
-        opened: Opened,
-        timeouts: impl Fn(usize) -> Timeouts,
-    ) {
-        if self.v4.len() + self.v6.len() >= self.sweep_at {
-            self.sweep(now, &timeouts);
+    pub fn open(&mut self, place: &Place, packet: &Packet, now: u64, opened: Opened) {
+        let session = Session::new(opened, State::opened_by(packet), now);
+        let (v4, v6) = (self.v4.memory(), self.v6.memory());
+        let dropped = match place.key {
+            Key::V4(_) => {
+                make_room(&mut self.v4, &self.interfaces, now, self.most_memory.saturating_sub(v6))
+            }
+            Key::V6(_) => {
+                make_room(&mut self.v6, &self.interfaces, now, self.most_memory.saturating_sub(v4))
+            }
+        };
+        if dropped != Dropped::default() {
+            self.evicted += dropped.live;
+            self.recount();
         }
-        let state = match packet.flow.proto {
-            Protocol::TCP => State::Tcp(TcpState::opened_by(packet.tcp_flags)),
-            Protocol::UDP => State::Udp,
-            Protocol::ICMP | Protocol::ICMPV6 => State::Icmp,
-            _ => State::Other,
+        let before = match place.key {
+            Key::V4(key) => self.v4.insert(place.hash, key, session),
+            Key::V6(key) => self.v6.insert(place.hash, key, session),
         };
-        let session = Session { opened, state, last: now };
-        let (before, interface) = match place.key {
-            Key::V4(key) => (self.v4.insert(place.hash, key, session), interface_of(key[1])),
-            Key::V6(key) => (self.v6.insert(place.hash, key, session), interface_of(key[4])),
-        };
-        let held = self.allowed.entry(interface).or_default();
-        *held += usize::from(opened.allowed);
-        *held -= usize::from(before.is_some_and(|before| before.opened.allowed));
-        let expires = later(now, state.timeout(&timeouts(interface)));
-        self.none_expires_before = self.none_expires_before.min(expires);
+        if let Some(of) = self.interfaces.get_mut(place.interface) {
+            of.allowed += usize::from(opened.allowed);
+            of.allowed -= usize::from(before.is_some_and(|before| before.is_allowed()));
+            self.none_expires_before =
+                self.none_expires_before.min(session.expires(&of.idle_times));
+        }
     }
+
+    /// Counts what is in the tables, after some of it was dropped.
+    fn recount(&mut self) {
+        for of in &mut self.interfaces {
+            of.allowed = 0;
+        }
+        self.none_expires_before = u64::MAX;
+        let v4 = self.v4.entries().map(|(key, session)| (key.interface(), session));
+        let v6 = self.v6.entries().map(|(key, session)| (key.interface(), session));
+        for (interface, session) in v4.chain(v6).filter(|(_, session)| session.is_allowed()) {
+            if let Some(of) = self.interfaces.get_mut(interface) {
+                of.allowed += 1;
+                let expires = session.expires(&of.idle_times);
+                self.none_expires_before = self.none_expires_before.min(expires);
+            }
+        }
+    }
+}
+
+fn drop_expired<K: Words>(table: &mut Table<K>, interfaces: &[OfInterface], now: u64) {
+    table.retain(|key, session| {
+        let of = interfaces.get(key.interface());
+        of.is_some_and(|of| !session.expired(now, &of.idle_times))
+    });
+}
+
+/// Sessions that had to make room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Dropped {
+    expired: u64,
+    live: u64,
+}
+
+/// Makes room in a table that may take so many bytes, if it is full: by dropping what has expired, else by
+/// growing, else by dropping the quarter that has been idle longest.
+fn make_room<K: Words>(
+    table: &mut Table<K>,
+    interfaces: &[OfInterface],
+    now: u64,
+    most_memory: usize,
+) -> Dropped {
+    let mut dropped = Dropped::default();
+    if !table.is_full() {
+        return dropped;
+    }
+    // A table is copied when it is cleaned: its memory counts twice.
+    let may_grow = table.slots() == 0 || table.memory_doubled() <= most_memory / 2;
+    if table.slots() >= SWEEP_FROM || !may_grow {
+        let before = table.len();
+        drop_expired(table, interfaces, now);
+        dropped.expired = (before - table.len()) as u64;
+        if table.len() <= table.slots() / 2 {
+            return dropped;
+        }
+    }
+    if may_grow {
+        table.double();
+        return dropped;
+    }
+    let (age, before) = (|session: &Session| (session.last, session.connection()), table.len());
+    let mut ages: Vec<_> = table.entries().map(|(_, session)| age(session)).collect();
+    let quarter = ages.len() / 4;
+    let (_, oldest_kept, _) = ages.select_nth_unstable(quarter);
+    let oldest_kept = *oldest_kept;
+    drop(ages);
+    table.retain(|_, session| age(session) >= oldest_kept);
+    dropped.live = (before - table.len()) as u64;
+    dropped
 }

@@ -1,41 +1,63 @@
-//! The table that sessions lie in: open addressing, so that a look-up touches one place.
+//! The table that sessions lie in: open addressing, so that a look-up touches one place, and slots of
+//! which a cache line holds one or two whole.
 //!
 //! A capture's packets come from so many connections at once that each look-up is likely to miss the
-//! cache. [`Table::touch`] starts the memory access of a key without waiting for it; doing so for a
-//! batch of packets first lets the accesses overlap.
+//! cache. [`Table::touch`] only reads a slot; doing so for a batch of packets first, with nothing in
+//! between, lets the processor wait for all of them at once.
 
 use std::hash::{BuildHasher, RandomState};
 
-/// A key of one or more words.
-pub(super) trait Words: Copy + Eq {
-    fn words(&self) -> &[u64];
-}
-
-impl<const N: usize> Words for [u64; N] {
-    fn words(&self) -> &[u64] {
-        self
-    }
-}
+use super::Session;
+use super::key::Words;
 
 #[derive(Debug)]
-pub(super) struct Table<K, V> {
+pub(super) struct Table<K> {
     /// A power of two, at most three quarters full; empty before the first entry.
-    slots: Vec<Option<(K, V)>>,
+    slots: Vec<Slot<K>>,
     len: usize,
     /// Differs from run to run, so that no capture can be made to collide. No answer depends on it.
     seed: u64,
 }
 
+#[derive(Clone, Copy, Debug)]
+#[repr(align(32))]
+struct Slot<K> {
+    key: K,
+    session: Session,
+}
+
 /// The golden ratio in 64 bits, odd: its product spreads every bit of a word over both halves.
 const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
-impl<K: Words, V: Copy> Table<K, V> {
+const FEWEST_SLOTS: usize = 64;
+
+impl<K: Words> Table<K> {
     pub(super) fn new() -> Self {
         Self { slots: Vec::new(), len: 0, seed: RandomState::new().hash_one(0) }
     }
 
+    /// Bytes that the slots take.
+    pub(super) fn memory(&self) -> usize {
+        self.slots.len() * size_of::<Slot<K>>()
+    }
+
+    /// Bytes that they take after [`Table::double`].
+    pub(super) fn memory_doubled(&self) -> usize {
+        (self.slots.len() * 2).max(FEWEST_SLOTS) * size_of::<Slot<K>>()
+    }
+
+    pub(super) fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.len
+    }
+
+    /// Whether there is no room for another entry.
+    #[inline]
+    pub(super) fn is_full(&self) -> bool {
+        self.len * 4 >= self.slots.len() * 3
     }
 
     #[inline]
@@ -55,22 +77,24 @@ impl<K: Words, V: Copy> Table<K, V> {
         hash & self.slots.len().wrapping_sub(1)
     }
 
-    /// Brings a key's slot near. The answer means nothing; use it so that the access is not dropped.
+    /// Reads something of a key's slot. The answer means nothing; use it so that the access is not
+    /// dropped.
     #[inline]
-    pub(super) fn touch(&self, hash: u64) -> bool {
-        self.slots.get(self.home(hash)).is_some_and(Option::is_some)
+    pub(super) fn touch(&self, hash: u64) -> u64 {
+        self.slots.get(self.home(hash)).map_or(0, |slot| slot.session.last)
     }
 
     #[inline]
-    pub(super) fn get_mut(&mut self, hash: u64, key: &K) -> Option<&mut V> {
+    pub(super) fn get_mut(&mut self, hash: u64, key: &K) -> Option<&mut Session> {
         let at = self.find(hash, key)?;
-        self.slots.get_mut(at)?.as_mut().filter(|(found, _)| found == key).map(|(_, value)| value)
+        let session = &mut self.slots.get_mut(at)?.session;
+        (!session.is_free()).then_some(session)
     }
 
     #[inline]
-    pub(super) fn get(&self, hash: u64, key: &K) -> Option<&V> {
-        let slot = self.slots.get(self.find(hash, key)?)?;
-        slot.as_ref().filter(|(found, _)| found == key).map(|(_, value)| value)
+    pub(super) fn get(&self, hash: u64, key: &K) -> Option<&Session> {
+        let session = &self.slots.get(self.find(hash, key)?)?.session;
+        (!session.is_free()).then_some(session)
     }
 
     /// The slot that holds the key, or the free one where it would be put.
@@ -79,41 +103,45 @@ impl<K: Words, V: Copy> Table<K, V> {
         let mut at = self.home(hash);
         // There is always a free slot, so the walk ends.
         loop {
-            match self.slots.get(at)? {
-                Some((found, _)) if found != key => at = (at + 1) & (self.slots.len() - 1),
-                _ => return Some(at),
+            let slot = self.slots.get(at)?;
+            if slot.key == *key || slot.session.is_free() {
+                return Some(at);
             }
+            at = (at + 1) & (self.slots.len() - 1);
         }
     }
 
-    /// Puts a value in, and returns the one that was there.
-    pub(super) fn insert(&mut self, hash: u64, key: K, value: V) -> Option<V> {
-        if self.len * 4 >= self.slots.len() * 3 {
-            let slots = (self.slots.len() * 2).max(64);
-            self.rebuild(slots, |_, _| true);
-        }
+    /// Puts a session in, and returns the one that was there. There must be room: see
+    /// [`Table::is_full`].
+    pub(super) fn insert(&mut self, hash: u64, key: K, session: Session) -> Option<Session> {
         let slot = self.find(hash, &key).and_then(|at| self.slots.get_mut(at))?;
-        self.len += usize::from(slot.is_none());
-        slot.replace((key, value)).map(|(_, before)| before)
+        let before = std::mem::replace(slot, Slot { key, session }).session;
+        self.len += usize::from(before.is_free());
+        (!before.is_free()).then_some(before)
     }
 
-    pub(super) fn entries(&self) -> impl Iterator<Item = &(K, V)> {
-        self.slots.iter().flatten()
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&K, &Session)> {
+        let taken = self.slots.iter().filter(|slot| !slot.session.is_free());
+        taken.map(|slot| (&slot.key, &slot.session))
+    }
+
+    /// Makes room for as many again.
+    pub(super) fn double(&mut self) {
+        self.rebuild((self.slots.len() * 2).max(FEWEST_SLOTS), |_, _| true);
     }
 
     /// Drops what `keep` does not want.
-    pub(super) fn retain(&mut self, keep: impl Fn(&K, &V) -> bool) {
+    pub(super) fn retain(&mut self, keep: impl Fn(&K, &Session) -> bool) {
         self.rebuild(self.slots.len(), keep);
     }
 
-    fn rebuild(&mut self, slots: usize, keep: impl Fn(&K, &V) -> bool) {
-        let old = std::mem::replace(&mut self.slots, vec![None; slots]);
+    fn rebuild(&mut self, slots: usize, keep: impl Fn(&K, &Session) -> bool) {
+        let free = Slot { key: K::default(), session: Session::FREE };
+        let old = std::mem::replace(&mut self.slots, vec![free; slots]);
         self.len = 0;
-        for (key, value) in old.into_iter().flatten().filter(|(key, value)| keep(key, value)) {
-            let hash = self.hash(&key);
-            if let Some(slot) = self.find(hash, &key).and_then(|at| self.slots.get_mut(at)) {
-                *slot = Some((key, value));
-                self.len += 1;
+        for Slot { key, session } in old {
+            if !session.is_free() && keep(&key, &session) {
+                self.insert(self.hash(&key), key, session);
             }
         }
     }
@@ -127,13 +155,16 @@ mod tests {
     /// The plain twin: a map of the standard library.
     #[test]
     fn it_holds_what_a_map_holds() {
-        let (mut table, mut map) = (Table::<[u64; 2], u64>::new(), HashMap::new());
+        let (mut table, mut map) = (Table::<[u64; 2]>::new(), HashMap::new());
         for n in 0..20_000_u64 {
             let key = [n % 5_003, n % 7];
-            table.insert(table.hash(&key), key, n);
+            if table.is_full() {
+                table.double();
+            }
+            table.insert(table.hash(&key), key, Session { last: n, what: 1 });
             map.insert(key, n);
             if n % 6_000 == 5_999 {
-                table.retain(|_, value| value % 3 != 0);
+                table.retain(|_, session| session.last % 3 != 0);
                 map.retain(|_, value| *value % 3 != 0);
             }
         }
@@ -141,8 +172,15 @@ mod tests {
         for n in 0..5_003 {
             for m in 0..8 {
                 let key = [n, m];
-                assert_eq!(table.get_mut(table.hash(&key), &key).copied(), map.get(&key).copied());
+                let found = table.get_mut(table.hash(&key), &key).map(|session| session.last);
+                assert_eq!(found, map.get(&key).copied());
             }
         }
+    }
+
+    #[test]
+    fn slots_do_not_straddle_cache_lines() {
+        assert_eq!(size_of::<Slot<[u64; 2]>>(), 32);
+        assert_eq!(size_of::<Slot<[u64; 5]>>(), 64);
     }
 }

@@ -34,6 +34,21 @@ fn a_row_per_packet() {
 }
 
 #[test]
+fn the_threads_do_not_show() {
+    for name in ["ssh.pcap", "web.pcapng", "story.pcap"] {
+        let with = |threads| {
+            let args = ["--per", "packet", "-f", "ndjson", "--threads", threads, name];
+            run(&replay(&args))
+        };
+        let one = with("1");
+        assert!(one.lines().count() > 10);
+        for threads in ["2", "3", "8"] {
+            assert_eq!(with(threads), one, "{name} by {threads} threads");
+        }
+    }
+}
+
+#[test]
 fn a_row_per_connection() {
     assert_snapshot!("connections csv", run(&replay(&["-f", "csv", "databases.pcap"])));
 }

@@ -4,6 +4,7 @@ use sgreplay::decode::decode;
 use sgreplay::replay::{Midstream, Options, Replay, Sessions};
 use sgreplay::report::Labels;
 use sgreplay::rules::RuleSet;
+use sgreplay::verdict::Verdict;
 
 use crate::support::{frame, ipv4};
 
@@ -488,4 +489,39 @@ fn beyond_the_most_sessions_new_connections_fail() {
             "allow rule ssh 7",
         ]
     );
+}
+
+/// A client by its number, port 40000.
+fn client(number: u32) -> String {
+    let [.., b, c, d] = number.to_be_bytes();
+    format!("198.{b}.{c}.{d}:40000")
+}
+
+/// What is kept in a small table: the sessions that were used last, however old they are.
+#[test]
+fn the_longest_idle_sessions_make_room() {
+    let rules = rules(SSH_ONLY);
+    // 64 slots of 32 bytes and a copy of them while it is cleaned; the 49th session finds them full.
+    let options = Options { session_memory: 4096, ..Options::default() };
+    let mut replay = Replay::new(&rules, options);
+    let mut judge = |seconds: u32, src: &str, dst: &str, flags: &str| {
+        let data = ipv4(src, dst, flags);
+        let frame = frame(1, seconds.into(), &data);
+        let (verdict, _) = replay.judge(&frame, &decode(frame.link, &data)).verdict();
+        (verdict, replay.sessions_evicted())
+    };
+    for n in 0..48 {
+        assert_eq!(judge(n, &client(n), SSH, "S").1, 0);
+    }
+    // The first 12 are used again: now 12 to 23 are the longest idle.
+    for n in 0..12 {
+        assert_eq!(judge(48 + n, &client(n), SSH, ".").1, 0);
+    }
+    assert_eq!(judge(58, &client(48), SSH, "S").1, 12);
+    // A reply passes in a session that is known, and opens one of its own where none is.
+    for n in (0..12).chain(24..49) {
+        assert_eq!(judge(59, SSH, &client(n), "P."), (Verdict::Allow, 12), "client {n}");
+    }
+    let seen: Vec<u64> = (0..1000).map(|n| judge(60, &client(n), SSH, "S").1).collect();
+    assert!(seen.windows(2).all(|two| two[0] <= two[1]) && seen[999] > 900);
 }

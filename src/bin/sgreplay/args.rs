@@ -1,8 +1,10 @@
 //! The command line, and nothing else.
 
 use std::net::IpAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use bytesize::ByteSize;
 use clap::{Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use sgreplay::flow::Direction;
@@ -65,6 +67,11 @@ pub(crate) struct CaptureArgs {
     /// Only packets before this time
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub until: Option<u64>,
+    /// How many threads work; as many as there are processors if not given. One takes turns between
+    /// reading and judging, two do both at once, the third decodes. More bring nothing, since judging is
+    /// one packet after the other; the result is the same
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -153,6 +160,14 @@ pub(crate) struct JudgeArgs {
     /// connections fail. No limit if not given
     #[arg(long, value_name = "N")]
     pub max_sessions: Option<usize>,
+    /// The most memory that the table of sessions takes; beyond it the sessions that have been idle
+    /// longest are forgotten, and counted
+    #[arg(long, value_name = "SIZE", default_value = "1GiB")]
+    pub session_memory: ByteSize,
+    /// The most memory that the index of one interface's rules in one direction takes; where its fast
+    /// layout would need more, a slower one is used
+    #[arg(long, value_name = "SIZE", default_value = "64MiB")]
+    pub index_memory: ByteSize,
     #[command(flatten)]
     pub switches: SwitchArgs,
 }

@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 use std::fs::Metadata;
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use sgreplay::ahead::{Ahead, DecodedBatch, Next};
@@ -52,6 +54,9 @@ impl Selection {
     }
 }
 
+/// Where the system does not say how many processors there are.
+const TWO: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
+
 /// How long to wait for a pipe before looking at whether the user wants to stop.
 const PATIENCE: Duration = Duration::from_millis(50);
 /// How long an interrupted run still listens to a pipe.
@@ -64,6 +69,7 @@ pub(crate) struct Captures {
     merge: bool,
     selection: Selection,
     tunnels: Tunnels,
+    threads: NonZeroUsize,
     interrupted: Arc<AtomicBool>,
 }
 
@@ -120,6 +126,7 @@ impl Captures {
             merge: args.merge,
             selection: Selection::new(args)?,
             tunnels,
+            threads: args.threads.or_else(|| available_parallelism().ok()).unwrap_or(TWO),
             interrupted: interrupt().unwrap_or_default(),
         })
     }
@@ -173,7 +180,7 @@ impl Captures {
                     }
                 }
             } else if pipes {
-                let mut ahead = Ahead::new(source.open()?, self.tunnels.clone());
+                let mut ahead = Ahead::new(source.open()?, self.tunnels.clone(), self.threads);
                 let (mut seen, mut frames, mut bytes) = (Vec::new(), 0, 0);
                 while frames < SURVEY_FRAMES
                     && bytes < SURVEY_BYTES
@@ -209,7 +216,7 @@ impl Captures {
         hash: bool,
         mut each: impl FnMut(&[(Frame<'_>, &Decoded)]) -> Result<(), Failure>,
     ) -> Result<Ended, Failure> {
-        let Self { sources, merge, mut selection, tunnels, interrupted } = self;
+        let Self { sources, merge, mut selection, tunnels, threads, interrupted } = self;
         let progress = terminal::progress(sources.iter().map(Source::size).sum());
         let at_once = if merge { sources.len() } else { 1 };
         let mut sources = VecDeque::from(sources);
@@ -219,7 +226,7 @@ impl Captures {
             while streams.iter().filter(|stream| !stream.ended).count() < at_once
                 && let Some(source) = sources.pop_front()
             {
-                streams.push(Stream::start(source, &tunnels, hash)?);
+                streams.push(Stream::start(source, &tunnels, threads, hash)?);
             }
             if interrupted.load(Ordering::Relaxed) {
                 // Whoever writes to a pipe is told to stop too, and may have a last word to say.
@@ -308,7 +315,12 @@ struct Stream {
 }
 
 impl Stream {
-    fn start(source: Source, tunnels: &Tunnels, hash: bool) -> Result<Self, Failure> {
+    fn start(
+        source: Source,
+        tunnels: &Tunnels,
+        threads: NonZeroUsize,
+        hash: bool,
+    ) -> Result<Self, Failure> {
         let input = CaptureInput {
             path: name(&source.path),
             sha256: if hash { file_sha256(&source.path) } else { None },
@@ -318,7 +330,7 @@ impl Stream {
             is_pipe: source.size().is_none(),
             ahead: match source.started {
                 Some(ahead) => ahead,
-                None => Ahead::new(source.open()?, tunnels.clone()),
+                None => Ahead::new(source.open()?, tunnels.clone(), threads),
             },
             interface: source.interface,
             batch: None,

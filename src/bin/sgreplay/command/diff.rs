@@ -74,6 +74,8 @@ pub(crate) fn run(args: &DiffArgs) -> Result<ExitStatus, Failure> {
         warnings.extend(found.map(|warning| format!("{which} rules: {}", warning.0)));
     }
     warnings.extend(unseen.warnings());
+    let evicted = diff.current().sessions_evicted() + diff.proposed().sessions_evicted();
+    warnings.extend(judging::evicted(evicted, options));
     let inputs = DiffInputs { current, proposed, captures: end.inputs.clone() };
     for (n, entry) in accepted.entries().iter().enumerate() {
         let (filter, until) = (&entry.filter, entry.until.unwrap_or_default());

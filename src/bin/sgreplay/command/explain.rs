@@ -159,6 +159,7 @@ fn one_frame(args: &ExplainArgs, rules: &mut RuleSet, wanted: u64) -> Result<Exi
         count: Some(wanted),
         since: None,
         until: None,
+        threads: None,
     };
     let mut captures = Captures::new(&capture)?;
     let (_, openings) = local(rules, &args.local, &mut captures)?;

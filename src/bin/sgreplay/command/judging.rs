@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use bytesize::ByteSize;
 use ipnet::IpNet;
 use sgreplay::capture::{CaptureError, Frame, LinkType};
 use sgreplay::decode::Decoded;
@@ -47,7 +48,14 @@ pub(super) fn options(args: &JudgeArgs, sessions: Sessions) -> Options {
         MidstreamArg::Infer => Midstream::Infer,
         MidstreamArg::FirstPacket => Midstream::FirstPacket,
     };
-    Options { sessions, midstream, max_sessions: args.max_sessions }
+    let bytes = |size: ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
+    Options {
+        sessions,
+        midstream,
+        max_sessions: args.max_sessions,
+        session_memory: bytes(args.session_memory),
+        index_memory: bytes(args.index_memory),
+    }
 }
 
 /// The names under which frames come from an interface, and its position.
@@ -150,6 +158,18 @@ pub(super) fn of_captures(end: &Ended, tally: &Tally) -> Vec<String> {
         ));
     }
     warnings
+}
+
+/// What is to be said where the table of sessions had no room.
+pub(super) fn evicted(evicted: u64, options: Options) -> Option<String> {
+    let most = ByteSize::b(options.session_memory as u64);
+    (evicted > 0).then(|| {
+        format!(
+            "{} forgotten, the longest idle first, since the table of sessions had reached {most}; what \
+             followed of them is judged like connections already under way; --session-memory allows more",
+            plural(evicted, "session"),
+        )
+    })
 }
 
 /// Places given with `--interface` that no frame has come from.

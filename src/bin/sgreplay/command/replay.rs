@@ -17,7 +17,7 @@ use sgreplay::tally::Count;
 use sgreplay::verdict::{Judged, Verdict};
 
 use super::{judging, row_format, stdout};
-use crate::args::{FailOn, OnOff, Per, ReplayArgs};
+use crate::args::{FailOn, Format, OnOff, Per, ReplayArgs};
 use crate::captures::{Captures, Ended};
 use crate::exit::{ExitStatus, Failure};
 use crate::terminal;
@@ -62,7 +62,10 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
     let inputs = Inputs { rules: rules_input, captures: end.inputs.clone() };
     let mut warnings = warnings(&rules, &replay, &end);
     warnings.extend(unseen.warnings());
-    let mut summary = Summary::new(&rules, &replay, &labels, inputs, local, warnings);
+    let mut summary = Summary::new(&rules, &replay, inputs, local, warnings);
+    if args.format != Format::Text {
+        summary = summary.with_decided(&replay, &labels);
+    }
     summary.partial = judging::partial(&end);
     output.finish(&summary, &replay)?;
     let fails = args.fail_on.map(|FailOn::Denied| replay.tally().packets().denied > 0);
@@ -85,20 +88,21 @@ fn warnings(rules: &RuleSet, replay: &Replay<'_>, end: &Ended) -> Vec<String> {
         ));
     }
     warnings.extend(judging::of_captures(end, tally));
+    warnings.extend(judging::evicted(replay.sessions_evicted(), replay.options()));
     warnings
 }
 
 /// Connections that the rules allow and that are likely to be blocked on the way (SEMANTICS A9).
 fn obstacles(replay: &Replay<'_>) -> Vec<String> {
     let mut found: BTreeMap<(Obstacle, String), Count> = BTreeMap::new();
-    for kind in replay.tally().kinds() {
+    for (kind, of_kind) in replay.tally().kinds() {
         let allowed = replay.answer(kind).0 == Verdict::Allow;
         if let (Some(obstacle), Some((_, port)), true) =
             (kind.obstacle, kind.example.transport.ports(), allowed)
         {
             let port = format!("{} {port}", kind.example.proto);
             let count = found.entry((obstacle, port)).or_default();
-            *count = *count + kind.count;
+            *count = *count + of_kind;
         }
     }
     let warning = |((obstacle, port), count): ((Obstacle, String), Count)| {

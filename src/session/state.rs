@@ -1,0 +1,114 @@
+//! The states of a session, which choose its timeout.
+
+use std::time::Duration;
+
+use crate::flow::{Packet, Protocol, TcpFlags};
+use crate::rules::Timeouts;
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// TCP: the opening SYN was seen.
+    Opening,
+    /// TCP: the other side has answered.
+    Answered,
+    /// TCP: the handshake is complete, or happened before the capture began.
+    Established,
+    /// TCP: the initiator has sent FIN.
+    ClosedByInitiator,
+    /// TCP: the other side has sent FIN.
+    ClosedByOther,
+    /// TCP: both sides have sent FIN, or one RST.
+    Closed,
+    Udp,
+    Icmp,
+    /// Any other protocol.
+    Other,
+}
+
+impl State {
+    const ALL: [Self; 9] = [
+        Self::Opening,
+        Self::Answered,
+        Self::Established,
+        Self::ClosedByInitiator,
+        Self::ClosedByOther,
+        Self::Closed,
+        Self::Udp,
+        Self::Icmp,
+        Self::Other,
+    ];
+
+    /// The state of that number.
+    #[inline]
+    pub(super) fn of(number: u64) -> Self {
+        let position = usize::try_from(number).unwrap_or(usize::MAX);
+        Self::ALL.get(position).copied().unwrap_or(Self::Other)
+    }
+
+    pub(super) fn opened_by(packet: &Packet) -> Self {
+        match (packet.flow.proto, packet.tcp_flags) {
+            (Protocol::TCP, Some(flags)) if flags.rst() => Self::Closed,
+            (Protocol::TCP, Some(flags)) if flags.opens() => Self::Opening,
+            (Protocol::TCP, Some(flags)) if flags.accepts() => Self::Answered,
+            (Protocol::TCP, _) => Self::Established,
+            (Protocol::UDP, _) => Self::Udp,
+            (Protocol::ICMP | Protocol::ICMPV6, _) => Self::Icmp,
+            _ => Self::Other,
+        }
+    }
+
+    /// A SYN on a closed connection opens a new one with the same 5-tuple.
+    pub(super) fn reopens(self, flags: TcpFlags) -> bool {
+        self == Self::Closed && flags.opens()
+    }
+
+    /// The state after a packet with these TCP flags.
+    #[must_use]
+    pub(super) fn after(self, flags: TcpFlags, from_initiator: bool) -> Self {
+        match self {
+            Self::Udp | Self::Icmp | Self::Other => self,
+            _ if flags.rst() => Self::Closed,
+            Self::Closed => Self::Closed,
+            Self::ClosedByInitiator if flags.fin() && !from_initiator => Self::Closed,
+            Self::ClosedByOther if flags.fin() && from_initiator => Self::Closed,
+            Self::ClosedByInitiator | Self::ClosedByOther => self,
+            _ if flags.fin() && from_initiator => Self::ClosedByInitiator,
+            _ if flags.fin() => Self::ClosedByOther,
+            Self::Opening if !from_initiator => Self::Answered,
+            Self::Answered if from_initiator && !flags.opens() => Self::Established,
+            Self::Opening | Self::Answered | Self::Established => self,
+        }
+    }
+}
+
+/// The idle timeouts of one interface, in ns, by state.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct IdleTimes([u64; State::ALL.len()]);
+
+impl IdleTimes {
+    pub(super) fn new(timeouts: &Timeouts) -> Self {
+        Self(State::ALL.map(|state| {
+            let timeout = match state {
+                State::Opening | State::Answered => timeouts.tcp_opening,
+                State::Established | State::ClosedByInitiator | State::ClosedByOther => {
+                    timeouts.tcp_established
+                }
+                State::Closed => timeouts.tcp_closed,
+                State::Udp => timeouts.udp,
+                State::Icmp => timeouts.icmp,
+                State::Other => timeouts.other,
+            };
+            nanos(timeout)
+        }))
+    }
+
+    #[inline]
+    pub(super) fn of(&self, state: State) -> u64 {
+        self.0.get(state as usize).copied().unwrap_or(u64::MAX)
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -13,9 +13,11 @@ use sgreplay::capture::{Batch, Capture, Frame};
 use sgreplay::compile::{CompiledRules, Key, KeyV4, MOST_MEMORY};
 use sgreplay::decode::{Decoded, decode};
 use sgreplay::evaluate::{Compiled, Evaluator, Reference};
-use sgreplay::flow::Direction;
+use sgreplay::flow::{Direction, FlowTuple, Packet};
 use sgreplay::replay::{Options, Replay};
 use sgreplay::rules::{EntryIndex, RuleSet};
+use sgreplay::session::{self, Opened, SessionTable};
+use support::layouts;
 use support::sets::{Draw, Shape, flows, ordered};
 
 const PACKETS: u64 = 100_000;
@@ -107,25 +109,115 @@ fn capture_and_decode(c: &mut Criterion) {
     group.finish();
 }
 
+/// Ports → intervals, in the layouts that were tried. `diagram` is what the index does where ports are all
+/// that rules ask for.
+fn port_index(c: &mut Criterion) {
+    let mut group = c.benchmark_group("port_index");
+    group.throughput(Throughput::Elements(TUPLES as u64));
+    for intervals in [16, 128, 1_024] {
+        let starts = layouts::starts(intervals, SEED);
+        let (tree, table) = (layouts::Tree::new(&starts), layouts::Table::new(&starts));
+        let ordered = support::sets::port_ranges(&starts);
+        let compiled = CompiledRules::new(&ordered, MOST_MEMORY);
+        let flows = flows(&ordered, Draw::Uniform, TUPLES, SEED);
+        let dport = |flow: &FlowTuple| flow.transport.ports().map(|(_, port)| port);
+        let ports: Vec<u16> = flows.iter().filter_map(dport).collect();
+        let mut bench = |layout: &str, find: &dyn Fn(u16) -> usize| {
+            for port in &ports {
+                assert_eq!(find(*port), layouts::bisect(&starts, *port), "{layout}");
+            }
+            let id = BenchmarkId::new(layout, intervals);
+            group.bench_function(id, |b| {
+                b.iter(|| ports.iter().map(|port| find(*port)).sum::<usize>());
+            });
+        };
+        bench("scan", &|port| layouts::scan(&starts, port));
+        bench("bisect", &|port| layouts::bisect(&starts, port));
+        bench("tree", &|port| tree.find(port));
+        bench("table", &|port| table.find(port));
+        let keys: Vec<KeyV4> = flows.iter().filter_map(key_v4).collect();
+        let mut found = vec![EntryIndex(0); TUPLES];
+        group.bench_function(BenchmarkId::new("diagram", intervals), |b| {
+            b.iter(|| compiled.first_matches_v4(black_box(&keys), black_box(&mut found)));
+        });
+    }
+    group.finish();
+}
+
+fn key_v4(flow: &FlowTuple) -> Option<KeyV4> {
+    match Key::new(flow, Direction::Ingress) {
+        Key::V4(key) => Some(key),
+        Key::V6(_) => None,
+    }
+}
+
+/// The session table at three sizes: `meet` finds the live sessions of packets that come in no order,
+/// fetched 64 at a time as a replay does; `open` enters them into an empty table.
+fn sessions(c: &mut Criterion) {
+    let mut group = c.benchmark_group("sessions");
+    let rules = rules(1);
+    for count in [1_000, 20_000, 1_000_000] {
+        group.throughput(Throughput::Elements(count));
+        let packets: Vec<Packet> = (0..count).map(support::traffic::opening).collect();
+        let enter = || {
+            let mut table = SessionTable::new(rules.interfaces(), session::MOST_MEMORY);
+            for (number, packet) in (1..).zip(&packets) {
+                let place = table.place(0, Direction::Ingress, &packet.flow);
+                let (allowed, direction, tag) = (true, Direction::Ingress, 0);
+                table.open(
+                    &place,
+                    packet,
+                    0,
+                    Opened { connection: number, allowed, direction, tag },
+                );
+            }
+            table
+        };
+        group.bench_function(BenchmarkId::new("open", count), |b| {
+            b.iter_batched(|| (), |()| enter(), BatchSize::PerIteration);
+        });
+        let mut table = enter();
+        let mut order = packets.clone();
+        order.sort_by_key(|packet| packet.flow.reversed());
+        group.bench_function(BenchmarkId::new("meet", count), |b| {
+            let mut places = Vec::new();
+            b.iter(|| {
+                for packets in order.chunks(64) {
+                    places.clear();
+                    let place = |p: &Packet| table.place(0, Direction::Ingress, &p.flow);
+                    places.extend(packets.iter().map(place));
+                    table.fetch(places.iter());
+                    for (place, packet) in places.iter().zip(packets) {
+                        black_box(table.meet(place, packet, 1));
+                    }
+                }
+            });
+        });
+    }
+    group.finish();
+}
+
 /// Rule sets × how tuples are drawn × evaluator. `single` is one lookup after the other, `batch` a slice
 /// of flows at once, `keys` the same where the flows' keys are made already, `list` the reference.
 fn classify(c: &mut Criterion) {
     let mut group = c.benchmark_group("classify");
     group.throughput(Throughput::Elements(TUPLES as u64));
-    for (shape, count) in SETS {
-        let ordered = ordered(shape, count, SEED);
+    let scenarios = sgreplay::parse::yaml("scenarios.yaml", support::rules::SCENARIOS);
+    let scenarios = scenarios.expect("the rules are valid");
+    let documented =
+        scenarios.interfaces().iter().enumerate().map(|(interface, eni)| {
+            (eni.id.clone(), scenarios.ordered(interface, Direction::Ingress))
+        });
+    let random = SETS
+        .into_iter()
+        .map(|(shape, count)| (format!("{}-{count}", shape.name()), ordered(shape, count, SEED)));
+    for (name, ordered) in documented.chain(random) {
         let (reference, compiled) = (Reference(&ordered), Compiled::new(&ordered));
         for draw in Draw::ALL {
             let flows = flows(&ordered, draw, TUPLES, SEED);
-            let keys: Vec<KeyV4> = flows
-                .iter()
-                .filter_map(|flow| match Key::new(flow, Direction::Ingress) {
-                    Key::V4(key) => Some(key),
-                    Key::V6(_) => None,
-                })
-                .collect();
+            let keys: Vec<KeyV4> = flows.iter().filter_map(key_v4).collect();
             let mut found = vec![EntryIndex(0); TUPLES];
-            let of = format!("{}-{count}-{}", shape.name(), draw.name());
+            let of = format!("{name}-{}", draw.name());
             let mut bench = |evaluator: &str, run: &mut dyn FnMut()| {
                 let id = BenchmarkId::new(evaluator, &of);
                 group.bench_function(id, |b| b.iter(&mut *run));
@@ -139,7 +231,7 @@ fn classify(c: &mut Criterion) {
             bench("keys", &mut || {
                 compiled.index().first_matches_v4(black_box(&keys), black_box(&mut found));
             });
-            if count <= 1_000 && draw == Draw::Rules {
+            if ordered.entries().len() <= 1_200 && draw == Draw::Rules {
                 bench("list", &mut || {
                     for flow in &flows {
                         black_box(reference.decide(flow));
@@ -190,5 +282,5 @@ fn replay(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, capture_and_decode, classify, build, replay);
+criterion_group!(benches, capture_and_decode, port_index, classify, build, sessions, replay);
 criterion_main!(benches);

@@ -4,6 +4,9 @@ use std::fmt::Write;
 
 use super::traffic::{Random, SERVICES};
 
+/// The use cases of the cloud's documents, an interface each.
+pub(crate) const SCENARIOS: &str = include_str!("scenarios.yaml");
+
 /// A rules file of one group with this many rules.
 pub(crate) fn rules_file(rules: usize) -> String {
     let mut random = Random(7);

@@ -158,6 +158,24 @@ pub(crate) fn ordered(shape: Shape, rules: usize, seed: u64) -> Ordered {
     Ordered::new(Direction::Ingress, entries.collect(), Policy::Drop)
 }
 
+/// An entry for each of the intervals that start at these ports, in TCP, and nothing else.
+pub(crate) fn port_ranges(starts: &[u16]) -> Ordered {
+    let lasts = starts.iter().skip(1).map(|start| start - 1).chain([u16::MAX]);
+    let entries = starts.iter().zip(lasts).enumerate().map(|(rule, (first, last))| Entry {
+        kind: EntryKind::Rule { group: 0, rule },
+        policy: Policy::Accept,
+        matcher: Matcher {
+            protocol: RuleProtocol::Only(Protocol::TCP),
+            ports: PortRange::new(*first, last).into_iter().collect(),
+            source_ports: Vec::new(),
+            peer: Addresses::Any,
+            local: Addresses::Any,
+            icmp: None,
+        },
+    });
+    Ordered::new(Direction::Ingress, entries.collect(), Policy::Drop)
+}
+
 /// So many flows.
 pub(crate) fn flows(ordered: &Ordered, draw: Draw, count: usize, seed: u64) -> Vec<FlowTuple> {
     let mut random = Random(seed ^ 0x5eed);

@@ -3,6 +3,8 @@
 
 use std::io::{self, Write};
 
+use sgreplay::flow::{FlowTuple, Fragment, Packet, Protocol, TcpFlags, Transport};
+
 /// `SplitMix64`: small, seeded, good enough to spread packets over flows.
 pub(crate) struct Random(pub(crate) u64);
 
@@ -94,4 +96,15 @@ fn build(frame: &mut [u8; 1514], len: usize, flow: u64, first: bool, from_client
     frame[36..38].copy_from_slice(&dport.to_be_bytes());
     // Data offset and flags; in UDP they are payload.
     frame[46..48].copy_from_slice(&[0x80, if first { 0x02 } else { 0x10 }]);
+}
+
+/// The packet that opens a flow: a SYN from a client of its own.
+pub(crate) fn opening(flow: u64) -> Packet {
+    let mut fixed = Random(flow + 1);
+    let [a, b, c, d, ..] = fixed.next().to_le_bytes();
+    let ports = (32_768 + fixed.below(28_000) as u16, SERVICES[(flow % 12) as usize]);
+    let transport = Transport::Ports { src: ports.0, dst: ports.1 };
+    let (src, dst) = ([a % 222 + 1, b, c, d].into(), [10, 0, 0, 5].into());
+    let flow = FlowTuple { src, dst, proto: Protocol::TCP, transport };
+    Packet { flow, tcp_flags: Some(TcpFlags(0x02)), fragment: Fragment::No }
 }

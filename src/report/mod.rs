@@ -10,6 +10,7 @@ mod packets;
 mod rows;
 mod summary;
 mod text;
+mod timings;
 
 pub use changes::{
     BothLabels, CHANGE_COLUMNS, DiffInputs, DiffSummary, change_rows, changes_json, diff_text,
@@ -23,6 +24,7 @@ pub use packets::{
 pub use rows::{Cell, RowFormat, Rows};
 pub use summary::{CaptureInput, Inputs, Local, RuleCount, RulesInput, Summary};
 pub use text::{because, bytes, count, duration, plural, summary as text_summary, table, time};
+pub use timings::{Change as TimingChange, NotComparable, Stage, Timings};
 
 /// The version of every JSON that is printed.
 pub const SCHEMA: u32 = 1;

@@ -204,6 +204,11 @@ impl Captures {
         Ok((survey, openings))
     }
 
+    /// How many threads work.
+    pub(crate) fn threads(&self) -> NonZeroUsize {
+        self.threads
+    }
+
     /// The tunnels that are looked into.
     pub(crate) fn tunnels(&self) -> Tunnels {
         self.tunnels.clone()

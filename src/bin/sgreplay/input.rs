@@ -21,7 +21,7 @@ pub(crate) const STDIN: &str = "-";
 const LARGEST_RULES: u64 = 64 << 20;
 
 /// A text file, read whole.
-fn text(path: &Path) -> Result<String, Failure> {
+pub(crate) fn text(path: &Path) -> Result<String, Failure> {
     let name = name(path);
     let usage = |error: &str| Failure::Usage(format!("{name}: {error}"));
     let read = |source: &mut dyn Read| -> io::Result<Vec<u8>> {

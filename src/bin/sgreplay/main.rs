@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         Command::Diff(args) => command::diff::run(&args),
         Command::Explain(args) => command::explain::run(&args),
         Command::Decode(args) => command::decode::run(&args),
+        Command::Bench(args) => command::bench::run(&args),
         Command::Services(args) => command::services::run(&args),
     };
     match done {

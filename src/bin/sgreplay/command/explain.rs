@@ -151,15 +151,10 @@ fn interface(
 
 fn one_frame(args: &ExplainArgs, rules: &mut RuleSet, wanted: u64) -> Result<ExitStatus, Failure> {
     let capture = CaptureArgs {
-        merge: false,
         positional: args.capture.iter().cloned().collect(),
-        read: Vec::new(),
-        filter: None,
         decap: args.decap.clone(),
         count: Some(wanted),
-        since: None,
-        until: None,
-        threads: None,
+        ..CaptureArgs::default()
     };
     let mut captures = Captures::new(&capture)?;
     let (_, openings) = local(rules, &args.local, &mut captures)?;

@@ -53,6 +53,7 @@ pub mod fragment;
 pub mod compile;
 pub mod parse;
 pub mod rules;
+pub mod space;
 
 // Where they meet.
 pub mod accept;

@@ -9,12 +9,12 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 
-use crate::flow::{Direction, FlowTuple, Transport};
+use crate::flow::{Direction, FlowTuple, Protocol, Transport};
 use crate::rules::{Addresses, Matcher, PortRange, RuleProtocol};
 
 /// What can tell two packets apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Axis {
+pub(crate) enum Axis {
     /// Protocol, and destination port or ICMP type and code.
     Service,
     /// Source port.
@@ -26,10 +26,10 @@ pub(super) enum Axis {
 }
 
 impl Axis {
-    pub(super) const ALL: [Self; 4] = [Self::Service, Self::SourcePort, Self::Peer, Self::Local];
+    pub(crate) const ALL: [Self; 4] = [Self::Service, Self::SourcePort, Self::Peer, Self::Local];
 
     /// The number of its first word in a key.
-    pub(super) fn first_word(self, family: Family) -> usize {
+    pub(crate) fn first_word(self, family: Family) -> usize {
         match (self, family) {
             (Self::Service, _) => 0,
             (Self::SourcePort, _) => 1,
@@ -40,7 +40,7 @@ impl Axis {
     }
 
     /// How many words a value has.
-    pub(super) fn words(self, family: Family) -> usize {
+    pub(crate) fn words(self, family: Family) -> usize {
         match (self, family) {
             (Self::Service | Self::SourcePort, _) | (_, Family::V4) => 1,
             (Self::Peer | Self::Local, Family::V6) => 4,
@@ -50,7 +50,7 @@ impl Axis {
 
 /// The family of a packet's addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Family {
+pub(crate) enum Family {
     V4,
     V6,
 }
@@ -119,15 +119,15 @@ const KIND: u32 = 16;
 const PORTS: u32 = 0;
 const ICMP: u32 = 1;
 const NO_DETAIL: u32 = 2;
-const HIGHEST_SERVICE: u32 = (1 << 26) - 1;
-/// Of a packet without a source port: past every port.
-const NO_SOURCE_PORT: u32 = 1 << 16;
+pub(crate) const HIGHEST_SERVICE: u32 = (1 << 26) - 1;
+/// The source port of a packet without one: past every port.
+pub(crate) const NO_SOURCE_PORT: u32 = 1 << 16;
 
 #[inline]
 fn service(flow: &FlowTuple) -> u32 {
     let detail = match flow.transport {
         Transport::Ports { dst, .. } => PORTS << KIND | u32::from(dst),
-        Transport::Icmp { kind, code, .. } => ICMP << KIND | icmp(kind, code),
+        Transport::Icmp { kind, code, .. } => ICMP << KIND | u32::from(icmp(kind, code)),
         Transport::Absent => NO_DETAIL << KIND,
     };
     rank(flow.proto.0) << PROTOCOL | detail
@@ -152,16 +152,97 @@ fn rank(protocol: u8) -> u32 {
     rank.into()
 }
 
-fn icmp(kind: u8, code: u8) -> u32 {
-    u16::from_be_bytes([kind, code]).into()
+fn icmp(kind: u8, code: u8) -> u16 {
+    u16::from_be_bytes([kind, code])
+}
+
+/// What follows a protocol on [`Axis::Service`], from the first to the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Detail {
+    /// Destination ports.
+    Ports(u16, u16),
+    /// ICMP types and codes, the type in the higher byte.
+    Icmp(u16, u16),
+    /// Nothing: the protocol has neither.
+    Absent,
+}
+
+impl Detail {
+    fn ends(self) -> (u16, u16) {
+        match self {
+            Self::Ports(first, last) | Self::Icmp(first, last) => (first, last),
+            Self::Absent => (0, 0),
+        }
+    }
+}
+
+/// A protocol and what follows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ServiceRange {
+    pub(crate) proto: u8,
+    pub(crate) detail: Detail,
+}
+
+impl ServiceRange {
+    /// All packets of a protocol that are whole: with the detail that it has, and no other. ICMP is of
+    /// IPv4 and ICMPv6 of IPv6.
+    pub(crate) fn whole(proto: u8, family: Family) -> Option<Self> {
+        let detail = match (Protocol(proto), family) {
+            (Protocol::ICMP, Family::V6) | (Protocol::ICMPV6, Family::V4) => return None,
+            (Protocol::ICMP | Protocol::ICMPV6, _) => Detail::Icmp(0, u16::MAX),
+            (with_ports, _) if with_ports.has_ports() => Detail::Ports(0, u16::MAX),
+            _ => Detail::Absent,
+        };
+        Some(Self { proto, detail })
+    }
+
+    /// A packet's own; `None` where it does not have the detail that its protocol has.
+    pub(crate) fn of(flow: &FlowTuple, family: Family) -> Option<Self> {
+        let whole = Self::whole(flow.proto.0, family)?;
+        let detail = match (flow.transport, whole.detail) {
+            (Transport::Ports { dst, .. }, Detail::Ports(..)) => Detail::Ports(dst, dst),
+            (Transport::Icmp { kind, code, .. }, Detail::Icmp(..)) => {
+                Detail::Icmp(icmp(kind, code), icmp(kind, code))
+            }
+            (Transport::Absent, Detail::Absent) => Detail::Absent,
+            _ => return None,
+        };
+        Some(Self { detail, ..whole })
+    }
+
+    /// The part of it between two values of the axis, which must meet it.
+    pub(crate) fn part(self, first: Value, last: Value) -> Self {
+        let (lowest, highest) = self.values();
+        let base = lowest - Value::from(self.detail.ends().0);
+        let number = |value: Value| u16::try_from(value - base).unwrap_or(u16::MAX);
+        let (first, last) = (number(first.max(lowest)), number(last.min(highest)));
+        let detail = match self.detail {
+            Detail::Ports(..) => Detail::Ports(first, last),
+            Detail::Icmp(..) => Detail::Icmp(first, last),
+            Detail::Absent => Detail::Absent,
+        };
+        Self { detail, ..self }
+    }
+
+    /// Its values on [`Axis::Service`], both ends included.
+    pub(crate) fn values(self) -> (Value, Value) {
+        let kind = match self.detail {
+            Detail::Ports(..) => PORTS,
+            Detail::Icmp(..) => ICMP,
+            Detail::Absent => NO_DETAIL,
+        };
+        let (first, last) = self.detail.ends();
+        let base = Value::from(rank(self.proto) << PROTOCOL | kind << KIND);
+        (base + Value::from(first), base + Value::from(last))
+    }
 }
 
 /// A value of any axis; IPv4 addresses and the narrower axes in the lowest bits.
-pub(super) type Value = u128;
+pub(crate) type Value = u128;
 
 /// A condition on one axis.
 #[derive(Debug)]
-pub(super) enum Condition {
+pub(crate) enum Condition {
     /// Any value will do.
     Any,
     /// One in these intervals, ascending, both ends included, which neither overlap nor touch.
@@ -170,12 +251,12 @@ pub(super) enum Condition {
 
 /// The conditions of an entry on packets of one family: all must hold.
 #[derive(Debug)]
-pub(super) struct Conditions {
+pub(crate) struct Conditions {
     of: [Condition; Axis::ALL.len()],
 }
 
 impl Conditions {
-    pub(super) fn new(matcher: &Matcher, family: Family) -> Self {
+    pub(crate) fn new(matcher: &Matcher, family: Family) -> Self {
         let addresses = |addresses: &Addresses| match addresses {
             Addresses::Any => Condition::Any,
             Addresses::Nets(nets) => {
@@ -197,7 +278,14 @@ impl Conditions {
         }
     }
 
-    pub(super) fn on(&self, axis: Axis) -> &Condition {
+    /// Met by what a whole packet can be: with the detail that its protocol has, and no other.
+    pub(crate) fn of_whole_packets(family: Family) -> Self {
+        let services = (0..=u8::MAX).filter_map(|proto| ServiceRange::whole(proto, family));
+        let services = condition(services.map(ServiceRange::values), HIGHEST_SERVICE.into());
+        Self { of: [services, Condition::Any, Condition::Any, Condition::Any] }
+    }
+
+    pub(crate) fn on(&self, axis: Axis) -> &Condition {
         let [service, source_port, peer, local] = &self.of;
         match axis {
             Axis::Service => service,
@@ -208,19 +296,19 @@ impl Conditions {
     }
 
     /// Whether no packet at all meets them.
-    pub(super) fn never(&self) -> bool {
+    pub(crate) fn never(&self) -> bool {
         self.of.iter().any(|on| matches!(on, Condition::In(intervals) if intervals.is_empty()))
     }
 }
 
-fn highest(family: Family) -> Value {
+pub(crate) fn highest(family: Family) -> Value {
     match family {
         Family::V4 => u32::MAX.into(),
         Family::V6 => Value::MAX,
     }
 }
 
-fn range(net: &IpNet, family: Family) -> Option<(Value, Value)> {
+pub(crate) fn range(net: &IpNet, family: Family) -> Option<(Value, Value)> {
     match (net, family) {
         (IpNet::V4(net), Family::V4) => {
             Some((net.network().to_bits().into(), net.broadcast().to_bits().into()))
@@ -236,21 +324,21 @@ fn port_range(range: PortRange) -> (Value, Value) {
 
 fn services(matcher: &Matcher) -> Condition {
     let Matcher { protocol, ports, icmp: wanted, .. } = matcher;
-    let within = |protocol: u8, kind: u32, (first, last): (Value, Value)| {
-        let base = Value::from(rank(protocol) << PROTOCOL | kind << KIND);
-        (base + first, base + last)
-    };
-    let of_protocol = |protocol: u8| -> Vec<(Value, Value)> {
+    let of_protocol = |proto: u8| -> Vec<(Value, Value)> {
         let any_port = ports.is_empty();
+        let values = |detail| ServiceRange { proto, detail }.values();
         match wanted {
             None if any_port => {
-                let base = Value::from(rank(protocol) << PROTOCOL);
+                let base = Value::from(rank(proto) << PROTOCOL);
                 vec![(base, base + (1 << PROTOCOL) - 1)]
             }
-            None => ports.iter().map(|range| within(protocol, PORTS, port_range(*range))).collect(),
+            None => {
+                let detail = |range: &PortRange| Detail::Ports(range.first(), range.last());
+                ports.iter().map(|range| values(detail(range))).collect()
+            }
             Some((kind, code)) if any_port => {
                 let (first, last) = (code.unwrap_or(0), code.unwrap_or(u8::MAX));
-                vec![within(protocol, ICMP, (icmp(*kind, first).into(), icmp(*kind, last).into()))]
+                vec![values(Detail::Icmp(icmp(*kind, first), icmp(*kind, last)))]
             }
             // No packet has both.
             Some(_) => Vec::new(),

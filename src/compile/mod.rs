@@ -26,7 +26,7 @@
 mod axis;
 mod bitmaps;
 mod diagram;
-mod keys;
+pub(crate) mod keys;
 mod walk;
 
 use crate::flow::{Direction, FlowTuple};

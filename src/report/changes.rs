@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 
 use super::connections::community_id;
 use super::summary::{CaptureInput, Local, RulesInput};
-use super::{Cell, Label, Labels, Rows, SCHEMA, text};
+use super::{Cell, Label, Labels, Rows, SCHEMA, Seen, text};
 use crate::accept::Accepted;
-use crate::diff::{Change, Diff, Effect, Effects, Side};
+use crate::diff::{Change, Diff, Effect, Effects, Side, Turned};
 
 /// What a difference was made from.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -230,7 +230,12 @@ struct Group {
 }
 
 /// The difference for people.
-pub fn diff_text(summary: &DiffSummary, diff: &Diff<'_>, labels: BothLabels<'_>) -> String {
+pub fn diff_text(
+    summary: &DiffSummary,
+    diff: &Diff<'_>,
+    turned: &[Turned],
+    labels: BothLabels<'_>,
+) -> String {
     let mut out = String::new();
     let DiffInputs { current, proposed, captures } = &summary.inputs;
     text::captures(&mut out, captures, diff.current().tally().times());
@@ -271,6 +276,8 @@ pub fn diff_text(summary: &DiffSummary, diff: &Diff<'_>, labels: BothLabels<'_>)
     if connections.total() == connections.of(Effect::Unchanged) {
         let _ = writeln!(out, "\nThe change does nothing to this traffic.");
     }
+    let seen = Seen::of(turned, diff.changes());
+    out.push_str(&super::regions_table(turned, labels, Some(&seen)));
     for warning in &summary.warnings {
         let _ = writeln!(out, "\nwarning: {warning}");
     }

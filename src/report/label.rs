@@ -1,9 +1,8 @@
 //! The names of deciders: the `group` and `rule` columns.
 
 use crate::flow::Direction;
-use crate::replay::Replay;
 use crate::rules::{Entry, EntryIndex, EntryKind, RuleSet};
-use crate::verdict::Judgement;
+use crate::verdict::{Judgement, Reason};
 
 /// What decided, by name. Never empty: a default denial is decided by `default`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +11,8 @@ pub struct Label {
     pub group: String,
     /// The rule's id, or `default`, `intra-group`, or the name of the system traffic.
     pub rule: String,
+    /// Why a packet is allowed or denied that it decides for.
+    pub reason: Reason,
 }
 
 impl Label {
@@ -37,7 +38,7 @@ impl Label {
             }
             EntryKind::Default => (own().join("+"), "default".to_owned()),
         };
-        Self { group, rule }
+        Self { group, rule, reason: entry.kind.into() }
     }
 }
 
@@ -50,18 +51,18 @@ pub struct Labels {
 }
 
 impl Labels {
-    /// Names all entries of a replay.
-    pub fn new(rules: &RuleSet, replay: &Replay<'_>) -> Self {
+    /// Names all entries of a rule set.
+    pub fn new(rules: &RuleSet) -> Self {
         let named = |interface: usize, direction| -> Vec<Label> {
-            let entries = replay.entries(interface, direction).iter();
-            entries.map(|entry| Label::new(rules, interface, entry)).collect()
+            let ordered = rules.ordered(interface, direction);
+            ordered.entries().iter().map(|entry| Label::new(rules, interface, entry)).collect()
         };
         let interfaces = rules.interfaces();
         let entries = (0..interfaces.len()).map(|i| Direction::BOTH.map(|d| named(i, d)));
         Self {
             entries: entries.collect(),
             interfaces: interfaces.iter().map(|eni| eni.id.clone()).collect(),
-            unknown: Label { group: String::new(), rule: String::new() },
+            unknown: Label { group: String::new(), rule: String::new(), reason: Reason::Default },
         }
     }
 

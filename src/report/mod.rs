@@ -7,6 +7,7 @@ mod changes;
 mod connections;
 mod label;
 mod packets;
+mod regions;
 mod rows;
 mod summary;
 mod text;
@@ -20,6 +21,9 @@ pub use label::{Label, Labels};
 pub use packets::{
     Answer, DECODE_COLUMNS, EMBEDDED_COLUMNS, VERDICT_COLUMNS, decode_cells, embedded_cells,
     packet_line, verdict_cells,
+};
+pub use regions::{
+    REGION_COLUMNS, RegionsSummary, Seen, region_rows, regions_json, regions_table, regions_text,
 };
 pub use rows::{Cell, RowFormat, Rows};
 pub use summary::{CaptureInput, Inputs, Local, RuleCount, RulesInput, Summary};

@@ -109,7 +109,7 @@ pub(super) fn flags(flags: TcpFlags) -> String {
 
 /// The reason in words, with the decider.
 pub fn because(reason: Reason, label: &Label) -> String {
-    let Label { group, rule } = label;
+    let Label { group, rule, .. } = label;
     match reason {
         Reason::Rule => format!("rule {rule} of {group}"),
         Reason::Default => format!("default of {group}: no rule matches"),

@@ -237,3 +237,51 @@ fn tcpdump_finds_the_packets_that_are_newly_denied() {
     assert_eq!(frames(&ours), frames(&theirs));
     assert!(frames(&ours).len() > 100);
 }
+
+/// Without a capture: the exact difference.
+#[test]
+fn of_the_rules_alone() {
+    assert_snapshot!("rules_text", diff(&[]));
+    assert_snapshot!("rules_csv", diff(&["-f", "csv"]));
+    assert_snapshot!("rules_json", diff(&["-f", "json", "--local", "10.0.0.5"]));
+    let same = run(&["diff", "--current", CURRENT, "--proposed", CURRENT, "--fail-on", "any"]);
+    assert_snapshot!("rules_same", same);
+    let fails = |what: &str| diff(&["--fail-on", what]).starts_with("status 1");
+    assert!(fails("newly-denied") && fails("any") && !fails("newly-allowed"));
+}
+
+/// Narrow local addresses, source ports, several interfaces, one that only one side has.
+#[test]
+fn of_interfaces_and_quintuple_rules() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = |rule: &str, more: &str| {
+        format!(
+            "{{security_groups: [{{id: sg-a, rules: [{rule}]}}], interfaces: [\
+             {{id: eni-a, addresses: [10.0.0.5, 10.0.0.6], security_groups: [sg-a]}}{more}]}}"
+        )
+    };
+    let open = "{direction: ingress, protocol: tcp, ports: 22, source: 203.0.113.0/24}";
+    let narrow = "{direction: ingress, protocol: tcp, ports: 22, source: 203.0.113.0/24, \
+                  source_ports: 1024/65535, destination: 10.0.0.5}";
+    let other = ", {id: eni-b, addresses: [10.0.0.9], security_groups: [sg-a]}";
+    std::fs::write(dir.path().join("a"), text(open, "")).unwrap();
+    std::fs::write(dir.path().join("b"), text(narrow, other)).unwrap();
+    let elsewhere = text(open, "").replace("eni-a", "eni-z");
+    std::fs::write(dir.path().join("c"), elsewhere).unwrap();
+    let diff =
+        |b: &str| support::run_in(dir.path(), &["diff", "--current", "a", "--proposed", b], b"");
+    assert_snapshot!("quintuple", diff("b"));
+    assert_snapshot!("no_interface_in_common", diff("c"));
+}
+
+#[test]
+fn options_about_a_capture_need_one() {
+    for option in [&["--accept", "x"][..], &["--write-changed", "x"], &["--filter", "tcp"]] {
+        let out = diff(option);
+        assert!(out.starts_with("status 2"), "{out}");
+        assert!(
+            out.contains(&format!("{} is about a capture, and none is named", option[0])),
+            "{out}"
+        );
+    }
+}

@@ -3,7 +3,7 @@
 use crate::support;
 
 /// The stages in order; a module may use those to its left, and itself.
-const ORDER: [&str; 15] = [
+const ORDER: [&str; 16] = [
     "flow",
     "capture",
     "decode",
@@ -13,6 +13,7 @@ const ORDER: [&str; 15] = [
     "filter",
     "parse",
     "compile",
+    "space",
     "direction",
     "evaluate",
     "overlay",

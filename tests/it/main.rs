@@ -29,6 +29,7 @@ mod merge;
 mod pcap_file;
 mod readme;
 mod sessions;
+mod space;
 mod support;
 mod taps;
 mod tcpdump;

@@ -44,7 +44,7 @@ fn replay_with(
 /// The same of packets as bytes.
 fn replay_bytes(rules: &RuleSet, options: Options, packets: &[(f64, Vec<u8>)]) -> Vec<String> {
     let mut replay = Replay::new(rules, options);
-    let labels = Labels::new(rules, &replay);
+    let labels = Labels::new(rules);
     let mut answers = Vec::new();
     for (number, (seconds, data)) in (1..).zip(packets) {
         let frame = frame(number, *seconds, data);

@@ -27,8 +27,8 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Verdicts for a capture: a summary, or a row per packet or connection
     Replay(ReplayArgs),
-    /// What a change of rules does to a capture: connections newly denied, newly allowed, decided by
-    /// another rule
+    /// What a change of rules does: to a capture, connections newly denied, newly allowed, decided by
+    /// another rule; without one, to every packet that could be
     Diff(DiffArgs),
     /// Why one packet is allowed or denied: every rule in evaluation order
     Explain(ExplainArgs),
@@ -112,6 +112,13 @@ pub(crate) struct ReplayArgs {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Without a capture the answer is exact: the regions of all packets that could be whose verdict turns.
+
+Examples:
+  sgreplay diff --current a.yaml --proposed b.yaml
+  sgreplay diff --current a.yaml --proposed b.yaml --fail-on newly-denied web.pcap"
+)]
 pub(crate) struct DiffArgs {
     /// The rules as they are; `-` is standard input
     #[arg(long, value_name = "FILE")]
@@ -132,7 +139,8 @@ pub(crate) struct DiffArgs {
     /// Changes that were looked at: a list of {filter, reason, change, until}; they fail nothing
     #[arg(long, value_name = "FILE")]
     pub accept: Option<PathBuf>,
-    /// Exit with status 1 if a connection is newly denied, newly allowed, or either, and not accepted
+    /// Exit with status 1 if a connection is newly denied, newly allowed, or either, and not accepted;
+    /// without a capture, if any packet would be
     #[arg(long, value_name = "WHAT")]
     pub fail_on: Option<DiffFailOn>,
     /// With --fail-on: accept a capture that breaks off in the middle
@@ -228,6 +236,26 @@ pub(crate) struct SwitchArgs {
     /// Let DHCP pass whatever the rules say
     #[arg(long)]
     pub exempt_dhcp: bool,
+}
+
+impl CaptureArgs {
+    /// Whether a capture is named.
+    pub(crate) fn any(&self) -> bool {
+        !self.positional.is_empty() || !self.read.is_empty()
+    }
+
+    /// The first option that is about a capture's packets, if one is given.
+    pub(crate) fn chosen(&self) -> Option<&'static str> {
+        let given = [
+            (self.merge, "--merge"),
+            (self.filter.is_some(), "--filter"),
+            (!self.decap.is_empty(), "--decap"),
+            (self.count.is_some(), "--count"),
+            (self.since.is_some(), "--since"),
+            (self.until.is_some(), "--until"),
+        ];
+        given.into_iter().find(|(given, _)| *given).map(|(_, name)| name)
+    }
 }
 
 impl From<&SwitchArgs> for Switches {

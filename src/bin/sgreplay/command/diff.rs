@@ -3,12 +3,16 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+use serde_json::Value;
+use sgreplay::accept::Accepted;
 use sgreplay::capture::PcapWriter;
-use sgreplay::diff::{Diff, Effect};
+use sgreplay::diff::{self, Diff, Effect, Turned};
 use sgreplay::replay::{Replay, Sessions};
 use sgreplay::report::{
-    BothLabels, CHANGE_COLUMNS, DiffInputs, DiffSummary, Labels, Local, RowFormat, Rows,
-    change_rows, changes_json, diff_text,
+    BothLabels, CHANGE_COLUMNS, DiffInputs, DiffSummary, Labels, Local, REGION_COLUMNS,
+    RegionsSummary, RowFormat, Rows, Seen, change_rows, changes_json, diff_text, region_rows,
+    regions_json, regions_text,
 };
 use sgreplay::rules::RuleSet;
 use sgreplay::session::Openings;
@@ -20,6 +24,110 @@ use crate::exit::{ExitStatus, Failure};
 use crate::input;
 
 pub(crate) fn run(args: &DiffArgs) -> Result<ExitStatus, Failure> {
+    if args.capture.any() { of_traffic(args) } else { of_rules(args) }
+}
+
+/// The exact difference of the rules.
+fn of_rules(args: &DiffArgs) -> Result<ExitStatus, Failure> {
+    let about_captures = [
+        (args.accept.is_some(), "--accept"),
+        (args.write_changed.is_some(), "--write-changed"),
+        (!args.judge.interface.is_empty(), "--interface"),
+    ];
+    let given = about_captures.into_iter().find(|(given, _)| *given).map(|(_, name)| name);
+    if let Some(option) = given.or_else(|| args.capture.chosen()) {
+        return Err(Failure::Usage(format!("{option} is about a capture, and none is named")));
+    }
+    if args.current == args.proposed && args.current.as_os_str() == input::STDIN {
+        return Err(Failure::Usage("standard input can be read only once".to_owned()));
+    }
+    let (mut current_rules, current) = judging::rules(&args.current, &args.judge)?;
+    let (mut proposed_rules, proposed) = judging::rules(&args.proposed, &args.judge)?;
+    same_interfaces(&current_rules, &proposed_rules, args)?;
+    if !args.judge.local.is_empty() {
+        judging::none_listed(&current_rules)?;
+        for rules in [&mut current_rules, &mut proposed_rules] {
+            rules.set_local(args.judge.local.clone());
+        }
+    }
+    let turned = diff::regions(&current_rules, &proposed_rules)
+        .map_err(|error| Failure::Usage(error.to_string()))?;
+    let inputs = DiffInputs { current, proposed, captures: Vec::new() };
+    let warnings = of_both(&current_rules, &proposed_rules, &inputs);
+    let summary = RegionsSummary::new(inputs, &turned, warnings);
+    let (current_labels, proposed_labels) =
+        (Labels::new(&current_rules), Labels::new(&proposed_rules));
+    let labels = BothLabels {
+        accepted: &Accepted::default(),
+        current: &current_labels,
+        proposed: &proposed_labels,
+    };
+    let mut out = stdout();
+    match row_format(args.format) {
+        None => write!(out, "{}", regions_text(&summary, &turned, labels))?,
+        Some(RowFormat::Json) => {
+            let regions = regions_json(&turned, labels, None);
+            writeln!(out, "{:#}", with(&summary, [("regions", regions)])?)?;
+        }
+        Some(format) => {
+            let mut rows = Rows::new(out, format, "region", REGION_COLUMNS.to_vec())?;
+            region_rows(&turned, labels, &mut rows)?;
+            rows.finish(&summary)?;
+            return Ok(status(args.fail_on, |effect| turned.iter().any(|t| t.effect == effect)));
+        }
+    }
+    out.flush()?;
+    Ok(status(args.fail_on, |effect| turned.iter().any(|turned| turned.effect == effect)))
+}
+
+fn status(fail_on: Option<DiffFailOn>, any: impl Fn(Effect) -> bool) -> ExitStatus {
+    match fail_on.is_some_and(|what| fails(what, any)) {
+        true => ExitStatus::Failed,
+        false => ExitStatus::Done,
+    }
+}
+
+fn fails(what: DiffFailOn, any: impl Fn(Effect) -> bool) -> bool {
+    match what {
+        DiffFailOn::NewlyDenied => any(Effect::NewlyDenied),
+        DiffFailOn::NewlyAllowed => any(Effect::NewlyAllowed),
+        DiffFailOn::Any => any(Effect::NewlyDenied) || any(Effect::NewlyAllowed),
+    }
+}
+
+/// A summary as JSON, with lists added to it.
+fn with<const N: usize>(
+    summary: &impl Serialize,
+    lists: [(&str, Vec<Value>); N],
+) -> Result<Value, Failure> {
+    let mut object = serde_json::to_value(summary).map_err(std::io::Error::from)?;
+    if let Some(object) = object.as_object_mut() {
+        object.extend(lists.map(|(key, list)| (key.to_owned(), list.into())));
+    }
+    Ok(object)
+}
+
+/// What the two rule sets give cause to say.
+fn of_both(current: &RuleSet, proposed: &RuleSet, inputs: &DiffInputs) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (which, rules) in [("current", current), ("proposed", proposed)] {
+        let found = rules.warnings().into_iter();
+        warnings.extend(found.map(|warning| format!("{which} rules: {}", warning.0)));
+    }
+    if inputs.current.sha256 == inputs.proposed.sha256 {
+        warnings.push("the proposed rules are the current ones, byte by byte".to_owned());
+    }
+    let [gone, new] = diff::unpaired(current, proposed);
+    for (which, ids) in [("current", gone), ("proposed", new)] {
+        if !ids.is_empty() {
+            let ids = ids.join(", ");
+            warnings.push(format!("only the {which} rules have {ids}, so it is not compared"));
+        }
+    }
+    warnings
+}
+
+fn of_traffic(args: &DiffArgs) -> Result<ExitStatus, Failure> {
     let mut captures = Captures::new(&args.capture)?;
     let files = [Some(&args.current), Some(&args.proposed), args.accept.as_ref()];
     let files: Vec<&Path> = files.into_iter().flatten().map(PathBuf::as_path).collect();
@@ -48,7 +156,7 @@ pub(crate) fn run(args: &DiffArgs) -> Result<ExitStatus, Failure> {
     };
     let replays = (replay(&current_rules, current_taps?), replay(&proposed_rules, proposed_taps?));
     let (current_labels, proposed_labels) =
-        (Labels::new(&current_rules, &replays.0), Labels::new(&proposed_rules, &replays.1));
+        (Labels::new(&current_rules), Labels::new(&proposed_rules));
     let labels =
         BothLabels { accepted: &accepted, current: &current_labels, proposed: &proposed_labels };
     let mut diff = Diff::new((&current_rules, replays.0), (&proposed_rules, replays.1));
@@ -68,15 +176,18 @@ pub(crate) fn run(args: &DiffArgs) -> Result<ExitStatus, Failure> {
     }
 
     let mut warnings = judging::of_captures(&end, diff.proposed().tally());
-    let of_rules = [("current", &current_rules), ("proposed", &proposed_rules)];
-    for (which, rules) in of_rules {
-        let found = rules.warnings().into_iter();
-        warnings.extend(found.map(|warning| format!("{which} rules: {}", warning.0)));
-    }
     warnings.extend(unseen.warnings());
     let evicted = diff.current().sessions_evicted() + diff.proposed().sessions_evicted();
     warnings.extend(judging::evicted(evicted, options));
     let inputs = DiffInputs { current, proposed, captures: end.inputs.clone() };
+    warnings.extend(of_both(&current_rules, &proposed_rules, &inputs));
+    let turned = match diff::regions(&current_rules, &proposed_rules) {
+        Ok(turned) => turned,
+        Err(error) => {
+            warnings.push(format!("what changes beside this traffic is not listed: {error}"));
+            Vec::new()
+        }
+    };
     for (n, entry) in accepted.entries().iter().enumerate() {
         let (filter, until) = (&entry.filter, entry.until.unwrap_or_default());
         if accepted.expired(n) {
@@ -87,18 +198,13 @@ pub(crate) fn run(args: &DiffArgs) -> Result<ExitStatus, Failure> {
     }
     let mut summary = DiffSummary::new(&diff, &accepted, inputs, local, warnings);
     summary.partial = judging::partial(&end);
-    print(args, &summary, &diff, labels)?;
+    print(args, &summary, &diff, &turned, labels)?;
 
     let open = |effect| {
         let mut changes = diff.changes().iter();
         changes.any(|change| change.effect == effect && accepted.position(change).is_none())
     };
-    let (denied, allowed) = (open(Effect::NewlyDenied), open(Effect::NewlyAllowed));
-    let fails = args.fail_on.map(|what| match what {
-        DiffFailOn::NewlyDenied => denied,
-        DiffFailOn::NewlyAllowed => allowed,
-        DiffFailOn::Any => denied || allowed,
-    });
+    let fails = args.fail_on.map(|what| fails(what, open));
     judging::status(end, fails, args.allow_truncated)
 }
 
@@ -109,6 +215,16 @@ fn local(
     args: &DiffArgs,
     captures: &mut Captures,
 ) -> Result<(Local, Openings), Failure> {
+    same_interfaces(current, proposed, args)?;
+    let (local, openings) = judging::local(current, &args.judge.local, captures)?;
+    if let (false, [only]) = (proposed.lists_interfaces(), current.interfaces()) {
+        proposed.set_local(only.addresses.clone());
+    }
+    Ok((local, openings))
+}
+
+/// Whether both are about the same interfaces, so that they can be compared.
+fn same_interfaces(current: &RuleSet, proposed: &RuleSet, args: &DiffArgs) -> Result<(), Failure> {
     if current.lists_interfaces() != proposed.lists_interfaces() {
         let (with, without): (&Path, &Path) = match current.lists_interfaces() {
             true => (&args.current, &args.proposed),
@@ -121,28 +237,39 @@ fn local(
             without.display(),
         )));
     }
-    let (local, openings) = judging::local(current, &args.judge.local, captures)?;
-    if let (false, [only]) = (proposed.lists_interfaces(), current.interfaces()) {
-        proposed.set_local(only.addresses.clone());
+    let [gone, _] = diff::unpaired(current, proposed);
+    if gone.len() == current.interfaces().len() {
+        let ids = |rules: &RuleSet| {
+            let ids: Vec<&str> = rules.interfaces().iter().map(|eni| eni.id.as_str()).collect();
+            ids.join(", ")
+        };
+        return Err(Failure::Usage(format!(
+            "{} is about {} and {} about {}: they have no interface in common",
+            args.current.display(),
+            ids(current),
+            args.proposed.display(),
+            ids(proposed),
+        )));
     }
-    Ok((local, openings))
+    Ok(())
 }
 
 fn print(
     args: &DiffArgs,
     summary: &DiffSummary,
     diff: &Diff<'_>,
+    turned: &[Turned],
     labels: BothLabels<'_>,
 ) -> Result<(), Failure> {
     let mut out = stdout();
+    let seen = Seen::of(turned, diff.changes());
     match row_format(args.format) {
-        None => write!(out, "{}", diff_text(summary, diff, labels))?,
+        None => write!(out, "{}", diff_text(summary, diff, turned, labels))?,
         Some(RowFormat::Json) => {
-            let mut object = serde_json::to_value(summary).map_err(std::io::Error::from)?;
-            if let Some(object) = object.as_object_mut() {
-                object.insert("changes".to_owned(), changes_json(diff, labels).into());
-            }
-            writeln!(out, "{object:#}")?;
+            let changes = changes_json(diff, labels);
+            let regions = regions_json(turned, labels, Some(&seen));
+            let lists = [("changes", changes), ("regions", regions)];
+            writeln!(out, "{:#}", with(summary, lists)?)?;
         }
         Some(format) => {
             let columns = CHANGE_COLUMNS.to_vec();

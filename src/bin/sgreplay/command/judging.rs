@@ -89,12 +89,10 @@ pub(super) fn local(
 ) -> Result<(Local, Openings), Failure> {
     let (survey, openings) = captures.survey(given.is_empty() && !rules.lists_interfaces())?;
     let names = |nets: &[IpNet]| nets.iter().map(shown).collect();
+    if !given.is_empty() {
+        none_listed(rules)?;
+    }
     if rules.lists_interfaces() {
-        if !given.is_empty() {
-            return Err(Failure::Usage(
-                "--local is for rules files that list no interfaces, and this one does".to_owned(),
-            ));
-        }
         let nets: Vec<IpNet> =
             rules.interfaces().iter().flat_map(|eni| eni.addresses.clone()).collect();
         let why = "interfaces of the rules file".to_owned();
@@ -114,6 +112,16 @@ pub(super) fn local(
     let local = Local { addresses: names(&nets), assumed: true, why };
     rules.set_local(nets);
     Ok((local, openings))
+}
+
+/// Whether addresses may be given: not where the rules file lists them.
+pub(super) fn none_listed(rules: &RuleSet) -> Result<(), Failure> {
+    match rules.lists_interfaces() {
+        true => Err(Failure::Usage(
+            "--local is for rules files that list no interfaces, and this one does".to_owned(),
+        )),
+        false => Ok(()),
+    }
 }
 
 /// An address without the /32 or /128 that says nothing.

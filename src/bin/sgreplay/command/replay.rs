@@ -42,7 +42,7 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
         .with_openings(openings)
         .with_tunnels(captures.tunnels())
         .with_taps(taps);
-    let labels = Labels::new(&rules, &replay);
+    let labels = Labels::new(&rules);
     let mut output = Output::new(args, &labels, captures.tunnels())?;
     if local.assumed && !output.is_summary() {
         let addresses = local.addresses.join(", ");

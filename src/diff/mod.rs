@@ -1,8 +1,8 @@
-//! What a change of rules does to traffic: two replays side by side.
+//! What a change of rules does: to traffic, by two replays side by side, and to every packet that could
+//! be, by [`regions`].
 //!
 //! Both rule sets see every packet from the first one on, each with sessions of its own. A connection
-//! is counted where either of them opens it, by what becomes of its opening packet; what the rules say
-//! of traffic that was not captured is another question.
+//! is counted where either of them opens it, by what becomes of its opening packet.
 //!
 //! ```
 //! use sgreplay::diff::{Diff, Effect};
@@ -19,6 +19,8 @@
 //! # Ok::<(), sgreplay::parse::ParseError>(())
 //! ```
 
+mod regions;
+
 use std::collections::{HashMap, HashSet};
 
 use foldhash::fast::FixedState;
@@ -29,6 +31,7 @@ use crate::flow::{Direction, FlowTuple};
 use crate::replay::Replay;
 use crate::rules::{Entry, EntryIndex, EntryKind, Rule, RuleId, RuleSet};
 use crate::verdict::{Judged, Judgement, Reason, Verdict};
+pub use regions::{Turned, regions, unpaired};
 
 /// What the change does to a packet or a connection, the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,0 +1,272 @@
+//! The exact difference of two rule sets: a row per region of header space whose verdict turns.
+
+use std::fmt::Write;
+use std::io;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::changes::{BothLabels, DiffInputs};
+use super::{Cell, Label, Rows, SCHEMA, text};
+use crate::diff::{Change, Effect, Turned};
+use crate::flow::FlowTuple;
+use crate::space::{AddressRange, Detail, Region};
+use crate::verdict::Verdict;
+
+/// The keys of `diff -f json` without a capture.
+#[derive(Debug, Serialize)]
+pub struct RegionsSummary {
+    schema: u32,
+    version: &'static str,
+    /// What it was made from.
+    pub inputs: DiffInputs,
+    /// Whether no packet has another verdict.
+    pub equivalent: bool,
+    /// In words.
+    pub warnings: Vec<String>,
+}
+
+impl RegionsSummary {
+    /// Sums a difference up.
+    pub fn new(inputs: DiffInputs, turned: &[Turned], warnings: Vec<String>) -> Self {
+        let version = env!("CARGO_PKG_VERSION");
+        Self { schema: SCHEMA, version, inputs, equivalent: turned.is_empty(), warnings }
+    }
+}
+
+/// What was seen of a region in traffic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Connections whose verdict turned there.
+    pub connections: u64,
+    /// The frame that opened the first of them.
+    pub first_frame: Option<u64>,
+}
+
+impl Seen {
+    /// Looks for the changed connections in each of the regions.
+    pub fn of(turned: &[Turned], changes: &[Change]) -> Vec<Self> {
+        let mut seen = vec![Self::default(); turned.len()];
+        for change in changes {
+            let found = turned.iter().position(|turned| turned.turned(change));
+            if let Some(seen) = found.and_then(|place| seen.get_mut(place)) {
+                seen.connections += 1;
+                seen.first_frame.get_or_insert(change.first_frame);
+            }
+        }
+        seen
+    }
+}
+
+/// The columns of `diff -f csv` without a capture.
+pub const REGION_COLUMNS: [&str; 13] = [
+    "change",
+    "interface",
+    "direction",
+    "services",
+    "peers",
+    "locals",
+    "source_ports",
+    "current_verdict",
+    "current_group",
+    "current_rule",
+    "proposed_group",
+    "proposed_rule",
+    "example",
+];
+
+/// Writes a row for each region.
+pub fn region_rows(
+    turned: &[Turned],
+    labels: BothLabels<'_>,
+    rows: &mut Rows<impl io::Write>,
+) -> io::Result<()> {
+    for one in turned {
+        let (region, [current, proposed]) = (&one.region, deciders(one, labels));
+        let list = |texts: Vec<String>| Cell::Owned(texts.join(" "));
+        rows.row(&[
+            Cell::Text(one.effect.as_str()),
+            Cell::Text(labels.current.interface(one.interfaces[0])),
+            Cell::Text(region.direction().as_str()),
+            list(services(region)),
+            list(addresses(&region.peers())),
+            list(addresses(&region.locals())),
+            list(ports(&region.source_ports())),
+            Cell::Text(verdicts(one.effect)[0].as_str()),
+            Cell::Text(&current.group),
+            Cell::Text(&current.rule),
+            Cell::Text(&proposed.group),
+            Cell::Text(&proposed.rule),
+            Cell::Owned(region.example().to_string()),
+        ])?;
+    }
+    Ok(())
+}
+
+/// The regions as JSON objects; with what was seen of each, where there is traffic.
+pub fn regions_json(
+    turned: &[Turned],
+    labels: BothLabels<'_>,
+    seen: Option<&[Seen]>,
+) -> Vec<Value> {
+    let object = |(n, one): (usize, &Turned)| {
+        let region = &one.region;
+        let [current, proposed] = deciders(one, labels);
+        let side = |label: &Label, verdict: Verdict| {
+            json!({
+                "verdict": verdict.as_str(),
+                "reason": label.reason.as_str(),
+                "group": label.group,
+                "rule": label.rule,
+            })
+        };
+        let [before, after] = verdicts(one.effect);
+        let mut object = json!({
+            "change": one.effect.as_str(),
+            "interface": labels.current.interface(one.interfaces[0]),
+            "direction": region.direction().as_str(),
+            "services": services(region),
+            "peers": addresses(&region.peers()),
+            "locals": addresses(&region.locals()),
+            "source_ports": ports(&region.source_ports()),
+            "current": side(current, before),
+            "proposed": side(proposed, after),
+            "example": packet(&region.example()),
+        });
+        if let (Some(object), Some(seen)) = (object.as_object_mut(), seen.and_then(|s| s.get(n))) {
+            object.insert("connections".to_owned(), seen.connections.into());
+            object.insert("first_frame".to_owned(), seen.first_frame.into());
+        }
+        object
+    };
+    turned.iter().enumerate().map(object).collect()
+}
+
+/// The difference for people.
+pub fn regions_text(summary: &RegionsSummary, turned: &[Turned], labels: BothLabels<'_>) -> String {
+    let mut out = String::new();
+    let DiffInputs { current, proposed, .. } = &summary.inputs;
+    for (title, rules) in [("current ", current), ("proposed", proposed)] {
+        let _ = writeln!(out, "{title} {}, sha256 {}", rules.path, rules.sha256);
+    }
+    let _ = writeln!(out, "by       sgreplay {}", env!("CARGO_PKG_VERSION"));
+    out.push_str(&regions_table(turned, labels, None));
+    if summary.equivalent {
+        let _ = writeln!(out, "\nThe rule sets are equivalent: no packet has another verdict.");
+    }
+    for warning in &summary.warnings {
+        let _ = writeln!(out, "\nwarning: {warning}");
+    }
+    out
+}
+
+/// Lines shown per effect; the rest are counted in a last line.
+const SHOWN: usize = 20;
+
+/// Regions of each effect, the largest first; with what was seen of each, where there is traffic.
+pub fn regions_table(turned: &[Turned], labels: BothLabels<'_>, seen: Option<&[Seen]>) -> String {
+    let mut out = String::new();
+    for effect in [Effect::NewlyDenied, Effect::NewlyAllowed] {
+        let of_effect = || turned.iter().enumerate().filter(move |(_, one)| one.effect == effect);
+        let count = of_effect().count();
+        if count == 0 {
+            continue;
+        }
+        let words = effect.as_str().replace('_', " ");
+        let regions = text::plural(count as u64, "region");
+        let _ = writeln!(out, "\n{words}, of all packets that could be: {regions}");
+        let narrowed = of_effect().any(|(_, one)| one.narrowed);
+        let sources = of_effect().any(|(_, one)| !one.region.source_ports().is_empty());
+        let optional = [(narrowed, "local"), (sources, "source port"), (seen.is_some(), "seen")];
+        let mut header = vec!["", "service", "peer"];
+        header.extend(optional.into_iter().filter(|(shown, _)| *shown).map(|(_, name)| name));
+        header.extend(["now", "then", "for example"]);
+        let mut rows: Vec<Vec<String>> = vec![header.into_iter().map(str::to_owned).collect()];
+        for (n, one) in of_effect().take(SHOWN) {
+            let [current, proposed] = deciders(one, labels);
+            let (region, interface) = (&one.region, labels.current.interface(one.interfaces[0]));
+            let mut row = vec![
+                format!("{} {interface}", region.direction()),
+                region.services_text(),
+                region.peers_text(),
+            ];
+            if narrowed {
+                row.push(region.locals_text().unwrap_or_default());
+            }
+            if sources {
+                row.push(region.source_ports_text());
+            }
+            if let Some(seen) = seen {
+                let connections = seen.get(n).map_or(0, |seen| seen.connections);
+                row.push(match connections {
+                    0 => "never".to_owned(),
+                    some => text::plural(some, "connection"),
+                });
+            }
+            row.push(text::because(current.reason, current));
+            row.push(text::because(proposed.reason, proposed));
+            row.push(region.example().to_string());
+            rows.push(row);
+        }
+        out.push_str(&text::table(&rows));
+        if let Some(rest) = count.checked_sub(SHOWN).filter(|rest| *rest > 0) {
+            let regions = text::plural(rest as u64, "region");
+            let _ = writeln!(out, "  and {regions} more; -f json lists all");
+        }
+    }
+    out
+}
+
+fn deciders<'l>(turned: &Turned, labels: BothLabels<'l>) -> [&'l Label; 2] {
+    let ([at, now_at], [a, b]) = (turned.interfaces, turned.deciders);
+    let direction = turned.region.direction();
+    [labels.current.entry(at, direction, a), labels.proposed.entry(now_at, direction, b)]
+}
+
+fn verdicts(effect: Effect) -> [Verdict; 2] {
+    match effect {
+        Effect::NewlyAllowed => [Verdict::Deny, Verdict::Allow],
+        _ => [Verdict::Allow, Verdict::Deny],
+    }
+}
+
+/// `tcp/22`, `tcp/8000-8999`, `icmp/3/4-3/4`, `gre`
+pub(super) fn services(region: &Region) -> Vec<String> {
+    let text = |service: crate::space::Service| match service.detail {
+        Detail::All => service.proto.to_string(),
+        Detail::Ports(first, last) if first == last => format!("{}/{first}", service.proto),
+        Detail::Ports(first, last) => format!("{}/{first}-{last}", service.proto),
+        Detail::Icmp((a, b), (c, d)) => format!("{}/{a}/{b}-{c}/{d}", service.proto),
+    };
+    let services = region.services();
+    if region.services_text() == "all" {
+        return vec!["all".to_owned()];
+    }
+    services.into_iter().map(text).collect()
+}
+
+fn addresses(ranges: &[AddressRange]) -> Vec<String> {
+    ranges.iter().map(AddressRange::to_string).collect()
+}
+
+fn ports(intervals: &[(u16, u16)]) -> Vec<String> {
+    let text = |(first, last): &(u16, u16)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}-{last}"),
+    };
+    intervals.iter().map(text).collect()
+}
+
+/// A packet, as the options of `explain` name it.
+pub(super) fn packet(flow: &FlowTuple) -> Value {
+    let (ports, icmp) = (flow.transport.ports(), flow.transport.icmp());
+    json!({
+        "src": flow.src,
+        "dst": flow.dst,
+        "proto": flow.proto.0,
+        "sport": ports.map(|(src, _)| src),
+        "dport": ports.map(|(_, dst)| dst),
+        "icmp_type": icmp.map(|(kind, _)| kind),
+        "icmp_code": icmp.map(|(_, code)| code),
+    })
+}

@@ -1,5 +1,5 @@
 //! What a change of rules does: to traffic, by two replays side by side, and to every packet that could
-//! be, by [`regions`].
+//! be, by [`regions()`].
 //!
 //! Both rule sets see every packet from the first one on, each with sessions of its own. A connection
 //! is counted where either of them opens it, by what becomes of its opening packet.

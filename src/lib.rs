@@ -57,6 +57,7 @@ pub mod space;
 
 // Where they meet.
 pub mod accept;
+pub mod check;
 pub mod diff;
 pub mod direction;
 pub mod evaluate;

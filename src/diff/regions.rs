@@ -10,7 +10,7 @@ use similar::{Algorithm, DiffTag, capture_diff_slices};
 
 use super::{Change, Effect};
 use crate::flow::Direction;
-use crate::rules::{Addresses, Entry, EntryIndex, Interface, Matcher, Ordered, Policy, RuleSet};
+use crate::rules::{Entry, EntryIndex, Interface, Matcher, Ordered, Policy, RuleSet};
 use crate::space::{AddressRange, Question, Region, TooComplex, parts};
 
 /// Packets whose verdict a change turns, all by the same two entries.
@@ -59,7 +59,8 @@ pub fn regions(current: &RuleSet, proposed: &RuleSet) -> Result<Vec<Turned>, Too
             if edits.is_empty() {
                 continue;
             }
-            let question = Question::all().matching(edits).matching(local(eni, other));
+            let both = || other.into_iter().chain([eni]);
+            let question = Question::all().matching(edits).local(both());
             let policy = |list: usize, index: &EntryIndex| -> Option<Policy> {
                 lists.get(list)?.entry(*index).map(|entry| entry.policy)
             };
@@ -67,7 +68,7 @@ pub fn regions(current: &RuleSet, proposed: &RuleSet) -> Result<Vec<Turned>, Too
                 [a, b] => policy(0, a) != policy(1, b),
                 _ => false,
             };
-            let own = local_addresses(direction, local(eni, other))?;
+            let own = local_addresses(direction, both())?;
             for part in parts(&lists.each_ref(), &question, turns)? {
                 let [a, b] = part.deciders.as_slice() else { continue };
                 let effect = match policy(0, a) {
@@ -100,23 +101,13 @@ fn position(rules: &RuleSet, id: &str) -> Option<usize> {
     rules.interfaces().iter().position(|eni| eni.id == id)
 }
 
-/// Packets of an interface, by its addresses in either rule set; of any where they are not known.
-fn local(eni: &Interface, other: Option<&Interface>) -> Vec<Matcher> {
-    let nets = other.into_iter().chain([eni]).flat_map(|eni| eni.addresses.iter().copied());
-    let local = match nets.collect::<Vec<_>>() {
-        none if none.is_empty() => Addresses::Any,
-        nets => Addresses::Nets(nets),
-    };
-    vec![Matcher { local, ..Matcher::any() }]
-}
-
-/// The addresses of an interface, of each family, as its regions have them where no entry narrows them.
-fn local_addresses(
+/// The addresses of interfaces, of each family, as their regions have them where no entry narrows them.
+fn local_addresses<'i>(
     direction: Direction,
-    local: Vec<Matcher>,
+    interfaces: impl Iterator<Item = &'i Interface>,
 ) -> Result<Vec<Vec<AddressRange>>, TooComplex> {
     let nothing = Ordered::new(direction, Vec::new(), Policy::Drop);
-    let all = parts(&[&nothing], &Question::all().matching(local), |_| true)?;
+    let all = parts(&[&nothing], &Question::all().local(interfaces), |_| true)?;
     Ok(all.iter().map(|part| part.region.locals()).collect())
 }
 

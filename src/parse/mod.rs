@@ -22,7 +22,9 @@
 
 mod error;
 mod locate;
+mod positions;
 mod yaml;
 
 pub use error::{Fault, ParseError};
+pub use positions::Positions;
 pub use yaml::{yaml, yaml_told_apart};

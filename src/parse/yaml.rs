@@ -13,8 +13,8 @@ use super::{Fault, ParseError};
 use crate::flow::Direction;
 use crate::rules::{
     Field, GroupType, Interface, Invalid, NicType, Parts, Peer, Place, Policy, PortList, PortRange,
-    Ports, PrefixList, Priority, Rule, RuleId, RuleProtocol, RuleSet, SecurityGroup, Timeouts,
-    nearest, parse_cidr,
+    Ports, PrefixList, Priority, Rule, RuleId, RuleProtocol, RuleSet, SecurityGroup, Suppression,
+    Timeouts, nearest, parse_cidr,
 };
 
 /// Reads a rules file. JSON being YAML, it may be written as JSON.
@@ -280,13 +280,14 @@ impl Reader {
     }
 
     fn document(&mut self, document: &Value) -> Option<Parts> {
-        const KEYS: [&str; 6] = [
+        const KEYS: [&str; 7] = [
             "security_groups",
             "interfaces",
             "prefix_lists",
             "port_lists",
             "slb_sources",
             "carrier_ports",
+            "suppressions",
         ];
         if document.is_null() {
             self.fault("the file is empty; a rules file starts with `security_groups:`");
@@ -321,6 +322,8 @@ impl Reader {
         let listed = top.get("carrier_ports").is_some_and(|value| !value.is_null());
         let carrier_ports = listed.then(|| self.several(top, "carrier_ports", port));
         let slb_sources = self.several(top, "slb_sources", |text| parse_cidr(text).map(one));
+        let suppressions =
+            self.each(top, "suppressions", |r, _, value| r.suppression(value, &groups));
         Some(Parts {
             groups,
             interfaces,
@@ -329,7 +332,34 @@ impl Reader {
             slb_sources,
             carrier_ports,
             told_apart: false,
+            suppressions: suppressions.unwrap_or_default(),
         })
+    }
+
+    fn suppression(&mut self, value: &Value, groups: &[SecurityGroup]) -> Option<Suppression> {
+        let map = self.mapping(value, "a suppression", &["code", "rule", "reason", "until"])?;
+        let code = self.parsed(map, "code");
+        let code = self.required(code, map, "code", "of a finding, as `check` prints it");
+        let rule = self.under(map, "rule", |r, value| {
+            let wanted = r.scalar(value)?;
+            let rules = groups.iter().flat_map(|group| &group.rules);
+            let ids: Vec<String> = rules.map(|rule| rule.id.to_string()).collect();
+            if !ids.contains(&wanted) {
+                r.fault(match nearest(&wanted, ids.iter().map(String::as_str)) {
+                    Some(near) => format!("there is no rule `{wanted}`; did you mean `{near}`?"),
+                    None => format!("there is no rule `{wanted}`"),
+                });
+            }
+            Some(wanted)
+        });
+        let reason = self.text(map, "reason").filter(|text| !text.trim().is_empty());
+        let reason = self.required(reason, map, "reason", "why the finding is accepted");
+        let until = self.under(map, "until", |r, value| {
+            let text = r.scalar(value)?;
+            let day = text.parse();
+            r.ok(day.map_err(|_| format!("`{text}`: a day is written 2026-12-31")))
+        });
+        Some(Suppression { code: code?, rule, reason: reason?, until })
     }
 
     fn group(&mut self, _: usize, value: &Value) -> Option<SecurityGroup> {

@@ -1,7 +1,7 @@
 //! The names of deciders: the `group` and `rule` columns.
 
 use crate::flow::Direction;
-use crate::rules::{Entry, EntryIndex, EntryKind, RuleSet};
+use crate::rules::{Entry, EntryIndex, RuleSet};
 use crate::verdict::{Judgement, Reason};
 
 /// What decided, by name. Never empty: a default denial is decided by `default`.
@@ -18,26 +18,7 @@ pub struct Label {
 impl Label {
     /// Names an entry of an interface.
     pub fn new(rules: &RuleSet, interface: usize, entry: &Entry) -> Self {
-        let group_id = |group: usize| rules.groups().get(group).map(|group| group.id.clone());
-        let own = || -> Vec<String> {
-            let eni = rules.interfaces().get(interface);
-            eni.map(|eni| eni.groups.iter().filter_map(|g| group_id(*g)).collect())
-                .unwrap_or_default()
-        };
-        let (group, rule) = match entry.kind {
-            EntryKind::System(builtin) => (own().join("+"), builtin.as_str().to_owned()),
-            EntryKind::IntraGroup { group } => {
-                (group_id(group).unwrap_or_default(), "intra-group".to_owned())
-            }
-            EntryKind::Rule { group, rule } => {
-                let found = rules.groups().get(group).and_then(|group| group.rules.get(rule));
-                (
-                    group_id(group).unwrap_or_default(),
-                    found.map(|r| r.id.to_string()).unwrap_or_default(),
-                )
-            }
-            EntryKind::Default => (own().join("+"), "default".to_owned()),
-        };
+        let (group, rule) = rules.names(interface, entry.kind);
         Self { group, rule, reason: entry.kind.into() }
     }
 }

@@ -5,10 +5,12 @@
 
 mod changes;
 mod connections;
+mod findings;
 mod label;
 mod packets;
 mod regions;
 mod rows;
+mod sarif;
 mod summary;
 mod text;
 mod timings;
@@ -17,6 +19,10 @@ pub use changes::{
     BothLabels, CHANGE_COLUMNS, DiffInputs, DiffSummary, change_rows, changes_json, diff_text,
 };
 pub use connections::Connections;
+pub use findings::{
+    FINDING_COLUMNS, FindingsSummary, Shown, finding_rows, findings_json, findings_text,
+    suppressed_json,
+};
 pub use label::{Label, Labels};
 pub use packets::{
     Answer, DECODE_COLUMNS, EMBEDDED_COLUMNS, VERDICT_COLUMNS, decode_cells, embedded_cells,
@@ -26,6 +32,7 @@ pub use regions::{
     REGION_COLUMNS, RegionsSummary, Seen, region_rows, regions_json, regions_table, regions_text,
 };
 pub use rows::{Cell, RowFormat, Rows};
+pub use sarif::{SarifResult, sarif};
 pub use summary::{CaptureInput, Inputs, Local, RuleCount, RulesInput, Summary};
 pub use text::{because, bytes, count, duration, plural, summary as text_summary, table, time};
 pub use timings::{Change as TimingChange, NotComparable, Stage, Timings};

@@ -5,6 +5,7 @@
 //! [`Place`], so that a reader of a file can say the line.
 
 mod builtin;
+mod code;
 mod field;
 mod order;
 mod ports;
@@ -17,6 +18,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 
 pub use builtin::Builtin;
+pub use code::{Code, Severity, Suppression};
 pub use field::{
     FieldError, GroupRef, GroupType, NicType, Peer, Policy, PortRange, Priority, RuleProtocol,
     parse_cidr,
@@ -177,6 +179,8 @@ pub struct Parts {
     pub carrier_ports: Option<Vec<u16>>,
     /// Interfaces may have the same address: it is known at which of them a packet was captured.
     pub told_apart: bool,
+    /// Findings that are not to be reported.
+    pub suppressions: Vec<Suppression>,
 }
 
 /// Questions that the cloud's documents leave open; each has a default (SEMANTICS Part F).
@@ -199,6 +203,7 @@ pub struct RuleSet {
     carrier_ports: Option<Vec<u16>>,
     interfaces_listed: bool,
     switches: Switches,
+    suppressions: Vec<Suppression>,
 }
 
 /// The name of the one interface of a file that lists none.
@@ -215,7 +220,14 @@ impl RuleSet {
             return Err(faults);
         }
         let Parts {
-            groups, interfaces, prefix_lists, port_lists, slb_sources, carrier_ports, ..
+            groups,
+            interfaces,
+            prefix_lists,
+            port_lists,
+            slb_sources,
+            carrier_ports,
+            told_apart: _,
+            suppressions,
         } = parts;
         let interfaces_listed = interfaces.is_some();
         let interfaces = interfaces.unwrap_or_else(|| {
@@ -237,6 +249,7 @@ impl RuleSet {
             carrier_ports,
             interfaces_listed,
             switches,
+            suppressions,
         })
     }
 
@@ -253,6 +266,11 @@ impl RuleSet {
     /// Ports that carriers block on the way, where the file names them; empty for none.
     pub fn carrier_ports(&self) -> Option<&[u16]> {
         self.carrier_ports.as_deref()
+    }
+
+    /// Findings that are not to be reported.
+    pub fn suppressions(&self) -> &[Suppression] {
+        &self.suppressions
     }
 
     /// Whether the file lists interfaces, so that their addresses are known.
@@ -291,6 +309,35 @@ impl RuleSet {
     /// The ordered entries of one interface and direction: what a packet is held against.
     pub fn ordered(&self, interface: usize, direction: Direction) -> Ordered {
         order::ordered(self, interface, direction)
+    }
+
+    /// The names of an entry of an interface: the group, where the entry is the interface's and not a
+    /// group's all its groups with `+` between; and the rule's id, or `default`, `intra-group`, or the
+    /// name of the system traffic. Never empty.
+    pub fn names(&self, interface: usize, kind: EntryKind) -> (String, String) {
+        let group_id = |group: usize| self.groups.get(group).map(|group| group.id.clone());
+        let own = || -> String {
+            let groups = self.interfaces.get(interface).map(|eni| eni.groups.as_slice());
+            let ids = groups.unwrap_or_default().iter().filter_map(|group| group_id(*group));
+            ids.collect::<Vec<_>>().join("+")
+        };
+        match kind {
+            EntryKind::System(builtin) => (own(), builtin.as_str().to_owned()),
+            EntryKind::IntraGroup { group } => {
+                (group_id(group).unwrap_or_default(), "intra-group".to_owned())
+            }
+            EntryKind::Rule { group, rule } => {
+                let found = self.groups.get(group).and_then(|group| group.rules.get(rule));
+                let id = found.map(|rule| rule.id.to_string()).unwrap_or_default();
+                (group_id(group).unwrap_or_default(), id)
+            }
+            EntryKind::Default => (own(), "default".to_owned()),
+        }
+    }
+
+    /// What the rules of an interface's groups count against the quota (SEMANTICS A11), and the quota.
+    pub fn quota(&self, interface: usize) -> (usize, usize) {
+        validate::quota_of(self, interface)
     }
 
     fn members(&self, group: usize) -> impl Iterator<Item = &Interface> {

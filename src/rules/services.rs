@@ -12,8 +12,21 @@ pub struct Service {
     pub aliases: &'static [&'static str],
     /// Ports by protocol; TCP first where a service has both.
     pub ports: &'static [(Protocol, PortRange)],
+    /// What it is for.
+    pub class: Class,
     /// What to know before opening it.
     pub note: &'static str,
+}
+
+/// What a service is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Remote shells and desktops.
+    Administration,
+    /// Databases.
+    Database,
+    /// All others.
+    Other,
 }
 
 const fn tcp(first: u16, last: u16) -> (Protocol, PortRange) {
@@ -35,7 +48,15 @@ const fn service(
     ports: &'static [(Protocol, PortRange)],
     note: &'static str,
 ) -> Service {
-    Service { name, aliases, ports, note }
+    Service { name, aliases, ports, class: Class::Other, note }
+}
+
+const fn administration(service: Service) -> Service {
+    Service { class: Class::Administration, ..service }
+}
+
+const fn database(service: Service) -> Service {
+    Service { class: Class::Database, ..service }
 }
 
 /// Every service, by port.
@@ -46,8 +67,8 @@ pub const SERVICES: [Service; 18] = [
         &[tcp(21, 21)],
         "control connection; passive mode needs its data ports too",
     ),
-    service("SSH", &[], &[tcp(22, 22)], "remote shell of Linux instances"),
-    service("Telnet", &[], &[tcp(23, 23)], "remote shell, unencrypted"),
+    administration(service("SSH", &[], &[tcp(22, 22)], "remote shell of Linux instances")),
+    administration(service("Telnet", &[], &[tcp(23, 23)], "remote shell, unencrypted")),
     service("SMTP", &[], &[tcp(25, 25)], "restricted by default, some carriers block it; use 465"),
     service(
         "DNS",
@@ -65,28 +86,28 @@ pub const SERVICES: [Service; 18] = [
     ),
     service("IMAP", &[], &[tcp(143, 143)], "mail retrieval"),
     service("HTTPS", &["tls", "ssl"], &[tcp(443, 443)], ""),
-    service(
+    database(service(
         "SQL Server",
         &["mssql", "ms sql"],
         &[tcp(1433, 1433), udp(1434, 1434)],
         "UDP 1434 is the SQL Server Browser",
-    ),
+    )),
     service(
         "SQL Server Browser",
         &["mssql browser"],
         &[udp(1434, 1434)],
         "open it only if the Browser service is used",
     ),
-    service("Oracle", &[], &[tcp(1521, 1521)], ""),
-    service("MySQL", &[], &[tcp(3306, 3306)], ""),
-    service(
+    database(service("Oracle", &[], &[tcp(1521, 1521)], "")),
+    database(service("MySQL", &[], &[tcp(3306, 3306)], "")),
+    administration(service(
         "RDP",
         &["Windows Server Remote Desktop Services", "remote desktop"],
         &[tcp(3389, 3389)],
         "Windows Server Remote Desktop Services",
-    ),
-    service("PostgreSQL", &["postgres"], &[tcp(5432, 5432)], ""),
-    service("Redis", &[], &[tcp(6379, 6379)], ""),
+    )),
+    database(service("PostgreSQL", &["postgres"], &[tcp(5432, 5432)], "")),
+    database(service("Redis", &[], &[tcp(6379, 6379)], "")),
     service("HTTP proxy", &["proxy", "http-alt"], &[tcp(8080, 8080)], "alternative to 80"),
 ];
 

@@ -494,14 +494,12 @@ fn conflict(rule: &Rule, nets: &[IpNet]) -> Option<String> {
 /// What a valid rule set holds that its author would want to know.
 pub(super) fn warnings(rules: &RuleSet) -> Vec<Warning> {
     let mut warnings = Vec::new();
-    for eni in &rules.interfaces {
-        let of_groups = eni.groups.iter().filter_map(|group| rules.groups.get(*group));
-        let count: usize =
-            of_groups.flat_map(|group| &group.rules).map(|rule| quota(rules, rule)).sum();
-        if count > MOST_RULES {
+    for (interface, eni) in rules.interfaces.iter().enumerate() {
+        let (count, most) = quota_of(rules, interface);
+        if count > most {
             warnings.push(Warning(format!(
                 "interface {} has {count} rules, counting lists as the quota does; the limit is \
-                 {MOST_RULES} (AuthorizationLimitExceed)",
+                 {most} (AuthorizationLimitExceed)",
                 eni.id,
             )));
         }
@@ -525,6 +523,14 @@ pub(super) fn warnings(rules: &RuleSet) -> Vec<Warning> {
         }
     }
     warnings
+}
+
+/// What the rules of an interface's groups count, and how many it may have (SEMANTICS A11).
+pub(super) fn quota_of(rules: &RuleSet, interface: usize) -> (usize, usize) {
+    let groups = rules.interfaces.get(interface).map(|eni| eni.groups.as_slice());
+    let groups = groups.unwrap_or_default().iter().filter_map(|group| rules.groups.get(*group));
+    let count = groups.flat_map(|group| &group.rules).map(|rule| quota(rules, rule)).sum();
+    (count, MOST_RULES)
 }
 
 /// What a rule counts against the quota (SEMANTICS A11): a list as its size, a list of peers or

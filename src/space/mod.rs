@@ -23,8 +23,10 @@
 //! # Ok::<(), sgreplay::space::TooComplex>(())
 //! ```
 
+mod extent;
 mod partition;
 mod region;
 
+pub use extent::Extent;
 pub use partition::{Part, Question, TooComplex, parts};
 pub use region::{AddressRange, Detail, Region, Service};

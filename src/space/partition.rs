@@ -11,7 +11,7 @@ use foldhash::fast::FixedState;
 use super::region::{Region, Set};
 use crate::compile::keys::{Axis, Condition, Conditions, Family, Value};
 use crate::flow::Direction;
-use crate::rules::{EntryIndex, Matcher, Ordered};
+use crate::rules::{Addresses, EntryIndex, Interface, Matcher, Ordered};
 
 /// A part of header space in which the same entries decide.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +40,17 @@ impl Question {
         self.gates.push(any_of);
         self
     }
+
+    /// Only those of the interfaces' own addresses; of any where none are known.
+    #[must_use]
+    pub fn local<'i>(self, interfaces: impl IntoIterator<Item = &'i Interface>) -> Self {
+        let nets = interfaces.into_iter().flat_map(|eni| eni.addresses.iter().copied());
+        let local = match nets.collect::<Vec<_>>() {
+            none if none.is_empty() => Addresses::Any,
+            nets => Addresses::Nets(nets),
+        };
+        self.matching(vec![Matcher { local, ..Matcher::any() }])
+    }
 }
 
 /// There are more parts than can be listed.
@@ -53,7 +64,7 @@ const MOST_COPIES: usize = 1 << 26;
 const MOST_PARTS: usize = 1 << 17;
 
 /// Services first, since only some have source ports; peers next, since most rules name one.
-const AXES: [Axis; 4] = [Axis::Service, Axis::Peer, Axis::Local, Axis::SourcePort];
+pub(super) const AXES: [Axis; 4] = [Axis::Service, Axis::Peer, Axis::Local, Axis::SourcePort];
 
 /// The parts of the space of all packets that a question asks for and whose deciders, one of each list,
 /// are to be kept. The lists must be of one direction.

@@ -229,12 +229,14 @@ impl Region {
         }
     }
 
+    /// Which part of all addresses of its family the far side's are: 1 for `0.0.0.0/0`.
+    pub fn peers_share(&self) -> f64 {
+        let addresses = keys::highest(self.family);
+        count(&self.peers, addresses) / count(&ALL, addresses)
+    }
+
     /// How many packets it holds, as tuples; no more exact than it need be to say what is larger.
     pub fn size(&self) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "only the order of magnitude counts")]
-        let count = |set: &Set, highest: Value| -> f64 {
-            set.iter().map(|(first, last)| ((*last).min(highest) - first) as f64 + 1.0).sum()
-        };
         let addresses = keys::highest(self.family);
         let services: Set =
             services_in(&self.services, self.family).map(ServiceRange::values).collect();
@@ -303,6 +305,12 @@ fn service(range: ServiceRange, family: Family) -> Service {
         keys::Detail::Absent => Detail::All,
     };
     Service { proto: Protocol(range.proto), detail }
+}
+
+/// How many values a set has, of those up to the highest.
+#[expect(clippy::cast_precision_loss, reason = "only the order of magnitude counts")]
+fn count(set: &[(Value, Value)], highest: Value) -> f64 {
+    set.iter().map(|(first, last)| ((*last).min(highest) - first) as f64 + 1.0).sum()
 }
 
 /// Every value of an axis.

@@ -3,7 +3,7 @@
 use crate::support;
 
 /// The stages in order; a module may use those to its left, and itself.
-const ORDER: [&str; 16] = [
+const ORDER: [&str; 17] = [
     "flow",
     "capture",
     "decode",
@@ -17,6 +17,7 @@ const ORDER: [&str; 16] = [
     "direction",
     "evaluate",
     "overlay",
+    "check",
     "session",
     "verdict",
     "tally",

@@ -9,6 +9,7 @@
 mod agreement;
 mod allocation;
 mod captures;
+mod check;
 mod cli_bench;
 mod cli_decode;
 mod cli_errors;

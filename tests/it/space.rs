@@ -18,7 +18,7 @@ use sgreplay::space::{Part, Question, parts};
 use crate::agreement::{entry, flow};
 use crate::support::{capture, output_in, root};
 
-fn rules(text: &str) -> RuleSet {
+pub(crate) fn rules(text: &str) -> RuleSet {
     sgreplay::parse::yaml("rules.yaml", text).unwrap()
 }
 
@@ -95,7 +95,7 @@ proptest! {
 
 /// Two rule sets as files, drawn from few values so that rules meet: the second is the first with some
 /// rules gone, some added and some moved.
-fn proposals() -> impl Strategy<Value = (Vec<String>, Vec<String>)> {
+pub(crate) fn proposals() -> impl Strategy<Value = (Vec<String>, Vec<String>)> {
     let rule = (0_usize..4, 1_usize..6, 0_usize..6, any::<bool>(), 1_u8..4, any::<bool>());
     let text = rule.prop_map(|(protocol, port, peer, accept, priority, ingress)| {
         let peer = ["0.0.0.0/0", "10.0.0.0/30", "10.0.0.1", "10.0.0.2/31", "::/0", "2001:db8::/126"]
@@ -132,7 +132,7 @@ fn proposals() -> impl Strategy<Value = (Vec<String>, Vec<String>)> {
     })
 }
 
-fn file(rules: &[String], group_type: &str) -> String {
+pub(crate) fn file(rules: &[String], group_type: &str) -> String {
     format!(
         "{{security_groups: [{{id: sg-a, type: {group_type}, rules: [{}]}}]}}",
         rules.join(", ")

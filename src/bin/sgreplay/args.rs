@@ -8,7 +8,7 @@ use bytesize::ByteSize;
 use clap::{Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use sgreplay::flow::Direction;
-use sgreplay::rules::{RuleProtocol, Switches, parse_cidr};
+use sgreplay::rules::{Code, RuleProtocol, Switches, parse_cidr};
 
 /// Replay captured traffic against proposed cloud security-group rules: what would be allowed, what
 /// denied, by which rule and why.
@@ -30,6 +30,8 @@ pub(crate) enum Command {
     /// What a change of rules does: to a capture, connections newly denied, newly allowed, decided by
     /// another rule; without one, to every packet that could be
     Diff(DiffArgs),
+    /// What is wrong with the rules themselves: shadowed, redundant, conflicting, too open, forgotten
+    Check(CheckArgs),
     /// Why one packet is allowed or denied: every rule in evaluation order
     Explain(ExplainArgs),
     /// The flow tuples of a capture alone
@@ -149,6 +151,55 @@ pub(crate) struct DiffArgs {
     /// Print the SHA-256 of the captures too (reads them twice)
     #[arg(long)]
     pub hash: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  sgreplay check web.yaml
+  sgreplay check web.yaml --fail-on warning -f sarif > web.sarif
+  sgreplay check --explain shadowed")]
+pub(crate) struct CheckArgs {
+    /// The rules; `-` is standard input
+    #[arg(value_name = "RULES")]
+    pub positional: Option<PathBuf>,
+    /// The same
+    #[arg(long, value_name = "FILE", conflicts_with = "positional")]
+    pub rules: Option<PathBuf>,
+    /// Text for people; the rest for programs
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub format: CheckFormat,
+    /// Show notes too
+    #[arg(long)]
+    pub notes: bool,
+    /// Exit with status 1 if something of this severity or a higher one is found
+    #[arg(long, value_name = "SEVERITY")]
+    pub fail_on: Option<CheckFailOn>,
+    /// Print the page of a code instead
+    #[arg(long, value_name = "CODE", exclusive = true)]
+    pub explain: Option<Code>,
+    /// List the codes instead
+    #[arg(long, exclusive = true)]
+    pub codes: bool,
+    /// Addresses of the one interface, where the rules file lists none
+    #[arg(long, value_name = "ADDR|CIDR", value_delimiter = ',', value_parser = cidr)]
+    pub local: Vec<IpNet>,
+    #[command(flatten)]
+    pub switches: SwitchArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CheckFormat {
+    Text,
+    Json,
+    Ndjson,
+    Csv,
+    Sarif,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CheckFailOn {
+    Warning,
+    Error,
 }
 
 /// How packets are judged.

@@ -5,10 +5,11 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use sgreplay::accept::Accepted;
 use sgreplay::capture::Capture;
-use sgreplay::parse;
+use sgreplay::parse::{self, Positions};
 use sgreplay::report::RulesInput;
 use sgreplay::rules::RuleSet;
 use sha2::{Digest, Sha256};
@@ -55,17 +56,34 @@ pub(crate) fn text(path: &Path) -> Result<String, Failure> {
 /// Reads the changes that were accepted.
 pub(crate) fn accepted(path: &Path) -> Result<Accepted, Failure> {
     let name = name(path);
-    let text = text(path)?;
-    let today = TimeZone::UTC.to_datetime(Timestamp::now()).date();
-    Accepted::parse(&name, &text, today).map_err(Failure::Usage)
+    Accepted::parse(&name, &text(path)?, today()).map_err(Failure::Usage)
+}
+
+/// The day, in UTC.
+pub(crate) fn today() -> Date {
+    TimeZone::UTC.to_datetime(Timestamp::now()).date()
+}
+
+/// A rules file, read.
+pub(crate) struct RulesFile {
+    pub rules: RuleSet,
+    pub input: RulesInput,
+    pub positions: Positions,
 }
 
 /// Reads the rules; `told_apart` if captures say at which interface they were made.
 pub(crate) fn rules(path: &Path, told_apart: bool) -> Result<(RuleSet, RulesInput), Failure> {
+    let RulesFile { rules, input, positions: _ } = rules_file(path, told_apart)?;
+    Ok((rules, input))
+}
+
+/// Reads the rules, and keeps where they stand.
+pub(crate) fn rules_file(path: &Path, told_apart: bool) -> Result<RulesFile, Failure> {
     let (name, text) = (name(path), text(path)?);
     let sha256 = hex(&Sha256::digest(text.as_bytes()));
     let read = if told_apart { parse::yaml_told_apart } else { parse::yaml };
-    Ok((read(&name, &text)?, RulesInput { path: name, sha256 }))
+    let (rules, input) = (read(&name, &text)?, RulesInput { path: name, sha256 });
+    Ok(RulesFile { rules, input, positions: Positions::new(text) })
 }
 
 /// A path in messages.

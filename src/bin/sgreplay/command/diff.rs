@@ -3,8 +3,6 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-use serde_json::Value;
 use sgreplay::accept::Accepted;
 use sgreplay::capture::PcapWriter;
 use sgreplay::diff::{self, Diff, Effect, Turned};
@@ -17,7 +15,7 @@ use sgreplay::report::{
 use sgreplay::rules::RuleSet;
 use sgreplay::session::Openings;
 
-use super::{judging, row_format, stdout};
+use super::{judging, row_format, stdout, with};
 use crate::args::{DiffArgs, DiffFailOn};
 use crate::captures::Captures;
 use crate::exit::{ExitStatus, Failure};
@@ -93,18 +91,6 @@ fn fails(what: DiffFailOn, any: impl Fn(Effect) -> bool) -> bool {
         DiffFailOn::NewlyAllowed => any(Effect::NewlyAllowed),
         DiffFailOn::Any => any(Effect::NewlyDenied) || any(Effect::NewlyAllowed),
     }
-}
-
-/// A summary as JSON, with lists added to it.
-fn with<const N: usize>(
-    summary: &impl Serialize,
-    lists: [(&str, Vec<Value>); N],
-) -> Result<Value, Failure> {
-    let mut object = serde_json::to_value(summary).map_err(std::io::Error::from)?;
-    if let Some(object) = object.as_object_mut() {
-        object.extend(lists.map(|(key, list)| (key.to_owned(), list.into())));
-    }
-    Ok(object)
 }
 
 /// What the two rule sets give cause to say.

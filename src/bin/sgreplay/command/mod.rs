@@ -1,6 +1,7 @@
 //! One file per verb.
 
 pub(crate) mod bench;
+pub(crate) mod check;
 pub(crate) mod decode;
 pub(crate) mod diff;
 pub(crate) mod explain;
@@ -10,6 +11,8 @@ pub(crate) mod services;
 
 use std::io::{self, BufWriter, StdoutLock};
 
+use serde::Serialize;
+use serde_json::Value;
 use sgreplay::capture::CaptureError;
 use sgreplay::report::RowFormat;
 
@@ -31,6 +34,18 @@ fn row_format(format: Format) -> Option<RowFormat> {
         Format::Ndjson => Some(RowFormat::Ndjson),
         Format::Csv => Some(RowFormat::Csv),
     }
+}
+
+/// A summary as JSON, with lists added to it.
+fn with<const N: usize>(
+    summary: &impl Serialize,
+    lists: [(&str, Vec<Value>); N],
+) -> Result<Value, Failure> {
+    let mut object = serde_json::to_value(summary).map_err(io::Error::from)?;
+    if let Some(object) = object.as_object_mut() {
+        object.extend(lists.map(|(key, list)| (key.to_owned(), list.into())));
+    }
+    Ok(object)
 }
 
 /// Tells the user how reading ended, after the results; the status if nothing else decides it.

@@ -1,0 +1,89 @@
+//! `sgreplay check`: what is wrong with the rules themselves.
+
+use std::io::Write;
+
+use serde_json::Value;
+use sgreplay::check::{check, page};
+use sgreplay::report::{
+    FINDING_COLUMNS, FindingsSummary, RowFormat, Rows, Shown, finding_rows, findings_json,
+    findings_text, sarif, suppressed_json, table,
+};
+use sgreplay::rules::{Code, Severity};
+
+use super::{judging, stdout, with};
+use crate::args::{CheckArgs, CheckFailOn, CheckFormat};
+use crate::exit::{ExitStatus, Failure};
+use crate::input;
+
+pub(crate) fn run(args: &CheckArgs) -> Result<ExitStatus, Failure> {
+    let mut out = stdout();
+    if let Some(code) = args.explain {
+        writeln!(out, "{code} ({})\n\n{}", code.severity().as_str(), page(code))?;
+        out.flush()?;
+        return Ok(ExitStatus::Done);
+    }
+    if args.codes {
+        write!(out, "{}", table(&codes()))?;
+        out.flush()?;
+        return Ok(ExitStatus::Done);
+    }
+    let Some(path) = args.rules.as_deref().or(args.positional.as_deref()) else {
+        return Err(Failure::Usage("name a rules file, or `-` for standard input".to_owned()));
+    };
+    let input::RulesFile { mut rules, input, positions } = input::rules_file(path, false)?;
+    rules.set_switches((&args.switches).into());
+    if !args.local.is_empty() {
+        judging::none_listed(&rules)?;
+        rules.set_local(args.local.clone());
+    }
+    let checked = check(&rules, input::today());
+    let summary = FindingsSummary::new(&rules, input, &checked);
+    match args.format {
+        CheckFormat::Text => {
+            let shown = if args.notes { Shown::All } else { Shown::Problems };
+            write!(out, "{}", findings_text(&rules, &summary, &checked, &positions, shown))?;
+        }
+        CheckFormat::Json => {
+            let findings = findings_json(&rules, &checked, &positions);
+            let suppressed = suppressed_json(&rules, &checked, &positions);
+            let lists: [(&str, Vec<Value>); 2] =
+                [("findings", findings), ("suppressed_findings", suppressed)];
+            writeln!(out, "{:#}", with(&summary, lists)?)?;
+        }
+        CheckFormat::Sarif => {
+            writeln!(out, "{:#}", sarif(&summary.rules.path, &checked, &positions, &[]))?;
+        }
+        CheckFormat::Ndjson | CheckFormat::Csv => {
+            let format = match args.format {
+                CheckFormat::Csv => RowFormat::Csv,
+                _ => RowFormat::Ndjson,
+            };
+            let mut rows = Rows::new(out, format, "finding", FINDING_COLUMNS.to_vec())?;
+            finding_rows(&rules, &checked, &positions, &mut rows)?;
+            rows.finish(&summary)?;
+            return Ok(status(args.fail_on, |severity| checked.any(severity)));
+        }
+    }
+    out.flush()?;
+    Ok(status(args.fail_on, |severity| checked.any(severity)))
+}
+
+fn status(fail_on: Option<CheckFailOn>, any: impl Fn(Severity) -> bool) -> ExitStatus {
+    let least = fail_on.map(|what| match what {
+        CheckFailOn::Warning => Severity::Warning,
+        CheckFailOn::Error => Severity::Error,
+    });
+    match least.is_some_and(any) {
+        true => ExitStatus::Failed,
+        false => ExitStatus::Done,
+    }
+}
+
+fn codes() -> Vec<Vec<String>> {
+    let header = vec!["code".to_owned(), "severity".to_owned(), "about".to_owned()];
+    let row = |code: Code| {
+        let about = page(code).split_inclusive('.').next().unwrap_or_default().replace('\n', " ");
+        vec![code.to_string(), code.severity().as_str().to_owned(), about]
+    };
+    std::iter::once(header).chain(Code::ALL.into_iter().map(row)).collect()
+}

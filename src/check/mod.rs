@@ -1,0 +1,229 @@
+//! What is wrong with rules, found from the rules alone: rules that never act, that contradict each
+//! other, that open too much, or that forget something.
+//!
+//! What a rule does is asked of header space ([`crate::space`]), not guessed from its text: a rule is
+//! reported as open to everybody for the packets that it really decides, and as shadowed when the rules
+//! before it, together, match all of its packets.
+//!
+//! ```
+//! use sgreplay::rules::Code;
+//!
+//! let text = "{security_groups: [{id: sg-a, rules: [
+//!   {id: a, direction: ingress, policy: drop, protocol: tcp, ports: 22/30, source: 0.0.0.0/0},
+//!   {id: b, direction: ingress, protocol: tcp, ports: SSH, source: 203.0.113.0/24, priority: 2}]}]}";
+//! let rules = sgreplay::parse::yaml("example.yaml", text)?;
+//! let checked = sgreplay::check::check(&rules, jiff::civil::date(2026, 11, 24));
+//! let [finding] = checked.findings.as_slice() else { panic!() };
+//! assert_eq!(finding.code, Code::Shadowed);
+//! assert_eq!(finding.rule.as_deref(), Some("b"));
+//! assert_eq!(finding.others[0].rule, "a");
+//! # Ok::<(), sgreplay::parse::ParseError>(())
+//! ```
+//!
+#![doc = include_str!("codes.md")]
+
+mod anomalies;
+mod exposure;
+mod lists;
+mod omissions;
+
+use std::collections::HashSet;
+
+use jiff::civil::Date;
+
+use crate::flow::{Direction, FlowTuple};
+use crate::rules::{Code, RuleSet, Severity, Suppression};
+use lists::List;
+
+/// Something that is wrong with the rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What kind.
+    pub code: Code,
+    /// How bad.
+    pub severity: Severity,
+    /// The group it is about; where it is an interface's and not a group's, all its groups, `+` between.
+    pub group: Option<String>,
+    /// The rule it is about.
+    pub rule: Option<String>,
+    /// That rule's positions, of the group in the rule set and of the rule in the group.
+    pub place: Option<(usize, usize)>,
+    /// The other rules that have part in it, the first that decides first.
+    pub others: Vec<Other>,
+    /// What was found, and what to do.
+    pub message: String,
+    /// A packet that shows it.
+    pub example: Option<Example>,
+}
+
+/// Another rule that has part in a finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Other {
+    /// Its group.
+    pub group: String,
+    /// Its id, or `default` and the like for what nobody writes.
+    pub rule: String,
+}
+
+/// A packet at an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Example {
+    /// Position of the interface in the rule set.
+    pub interface: usize,
+    /// The packet's direction there.
+    pub direction: Direction,
+    /// The packet.
+    pub flow: FlowTuple,
+}
+
+/// All that was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// The worst first, then in the order of the rules.
+    pub findings: Vec<Finding>,
+    /// What the rules file suppresses, with its reason.
+    pub suppressed: Vec<(Finding, String)>,
+    /// Interfaces and directions whose rules are too many to be told apart; nothing is said of those.
+    pub too_complex: Vec<(usize, Direction)>,
+}
+
+impl Checked {
+    /// Whether something of this severity or a higher one was found, and not suppressed.
+    pub fn any(&self, severity: Severity) -> bool {
+        self.findings.iter().any(|finding| finding.severity >= severity)
+    }
+}
+
+/// Checks the rules. Suppressions whose day is before `today` suppress nothing.
+pub fn check(rules: &RuleSet, today: Date) -> Checked {
+    let mut checked = Checked::default();
+    let mut lists = Vec::new();
+    for interface in 0..rules.interfaces().len() {
+        for direction in Direction::BOTH {
+            match List::new(rules, interface, direction) {
+                Ok(list) => lists.push(list),
+                Err(_) => checked.too_complex.push((interface, direction)),
+            }
+        }
+    }
+    let mut findings = anomalies::find(rules, &lists);
+    let exposed = exposure::find(rules, &lists);
+    // What should not be open at all is not missed in the other family.
+    let closes = |place| {
+        let dangerous = |of: &Finding| of.place == place && of.severity == Severity::Error;
+        exposed.iter().any(dangerous)
+    };
+    let omitted = omissions::find(rules, &lists).into_iter().filter(|of| !closes(of.place));
+    findings.extend(omitted);
+    findings.extend(exposed);
+
+    let mut used = HashSet::new();
+    for finding in findings {
+        let holds = |one: &Suppression| one.until.is_none_or(|until| until >= today);
+        let about = |one: &Suppression| {
+            one.code == finding.code && (one.rule.is_none() || one.rule == finding.rule)
+        };
+        let suppressions = rules.suppressions().iter();
+        match suppressions.clone().position(|one| about(one) && holds(one)) {
+            Some(position) => {
+                used.insert(position);
+                let reason = rules.suppressions().get(position).map(|one| one.reason.clone());
+                checked.suppressed.push((finding, reason.unwrap_or_default()));
+            }
+            None => checked.findings.push(finding),
+        }
+    }
+    for (position, suppression) in rules.suppressions().iter().enumerate() {
+        if !used.contains(&position) {
+            checked.findings.push(unused(suppression, today));
+        }
+    }
+    let order = |finding: &Finding| (finding.severity, finding.place.map(std::cmp::Reverse));
+    checked.findings.sort_by(|a, b| order(b).cmp(&order(a)).then(a.code.cmp(&b.code)));
+    checked
+}
+
+fn unused(suppression: &Suppression, today: Date) -> Finding {
+    let Suppression { code, rule, reason: _, until } = suppression;
+    let of = rule.as_ref().map_or_else(String::new, |rule| format!(" of rule {rule}"));
+    let message = match until {
+        Some(until) if *until < today => {
+            format!("the suppression of {code}{of} ended on {until}; mend the rule, or look again")
+        }
+        _ => format!("there is no {code}{of} to suppress; remove the suppression"),
+    };
+    Finding { rule: rule.clone(), ..Finding::new(Code::UnusedSuppression, message) }
+}
+
+impl Finding {
+    fn new(code: Code, message: String) -> Self {
+        Self {
+            code,
+            severity: code.severity(),
+            group: None,
+            rule: None,
+            place: None,
+            others: Vec::new(),
+            message,
+            example: None,
+        }
+    }
+
+    /// About a rule, by its positions.
+    fn about(mut self, rules: &RuleSet, (group, rule): (usize, usize)) -> Self {
+        if let Some(of) = rules.groups().get(group) {
+            self.group = Some(of.id.clone());
+            self.rule = of.rules.get(rule).map(|rule| rule.id.to_string());
+            self.place = Some((group, rule));
+        }
+        self
+    }
+
+    fn example(mut self, example: Option<Example>) -> Self {
+        self.example = example;
+        self
+    }
+
+    fn others(mut self, others: Vec<Other>) -> Self {
+        self.others = others;
+        self
+    }
+
+    fn severity(mut self, severity: Severity) -> Self {
+        self.severity = severity;
+        self
+    }
+}
+
+/// The page of a code: what it means, why it matters, what to do.
+pub fn page(code: Code) -> &'static str {
+    let pages = include_str!("codes.md");
+    let heading = format!("## {code}\n");
+    let found = pages.split_once(&heading).map(|(_, rest)| rest);
+    found.and_then(|rest| rest.split("\n## ").next()).unwrap_or_default().trim()
+}
+
+/// Names in a row: `a`, `a and b`, `a, b and 3 more`.
+fn named(others: &[Other]) -> String {
+    const SHOWN: usize = 4;
+    let names: Vec<String> = others.iter().take(SHOWN).map(|other| other.rule.clone()).collect();
+    match (others.len().saturating_sub(SHOWN), names.as_slice()) {
+        (0, [all @ .., last]) if !all.is_empty() => format!("{} and {last}", all.join(", ")),
+        (0, names) => names.join(", "),
+        (more, names) => format!("{} and {more} more", names.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_a_page() {
+        for code in Code::ALL {
+            assert!(page(code).len() > 100, "{code}");
+            assert!(!page(code).contains("\n## "), "{code}");
+        }
+        assert_eq!(include_str!("codes.md").matches("\n## ").count(), Code::ALL.len());
+    }
+}

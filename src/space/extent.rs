@@ -1,0 +1,96 @@
+//! What a matcher matches, to hold it against others.
+
+use super::partition::AXES;
+use super::region::Set;
+use crate::compile::keys::{Condition, Conditions, Family, ServiceRange, Value};
+use crate::rules::{Addresses, Matcher};
+
+/// All packets that a matcher matches, of both families. Each family's are a box: a set of values on
+/// every axis, and every combination of them.
+#[derive(Clone, Debug)]
+pub struct Extent {
+    boxes: [Option<[Set; AXES.len()]>; 2],
+}
+
+impl Extent {
+    /// What a matcher matches of the packets that have one of the near side's addresses.
+    pub fn new(matcher: &Matcher, local: &Addresses) -> Self {
+        let own = Matcher { local: local.clone(), ..Matcher::any() };
+        let boxes = [Family::V4, Family::V6].map(|family| {
+            let whole = whole_services(family);
+            let [matcher, own] = [matcher, &own].map(|of| Conditions::new(of, family));
+            let mut found = AXES.map(|axis| both(&values(&matcher, axis), &values(&own, axis)));
+            if let Some(services) = found.first_mut() {
+                *services = both(services, &whole);
+            }
+            found.iter().all(|set| !set.is_empty()).then_some(found)
+        });
+        Self { boxes }
+    }
+
+    /// Whether there is no such packet.
+    pub fn is_empty(&self) -> bool {
+        self.boxes.iter().all(Option::is_none)
+    }
+
+    /// Whether some packet lies in both.
+    pub fn meets(&self, other: &Self) -> bool {
+        let meet = |(a, b): (&[Set; 4], &[Set; 4])| a.iter().zip(b).all(|(a, b)| overlap(a, b));
+        self.pairs(other).any(|(a, b)| a.zip(b).is_some_and(meet))
+    }
+
+    /// Whether every packet of this one lies in the other.
+    pub fn within(&self, other: &Self) -> bool {
+        let inside = |a: &[Set; 4], b: &[Set; 4]| a.iter().zip(b).all(|(a, b)| both(a, b) == *a);
+        self.pairs(other).all(|(a, b)| match (a, b) {
+            (None, _) => true,
+            (Some(a), Some(b)) => inside(a, b),
+            (Some(_), None) => false,
+        })
+    }
+
+    fn pairs<'e>(
+        &'e self,
+        other: &'e Self,
+    ) -> impl Iterator<Item = (Option<&'e [Set; 4]>, Option<&'e [Set; 4]>)> {
+        self.boxes.iter().map(Option::as_ref).zip(other.boxes.iter().map(Option::as_ref))
+    }
+}
+
+fn values(conditions: &Conditions, axis: crate::compile::keys::Axis) -> Set {
+    match conditions.on(axis) {
+        Condition::Any => vec![(0, Value::MAX)],
+        Condition::In(intervals) => intervals.clone(),
+    }
+}
+
+/// The services of all packets that are whole.
+fn whole_services(family: Family) -> Set {
+    let services = (0..=u8::MAX).filter_map(|proto| ServiceRange::whole(proto, family));
+    let mut set: Set = services.map(ServiceRange::values).collect();
+    set.sort_unstable();
+    set
+}
+
+/// The values in both sets.
+fn both(a: &Set, b: &Set) -> Set {
+    let (mut a, mut b) = (a.iter().copied().peekable(), b.iter().copied().peekable());
+    let mut found = Set::new();
+    while let (Some(x), Some(y)) = (a.peek().copied(), b.peek().copied()) {
+        let (first, last) = (x.0.max(y.0), x.1.min(y.1));
+        if first <= last {
+            found.push((first, last));
+        }
+        // Whichever ends first meets nothing further.
+        if x.1 < y.1 {
+            a.next()
+        } else {
+            b.next()
+        };
+    }
+    found
+}
+
+fn overlap(a: &Set, b: &Set) -> bool {
+    !both(a, b).is_empty()
+}

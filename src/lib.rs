@@ -61,6 +61,7 @@ pub mod check;
 pub mod diff;
 pub mod direction;
 pub mod evaluate;
+pub mod expect;
 pub mod overlay;
 pub mod replay;
 pub mod report;

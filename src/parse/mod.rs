@@ -21,10 +21,12 @@
 //! [`RuleSet`]: crate::rules::RuleSet
 
 mod error;
+mod expectations;
 mod locate;
 mod positions;
 mod yaml;
 
 pub use error::{Fault, ParseError};
+pub use expectations::expectations;
 pub use positions::Positions;
 pub use yaml::{yaml, yaml_told_apart};

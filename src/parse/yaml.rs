@@ -57,7 +57,7 @@ fn read(file: &str, text: &str, told_apart: bool) -> Result<RuleSet, ParseError>
     })
 }
 
-fn syntax(text: &str, error: &serde_yaml::Error) -> Fault {
+pub(super) fn syntax(text: &str, error: &serde_yaml::Error) -> Fault {
     if let Some((mut path, key)) = duplicate(&error.to_string()) {
         path.push(Segment::Again(key.clone()));
         let message = format!("`{key}` stands here for the second time; keep one");
@@ -90,9 +90,9 @@ fn duplicate(message: &str) -> Option<(Vec<Segment>, String)> {
 }
 
 /// A fault, and the way to the value that has it.
-type Unplaced = (Vec<Segment>, String);
+pub(super) type Unplaced = (Vec<Segment>, String);
 
-fn placed(text: &str, faults: Vec<Unplaced>) -> Vec<Fault> {
+pub(super) fn placed(text: &str, faults: Vec<Unplaced>) -> Vec<Fault> {
     let mut faults: Vec<Fault> = faults
         .into_iter()
         .map(|(path, message)| Fault { at: locate(text, &path), message })
@@ -144,18 +144,18 @@ fn path(place: Place, directions: &[Vec<Direction>]) -> Vec<Segment> {
 
 /// Walks the document, keeps going after a fault, and remembers the way to each.
 #[derive(Default)]
-struct Reader {
+pub(super) struct Reader {
     path: Vec<Segment>,
-    faults: Vec<Unplaced>,
+    pub(super) faults: Vec<Unplaced>,
 }
 
 impl Reader {
-    fn fault(&mut self, message: impl Display) {
+    pub(super) fn fault(&mut self, message: impl Display) {
         self.faults.push((self.path.clone(), message.to_string()));
     }
 
     /// Does something one step further down.
-    fn at<T>(&mut self, step: Segment, read: impl FnOnce(&mut Self) -> T) -> T {
+    pub(super) fn at<T>(&mut self, step: Segment, read: impl FnOnce(&mut Self) -> T) -> T {
         self.path.push(step);
         let value = read(self);
         self.path.pop();
@@ -163,7 +163,12 @@ impl Reader {
     }
 
     /// A mapping with no keys but these.
-    fn mapping<'v>(&mut self, value: &'v Value, what: &str, keys: &[&str]) -> Option<&'v Mapping> {
+    pub(super) fn mapping<'v>(
+        &mut self,
+        value: &'v Value,
+        what: &str,
+        keys: &[&str],
+    ) -> Option<&'v Mapping> {
         let Some(mapping) = value.as_mapping() else {
             self.fault(format_args!("{what} is expected here, with the keys {}", list(keys)));
             return None;
@@ -184,7 +189,7 @@ impl Reader {
     }
 
     /// Reads what is under a key; absent and `null` are alike.
-    fn under<T>(
+    pub(super) fn under<T>(
         &mut self,
         mapping: &Mapping,
         key: &str,
@@ -194,11 +199,11 @@ impl Reader {
         self.at(Segment::Key(key.to_owned()), |r| read(r, value))
     }
 
-    fn text(&mut self, mapping: &Mapping, key: &str) -> Option<String> {
+    pub(super) fn text(&mut self, mapping: &Mapping, key: &str) -> Option<String> {
         self.under(mapping, key, Self::scalar)
     }
 
-    fn scalar(&mut self, value: &Value) -> Option<String> {
+    pub(super) fn scalar(&mut self, value: &Value) -> Option<String> {
         let text = plain(value);
         if text.is_none() {
             self.fault("a single value is expected here");
@@ -207,18 +212,22 @@ impl Reader {
     }
 
     /// A value that reads itself from text.
-    fn parsed<T: FromStr<Err: Display>>(&mut self, mapping: &Mapping, key: &str) -> Option<T> {
+    pub(super) fn parsed<T: FromStr<Err: Display>>(
+        &mut self,
+        mapping: &Mapping,
+        key: &str,
+    ) -> Option<T> {
         self.under(mapping, key, |r, value| {
             let text = r.scalar(value)?;
             r.ok(text.parse())
         })
     }
 
-    fn ok<T, E: Display>(&mut self, result: Result<T, E>) -> Option<T> {
+    pub(super) fn ok<T, E: Display>(&mut self, result: Result<T, E>) -> Option<T> {
         result.map_err(|error| self.fault(error)).ok()
     }
 
-    fn required<T>(
+    pub(super) fn required<T>(
         &mut self,
         found: Option<T>,
         mapping: &Mapping,
@@ -239,7 +248,7 @@ impl Reader {
     }
 
     /// A list, each element with its position.
-    fn each<T>(
+    pub(super) fn each<T>(
         &mut self,
         mapping: &Mapping,
         key: &str,
@@ -256,7 +265,7 @@ impl Reader {
     }
 
     /// One value, several separated by commas, or a list of them, as the console takes them.
-    fn several<T, E: Display>(
+    pub(super) fn several<T, E: Display>(
         &mut self,
         mapping: &Mapping,
         key: &str,
@@ -401,14 +410,7 @@ impl Reader {
             Some(id) => RuleId::Named(id),
             None => RuleId::Numbered { group: group.to_owned(), number: position + 1 },
         };
-        let direction = self.under(map, "direction", |r, value| {
-            let text = r.scalar(value)?;
-            r.ok(match text.to_ascii_lowercase().as_str() {
-                "ingress" => Ok(Direction::Ingress),
-                "egress" => Ok(Direction::Egress),
-                _ => Err(format!("`{text}`: a direction is `ingress` or `egress`")),
-            })
-        });
+        let direction = self.direction(map);
         let direction = self.required(direction, map, "direction", "`ingress` or `egress`");
         let protocol: Option<RuleProtocol> = self.parsed(map, "protocol");
         let protocol =
@@ -417,16 +419,7 @@ impl Reader {
         let priority = self.parsed(map, "priority").unwrap_or(Priority::HIGHEST);
         let names = protocol.unwrap_or(RuleProtocol::All);
         let ports = self.several(map, "ports", |text| Ports::parse(text, names));
-        let source_ports = self.several(map, "source_ports", |text| match text {
-            "-1/-1" | "-1" => Ok(Vec::<PortRange>::new()),
-            _ => Ports::parse(text, names).map(|ports| {
-                let range = |ports| match ports {
-                    Ports::Range(range) => Some(range),
-                    Ports::Any | Ports::List(_) => None,
-                };
-                ports.into_iter().filter_map(range).collect()
-            }),
-        });
+        let source_ports = self.port_ranges(map, "source_ports", names);
         let (far, near) = match direction {
             Some(Direction::Egress) => ("destination", "source"),
             _ => ("source", "destination"),
@@ -450,6 +443,36 @@ impl Reader {
             nic_type,
             create_time,
             description,
+        })
+    }
+
+    pub(super) fn direction(&mut self, map: &Mapping) -> Option<Direction> {
+        self.under(map, "direction", |r, value| {
+            let text = r.scalar(value)?;
+            r.ok(match text.to_ascii_lowercase().as_str() {
+                "ingress" => Ok(Direction::Ingress),
+                "egress" => Ok(Direction::Egress),
+                _ => Err(format!("`{text}`: a direction is `ingress` or `egress`")),
+            })
+        })
+    }
+
+    /// Port ranges of a protocol; none for any.
+    pub(super) fn port_ranges(
+        &mut self,
+        map: &Mapping,
+        key: &str,
+        protocol: RuleProtocol,
+    ) -> Vec<PortRange> {
+        self.several(map, key, |text| match text {
+            "-1/-1" | "-1" => Ok(Vec::<PortRange>::new()),
+            _ => Ports::parse(text, protocol).map(|ports| {
+                let range = |ports| match ports {
+                    Ports::Range(range) => Some(range),
+                    Ports::Any | Ports::List(_) => None,
+                };
+                ports.into_iter().filter_map(range).collect()
+            }),
         })
     }
 
@@ -515,12 +538,12 @@ fn plain(value: &Value) -> Option<String> {
     }
 }
 
-fn one<T>(value: T) -> Vec<T> {
+pub(super) fn one<T>(value: T) -> Vec<T> {
     vec![value]
 }
 
 /// The near side of a rule takes addresses only (SEMANTICS B1).
-fn local(key: &str, text: &str) -> Result<IpNet, String> {
+pub(super) fn local(key: &str, text: &str) -> Result<IpNet, String> {
     match text.parse::<Peer>() {
         Ok(Peer::Cidr(net)) => Ok(net),
         Ok(Peer::Group(_) | Peer::PrefixList(_)) => {

@@ -1,7 +1,7 @@
 //! The names of deciders: the `group` and `rule` columns.
 
 use crate::flow::Direction;
-use crate::rules::{Entry, EntryIndex, RuleSet};
+use crate::rules::{Entry, EntryIndex, Policy, RuleSet};
 use crate::verdict::{Judgement, Reason};
 
 /// What decided, by name. Never empty: a default denial is decided by `default`.
@@ -26,7 +26,7 @@ impl Label {
 /// The names of every entry of every interface.
 #[derive(Debug)]
 pub struct Labels {
-    entries: Vec<[Vec<Label>; 2]>,
+    entries: Vec<[Vec<(Label, Policy)>; 2]>,
     interfaces: Vec<String>,
     unknown: Label,
 }
@@ -34,9 +34,10 @@ pub struct Labels {
 impl Labels {
     /// Names all entries of a rule set.
     pub fn new(rules: &RuleSet) -> Self {
-        let named = |interface: usize, direction| -> Vec<Label> {
+        let named = |interface: usize, direction| -> Vec<(Label, Policy)> {
             let ordered = rules.ordered(interface, direction);
-            ordered.entries().iter().map(|entry| Label::new(rules, interface, entry)).collect()
+            let entries = ordered.entries().iter();
+            entries.map(|entry| (Label::new(rules, interface, entry), entry.policy)).collect()
         };
         let interfaces = rules.interfaces();
         let entries = (0..interfaces.len()).map(|i| Direction::BOTH.map(|d| named(i, d)));
@@ -49,8 +50,26 @@ impl Labels {
 
     /// The decider's name.
     pub fn entry(&self, interface: usize, direction: Direction, entry: EntryIndex) -> &Label {
-        let lists = self.entries.get(interface).and_then(|lists| lists.get(direction as usize));
-        lists.and_then(|list| list.get(entry.0 as usize)).unwrap_or(&self.unknown)
+        self.of_entry(interface, direction, entry).map_or(&self.unknown, |(label, _)| label)
+    }
+
+    /// What becomes of packets that it decides for.
+    pub fn policy(
+        &self,
+        interface: usize,
+        direction: Direction,
+        entry: EntryIndex,
+    ) -> Option<Policy> {
+        self.of_entry(interface, direction, entry).map(|(_, policy)| *policy)
+    }
+
+    fn of_entry(
+        &self,
+        interface: usize,
+        direction: Direction,
+        entry: EntryIndex,
+    ) -> Option<&(Label, Policy)> {
+        self.entries.get(interface)?.get(direction as usize)?.get(entry.0 as usize)
     }
 
     /// The name of what decided a judgement.

@@ -5,7 +5,9 @@
 
 mod changes;
 mod connections;
+mod expectations;
 mod findings;
+mod junit;
 mod label;
 mod packets;
 mod regions;
@@ -19,10 +21,12 @@ pub use changes::{
     BothLabels, CHANGE_COLUMNS, DiffInputs, DiffSummary, change_rows, changes_json, diff_text,
 };
 pub use connections::Connections;
+pub use expectations::{TestSummary, Tested, tested_json, tested_suite, tested_text};
 pub use findings::{
     FINDING_COLUMNS, FindingsSummary, Shown, finding_rows, findings_json, findings_text,
     suppressed_json,
 };
+pub use junit::{Case, Suite, junit};
 pub use label::{Label, Labels};
 pub use packets::{
     Answer, DECODE_COLUMNS, EMBEDDED_COLUMNS, VERDICT_COLUMNS, decode_cells, embedded_cells,

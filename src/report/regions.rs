@@ -125,21 +125,31 @@ pub fn regions_json(
             "change": one.effect.as_str(),
             "interface": labels.current.interface(one.interfaces[0]),
             "direction": region.direction().as_str(),
-            "services": services(region),
-            "peers": addresses(&region.peers()),
-            "locals": addresses(&region.locals()),
-            "source_ports": ports(&region.source_ports()),
             "current": side(current, before),
             "proposed": side(proposed, after),
-            "example": packet(&region.example()),
         });
-        if let (Some(object), Some(seen)) = (object.as_object_mut(), seen.and_then(|s| s.get(n))) {
-            object.insert("connections".to_owned(), seen.connections.into());
-            object.insert("first_frame".to_owned(), seen.first_frame.into());
+        if let Some(object) = object.as_object_mut() {
+            object.extend(fields(region));
+            if let Some(seen) = seen.and_then(|seen| seen.get(n)) {
+                object.insert("connections".to_owned(), seen.connections.into());
+                object.insert("first_frame".to_owned(), seen.first_frame.into());
+            }
         }
         object
     };
     turned.iter().enumerate().map(object).collect()
+}
+
+/// A region's own keys.
+pub(super) fn fields(region: &Region) -> [(String, Value); 5] {
+    [
+        ("services", services(region).into()),
+        ("peers", addresses(&region.peers()).into()),
+        ("locals", addresses(&region.locals()).into()),
+        ("source_ports", ports(&region.source_ports()).into()),
+        ("example", packet(&region.example())),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
 }
 
 /// The difference for people.

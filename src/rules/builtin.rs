@@ -25,6 +25,9 @@ pub enum Builtin {
 }
 
 impl Builtin {
+    /// All.
+    pub const ALL: [Self; 4] = [Self::MetaServer, Self::PathMtu, Self::Slb, Self::Dhcp];
+
     /// The name in the `rule` column.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -6,6 +6,7 @@
 
 mod builtin;
 mod code;
+mod expectation;
 mod field;
 mod order;
 mod ports;
@@ -19,6 +20,7 @@ use jiff::Timestamp;
 
 pub use builtin::Builtin;
 pub use code::{Code, Severity, Suppression};
+pub use expectation::Expectation;
 pub use field::{
     FieldError, GroupRef, GroupType, NicType, Peer, Policy, PortRange, Priority, RuleProtocol,
     parse_cidr,
@@ -263,6 +265,16 @@ impl RuleSet {
         &self.interfaces
     }
 
+    /// The prefix lists, in file order.
+    pub fn prefix_lists(&self) -> &[PrefixList] {
+        &self.prefix_lists
+    }
+
+    /// The port lists, in file order.
+    pub fn port_lists(&self) -> &[PortList] {
+        &self.port_lists
+    }
+
     /// Ports that carriers block on the way, where the file names them; empty for none.
     pub fn carrier_ports(&self) -> Option<&[u16]> {
         self.carrier_ports.as_deref()
@@ -333,6 +345,11 @@ impl RuleSet {
             }
             EntryKind::Default => (own(), "default".to_owned()),
         }
+    }
+
+    /// The conditions of a rule, its lists and group references resolved to addresses and ports.
+    pub fn matcher(&self, rule: &Rule) -> Matcher {
+        order::matcher(self, rule)
     }
 
     /// What the rules of an interface's groups count against the quota (SEMANTICS A11), and the quota.

@@ -269,7 +269,7 @@ fn custom<'a>(
 }
 
 /// Resolves a rule's lists and references over the interfaces and lists of the file.
-fn matcher(rules: &RuleSet, rule: &Rule) -> Matcher {
+pub(super) fn matcher(rules: &RuleSet, rule: &Rule) -> Matcher {
     let mut ports = Vec::new();
     for element in &rule.ports {
         match element {

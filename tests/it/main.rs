@@ -20,6 +20,7 @@ mod corpus;
 mod damage;
 mod diff;
 mod embedded;
+mod expect;
 mod fragments;
 mod fuzz;
 mod kernel;

@@ -140,7 +140,7 @@ pub(crate) fn file(rules: &[String], group_type: &str) -> String {
 }
 
 /// One packet of each elementary interval of every axis: with none of them differing, none differs.
-fn representatives() -> Vec<FlowTuple> {
+pub(crate) fn representatives() -> Vec<FlowTuple> {
     let v4 =
         ["9.9.9.9", "10.0.0.0", "10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "100.100.100.200"];
     let v6 = ["2001:db8::1", "2001:db8::4"];

@@ -11,7 +11,7 @@ use sgreplay::accept::Accepted;
 use sgreplay::capture::Capture;
 use sgreplay::parse::{self, Positions};
 use sgreplay::report::RulesInput;
-use sgreplay::rules::RuleSet;
+use sgreplay::rules::{Expectation, RuleSet};
 use sha2::{Digest, Sha256};
 
 use crate::exit::Failure;
@@ -57,6 +57,16 @@ pub(crate) fn text(path: &Path) -> Result<String, Failure> {
 pub(crate) fn accepted(path: &Path) -> Result<Accepted, Failure> {
     let name = name(path);
     Accepted::parse(&name, &text(path)?, today()).map_err(Failure::Usage)
+}
+
+/// Reads what is expected of rules.
+pub(crate) fn expectations(
+    path: &Path,
+    rules: &RuleSet,
+) -> Result<(Vec<Expectation>, RulesInput), Failure> {
+    let (name, text) = (name(path), text(path)?);
+    let sha256 = hex(&Sha256::digest(text.as_bytes()));
+    Ok((parse::expectations(&name, &text, rules)?, RulesInput { path: name, sha256 }))
 }
 
 /// The day, in UTC.

@@ -63,16 +63,44 @@ fn one_tuple(args: &ExplainArgs, rules: &RuleSet) -> Result<ExitStatus, Failure>
     };
     let flow = tuple(proto, src, dst, args.icmp_type)?;
     let interface = interface(rules, args.interface.as_deref(), flow.local(direction))?;
+    print(args.format, &[opening(rules, interface, direction, flow)])?;
+    Ok(ExitStatus::Done)
+}
+
+/// How an opening packet at an interface is decided, rule by rule, in words.
+pub(super) fn trace(
+    rules: &RuleSet,
+    interface: usize,
+    direction: Direction,
+    flow: FlowTuple,
+) -> String {
+    let text = text(&opening(rules, interface, direction, flow));
+    let lines: Vec<&str> = text.lines().collect();
+    match lines.as_slice() {
+        [first, steps @ .., last] if steps.len() > LONGEST_TRACE => {
+            let (left_out, shown) = steps.split_at(steps.len() - LONGEST_TRACE);
+            let note = format!("      {} entries before do not match", left_out.len());
+            [&[*first, &note], shown, &[*last]].concat().join("\n")
+        }
+        _ => text,
+    }
+}
+
+/// Steps of a trace that is part of another output.
+const LONGEST_TRACE: usize = 16;
+
+fn opening(
+    rules: &RuleSet,
+    interface: usize,
+    direction: Direction,
+    flow: FlowTuple,
+) -> Explained<'_> {
     let ordered = rules.ordered(interface, direction);
     let decided = explain(&ordered, &flow).last().map(|step| (step.entry.policy, step.entry.kind));
     let (verdict, reason) = decided
         .map_or((Verdict::Deny, Reason::Default), |(policy, kind)| (policy.into(), kind.into()));
     let opening = Opening { frame: None, flow, direction };
-    print(
-        args.format,
-        &[Explained { rules, interface, direction, verdict, reason, flow, opening, ordered }],
-    )?;
-    Ok(ExitStatus::Done)
+    Explained { rules, interface, direction, verdict, reason, flow, opening, ordered }
 }
 
 /// A source port for a client that is not asked about.

@@ -1,0 +1,61 @@
+//! `sgreplay test`: whether rules do what is expected of them.
+
+use std::io::Write;
+use std::path::Path;
+
+use sgreplay::expect::failures;
+use sgreplay::report::{
+    Labels, TestSummary, Tested, junit, tested_json, tested_suite, tested_text,
+};
+use sgreplay::rules::RuleSet;
+
+use super::{explain, judging, stdout, with};
+use crate::args::{TestArgs, TestFormat};
+use crate::exit::{ExitStatus, Failure};
+use crate::input;
+
+pub(crate) fn run(args: &TestArgs) -> Result<ExitStatus, Failure> {
+    if args.rules.as_os_str() == input::STDIN && args.expectations == args.rules {
+        return Err(Failure::Usage("standard input can be read only once".to_owned()));
+    }
+    let (mut rules, input) = input::rules(&args.rules, false)?;
+    rules.set_switches((&args.switches).into());
+    if !args.local.is_empty() {
+        judging::none_listed(&rules)?;
+        rules.set_local(args.local.clone());
+    }
+    let (tested, expected) = test(&rules, &args.expectations)?;
+    let summary = TestSummary::new(input, expected, &tested);
+    let labels = Labels::new(&rules);
+    let mut out = stdout();
+    match args.format {
+        TestFormat::Text => write!(out, "{}", tested_text(&summary, &tested, &labels))?,
+        TestFormat::Json => {
+            let lists = [("results", tested_json(&tested, &labels))];
+            writeln!(out, "{:#}", with(&summary, lists)?)?;
+        }
+        TestFormat::Junit => {
+            write!(out, "{}", junit(&[tested_suite(&summary, &tested, &labels)])?)?;
+        }
+    }
+    out.flush()?;
+    Ok(if summary.fails() { ExitStatus::Failed } else { ExitStatus::Done })
+}
+
+/// Tests the expectations of a file.
+pub(super) fn test(
+    rules: &RuleSet,
+    path: &Path,
+) -> Result<(Vec<Tested>, sgreplay::report::RulesInput), Failure> {
+    let (expectations, input) = input::expectations(path, rules)?;
+    let tested = expectations.into_iter().map(|expectation| {
+        let too_complex = |error| Failure::Usage(format!("{}: {error}", expectation.name));
+        let failures = failures(rules, &expectation).map_err(too_complex)?;
+        let trace = failures.iter().find_map(|failure| {
+            let flow = failure.region.as_ref()?.example();
+            Some(explain::trace(rules, failure.interface, failure.direction, flow))
+        });
+        Ok(Tested { expectation, failures, trace: trace.unwrap_or_default() })
+    });
+    Ok((tested.collect::<Result<_, Failure>>()?, input))
+}

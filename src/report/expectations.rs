@@ -1,0 +1,172 @@
+//! Whether expectations are met: for people, and for programs.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::junit::{Case, Suite};
+use super::summary::RulesInput;
+use super::{Labels, SCHEMA, regions, text};
+use crate::expect::Failure;
+use crate::rules::{Expectation, Policy};
+use crate::verdict::Verdict;
+
+/// An expectation, and the packets that do not meet it, with a trace of the first.
+#[derive(Clone, Debug)]
+pub struct Tested {
+    /// What is expected.
+    pub expectation: Expectation,
+    /// None if it is met.
+    pub failures: Vec<Failure>,
+    /// How the example of the first is decided, rule by rule.
+    pub trace: String,
+}
+
+/// The keys of `test -f json`.
+#[derive(Debug, Serialize)]
+pub struct TestSummary {
+    schema: u32,
+    version: &'static str,
+    /// The rules.
+    pub rules: RulesInput,
+    /// The expectations.
+    pub expectations: RulesInput,
+    passed: usize,
+    failed: usize,
+}
+
+impl TestSummary {
+    /// Counts.
+    pub fn new(rules: RulesInput, expectations: RulesInput, tested: &[Tested]) -> Self {
+        let failed = tested.iter().filter(|of| !of.failures.is_empty()).count();
+        let passed = tested.len() - failed;
+        Self {
+            schema: SCHEMA,
+            version: env!("CARGO_PKG_VERSION"),
+            rules,
+            expectations,
+            passed,
+            failed,
+        }
+    }
+
+    /// Whether one is not met.
+    pub fn fails(&self) -> bool {
+        self.failed > 0
+    }
+
+    /// `3 expectations, 1 not met`
+    pub fn words(&self) -> String {
+        let all = text::plural((self.passed + self.failed) as u64, "expectation");
+        match self.failed {
+            0 => format!("{all}, all met"),
+            failed => format!("{all}, {failed} not met"),
+        }
+    }
+}
+
+/// Regions shown of one expectation; the rest are counted.
+const SHOWN: usize = 4;
+
+/// For people: a line for each that is met, and why for each that is not.
+pub fn tested_text(summary: &TestSummary, tested: &[Tested], labels: &Labels) -> String {
+    use std::fmt::Write;
+    let mut out = String::new();
+    let (rules, file) = (&summary.rules, &summary.expectations);
+    let _ = writeln!(out, "rules    {}, sha256 {}", rules.path, rules.sha256);
+    let _ = writeln!(out, "expected {}, sha256 {}", file.path, file.sha256);
+    let _ = writeln!(out, "by       sgreplay {}\n", env!("CARGO_PKG_VERSION"));
+    for of in tested {
+        if of.failures.is_empty() {
+            let _ = writeln!(out, "  ok    {}", of.expectation.name);
+            continue;
+        }
+        let line = of.expectation.line.map_or_else(String::new, |line| format!(":{line}"));
+        let _ = writeln!(out, "  FAIL  {}  ({}{line})", of.expectation.name, file.path);
+        for line in why(of, labels).lines() {
+            let _ = writeln!(out, "        {line}");
+        }
+    }
+    let _ = writeln!(out, "\n{}", summary.words());
+    out
+}
+
+/// What was expected, what was found, and the trace of an example.
+fn why(of: &Tested, labels: &Labels) -> String {
+    let mut lines: Vec<String> =
+        of.failures.iter().take(SHOWN).map(|failure| found(failure, labels)).collect();
+    if let Some(more) = of.failures.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        lines.push(format!("and {} more; -f json lists all", text::plural(more as u64, "region")));
+    }
+    if !of.trace.is_empty() {
+        lines.push(format!("for example {}", of.trace.trim_end()));
+    }
+    lines.join("\n")
+}
+
+fn found(failure: &Failure, labels: &Labels) -> String {
+    let Failure { interface, direction, expected, region, decider } = failure;
+    let at = labels.interface(*interface);
+    let Some(region) = region else {
+        return format!(
+            "no packet is like that at {at}: its addresses, or a family, are not those of the \
+             expectation, so this expects nothing"
+        );
+    };
+    let label = labels.entry(*interface, *direction, *decider);
+    let decided = text::because(label.reason, label);
+    let (wanted, got) = match expected {
+        Policy::Accept => ("allow", "deny"),
+        Policy::Drop => ("deny", "allow"),
+    };
+    // Of the right answer by the wrong rule it is the rule that is to be named.
+    format!(
+        "expected {wanted}; {direction} {at} {region}: {got_or} {decided}",
+        got_or = match labels.policy(*interface, *direction, *decider) {
+            Some(policy) if policy == *expected => format!("{wanted}, but by"),
+            _ => format!("{got} by"),
+        }
+    )
+}
+
+/// The outcome as JSON objects.
+pub fn tested_json(tested: &[Tested], labels: &Labels) -> Vec<Value> {
+    let failure = |failure: &Failure| {
+        let label = labels.entry(failure.interface, failure.direction, failure.decider);
+        let policy = labels.policy(failure.interface, failure.direction, failure.decider);
+        let mut object = json!({
+            "interface": labels.interface(failure.interface),
+            "direction": failure.direction.as_str(),
+            "expected": Verdict::from(failure.expected).as_str(),
+            "verdict": policy.map(|policy| Verdict::from(policy).as_str()),
+            "reason": label.reason.as_str(),
+            "group": label.group,
+            "rule": label.rule,
+        });
+        if let (Some(region), Some(keys)) = (&failure.region, object.as_object_mut()) {
+            keys.extend(regions::fields(region));
+        }
+        object
+    };
+    let object = |of: &Tested| {
+        json!({
+            "name": of.expectation.name,
+            "line": of.expectation.line,
+            "met": of.failures.is_empty(),
+            "failures": of.failures.iter().map(failure).collect::<Vec<_>>(),
+        })
+    };
+    tested.iter().map(object).collect()
+}
+
+/// The outcome as a suite of test cases.
+pub fn tested_suite(summary: &TestSummary, tested: &[Tested], labels: &Labels) -> Suite {
+    let case = |of: &Tested| Case {
+        name: of.expectation.name.clone(),
+        at: (summary.expectations.path.clone(), of.expectation.line),
+        failure: of.failures.first().map(|failure| (found(failure, labels), why(of, labels))),
+    };
+    Suite {
+        name: format!("expectations of {}", summary.rules.path),
+        cases: tested.iter().map(case).collect(),
+    }
+}

@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, s
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::capture::{Batch, Capture, CaptureError, Frame};
+use crate::capture::{Batch, Capture, CaptureError, Drops, Frame};
 use crate::decode::{Decoded, Tunnels, decode, decode_inside};
 use crate::flow::{FirstFragment, Fragment};
 use crate::fragment::LookAhead;
@@ -114,6 +114,7 @@ pub struct Ahead {
     position: u64,
     now: u64,
     threads: Vec<JoinHandle<()>>,
+    drops: Drops,
 }
 
 type Filled = Result<DecodedBatch, CaptureError>;
@@ -152,7 +153,7 @@ impl Ahead {
     /// The threads end with the capture, or soon after this is dropped; nobody waits for them, since one
     /// may be blocked on a pipe that says nothing.
     pub fn new(capture: Capture, tunnels: Tunnels, threads: NonZeroUsize) -> Self {
-        let alone = threads.get() == 1;
+        let (alone, drops) = (threads.get() == 1, capture.drops());
         let (to_fill, empty) = channel::<DecodedBatch>();
         let (decoded, ready) = sync_channel(AHEAD);
         let threads = if threads.get() < 3 {
@@ -185,6 +186,7 @@ impl Ahead {
             position: 0,
             now: 0,
             threads,
+            drops,
         }
     }
 
@@ -208,6 +210,11 @@ impl Ahead {
                 }
             }
         }
+    }
+
+    /// Packets that the capturing machine has dropped, as far as was read.
+    pub fn drops(&self) -> Option<u64> {
+        self.drops.count()
     }
 
     /// Waits no longer for first fragments: what was read comes out now.

@@ -27,6 +27,7 @@ use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use buffer::Buffer;
 pub use error::{CaptureError, CaptureErrorKind};
@@ -167,6 +168,25 @@ impl Batch {
     }
 }
 
+/// Packets that the capturing machine says it has dropped. Statistics come at the end of a capture, which
+/// another thread may be reading: a clone sees what the original counts.
+#[derive(Clone, Debug, Default)]
+pub struct Drops(Arc<(AtomicBool, AtomicU64)>);
+
+impl Drops {
+    /// How many so far; `None` where the capture does not say, as a pcap never does.
+    pub fn count(&self) -> Option<u64> {
+        let (known, count) = &*self.0;
+        known.load(Ordering::Acquire).then(|| count.load(Ordering::Acquire))
+    }
+
+    fn add(&self, more: u64) {
+        let (known, count) = &*self.0;
+        count.fetch_add(more, Ordering::AcqRel);
+        known.store(true, Ordering::Release);
+    }
+}
+
 /// How much of a file that is no capture its error shows.
 const SHOWN_OF_NO_CAPTURE: usize = 16;
 
@@ -254,6 +274,14 @@ impl Capture {
     /// The name given when the capture was opened.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Where packets are counted that the capturing machine has dropped.
+    pub fn drops(&self) -> Drops {
+        match &self.format {
+            Format::Pcap(_) => Drops::default(),
+            Format::PcapNg(reader) => reader.drops(),
+        }
     }
 
     /// Frames yielded so far.

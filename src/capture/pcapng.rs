@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use pcap_file::Endianness;
 use pcap_file::pcapng::blocks::block_common::{
-    ENHANCED_PACKET_BLOCK, INTERFACE_DESCRIPTION_BLOCK, PACKET_BLOCK, SECTION_HEADER_BLOCK,
-    SIMPLE_PACKET_BLOCK,
+    ENHANCED_PACKET_BLOCK, INTERFACE_DESCRIPTION_BLOCK, INTERFACE_STATISTIC_BLOCK, PACKET_BLOCK,
+    SECTION_HEADER_BLOCK, SIMPLE_PACKET_BLOCK,
 };
 use pcap_file::pcapng::{RawBlock, RawBlockParseError};
 
 use super::buffer::{Buffer, LONGEST_RECORD};
-use super::{CaptureErrorKind, DirectionHint, LinkType, Record};
+use super::{CaptureErrorKind, DirectionHint, Drops, LinkType, Record};
 
 /// The type of a section header, which reads the same in both byte orders.
 pub(super) const MAGIC: [u8; 4] = SECTION_HEADER_BLOCK.to_be_bytes();
@@ -26,6 +26,8 @@ const IF_NAME: u16 = 2;
 const IF_TSRESOL: u16 = 9;
 const IF_TSOFFSET: u16 = 14;
 const EPB_FLAGS: u16 = 2;
+const ISB_IFDROP: u16 = 5;
+const ISB_OSDROP: u16 = 7;
 
 /// More interfaces than any machine has: beyond it the file is taken for damaged.
 const MOST_INTERFACES: usize = 1 << 20;
@@ -38,6 +40,8 @@ pub(super) struct Reader {
     interfaces: Vec<Interface>,
     /// Every name that an interface has had, in any section.
     names: Arc<Vec<String>>,
+    /// Packets that were dropped, over all interfaces.
+    drops: Drops,
 }
 
 /// What an Interface Description Block says of the packets that follow.
@@ -47,6 +51,8 @@ struct Interface {
     clock: Clock,
     /// Position among the names.
     name: Option<u16>,
+    /// Packets that it has dropped so far.
+    dropped: u64,
 }
 
 /// How an interface's timestamps count.
@@ -120,12 +126,22 @@ impl<'a> Body<'a> {
 
 impl Reader {
     pub(super) fn new() -> Self {
-        Self { endianness: Endianness::Little, interfaces: Vec::new(), names: Arc::default() }
+        Self {
+            endianness: Endianness::Little,
+            interfaces: Vec::new(),
+            names: Arc::default(),
+            drops: Drops::default(),
+        }
     }
 
     /// What the records' interfaces are called, by position.
     pub(super) fn names(&self) -> Arc<Vec<String>> {
         Arc::clone(&self.names)
+    }
+
+    /// Where drops are counted.
+    pub(super) fn drops(&self) -> Drops {
+        self.drops.clone()
     }
 
     fn name(&mut self, name: String) -> Option<u16> {
@@ -247,7 +263,35 @@ impl Reader {
                 let (link, interface) = (interface.link, interface.name);
                 Ok(Some(Record { link, time_ns: None, wire_len, hint: None, interface, data }))
             }
+            INTERFACE_STATISTIC_BLOCK => {
+                self.count_drops(&mut body);
+                Ok(None)
+            }
             _ => Ok(None),
+        }
+    }
+
+    /// Counters of an interface: each block has the sums so far. One that is damaged says nothing.
+    fn count_drops(&mut self, body: &mut Body<'_>) {
+        let Some(interface) = body.u32() else { return };
+        // Two halves of a time.
+        if body.skip(8).is_none() {
+            return;
+        }
+        let mut found: Option<u64> = None;
+        while let Some((code, value)) = body.option() {
+            if let (ISB_IFDROP | ISB_OSDROP, Some(bytes)) = (code, value.first_chunk()) {
+                let number = match self.endianness {
+                    Endianness::Big => u64::from_be_bytes(*bytes),
+                    Endianness::Little => u64::from_le_bytes(*bytes),
+                };
+                found = Some(found.unwrap_or_default().saturating_add(number));
+            }
+        }
+        let known = self.interfaces.get_mut(interface as usize);
+        if let (Some(found), Some(known)) = (found, known) {
+            self.drops.add(found.saturating_sub(known.dropped));
+            known.dropped = found;
         }
     }
 
@@ -324,5 +368,5 @@ fn read_interface(body: &mut Body<'_>) -> (Option<String>, Option<Interface>) {
             _ => {}
         }
     }
-    (name, Some(Interface { link: LinkType(link.into()), snap_len, clock, name: None }))
+    (name, Some(Interface { link: LinkType(link.into()), snap_len, clock, name: None, dropped: 0 }))
 }

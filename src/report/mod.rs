@@ -5,6 +5,7 @@
 
 mod changes;
 mod connections;
+mod coverage;
 mod expectations;
 mod findings;
 mod junit;
@@ -21,6 +22,7 @@ pub use changes::{
     BothLabels, CHANGE_COLUMNS, DiffInputs, DiffSummary, change_rows, changes_json, diff_text,
 };
 pub use connections::Connections;
+pub use coverage::CoverageReport;
 pub use expectations::{TestSummary, Tested, tested_json, tested_suite, tested_text};
 pub use findings::{
     FINDING_COLUMNS, FindingsSummary, Shown, finding_rows, findings_json, findings_text,

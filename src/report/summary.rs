@@ -39,6 +39,9 @@ pub struct CaptureInput {
     pub size: u64,
     /// Frames in it.
     pub frames: u64,
+    /// Packets that the capturing machine says it has dropped; `None` where it does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dropped: Option<u64>,
     /// Of its bytes, with `--hash`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
@@ -99,6 +102,9 @@ pub struct Summary {
     decided: Vec<Value>,
     /// Sessions that were forgotten for want of memory.
     sessions_evicted: u64,
+    /// What the traffic used of the rules, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<Value>,
     /// In words.
     pub warnings: Vec<String>,
     /// Why the run ended before the end of its input, if it did.
@@ -146,6 +152,7 @@ impl Summary {
             rules: rule_counts(rules, replay),
             decided: Vec::new(),
             sessions_evicted: replay.sessions_evicted(),
+            coverage: None,
             warnings,
             partial: None,
         }

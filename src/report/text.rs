@@ -132,10 +132,14 @@ pub(super) fn captures(out: &mut String, captures: &[CaptureInput], times: Optio
     for capture in captures {
         let _ = writeln!(
             out,
-            "capture  {}: {} packets, {}{}",
+            "capture  {}: {} packets, {}{}{}",
             capture.path,
             count(capture.frames),
             bytes(capture.size),
+            match capture.dropped {
+                None | Some(0) => String::new(),
+                Some(dropped) => format!(", {} not captured", plural(dropped, "more packet")),
+            },
             capture.sha256.as_ref().map_or_else(String::new, |hash| format!(", sha256 {hash}")),
         );
     }

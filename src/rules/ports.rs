@@ -1,5 +1,7 @@
 //! What a rule's `ports` may hold.
 
+use std::fmt;
+
 use super::field::{FieldError, PortRange, RuleProtocol};
 use super::services;
 
@@ -37,5 +39,19 @@ impl Ports {
             return Ok(ranges.into_iter().map(Self::Range).collect());
         }
         text.parse().map(|range| vec![Self::Range(range)])
+    }
+}
+
+impl fmt::Display for Ports {
+    /// As in a rules file; a single port alone.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.pad("-1/-1"),
+            Self::Range(range) if range.first() == range.last() => {
+                f.pad(&range.first().to_string())
+            }
+            Self::Range(range) => f.pad(&range.to_string()),
+            Self::List(id) => f.pad(id),
+        }
     }
 }

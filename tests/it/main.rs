@@ -17,6 +17,7 @@ mod cli_explain;
 mod cli_replay;
 mod compressed;
 mod corpus;
+mod coverage;
 mod damage;
 mod diff;
 mod embedded;

@@ -104,6 +104,13 @@ pub(crate) struct ReplayArgs {
     /// Write the packets that would be allowed to a pcap
     #[arg(long, value_name = "FILE")]
     pub write_allowed: Option<PathBuf>,
+    /// Say what the traffic used of the rules: which elements never, which ports and networks of each,
+    /// when, and for how long it was watched
+    #[arg(long)]
+    pub coverage: bool,
+    /// Exit with status 1 if less than so many percent of the rules' elements are used
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub min_coverage: Option<f64>,
     /// Exit with status 1 if a packet is denied
     #[arg(long, value_name = "WHAT")]
     pub fail_on: Option<FailOn>,
@@ -523,6 +530,13 @@ fn icmp_type(text: &str) -> Result<(u8, u8), String> {
     let (kind, code) = text.split_once('/').unwrap_or((text, "0"));
     let numbers = kind.parse().ok().zip(code.parse().ok());
     numbers.ok_or_else(|| "expected a type such as 8, or type and code such as 3/4".to_owned())
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim().parse().ok();
+    number
+        .filter(|percent: &f64| (0.0..=100.0).contains(percent))
+        .ok_or_else(|| "expected a percentage such as 80 or 80%".to_owned())
 }
 
 fn slower(text: &str) -> Result<BenchFailOn, String> {

@@ -284,7 +284,8 @@ impl Captures {
             progress.set_message(frames.to_string());
         }
         progress.finish_and_clear();
-        for stream in streams {
+        for mut stream in streams {
+            stream.input.dropped = stream.ahead.drops();
             ended.inputs.push(stream.input);
             ended.damage.extend(stream.damage);
         }

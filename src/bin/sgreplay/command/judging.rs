@@ -138,6 +138,11 @@ pub(super) fn partial(end: &Ended) -> Option<String> {
     (!why.is_empty()).then(|| why.join("; "))
 }
 
+/// Packets that the capturing machines say they have dropped; `None` where one of them does not say.
+pub(super) fn dropped(end: &Ended) -> Option<u64> {
+    end.inputs.iter().map(|input| input.dropped).sum()
+}
+
 /// What the captures themselves give cause to say.
 pub(super) fn of_captures(end: &Ended, tally: &Tally) -> Vec<String> {
     let mut warnings: Vec<String> = end.damage.iter().map(CaptureError::to_string).collect();
@@ -151,6 +156,17 @@ pub(super) fn of_captures(end: &Ended, tally: &Tally) -> Vec<String> {
         ));
     }
     let packets = tally.packets();
+    if packets.total() == 0 && end.damage.is_empty() {
+        warnings
+            .push("no packet: the capture is empty, or the options choose none of it".to_owned());
+    }
+    let dropped: u64 = end.inputs.iter().filter_map(|input| input.dropped).sum();
+    if dropped > 0 {
+        warnings.push(format!(
+            "the capturing machine has dropped {}, of which nothing is known",
+            plural(dropped, "packet"),
+        ));
+    }
     if end.vxlan * 2 > packets.total() {
         warnings.push(format!(
             "{} of {} packets are VXLAN, as a traffic mirror delivers; --decap vxlan judges what is \
@@ -217,6 +233,7 @@ pub(super) fn status(
 ) -> Result<ExitStatus, Failure> {
     let truncated = !end.damage.is_empty();
     let interrupted = end.interrupted;
+    let frames: u64 = end.inputs.iter().map(|input| input.frames).sum();
     let status = ended(end)?;
     match fails {
         Some(true) => Ok(ExitStatus::Failed),
@@ -224,6 +241,9 @@ pub(super) fn status(
             "the capture breaks off, so --fail-on has no full answer; --allow-truncated accepts it"
                 .to_owned(),
         )),
+        Some(false) if frames == 0 => {
+            Err(Failure::Usage("there was no packet, so --fail-on has no answer".to_owned()))
+        }
         Some(false) if interrupted => {
             Err(Failure::Usage("interrupted, so --fail-on has no full answer".to_owned()))
         }

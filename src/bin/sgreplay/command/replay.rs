@@ -5,12 +5,13 @@ use std::io::Write;
 use std::path::Path;
 
 use sgreplay::capture::{Frame, PcapWriter};
+use sgreplay::coverage::Coverage;
 use sgreplay::decode::{Decoded, Tunnels, embedded};
 use sgreplay::overlay::Obstacle;
 use sgreplay::replay::{Replay, Sessions};
 use sgreplay::report::{
-    Answer, Connections, DECODE_COLUMNS, Inputs, Labels, RowFormat, Rows, Summary, VERDICT_COLUMNS,
-    decode_cells, packet_line, plural, text_summary, verdict_cells,
+    Answer, Connections, CoverageReport, DECODE_COLUMNS, Inputs, Labels, RowFormat, Rows, Summary,
+    VERDICT_COLUMNS, decode_cells, packet_line, plural, text_summary, verdict_cells,
 };
 use sgreplay::rules::RuleSet;
 use sgreplay::tally::Count;
@@ -50,10 +51,15 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
     }
 
     let mut unseen = judging::Unseen::new(&args.judge.interface);
+    let covers = args.coverage || args.min_coverage.is_some();
+    let mut coverage = covers.then(|| Coverage::new(&rules));
     let end = captures.read(args.hash, |frames| {
         unseen.look(frames);
         replay.judge_batch(frames, |frame, decoded, judged| {
             writers.write(frame, judged)?;
+            if let Some(coverage) = &mut coverage {
+                coverage.add(frame, decoded.packet(), judged);
+            }
             output.packet(frame, decoded, judged)
         })
     })?;
@@ -67,8 +73,13 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
         summary = summary.with_decided(&replay, &labels);
     }
     summary.partial = judging::partial(&end);
-    output.finish(&summary, &replay)?;
-    let fails = args.fail_on.map(|FailOn::Denied| replay.tally().packets().denied > 0);
+    let dropped = judging::dropped(&end);
+    let coverage = coverage.map(|of| CoverageReport::new(&rules, &labels, &of, dropped));
+    summary.coverage = coverage.as_ref().map(CoverageReport::json);
+    output.finish(&summary, &replay, coverage.as_ref())?;
+    let denied = args.fail_on.map(|FailOn::Denied| replay.tally().packets().denied > 0);
+    let uncovered = args.min_coverage.zip(coverage).map(|(least, of)| of.percent() < least);
+    let fails = [denied, uncovered].into_iter().flatten().reduce(|a, b| a || b);
     judging::status(end, fails, args.allow_truncated)
 }
 
@@ -243,7 +254,16 @@ impl<'l> Output<'l> {
         Ok(())
     }
 
-    fn finish(self, summary: &Summary, replay: &Replay<'_>) -> Result<(), Failure> {
+    fn finish(
+        self,
+        summary: &Summary,
+        replay: &Replay<'_>,
+        coverage: Option<&CoverageReport>,
+    ) -> Result<(), Failure> {
+        let text_summary = |labels| {
+            let text = text_summary(summary, replay, labels);
+            text + &coverage.map(CoverageReport::text).unwrap_or_default()
+        };
         match self {
             Self::PacketRows { rows, .. } => rows.finish(summary)?,
             Self::Connections { format: Some(format), labels, connections } => {
@@ -253,15 +273,15 @@ impl<'l> Output<'l> {
                 rows.finish(summary)?;
             }
             Self::Connections { format: None, labels, connections } => {
-                let text = text_summary(summary, replay, labels);
+                let text = text_summary(labels);
                 print(stdout(), &format!("{}\n{text}", connections.text(labels)))?;
             }
             Self::PacketText { out, labels, .. } => {
-                print(out, &format!("\n{}", text_summary(summary, replay, labels)))?;
+                print(out, &format!("\n{}", text_summary(labels)))?;
             }
             Self::Summary { format, labels } => {
                 let text = match format {
-                    None => text_summary(summary, replay, labels),
+                    None => text_summary(labels),
                     Some(RowFormat::Ndjson) => return ndjson(summary),
                     Some(_) => format!(
                         "{}\n",

@@ -1,0 +1,261 @@
+//! What traffic used of the rules: which of them, and how much of what each opens.
+//!
+//! A rule that names several ports or peers stands for one rule for each pair of them (as the cloud
+//! counts); these *elements* are what is covered or not. Beside that, each rule's usage says which services
+//! and peer networks it decided for, so that a range of 1,000 ports of which two are used shows as such.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::IpAddr;
+
+use foldhash::fast::{FixedState, RandomState};
+use ipnet::IpNet;
+
+use crate::capture::Frame;
+use crate::flow::{Direction, FlowTuple, Packet, Protocol};
+use crate::rules::{Addresses, EntryIndex, EntryKind, Matcher, PortRange, Rule, RuleSet};
+use crate::verdict::{Judged, Judgement};
+
+/// A service as traffic shows it: a protocol, and its destination port or ICMP type.
+pub type SeenService = (Protocol, Option<u16>);
+
+/// The size of the networks that peers are counted by.
+pub const NETWORK: [u8; 2] = [24, 64];
+
+/// More services, networks or peers of one entry than this are not told apart.
+const MOST: usize = 1 << 16;
+
+/// What traffic used of one entry.
+#[derive(Clone, Debug, Default)]
+pub struct Usage {
+    /// Connections that it decided; packets, where packets are judged alone.
+    pub connections: u64,
+    /// When the first of them began and the last packet came, ns since the epoch.
+    pub times: Option<(u64, u64)>,
+    /// The frame that opened the first.
+    pub first_frame: u64,
+    /// Services, with connections.
+    pub services: BTreeMap<SeenService, u64>,
+    /// Networks of the far side, /24 or /64, with connections.
+    pub networks: BTreeMap<IpNet, u64>,
+    /// Elements that were used, as positions in the rule's ports and peers.
+    pub elements: HashSet<(usize, usize), FixedState>,
+    /// There were more services, networks or peers than are told apart.
+    pub more: bool,
+    peers: HashSet<IpAddr, RandomState>,
+}
+
+impl Usage {
+    /// Different addresses of the far side.
+    pub fn peers(&self) -> usize {
+        self.peers.len()
+    }
+
+    fn add(&mut self, flow: &FlowTuple, direction: Direction) {
+        let port = flow.transport.ports().map(|(_, dst)| dst);
+        let detail = port.or_else(|| flow.transport.icmp().map(|(kind, _)| kind.into()));
+        let peer = flow.peer(direction);
+        self.connections += 1;
+        self.more |= !bump(&mut self.services, (flow.proto, detail));
+        self.more |= !bump(&mut self.networks, network(peer));
+        if self.peers.len() < MOST {
+            self.peers.insert(peer);
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        let Self { connections, times, first_frame, services, networks, elements, more, peers } =
+            other;
+        self.connections += connections;
+        self.times = match (self.times, *times) {
+            (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+            (a, b) => a.or(b),
+        };
+        if self.first_frame == 0 || (*first_frame > 0 && *first_frame < self.first_frame) {
+            self.first_frame = *first_frame;
+        }
+        for (service, count) in services {
+            *self.services.entry(*service).or_default() += count;
+        }
+        for (network, count) in networks {
+            *self.networks.entry(*network).or_default() += count;
+        }
+        #[expect(clippy::iter_over_hash_type, reason = "the order does not show in a set")]
+        for element in elements {
+            self.elements.insert(*element);
+        }
+        self.more |= more;
+        self.peers.extend(peers);
+    }
+}
+
+/// Counts one more, if there is room; whether there was.
+fn bump<K: Ord>(counts: &mut BTreeMap<K, u64>, key: K) -> bool {
+    if let Some(count) = counts.get_mut(&key) {
+        *count += 1;
+    } else if counts.len() < MOST {
+        counts.insert(key, 1);
+    } else {
+        return false;
+    }
+    true
+}
+
+/// The network that an address is counted in.
+pub fn network(addr: IpAddr) -> IpNet {
+    let len = if addr.is_ipv4() { NETWORK[0] } else { NETWORK[1] };
+    IpNet::new(addr, len).map_or_else(|_| addr.into(), |net| net.trunc())
+}
+
+/// When traffic was observed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Window {
+    /// Times of the earliest and the latest packet, ns since the epoch; `None` without packets.
+    pub times: Option<(u64, u64)>,
+    /// The longest time in which no packet came, and when it began.
+    pub longest_pause: (u64, u64),
+}
+
+impl Window {
+    fn see(&mut self, now: u64) {
+        let (first, last) = self.times.unwrap_or((now, now));
+        if let Some(pause) = now.checked_sub(last).filter(|pause| *pause > self.longest_pause.0) {
+            self.longest_pause = (pause, last);
+        }
+        self.times = Some((first.min(now), last.max(now)));
+    }
+}
+
+/// The ports and the peers that a rule names, each resolved: the elements that a pair is of.
+#[derive(Clone, Debug)]
+struct Named {
+    ports: Vec<Vec<PortRange>>,
+    peers: Vec<Vec<IpNet>>,
+}
+
+impl Named {
+    fn of(rules: &RuleSet, rule: &Rule) -> Self {
+        let one = |ports: Vec<_>, peers: Vec<_>| -> Matcher {
+            rules.matcher(&Rule { ports, peers, ..rule.clone() })
+        };
+        let peers = rule.peers.iter().map(|peer| match one(Vec::new(), vec![peer.clone()]).peer {
+            Addresses::Nets(nets) => nets,
+            Addresses::Any => Vec::new(),
+        });
+        let ports = rule.ports.iter().map(|ports| one(vec![ports.clone()], Vec::new()).ports);
+        Self { ports: ports.collect(), peers: peers.collect() }
+    }
+
+    /// The first element that a flow fits. No ports are any port.
+    fn element(&self, flow: &FlowTuple, direction: Direction) -> Option<(usize, usize)> {
+        let port = flow.transport.ports().map(|(_, dst)| dst);
+        let holds = |ranges: &Vec<PortRange>| {
+            ranges.is_empty() || port.is_some_and(|port| ranges.iter().any(|r| r.contains(port)))
+        };
+        let ports = if self.ports.is_empty() { Some(0) } else { self.ports.iter().position(holds) };
+        let peer = flow.peer(direction);
+        let peers = self.peers.iter().position(|nets| nets.iter().any(|net| net.contains(&peer)));
+        ports.zip(peers)
+    }
+}
+
+/// What traffic used of all entries.
+#[derive(Debug)]
+pub struct Coverage {
+    usage: HashMap<(usize, Direction, EntryIndex), Usage, FixedState>,
+    kinds: Vec<[Vec<EntryKind>; 2]>,
+    named: HashMap<(usize, usize), Named, FixedState>,
+    window: Window,
+}
+
+impl Coverage {
+    /// Nothing used yet.
+    pub fn new(rules: &RuleSet) -> Self {
+        let kinds = |interface, direction| -> Vec<EntryKind> {
+            let ordered = rules.ordered(interface, direction);
+            ordered.entries().iter().map(|entry| entry.kind).collect()
+        };
+        let interfaces = 0..rules.interfaces().len();
+        let groups = rules.groups().iter().enumerate();
+        let named = groups.flat_map(|(g, group)| {
+            let of_group = group.rules.iter().enumerate();
+            of_group.map(move |(r, rule)| ((g, r), Named::of(rules, rule)))
+        });
+        Self {
+            usage: HashMap::default(),
+            kinds: interfaces.map(|at| Direction::BOTH.map(|way| kinds(at, way))).collect(),
+            named: named.collect(),
+            window: Window::default(),
+        }
+    }
+
+    /// Looks at a frame and its answer. Of connections the opening packet counts; without sessions
+    /// every packet does.
+    pub fn add(&mut self, frame: &Frame<'_>, packet: Option<&Packet>, judged: &Judged) {
+        let now = frame.time_ns.or(self.window.times.map(|(_, last)| last)).unwrap_or_default();
+        self.window.see(now);
+        for judgement in judged.judgements() {
+            let Judgement { interface, decided_in, entry, .. } = *judgement;
+            let usage = self.usage.entry((interface, decided_in, entry)).or_default();
+            let (first, last) = usage.times.unwrap_or((now, now));
+            usage.times = Some((first.min(now), last.max(now)));
+            let opened = judgement.opened.as_deref().map(|(_, flow)| *flow);
+            let alone = packet.filter(|_| judgement.connection.is_none()).map(|packet| packet.flow);
+            let Some(flow) = opened.or(alone) else { continue };
+            if usage.first_frame == 0 {
+                usage.first_frame = frame.number;
+            }
+            usage.add(&flow, decided_in);
+            let kinds = self.kinds.get(interface).and_then(|of| of.get(decided_in as usize));
+            if let Some(EntryKind::Rule { group, rule }) =
+                kinds.and_then(|kinds| kinds.get(entry.0 as usize))
+                && let Some(named) = self.named.get(&(*group, *rule))
+            {
+                usage.elements.extend(named.element(&flow, decided_in));
+            }
+        }
+    }
+
+    /// When traffic was observed.
+    pub fn window(&self) -> Window {
+        self.window
+    }
+
+    /// What was used of each rule at all interfaces, by the positions of its group and of the rule in it;
+    /// rules that were not used have none.
+    pub fn of_rules(&self) -> BTreeMap<(usize, usize), Usage> {
+        let mut found: BTreeMap<(usize, usize), Usage> = BTreeMap::new();
+        for (_, _, kind, usage) in self.used() {
+            if let EntryKind::Rule { group, rule } = kind {
+                found.entry((group, rule)).or_default().merge(usage);
+            }
+        }
+        found
+    }
+
+    /// What was decided where no rule matched, by interface and direction.
+    pub fn of_defaults(&self) -> BTreeMap<(usize, Direction), &Usage> {
+        let defaults =
+            self.used().into_iter().filter(|(_, _, kind, _)| *kind == EntryKind::Default);
+        defaults.map(|(interface, direction, _, usage)| ((interface, direction), usage)).collect()
+    }
+
+    /// Every entry that was used.
+    fn used(&self) -> Vec<(usize, Direction, EntryKind, &Usage)> {
+        let mut found = Vec::new();
+        for (interface, kinds) in self.kinds.iter().enumerate() {
+            for (direction, kinds) in Direction::BOTH.into_iter().zip(kinds) {
+                for (entry, kind) in (0..).map(EntryIndex).zip(kinds) {
+                    let usage = self.usage.get(&(interface, direction, entry));
+                    found.extend(usage.map(|usage| (interface, direction, *kind, usage)));
+                }
+            }
+        }
+        found
+    }
+
+    /// How many elements a rule has.
+    pub fn elements(&self, place: (usize, usize)) -> usize {
+        let named = self.named.get(&place);
+        named.map_or(0, |named| named.ports.len().max(1) * named.peers.len().max(1))
+    }
+}

@@ -67,5 +67,6 @@ pub mod overlay;
 pub mod replay;
 pub mod report;
 pub mod session;
+pub mod suggest;
 pub mod tally;
 pub mod verdict;

@@ -24,9 +24,11 @@ mod error;
 mod expectations;
 mod locate;
 mod positions;
+mod print;
 mod yaml;
 
 pub use error::{Fault, ParseError};
 pub use expectations::expectations;
 pub use positions::Positions;
+pub use print::print;
 pub use yaml::{yaml, yaml_told_apart};

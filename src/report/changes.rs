@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 use super::connections::community_id;
 use super::summary::{CaptureInput, Local, RulesInput};
-use super::{Cell, Label, Labels, Rows, SCHEMA, Seen, text};
+use super::table::Table;
+use super::{Cell, Label, Labels, Rows, SCHEMA, Seen, region_tables, text};
 use crate::accept::Accepted;
 use crate::diff::{Change, Diff, Effect, Effects, Side, Turned};
 
@@ -244,44 +245,56 @@ pub fn diff_text(
     }
     text::made_by(&mut out, &summary.local, summary.partial.as_deref());
 
-    let (connections, packets) = (diff.connections(), diff.packets());
-    let words = |effect: Effect| effect.as_str().replace('_', " ");
-    let mut counts = vec![vec![String::new(), "total".to_owned()]];
-    counts.extend([vec!["packets".to_owned()], vec!["connections".to_owned()]]);
-    for (row, effects) in counts.iter_mut().skip(1).zip([packets, connections]) {
-        row.push(text::count(effects.total()));
-        row.extend(Effect::ALL.map(|effect| text::count(effects.of(effect))));
+    let _ = write!(out, "\n{}", text::table(&counts(diff)));
+    for table in change_tables(diff, labels) {
+        out.push_str(&table.text());
     }
-    if let Some(header) = counts.first_mut() {
-        header.extend(Effect::ALL.map(words));
+    if diff.connections().total() == diff.connections().of(Effect::Unchanged) {
+        let _ = writeln!(out, "\nThe change does nothing to this traffic.");
     }
-    let _ = write!(out, "\n{}", text::table(&counts));
+    let seen = Seen::of(turned, diff.changes());
+    for table in region_tables(turned, labels, Some(&seen)) {
+        out.push_str(&table.text());
+    }
+    for warning in &summary.warnings {
+        let _ = writeln!(out, "\nwarning: {warning}");
+    }
+    out
+}
 
+fn words(effect: Effect) -> String {
+    effect.as_str().replace('_', " ")
+}
+
+/// Packets and connections by effect, under a header.
+pub(super) fn counts(diff: &Diff<'_>) -> Vec<Vec<String>> {
+    let mut header = vec![String::new(), "total".to_owned()];
+    header.extend(Effect::ALL.map(words));
+    let row = |name: &str, effects: Effects| {
+        let counts = Effect::ALL.map(|effect| text::count(effects.of(effect)));
+        let total = text::count(effects.total());
+        [name.to_owned(), total].into_iter().chain(counts).collect()
+    };
+    let (packets, connections) = (diff.packets(), diff.connections());
+    vec![header, row("packets", packets), row("connections", connections)]
+}
+
+/// A table for each effect that connections have, the worst first.
+pub(super) fn change_tables(diff: &Diff<'_>, labels: BothLabels<'_>) -> Vec<Table> {
     let span = diff.current().tally().times().map_or(0, |(first, last)| last - first);
-    for effect in [Effect::NewlyDenied, Effect::NewlyAllowed, Effect::OtherRule] {
-        let groups = groups(diff, effect, labels);
-        if groups.is_empty() {
-            continue;
-        }
-        let _ = writeln!(
-            out,
-            "\n{}: {} of {}, in {} of traffic",
+    let connections = diff.connections();
+    let effects = [Effect::NewlyDenied, Effect::NewlyAllowed, Effect::OtherRule];
+    let tables = effects.into_iter().map(|effect| {
+        let title = format!(
+            "{}: {} of {}, in {} of traffic",
             words(effect),
             text::count(connections.of(effect)),
             text::plural(connections.total(), "connection"),
             text::duration(span),
         );
-        out.push_str(&table(&groups));
-    }
-    if connections.total() == connections.of(Effect::Unchanged) {
-        let _ = writeln!(out, "\nThe change does nothing to this traffic.");
-    }
-    let seen = Seen::of(turned, diff.changes());
-    out.push_str(&super::regions_table(turned, labels, Some(&seen)));
-    for warning in &summary.warnings {
-        let _ = writeln!(out, "\nwarning: {warning}");
-    }
-    out
+        table(title, &groups(diff, effect, labels))
+    });
+    tables.filter(|table| table.rows.len() > 1).collect()
 }
 
 /// Service, peer network, and what decides now and then.
@@ -341,7 +354,7 @@ fn network(peer: IpAddr) -> IpNet {
     IpNet::new(peer, len).map_or_else(|_| peer.into(), |net| net.trunc())
 }
 
-fn table(groups: &[(GroupKey, Group)]) -> String {
+fn table(title: String, groups: &[(GroupKey, Group)]) -> Table {
     let header =
         ["connections", "packets", "bytes", "", "service", "peer", "frame", "when", "now", "then"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
@@ -363,15 +376,14 @@ fn table(groups: &[(GroupKey, Group)]) -> String {
             proposed.clone(),
         ]);
     }
-    let mut out = text::table(&rows);
-    if let Some(rest) = groups.get(SHOWN..).filter(|rest| !rest.is_empty()) {
+    let rest = groups.get(SHOWN..).filter(|rest| !rest.is_empty());
+    let more = rest.map(|rest| {
         let connections: u64 = rest.iter().map(|(_, group)| group.connections).sum();
-        let _ = writeln!(
-            out,
-            "  and {} more lines with {}; -f csv lists every connection",
+        format!(
+            "and {} more lines with {}; -f csv lists every connection",
             text::count(rest.len() as u64),
             text::plural(connections, "connection"),
-        );
-    }
-    out
+        )
+    });
+    Table { title, rows, more }
 }

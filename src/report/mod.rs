@@ -14,7 +14,9 @@ mod packets;
 mod regions;
 mod rows;
 mod sarif;
+mod suggestion;
 mod summary;
+mod table;
 mod text;
 mod timings;
 
@@ -34,14 +36,15 @@ pub use packets::{
     Answer, DECODE_COLUMNS, EMBEDDED_COLUMNS, VERDICT_COLUMNS, decode_cells, embedded_cells,
     packet_line, verdict_cells,
 };
-pub use regions::{
-    REGION_COLUMNS, RegionsSummary, Seen, region_rows, regions_json, regions_table, regions_text,
-};
+pub use regions::{REGION_COLUMNS, RegionsSummary, Seen, region_rows, regions_json, regions_text};
 pub use rows::{Cell, RowFormat, Rows};
 pub use sarif::{SarifResult, sarif};
+pub use suggestion::{Holdout, Learned, Step, suggestion_json, suggestion_yaml};
 pub use summary::{CaptureInput, Inputs, Local, RuleCount, RulesInput, Summary};
 pub use text::{because, bytes, count, duration, plural, summary as text_summary, table, time};
 pub use timings::{Change as TimingChange, NotComparable, Stage, Timings};
+
+use regions::region_tables;
 
 /// The version of every JSON that is printed.
 pub const SCHEMA: u32 = 1;

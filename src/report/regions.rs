@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::changes::{BothLabels, DiffInputs};
+use super::table::Table;
 use super::{Cell, Label, Rows, SCHEMA, text};
 use crate::diff::{Change, Effect, Turned};
 use crate::flow::FlowTuple;
@@ -160,7 +161,9 @@ pub fn regions_text(summary: &RegionsSummary, turned: &[Turned], labels: BothLab
         let _ = writeln!(out, "{title} {}, sha256 {}", rules.path, rules.sha256);
     }
     let _ = writeln!(out, "by       sgreplay {}", env!("CARGO_PKG_VERSION"));
-    out.push_str(&regions_table(turned, labels, None));
+    for table in region_tables(turned, labels, None) {
+        out.push_str(&table.text());
+    }
     if summary.equivalent {
         let _ = writeln!(out, "\nThe rule sets are equivalent: no packet has another verdict.");
     }
@@ -173,58 +176,70 @@ pub fn regions_text(summary: &RegionsSummary, turned: &[Turned], labels: BothLab
 /// Lines shown per effect; the rest are counted in a last line.
 const SHOWN: usize = 20;
 
-/// Regions of each effect, the largest first; with what was seen of each, where there is traffic.
-pub fn regions_table(turned: &[Turned], labels: BothLabels<'_>, seen: Option<&[Seen]>) -> String {
-    let mut out = String::new();
-    for effect in [Effect::NewlyDenied, Effect::NewlyAllowed] {
-        let of_effect = || turned.iter().enumerate().filter(move |(_, one)| one.effect == effect);
-        let count = of_effect().count();
-        if count == 0 {
-            continue;
-        }
+/// A table of regions for each effect, the largest first; with what was seen of each, where there is
+/// traffic.
+pub(super) fn region_tables(
+    turned: &[Turned],
+    labels: BothLabels<'_>,
+    seen: Option<&[Seen]>,
+) -> Vec<Table> {
+    let effects = [Effect::NewlyDenied, Effect::NewlyAllowed];
+    let tables = effects.into_iter().map(|effect| {
+        let of_effect = turned.iter().enumerate().filter(|(_, one)| one.effect == effect);
+        let of_effect: Vec<(usize, &Turned)> = of_effect.collect();
+        let regions = text::plural(of_effect.len() as u64, "region");
         let words = effect.as_str().replace('_', " ");
-        let regions = text::plural(count as u64, "region");
-        let _ = writeln!(out, "\n{words}, of all packets that could be: {regions}");
-        let narrowed = of_effect().any(|(_, one)| one.narrowed);
-        let sources = of_effect().any(|(_, one)| !one.region.source_ports().is_empty());
-        let optional = [(narrowed, "local"), (sources, "source port"), (seen.is_some(), "seen")];
-        let mut header = vec!["", "service", "peer"];
-        header.extend(optional.into_iter().filter(|(shown, _)| *shown).map(|(_, name)| name));
-        header.extend(["now", "then", "for example"]);
-        let mut rows: Vec<Vec<String>> = vec![header.into_iter().map(str::to_owned).collect()];
-        for (n, one) in of_effect().take(SHOWN) {
-            let [current, proposed] = deciders(one, labels);
-            let (region, interface) = (&one.region, labels.current.interface(one.interfaces[0]));
-            let mut row = vec![
-                format!("{} {interface}", region.direction()),
-                region.services_text(),
-                region.peers_text(),
-            ];
-            if narrowed {
-                row.push(region.locals_text().unwrap_or_default());
-            }
-            if sources {
-                row.push(region.source_ports_text());
-            }
-            if let Some(seen) = seen {
-                let connections = seen.get(n).map_or(0, |seen| seen.connections);
-                row.push(match connections {
-                    0 => "never".to_owned(),
-                    some => text::plural(some, "connection"),
-                });
-            }
-            row.push(text::because(current.reason, current));
-            row.push(text::because(proposed.reason, proposed));
-            row.push(region.example().to_string());
-            rows.push(row);
+        let rest = of_effect.len().checked_sub(SHOWN).filter(|rest| *rest > 0);
+        let regions_of = |rest: usize| text::plural(rest as u64, "region");
+        Table {
+            title: format!("{words}, of all packets that could be: {regions}"),
+            rows: region_lines(&of_effect, labels, seen),
+            more: rest.map(|rest| format!("and {} more; -f json lists all", regions_of(rest))),
         }
-        out.push_str(&text::table(&rows));
-        if let Some(rest) = count.checked_sub(SHOWN).filter(|rest| *rest > 0) {
-            let regions = text::plural(rest as u64, "region");
-            let _ = writeln!(out, "  and {regions} more; -f json lists all");
+    });
+    tables.filter(|table| table.rows.len() > 1).collect()
+}
+
+/// A line for each region, under a header.
+fn region_lines(
+    regions: &[(usize, &Turned)],
+    labels: BothLabels<'_>,
+    seen: Option<&[Seen]>,
+) -> Vec<Vec<String>> {
+    let narrowed = regions.iter().any(|(_, one)| one.narrowed);
+    let sources = regions.iter().any(|(_, one)| !one.region.source_ports().is_empty());
+    let optional = [(narrowed, "local"), (sources, "source port"), (seen.is_some(), "seen")];
+    let mut header = vec!["", "service", "peer"];
+    header.extend(optional.into_iter().filter(|(shown, _)| *shown).map(|(_, name)| name));
+    header.extend(["now", "then", "for example"]);
+    let mut rows: Vec<Vec<String>> = vec![header.into_iter().map(str::to_owned).collect()];
+    for (n, one) in regions.iter().take(SHOWN) {
+        let [current, proposed] = deciders(one, labels);
+        let (region, interface) = (&one.region, labels.current.interface(one.interfaces[0]));
+        let mut row = vec![
+            format!("{} {interface}", region.direction()),
+            region.services_text(),
+            region.peers_text(),
+        ];
+        if narrowed {
+            row.push(region.locals_text().unwrap_or_default());
         }
+        if sources {
+            row.push(region.source_ports_text());
+        }
+        if let Some(seen) = seen {
+            let connections = seen.get(*n).map_or(0, |seen| seen.connections);
+            row.push(match connections {
+                0 => "never".to_owned(),
+                some => text::plural(some, "connection"),
+            });
+        }
+        row.push(text::because(current.reason, current));
+        row.push(text::because(proposed.reason, proposed));
+        row.push(region.example().to_string());
+        rows.push(row);
     }
-    out
+    rows
 }
 
 fn deciders<'l>(turned: &Turned, labels: BothLabels<'l>) -> [&'l Label; 2] {

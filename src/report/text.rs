@@ -44,7 +44,7 @@ pub fn table(rows: &[Vec<String>]) -> String {
 }
 
 /// A count, or an amount with its unit; not an address.
-fn is_number(text: &str) -> bool {
+pub(super) fn is_number(text: &str) -> bool {
     let amount = text.split_once(' ').map_or(text, |(amount, _)| amount);
     amount.matches('.').count() < 2
         && amount.chars().all(|c| c.is_ascii_digit() || matches!(c, ',' | '.'))

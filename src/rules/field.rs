@@ -62,6 +62,8 @@ pub struct Priority(u8);
 impl Priority {
     /// The default.
     pub const HIGHEST: Self = Self(1);
+    /// What new rules have at the other end.
+    pub const LOWEST: Self = Self(100);
 
     /// The number.
     pub fn get(self) -> u8 {

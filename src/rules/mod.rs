@@ -275,6 +275,11 @@ impl RuleSet {
         &self.port_lists
     }
 
+    /// Source addresses of load balancers whose traffic is always allowed in (SEMANTICS A8).
+    pub fn slb_sources(&self) -> &[IpNet] {
+        &self.slb_sources
+    }
+
     /// Ports that carriers block on the way, where the file names them; empty for none.
     pub fn carrier_ports(&self) -> Option<&[u16]> {
         self.carrier_ports.as_deref()

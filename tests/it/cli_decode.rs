@@ -66,7 +66,9 @@ fn services() {
 
 #[test]
 fn help_is_complete() {
-    for verb in ["", "replay", "diff", "check", "test", "explain", "decode", "bench", "services"] {
+    for verb in
+        ["", "replay", "diff", "check", "test", "suggest", "explain", "decode", "bench", "services"]
+    {
         let args: Vec<&str> =
             [verb, "--help"].into_iter().filter(|word| !word.is_empty()).collect();
         assert_snapshot!(format!("help sgreplay {verb}").trim_end(), run(&args));

@@ -33,6 +33,7 @@ mod pcap_file;
 mod readme;
 mod sessions;
 mod space;
+mod suggest;
 mod support;
 mod taps;
 mod tcpdump;

@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use sgreplay::flow::Direction;
 use sgreplay::rules::{Code, RuleProtocol, Switches, parse_cidr};
+use sgreplay::suggest::Bound;
 
 /// Replay captured traffic against proposed cloud security-group rules: what would be allowed, what
 /// denied, by which rule and why.
@@ -34,6 +35,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Whether rules do what a file beside them expects, of every packet that could be
     Test(TestArgs),
+    /// Few rules that allow the connections of a capture and nothing beyond a stated bound
+    Suggest(SuggestArgs),
     /// Why one packet is allowed or denied: every rule in evaluation order
     Explain(ExplainArgs),
     /// The flow tuples of a capture alone
@@ -230,6 +233,43 @@ pub(crate) struct TestArgs {
     pub local: Vec<IpNet>,
     #[command(flatten)]
     pub switches: SwitchArgs,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "What is printed is a rules file; its first lines say what it was made from, and what other bounds
+would come to. Egress becomes an allow-list, and members of the group are isolated.
+
+Examples:
+  sgreplay suggest web.pcap > suggested.yaml
+  sgreplay suggest --rules today.yaml --aggregate /24 --without-scans web.pcap
+  sgreplay suggest --max-rules 50 --holdout 30% monday.pcap tuesday.pcap"
+)]
+pub(crate) struct SuggestArgs {
+    #[command(flatten)]
+    pub capture: CaptureArgs,
+    /// Only connections that these rules allow; else all that the capture shows
+    #[arg(long, value_name = "FILE")]
+    pub rules: Option<PathBuf>,
+    /// Widen peers to networks of this size, IPv4 and IPv6: /24 (and /64), or /24,/56. With --max-rules
+    /// no further than that; addresses alone if not given
+    #[arg(long, value_name = "/LEN[,/LEN]", value_parser = bound)]
+    pub aggregate: Option<Bound>,
+    /// At most N rules, as the cloud counts them: put those networks together that open the least for a
+    /// rule less, within --aggregate (/24,/64 if not given)
+    #[arg(long, value_name = "N")]
+    pub max_rules: Option<usize>,
+    /// Leave out connections that nobody answered, and peers that tried ten services or more
+    #[arg(long)]
+    pub without_scans: bool,
+    /// Learn from the first part of the time, and say how much of the rest the rules would have cut
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub holdout: Option<f64>,
+    #[command(flatten)]
+    pub judge: JudgeArgs,
+    /// The rules file with its account, or both as json
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub format: TextOrJson,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -530,6 +570,21 @@ fn icmp_type(text: &str) -> Result<(u8, u8), String> {
     let (kind, code) = text.split_once('/').unwrap_or((text, "0"));
     let numbers = kind.parse().ok().zip(code.parse().ok());
     numbers.ok_or_else(|| "expected a type such as 8, or type and code such as 3/4".to_owned())
+}
+
+/// `/24`, `24`, `/24,/56`; the length for IPv6 follows from that for IPv4 where it is not said.
+fn bound(text: &str) -> Result<Bound, String> {
+    let expected =
+        || "expected a prefix length such as /24, or one for each family: /24,/64".to_owned();
+    let length = |text: &str, most: u8| -> Result<u8, String> {
+        let number = text.trim().trim_start_matches('/').parse().ok();
+        number.filter(|length| *length <= most).ok_or_else(expected)
+    };
+    let (v4, v6) = text.split_once(',').map_or((text, None), |(v4, v6)| (v4, Some(v6)));
+    let v4 = length(v4, 32)?;
+    let usual = Bound::STEPS.into_iter().find(|step| step.v4 <= v4).unwrap_or(Bound::EXACT);
+    let v6 = v6.map_or(Ok(usual.v6), |v6| length(v6, 128))?;
+    Ok(Bound { v4, v6 })
 }
 
 fn percent(text: &str) -> Result<f64, String> {

@@ -8,6 +8,7 @@ pub(crate) mod explain;
 mod judging;
 pub(crate) mod replay;
 pub(crate) mod services;
+pub(crate) mod suggest;
 pub(crate) mod test;
 
 use std::io::{self, BufWriter, StdoutLock};

@@ -1,0 +1,164 @@
+//! `sgreplay suggest`: rules from traffic.
+
+use std::io::Write;
+use std::path::Path;
+
+use sgreplay::replay::{Replay, Sessions};
+use sgreplay::report::{Holdout, Learned, Step, suggestion_json, suggestion_yaml};
+use sgreplay::rules::Invalid;
+use sgreplay::suggest::{Bound, Observation, Observed, Suggestion, everything, without_scans};
+
+use super::{ended, judging, stdout};
+use crate::args::{SuggestArgs, TextOrJson};
+use crate::captures::Captures;
+use crate::exit::{ExitStatus, Failure};
+
+/// How far peers are widened for fewer rules, where nothing else is said.
+const USUAL: Bound = Bound { v4: 24, v6: 64 };
+
+pub(crate) fn run(args: &SuggestArgs) -> Result<ExitStatus, Failure> {
+    let mut captures = Captures::new(&args.capture)?;
+    let files: Vec<&Path> = args.rules.iter().map(std::path::PathBuf::as_path).collect();
+    judging::readable(&captures, &files, false)?;
+    let (mut rules, input) = match &args.rules {
+        Some(path) => {
+            let (rules, input) = judging::rules(path, &args.judge)?;
+            (rules, Some(input))
+        }
+        None if !args.judge.interface.is_empty() => {
+            let message = "--interface names an interface of a rules file, and none is given";
+            return Err(Failure::Usage(message.to_owned()));
+        }
+        None => (everything().map_err(|faults| refused(&faults))?, None),
+    };
+    let taps = judging::taps(&args.judge.interface, &rules, &mut captures)?;
+    let (local, openings) = judging::local(&mut rules, &args.judge.local, &mut captures)?;
+    let mut replay = Replay::new(&rules, judging::options(&args.judge, Sessions::On))
+        .with_openings(openings)
+        .with_tunnels(captures.tunnels())
+        .with_taps(taps);
+    let mut observed = Observed::default();
+    let mut unseen = judging::Unseen::new(&args.judge.interface);
+    let end = captures.read(false, |frames| {
+        unseen.look(frames);
+        replay.judge_batch(frames, |frame, decoded, judged| {
+            observed.add(frame, decoded.packet(), judged);
+            Ok::<(), Failure>(())
+        })
+    })?;
+    let mut warnings = judging::of_captures(&end, replay.tally());
+    warnings.extend(unseen.warnings());
+    warnings.extend(judging::evicted(replay.sessions_evicted(), replay.options()));
+
+    let seen = match args.without_scans {
+        true => without_scans(observed.list()),
+        false => observed.list().to_vec(),
+    };
+    let scans = observed.list().len() - seen.len();
+    let (named, unnamed): (Vec<_>, Vec<_>) = seen.into_iter().partition(Observation::can_be_named);
+    let (first, rest) = split(named, args.holdout);
+    if first.is_empty() {
+        let what = if args.rules.is_some() { "the rules allow" } else { "the capture shows" };
+        ended(end)?;
+        return Err(Failure::Usage(format!(
+            "{what} no connection to learn from, and no rules at all would cut everything"
+        )));
+    }
+    let closing = Suggestion::CLOSING * rules.interfaces().len();
+    let suggestion = suggestion(&first, args, closing)?;
+    let suggested = suggestion.rule_set(Some(&rules)).map_err(|faults| refused(&faults))?;
+    if suggestion.has_icmp() {
+        let icmp = "rules cannot tell types of ICMP, so that every type is allowed from peers of which one \
+                    was seen";
+        warnings.push(icmp.to_owned());
+    }
+    let learned = Learned {
+        rules: input,
+        captures: end.inputs.clone(),
+        local,
+        times: first.first().zip(first.last()).map(|(first, last)| (first.time, last.time)),
+        connections: first.len(),
+        scans,
+        unnamed: unnamed.len(),
+        warnings,
+    };
+    let holdout = args.holdout.map(|_| Holdout {
+        connections: rest.len(),
+        cut: rest.iter().filter(|one| !suggestion.allows(one)).copied().collect(),
+    });
+    let steps = steps(&first, &suggestion, closing);
+    let mut out = stdout();
+    match args.format {
+        TextOrJson::Text => {
+            write!(out, "{}", suggestion_yaml(&learned, &steps, holdout.as_ref(), &suggested))?;
+        }
+        TextOrJson::Json => {
+            let json = suggestion_json(&learned, &steps, holdout.as_ref(), &suggested);
+            writeln!(out, "{json:#}")?;
+        }
+    }
+    out.flush()?;
+    ended(end)
+}
+
+/// The connections to learn from, and those to be held against what was learned, by time.
+fn split(mut list: Vec<Observation>, holdout: Option<f64>) -> (Vec<Observation>, Vec<Observation>) {
+    list.sort_by_key(|one| one.time);
+    let Some(percent) = holdout else { return (list, Vec::new()) };
+    let times = list.first().zip(list.last()).map(|(first, last)| (first.time, last.time));
+    let Some((first, last)) = times else { return (list, Vec::new()) };
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a part of a span of time, to the microsecond or so"
+    )]
+    let until = first + ((last - first) as f64 * (1.0 - percent / 100.0)) as u64;
+    list.into_iter().partition(|one| one.time <= until)
+}
+
+fn suggestion(
+    list: &[Observation],
+    args: &SuggestArgs,
+    closing: usize,
+) -> Result<Suggestion, Failure> {
+    let Some(most) = args.max_rules else {
+        return Ok(Suggestion::new(list, args.aggregate.unwrap_or(Bound::EXACT)));
+    };
+    let bound = args.aggregate.unwrap_or(USUAL);
+    let suggestion = Suggestion::with_most(list, bound, most.saturating_sub(closing));
+    let rules = suggestion.rules() + closing;
+    match rules <= most {
+        true => Ok(suggestion),
+        false => Err(Failure::Usage(format!(
+            "{rules} rules are needed with networks no larger than /{} and /{}, and --max-rules says \
+             {most}; a smaller --aggregate allows larger ones",
+            bound.v4, bound.v6,
+        ))),
+    }
+}
+
+/// What other bounds would come to, with the suggested rules among them.
+fn steps(list: &[Observation], chosen: &Suggestion, closing: usize) -> Vec<Step> {
+    let step = |suggestion: &Suggestion, chosen| Step {
+        bound: suggestion.bound(),
+        rules: suggestion.rules() + closing,
+        opens: suggestion.opens(list),
+        chosen,
+    };
+    let mine = step(chosen, true);
+    let others = Bound::STEPS.into_iter().map(|bound| step(&Suggestion::new(list, bound), false));
+    let mut steps: Vec<Step> = others.collect();
+    let same = |other: &Step| other.bound == mine.bound && other.rules == mine.rules;
+    steps.retain(|step| !same(step));
+    let wider = |step: &Step| step.bound.v4 <= mine.bound.v4;
+    let place = steps.iter().position(wider).unwrap_or(steps.len());
+    steps.insert(place, mine);
+    steps
+}
+
+/// Why the cloud would not take the rules.
+fn refused(faults: &[Invalid]) -> Failure {
+    let first = faults.first().map_or_else(String::new, |fault| fault.message.clone());
+    Failure::Usage(format!("the cloud would refuse what is suggested: {first}"))
+}

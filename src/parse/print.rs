@@ -1,0 +1,217 @@
+//! [`RuleSet`] → our own rules file.
+
+use std::fmt::{Display, Write};
+
+use ipnet::IpNet;
+
+use crate::flow::Direction;
+use crate::rules::{
+    GroupType, Interface, NicType, Peer, Policy, Priority, Rule, RuleId, RuleSet, SecurityGroup,
+    Timeouts,
+};
+
+/// Writes a rule set as a rules file, which [`yaml`](super::yaml()) reads to the same rule set. What is as
+/// it would be by default is left out.
+pub fn print(rules: &RuleSet) -> String {
+    let mut out = String::from("security_groups:\n");
+    for group in rules.groups() {
+        print_group(&mut out, group);
+    }
+    if rules.lists_interfaces() {
+        out.push_str("interfaces:\n");
+        for eni in rules.interfaces() {
+            print_interface(&mut out, rules, eni);
+        }
+    }
+    let mut lists = |key: &str, lists: Vec<(&String, String)>| {
+        if !lists.is_empty() {
+            let _ = writeln!(out, "{key}:");
+        }
+        for (id, entries) in lists {
+            let _ = writeln!(out, "  - {{id: {}, entries: {entries}}}", quoted(id));
+        }
+    };
+    let prefixes = rules.prefix_lists().iter().map(|list| (&list.id, nets(&list.entries)));
+    lists("prefix_lists", prefixes.collect());
+    let ports = rules.port_lists().iter().map(|list| (&list.id, flow(&list.entries)));
+    lists("port_lists", ports.collect());
+    if !rules.slb_sources().is_empty() {
+        let _ = writeln!(out, "slb_sources: {}", nets(rules.slb_sources()));
+    }
+    if let Some(ports) = rules.carrier_ports() {
+        let _ = writeln!(out, "carrier_ports: {}", flow(ports));
+    }
+    if !rules.suppressions().is_empty() {
+        out.push_str("suppressions:\n");
+    }
+    for one in rules.suppressions() {
+        let rule =
+            one.rule.as_ref().map_or_else(String::new, |rule| format!(", rule: {}", quoted(rule)));
+        let until = one.until.map_or_else(String::new, |until| format!(", until: {until}"));
+        let (code, reason) = (one.code, quoted(&one.reason));
+        let _ = writeln!(out, "  - {{code: {code}{rule}, reason: {reason}{until}}}");
+    }
+    out
+}
+
+fn print_group(out: &mut String, group: &SecurityGroup) {
+    let SecurityGroup { id, group_type, inner_access_policy, vpc_id, rules } = group;
+    let _ = writeln!(out, "  - id: {}", quoted(id));
+    match (group_type, inner_access_policy) {
+        (GroupType::Enterprise, _) => out.push_str("    type: enterprise\n"),
+        (GroupType::Basic, Policy::Drop) => out.push_str("    inner_access_policy: drop\n"),
+        (GroupType::Basic, Policy::Accept) => {}
+    }
+    if let Some(vpc) = vpc_id {
+        let _ = writeln!(out, "    vpc_id: {}", quoted(vpc));
+    }
+    if !rules.is_empty() {
+        out.push_str("    rules:\n");
+    }
+    for rule in rules {
+        print_rule(out, rule);
+    }
+}
+
+fn print_rule(out: &mut String, rule: &Rule) {
+    let Rule {
+        id,
+        direction,
+        policy,
+        priority,
+        protocol,
+        ports,
+        source_ports,
+        peers,
+        local,
+        nic_type,
+        create_time,
+        description,
+    } = rule;
+    let (far, near) = match direction {
+        Direction::Ingress => ("source", "destination"),
+        Direction::Egress => ("destination", "source"),
+    };
+    let mut keys: Vec<String> = Vec::new();
+    if let RuleId::Named(id) = id {
+        keys.push(format!("id: {}", quoted(id)));
+    }
+    keys.push(format!("direction: {direction}"));
+    if *policy == Policy::Drop {
+        keys.push("policy: drop".to_owned());
+    }
+    if *priority != Priority::HIGHEST {
+        keys.push(format!("priority: {}", priority.get()));
+    }
+    keys.push(format!("protocol: {protocol}"));
+    if !ports.is_empty() {
+        keys.push(format!("ports: {}", flow(ports)));
+    }
+    let peers: Vec<String> = peers.iter().map(peer).collect();
+    keys.push(format!("{far}: {}", flow(&peers)));
+    if !source_ports.is_empty() {
+        keys.push(format!("source_ports: {}", flow(source_ports)));
+    }
+    if !local.is_empty() {
+        keys.push(format!("{near}: {}", nets(local)));
+    }
+    if let Some(nic) = nic_type {
+        keys.push(format!("nic_type: {}", nic_word(*nic)));
+    }
+    if let Some(time) = create_time {
+        keys.push(format!("create_time: {}", quoted(&time.to_string())));
+    }
+    if let Some(text) = description {
+        keys.push(format!("description: {}", quoted(text)));
+    }
+    let one_line = format!("{{{}}}", keys.join(", "));
+    if one_line.len() <= 100 {
+        let _ = writeln!(out, "      - {one_line}");
+    } else {
+        let _ = writeln!(out, "      - {}", keys.join("\n        "));
+    }
+}
+
+fn print_interface(out: &mut String, rules: &RuleSet, eni: &Interface) {
+    let Interface { id, addresses, groups, timeouts, nic_type } = eni;
+    let ids = groups.iter().filter_map(|group| rules.groups().get(*group)).map(|group| &group.id);
+    let _ = writeln!(out, "  - id: {}", quoted(id));
+    let _ = writeln!(out, "    addresses: {}", nets(addresses));
+    let _ = writeln!(out, "    security_groups: {}", flow(&ids.collect::<Vec<_>>()));
+    if *timeouts != Timeouts::default() {
+        let Timeouts { tcp_opening, tcp_established, tcp_closed, udp, icmp, other } = timeouts;
+        let _ = writeln!(
+            out,
+            "    timeouts: {{tcp_opening: {}, tcp_established: {}, tcp_closed: {}, udp: {}, icmp: {}, \
+             other: {}}}",
+            tcp_opening.as_secs(),
+            tcp_established.as_secs(),
+            tcp_closed.as_secs(),
+            udp.as_secs(),
+            icmp.as_secs(),
+            other.as_secs(),
+        );
+    }
+    if *nic_type == NicType::Internet {
+        let _ = writeln!(out, "    nic_type: {}", nic_word(*nic_type));
+    }
+}
+
+fn nic_word(nic: NicType) -> &'static str {
+    match nic {
+        NicType::Intranet => "intranet",
+        NicType::Internet => "internet",
+    }
+}
+
+fn peer(peer: &Peer) -> String {
+    match peer {
+        Peer::Cidr(of) => net(of),
+        Peer::Group(_) | Peer::PrefixList(_) => peer.to_string(),
+    }
+}
+
+/// A single address alone.
+fn net(net: &IpNet) -> String {
+    if net.prefix_len() == net.max_prefix_len() { net.addr().to_string() } else { net.to_string() }
+}
+
+fn nets(nets: &[IpNet]) -> String {
+    flow(&nets.iter().map(net).collect::<Vec<_>>())
+}
+
+/// One value, or a list of them.
+fn flow(items: &[impl Display]) -> String {
+    let items: Vec<String> = items.iter().map(|item| quoted(&item.to_string())).collect();
+    match items.as_slice() {
+        [one] => one.clone(),
+        items => format!("[{}]", items.join(", ")),
+    }
+}
+
+/// A scalar, in quotes where YAML would read it as something else.
+fn quoted(text: &str) -> String {
+    let plain =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '/' | '.' | '#' | ' ');
+    let starts = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+    let ends = text.ends_with(|c: char| c.is_ascii_alphanumeric());
+    let clear = starts && ends && text.chars().all(plain) && !text.contains(" #");
+    // Whatever YAML takes for a word is one.
+    let is_word = matches!(
+        serde_yaml::from_str(text),
+        Ok(serde_yaml::Value::String(read)) if read == text
+    );
+    let is_number = text.parse::<u16>().is_ok_and(|number| number.to_string() == text);
+    if clear && (is_word || is_number) {
+        return text.to_owned();
+    }
+    let json = serde_json::to_string(text).unwrap_or_default();
+    // YAML takes fewer characters as they are than JSON does.
+    let raw =
+        |c: char| !c.is_control() && !('\u{fff0}'..='\u{ffff}').contains(&c) && c != '\u{feff}';
+    let escaped = |c: char| match raw(c) {
+        true => c.to_string(),
+        false => format!("\\u{:04x}", u32::from(c)),
+    };
+    json.chars().map(escaped).collect()
+}

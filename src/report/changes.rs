@@ -228,6 +228,8 @@ struct Group {
     first: (u64, u64),
     last_time: u64,
     peers: Vec<IpAddr>,
+    /// Somebody has looked at them.
+    accepted: bool,
 }
 
 /// The difference for people.
@@ -262,7 +264,7 @@ pub fn diff_text(
     out
 }
 
-fn words(effect: Effect) -> String {
+pub(super) fn words(effect: Effect) -> String {
     effect.as_str().replace('_', " ")
 }
 
@@ -277,6 +279,25 @@ pub(super) fn counts(diff: &Diff<'_>) -> Vec<Vec<String>> {
     };
     let (packets, connections) = (diff.packets(), diff.connections());
     vec![header, row("packets", packets), row("connections", connections)]
+}
+
+/// A line in words for each group of changed connections that nobody has accepted.
+pub(super) fn change_lines(diff: &Diff<'_>, labels: BothLabels<'_>) -> Vec<(Effect, String)> {
+    let effects = [Effect::NewlyDenied, Effect::NewlyAllowed, Effect::OtherRule];
+    let lines = effects.into_iter().flat_map(|effect| {
+        let open = groups(diff, effect, labels).into_iter().filter(|(_, group)| !group.accepted);
+        open.map(move |((place, service, _, now, then), group)| {
+            let connections = text::plural(group.connections, "connection");
+            let who = peers(&group);
+            let frame = group.first.0;
+            let line = format!(
+                "{}: {connections} {place} {service} of {who} (frame {frame}): now {now}; then {then}",
+                words(effect),
+            );
+            (effect, line)
+        })
+    });
+    lines.collect()
 }
 
 /// A table for each effect that connections have, the worst first.
@@ -326,6 +347,7 @@ fn groups(diff: &Diff<'_>, effect: Effect, labels: BothLabels<'_>) -> Vec<(Group
         );
         let group = groups.entry(key).or_insert_with(|| Group {
             first: (change.first_frame, change.times.0),
+            accepted: labels.reason(change).is_some(),
             ..Group::default()
         });
         group.connections += 1;
@@ -348,6 +370,15 @@ fn because(labels: &Labels, side: &Side) -> String {
     }
 }
 
+/// The one peer, or the network that they share.
+fn peers(group: &Group) -> String {
+    match group.peers.as_slice() {
+        [one] => one.to_string(),
+        [one, ..] => format!("{} ({} addresses)", network(*one), group.peers.len()),
+        [] => String::new(),
+    }
+}
+
 /// The network that a peer is shown with: neighbours share a line.
 fn network(peer: IpAddr) -> IpNet {
     let len = if peer.is_ipv4() { 24 } else { 64 };
@@ -358,18 +389,14 @@ fn table(title: String, groups: &[(GroupKey, Group)]) -> Table {
     let header =
         ["connections", "packets", "bytes", "", "service", "peer", "frame", "when", "now", "then"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
-    for ((place, service, net, current, proposed), group) in groups.iter().take(SHOWN) {
-        let peer = match group.peers.as_slice() {
-            [one] => one.to_string(),
-            several => format!("{net} ({} addresses)", several.len()),
-        };
+    for ((place, service, _, current, proposed), group) in groups.iter().take(SHOWN) {
         rows.push(vec![
             text::count(group.connections),
             text::count(group.packets),
             text::bytes(group.bytes),
             place.clone(),
             service.clone(),
-            peer,
+            peers(group),
             group.first.0.to_string(),
             text::clock(group.first.1, group.last_time),
             current.clone(),

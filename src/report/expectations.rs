@@ -91,7 +91,7 @@ pub fn tested_text(summary: &TestSummary, tested: &[Tested], labels: &Labels) ->
 }
 
 /// What was expected, what was found, and the trace of an example.
-fn why(of: &Tested, labels: &Labels) -> String {
+pub(super) fn why(of: &Tested, labels: &Labels) -> String {
     let mut lines: Vec<String> =
         of.failures.iter().take(SHOWN).map(|failure| found(failure, labels)).collect();
     if let Some(more) = of.failures.len().checked_sub(SHOWN).filter(|more| *more > 0) {

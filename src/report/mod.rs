@@ -11,6 +11,7 @@ mod findings;
 mod junit;
 mod label;
 mod packets;
+mod proposal;
 mod regions;
 mod rows;
 mod sarif;
@@ -35,6 +36,10 @@ pub use label::{Label, Labels};
 pub use packets::{
     Answer, DECODE_COLUMNS, EMBEDDED_COLUMNS, VERDICT_COLUMNS, decode_cells, embedded_cells,
     packet_line, verdict_cells,
+};
+pub use proposal::{
+    Answer as ProposalAnswer, CheckedProposal, Difference, TestedProposal, proposal_json,
+    proposal_markdown,
 };
 pub use regions::{REGION_COLUMNS, RegionsSummary, Seen, region_rows, regions_json, regions_text};
 pub use rows::{Cell, RowFormat, Rows};

@@ -176,6 +176,23 @@ pub fn regions_text(summary: &RegionsSummary, turned: &[Turned], labels: BothLab
 /// Lines shown per effect; the rest are counted in a last line.
 const SHOWN: usize = 20;
 
+/// A line in words for each region.
+pub(super) fn turned_lines(turned: &[Turned], labels: BothLabels<'_>) -> Vec<(Effect, String)> {
+    let line = |one: &Turned| {
+        let [current, proposed] = deciders(one, labels);
+        let interface = labels.current.interface(one.interfaces[0]);
+        let (now, then) =
+            (text::because(current.reason, current), text::because(proposed.reason, proposed));
+        let words = one.effect.as_str().replace('_', " ");
+        let direction = one.region.direction();
+        (
+            one.effect,
+            format!("{words}: {direction} {interface} {}: now {now}; then {then}", one.region),
+        )
+    };
+    turned.iter().map(line).collect()
+}
+
 /// A table of regions for each effect, the largest first; with what was seen of each, where there is
 /// traffic.
 pub(super) fn region_tables(

@@ -66,9 +66,10 @@ fn services() {
 
 #[test]
 fn help_is_complete() {
-    for verb in
-        ["", "replay", "diff", "check", "test", "suggest", "explain", "decode", "bench", "services"]
-    {
+    for verb in [
+        "", "replay", "diff", "check", "test", "suggest", "ci", "explain", "decode", "bench",
+        "services",
+    ] {
         let args: Vec<&str> =
             [verb, "--help"].into_iter().filter(|word| !word.is_empty()).collect();
         assert_snapshot!(format!("help sgreplay {verb}").trim_end(), run(&args));

@@ -10,6 +10,7 @@ mod agreement;
 mod allocation;
 mod captures;
 mod check;
+mod ci;
 mod cli_bench;
 mod cli_decode;
 mod cli_errors;

@@ -231,9 +231,9 @@ fn printed_controls_are_escaped() {
 #[test]
 fn printed_files_are_the_same() {
     let readme = std::fs::read_to_string(support::root().join("README.md")).unwrap();
-    let mut texts =
-        vec![readme.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap().to_owned()];
-    for name in ["current.yaml", "proposed.yaml", "two-instances.yaml"] {
+    let rules_file = readme.split("```yaml\nsecurity_groups:").nth(1).unwrap();
+    let mut texts = vec![format!("security_groups:{}", rules_file.split("```").next().unwrap())];
+    for name in ["current.yaml", "proposed.yaml", "fixed.yaml", "two-instances.yaml"] {
         texts.push(std::fs::read_to_string(support::capture(name)).unwrap());
     }
     texts.push(

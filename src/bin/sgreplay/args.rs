@@ -30,13 +30,15 @@ pub(crate) enum Command {
     Replay(ReplayArgs),
     /// What a change of rules does: to a capture, connections newly denied, newly allowed, decided by
     /// another rule; without one, to every packet that could be
-    Diff(DiffArgs),
+    Diff(Box<DiffArgs>),
     /// What is wrong with the rules themselves: shadowed, redundant, conflicting, too open, forgotten
     Check(CheckArgs),
     /// Whether rules do what a file beside them expects, of every packet that could be
     Test(TestArgs),
     /// Few rules that allow the connections of a capture and nothing beyond a stated bound
     Suggest(SuggestArgs),
+    /// All of that about a proposal, from one file beside the rules, for CI
+    Ci(CiArgs),
     /// Why one packet is allowed or denied: every rule in evaluation order
     Explain(ExplainArgs),
     /// The flow tuples of a capture alone
@@ -270,6 +272,54 @@ pub(crate) struct SuggestArgs {
     /// The rules file with its account, or both as json
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub format: TextOrJson,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Exit status: 1 if the proposal fails.
+
+The file, with everything that it may say; paths are relative to it:
+  proposed: proposed.yaml
+  current: current.yaml              # optional; without it only check and expectations
+  captures: [monday.pcap]            # optional; without them the exact difference alone
+  expectations: expectations.yaml    # optional
+  accept: accepted.yaml              # optional: changes that were looked at
+  fail_on: [newly-denied, new-error, expectations]
+                                     # also: newly-allowed, new-warning, error, warning
+  local: 10.0.0.5                    # as --local, --decap, --filter, --merge, --interface in diff
+  interfaces: {eni-web: web.pcap}
+  allow_truncated: false
+  markdown: summary.md               # written beside the text
+  sarif: sgreplay.sarif
+  junit: sgreplay.xml")]
+pub(crate) struct CiArgs {
+    /// The file that says what is asked
+    #[arg(value_name = "FILE", default_value = "sgreplay.yaml")]
+    pub file: PathBuf,
+    /// The proposed rules, whatever the file says
+    #[arg(long, value_name = "FILE")]
+    pub proposed: Option<PathBuf>,
+    /// The rules as they are, whatever the file says
+    #[arg(long, value_name = "FILE")]
+    pub current: Option<PathBuf>,
+    /// Write a summary in Markdown, for a pull request
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+    /// Write findings and changes as SARIF
+    #[arg(long, value_name = "FILE")]
+    pub sarif: Option<PathBuf>,
+    /// Write the outcome as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Text for people, json for programs, markdown for a pull request
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub format: CiFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CiFormat {
+    Text,
+    Json,
+    Markdown,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Command::Check(args) => command::check::run(&args),
         Command::Test(args) => command::test::run(&args),
         Command::Suggest(args) => command::suggest::run(&args),
+        Command::Ci(args) => command::ci::run(&args),
         Command::Explain(args) => command::explain::run(&args),
         Command::Decode(args) => command::decode::run(&args),
         Command::Bench(args) => command::bench::run(&args),

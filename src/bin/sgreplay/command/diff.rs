@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 use sgreplay::accept::Accepted;
 use sgreplay::capture::PcapWriter;
 use sgreplay::diff::{self, Diff, Effect, Turned};
@@ -17,16 +19,63 @@ use sgreplay::session::Openings;
 
 use super::{judging, row_format, stdout, with};
 use crate::args::{DiffArgs, DiffFailOn};
-use crate::captures::Captures;
+use crate::captures::{Captures, Ended};
 use crate::exit::{ExitStatus, Failure};
 use crate::input;
 
 pub(crate) fn run(args: &DiffArgs) -> Result<ExitStatus, Failure> {
-    if args.capture.any() { of_traffic(args) } else { of_rules(args) }
+    compare(args, |compared| {
+        print(args, &compared)?;
+        let fails = args.fail_on.map(|what| fails(what, |effect| compared.open(effect) > 0));
+        match compared {
+            Compared::Traffic { end, .. } => judging::status(end, fails, args.allow_truncated),
+            Compared::Rules { .. } if fails == Some(true) => Ok(ExitStatus::Failed),
+            Compared::Rules { .. } => Ok(ExitStatus::Done),
+        }
+    })
+}
+
+/// What a change of rules does.
+pub(super) enum Compared<'c> {
+    /// To every packet that could be.
+    Rules { summary: RegionsSummary, turned: Vec<Turned>, labels: BothLabels<'c> },
+    /// And to the packets of captures.
+    Traffic {
+        summary: Box<DiffSummary>,
+        diff: &'c Diff<'c>,
+        turned: Vec<Turned>,
+        labels: BothLabels<'c>,
+        end: Ended,
+    },
+}
+
+impl Compared<'_> {
+    /// Connections that the change has this effect on and nobody has accepted; regions, where there is
+    /// no traffic.
+    pub(super) fn open(&self, effect: Effect) -> usize {
+        match self {
+            Self::Rules { turned, .. } => turned.iter().filter(|one| one.effect == effect).count(),
+            Self::Traffic { diff, labels, .. } => {
+                let changes = diff.changes().iter().filter(|change| change.effect == effect);
+                changes.filter(|change| labels.accepted.position(change).is_none()).count()
+            }
+        }
+    }
+}
+
+/// Compares, and hands over what was found.
+pub(super) fn compare<T>(
+    args: &DiffArgs,
+    report: impl FnOnce(Compared<'_>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    if args.capture.any() { of_traffic(args, report) } else { of_rules(args, report) }
 }
 
 /// The exact difference of the rules.
-fn of_rules(args: &DiffArgs) -> Result<ExitStatus, Failure> {
+fn of_rules<T>(
+    args: &DiffArgs,
+    report: impl FnOnce(Compared<'_>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let about_captures = [
         (args.accept.is_some(), "--accept"),
         (args.write_changed.is_some(), "--write-changed"),
@@ -60,29 +109,7 @@ fn of_rules(args: &DiffArgs) -> Result<ExitStatus, Failure> {
         current: &current_labels,
         proposed: &proposed_labels,
     };
-    let mut out = stdout();
-    match row_format(args.format) {
-        None => write!(out, "{}", regions_text(&summary, &turned, labels))?,
-        Some(RowFormat::Json) => {
-            let regions = regions_json(&turned, labels, None);
-            writeln!(out, "{:#}", with(&summary, [("regions", regions)])?)?;
-        }
-        Some(format) => {
-            let mut rows = Rows::new(out, format, "region", REGION_COLUMNS.to_vec())?;
-            region_rows(&turned, labels, &mut rows)?;
-            rows.finish(&summary)?;
-            return Ok(status(args.fail_on, |effect| turned.iter().any(|t| t.effect == effect)));
-        }
-    }
-    out.flush()?;
-    Ok(status(args.fail_on, |effect| turned.iter().any(|turned| turned.effect == effect)))
-}
-
-fn status(fail_on: Option<DiffFailOn>, any: impl Fn(Effect) -> bool) -> ExitStatus {
-    match fail_on.is_some_and(|what| fails(what, any)) {
-        true => ExitStatus::Failed,
-        false => ExitStatus::Done,
-    }
+    report(Compared::Rules { summary, turned, labels })
 }
 
 fn fails(what: DiffFailOn, any: impl Fn(Effect) -> bool) -> bool {
@@ -113,7 +140,10 @@ fn of_both(current: &RuleSet, proposed: &RuleSet, inputs: &DiffInputs) -> Vec<St
     warnings
 }
 
-fn of_traffic(args: &DiffArgs) -> Result<ExitStatus, Failure> {
+fn of_traffic<T>(
+    args: &DiffArgs,
+    report: impl FnOnce(Compared<'_>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let mut captures = Captures::new(&args.capture)?;
     let files = [Some(&args.current), Some(&args.proposed), args.accept.as_ref()];
     let files: Vec<&Path> = files.into_iter().flatten().map(PathBuf::as_path).collect();
@@ -184,14 +214,8 @@ fn of_traffic(args: &DiffArgs) -> Result<ExitStatus, Failure> {
     }
     let mut summary = DiffSummary::new(&diff, &accepted, inputs, local, warnings);
     summary.partial = judging::partial(&end);
-    print(args, &summary, &diff, &turned, labels)?;
-
-    let open = |effect| {
-        let mut changes = diff.changes().iter();
-        changes.any(|change| change.effect == effect && accepted.position(change).is_none())
-    };
-    let fails = args.fail_on.map(|what| fails(what, open));
-    judging::status(end, fails, args.allow_truncated)
+    let summary = Box::new(summary);
+    report(Compared::Traffic { summary, diff: &diff, turned, labels, end })
 }
 
 /// The local addresses, which are the same to both.
@@ -240,29 +264,46 @@ fn same_interfaces(current: &RuleSet, proposed: &RuleSet, args: &DiffArgs) -> Re
     Ok(())
 }
 
-fn print(
-    args: &DiffArgs,
-    summary: &DiffSummary,
-    diff: &Diff<'_>,
-    turned: &[Turned],
-    labels: BothLabels<'_>,
-) -> Result<(), Failure> {
+fn print(args: &DiffArgs, compared: &Compared<'_>) -> Result<(), Failure> {
     let mut out = stdout();
-    let seen = Seen::of(turned, diff.changes());
-    match row_format(args.format) {
-        None => write!(out, "{}", diff_text(summary, diff, turned, labels))?,
-        Some(RowFormat::Json) => {
-            let changes = changes_json(diff, labels);
-            let regions = regions_json(turned, labels, Some(&seen));
-            let lists = [("changes", changes), ("regions", regions)];
-            writeln!(out, "{:#}", with(summary, lists)?)?;
+    match (row_format(args.format), compared) {
+        (None, _) => write!(out, "{}", text(compared))?,
+        (Some(RowFormat::Json), _) => writeln!(out, "{:#}", json(compared)?)?,
+        (Some(format), Compared::Rules { summary, turned, labels }) => {
+            let mut rows = Rows::new(out, format, "region", REGION_COLUMNS.to_vec())?;
+            region_rows(turned, *labels, &mut rows)?;
+            return Ok(rows.finish(summary)?);
         }
-        Some(format) => {
-            let columns = CHANGE_COLUMNS.to_vec();
-            let mut rows = Rows::new(out, format, "change", columns)?;
-            change_rows(diff, labels, &mut rows)?;
+        (Some(format), Compared::Traffic { summary, diff, labels, .. }) => {
+            let mut rows = Rows::new(out, format, "change", CHANGE_COLUMNS.to_vec())?;
+            change_rows(diff, *labels, &mut rows)?;
             return Ok(rows.finish(summary)?);
         }
     }
     Ok(out.flush()?)
+}
+
+/// For people.
+pub(super) fn text(compared: &Compared<'_>) -> String {
+    match compared {
+        Compared::Rules { summary, turned, labels } => regions_text(summary, turned, *labels),
+        Compared::Traffic { summary, diff, turned, labels, .. } => {
+            diff_text(summary, diff, turned, *labels)
+        }
+    }
+}
+
+/// For programs.
+pub(super) fn json(compared: &Compared<'_>) -> Result<Value, Failure> {
+    match compared {
+        Compared::Rules { summary, turned, labels } => {
+            with(summary, [("regions", regions_json(turned, *labels, None))])
+        }
+        Compared::Traffic { summary, diff, turned, labels, .. } => {
+            let seen = Seen::of(turned, diff.changes());
+            let changes = changes_json(diff, *labels);
+            let regions = regions_json(turned, *labels, Some(&seen));
+            with(summary, [("changes", changes), ("regions", regions)])
+        }
+    }
 }

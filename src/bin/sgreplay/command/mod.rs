@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod check;
+pub(crate) mod ci;
 pub(crate) mod decode;
 pub(crate) mod diff;
 pub(crate) mod explain;

@@ -1,0 +1,383 @@
+//! `sgreplay ci`: everything that is asked of a proposal, from one file.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use serde::Deserialize;
+use sgreplay::check::{Checked, Finding, check};
+use sgreplay::diff::Effect;
+use sgreplay::report::{
+    CheckedProposal, Difference, FindingsSummary, Labels, ProposalAnswer as Answer, Shown, Suite,
+    TestSummary, TestedProposal, findings_json, findings_text, junit, plural, proposal_json,
+    proposal_markdown, sarif, suppressed_json, tested_json, tested_suite, tested_text,
+};
+use sgreplay::rules::Severity;
+
+use super::diff::{self, Compared};
+use super::{judging, stdout, test, with};
+use crate::args::{Args, CiArgs, CiFormat, Command, DiffArgs};
+use crate::exit::{ExitStatus, Failure};
+use crate::input::{self, RulesFile};
+
+/// The file beside the rules.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    proposed: Option<PathBuf>,
+    current: Option<PathBuf>,
+    #[serde(default)]
+    captures: Several,
+    expectations: Option<PathBuf>,
+    accept: Option<PathBuf>,
+    fail_on: Option<Vec<FailOn>>,
+    #[serde(default)]
+    local: Several,
+    #[serde(default)]
+    decap: Several,
+    #[serde(default)]
+    interfaces: BTreeMap<String, PathBuf>,
+    filter: Option<String>,
+    #[serde(default)]
+    merge: bool,
+    #[serde(default)]
+    allow_truncated: bool,
+    markdown: Option<PathBuf>,
+    sarif: Option<PathBuf>,
+    junit: Option<PathBuf>,
+}
+
+/// One value or a list of them.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Several {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Default for Several {
+    fn default() -> Self {
+        Self::Many(Vec::new())
+    }
+}
+
+impl Several {
+    fn list(&self) -> &[String] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
+}
+
+/// What makes a proposal fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum FailOn {
+    NewlyDenied,
+    NewlyAllowed,
+    NewError,
+    NewWarning,
+    Error,
+    Warning,
+    Expectations,
+}
+
+/// What fails where the file does not say.
+const USUAL: [FailOn; 3] = [FailOn::NewlyDenied, FailOn::NewError, FailOn::Expectations];
+
+impl Config {
+    fn read(args: &CiArgs) -> Result<Self, Failure> {
+        let name = input::name(&args.file);
+        let text = input::text(&args.file)?;
+        let mut config: Self = serde_yaml::from_str(&text).map_err(|error| {
+            let at = error.location().map(|at| format!(":{}:{}", at.line(), at.column()));
+            let message = error.to_string();
+            let message = message.split(" at line ").next().unwrap_or(&message);
+            Failure::Usage(format!("{name}{}: {message}", at.unwrap_or_default()))
+        })?;
+        // What the file names lies beside it; what the command line names, where it was typed.
+        let dir = args.file.parent().unwrap_or(Path::new("")).to_owned();
+        let beside = |path: &mut Option<PathBuf>, given: &Option<PathBuf>| {
+            *path = given.clone().or_else(|| path.as_ref().map(|path| dir.join(path)));
+        };
+        beside(&mut config.proposed, &args.proposed);
+        beside(&mut config.current, &args.current);
+        beside(&mut config.markdown, &args.markdown);
+        beside(&mut config.sarif, &args.sarif);
+        beside(&mut config.junit, &args.junit);
+        beside(&mut config.expectations, &None);
+        beside(&mut config.accept, &None);
+        let captures =
+            config.captures.list().iter().map(|path| dir.join(path).display().to_string());
+        config.captures = Several::Many(captures.collect());
+        for path in config.interfaces.values_mut() {
+            // The name of an interface in a pcapng is no file.
+            let file = dir.join(&*path);
+            if file.exists() {
+                *path = file;
+            }
+        }
+        Ok(config)
+    }
+
+    fn fail_on(&self) -> &[FailOn] {
+        self.fail_on.as_deref().unwrap_or(&USUAL)
+    }
+
+    fn asks(&self, what: FailOn) -> bool {
+        self.fail_on().contains(&what)
+    }
+
+    /// The least severity of new findings that fails, or of any finding.
+    fn least(&self, new: bool) -> Option<Severity> {
+        let [warning, error] = match new {
+            true => [FailOn::NewWarning, FailOn::NewError],
+            false => [FailOn::Warning, FailOn::Error],
+        };
+        if self.asks(warning) {
+            Some(Severity::Warning)
+        } else {
+            self.asks(error).then_some(Severity::Error)
+        }
+    }
+
+    /// The same question as `sgreplay diff` is asked on the command line.
+    fn diff_args(&self, current: &Path, proposed: &Path) -> Result<DiffArgs, Failure> {
+        let mut line: Vec<String> = vec!["sgreplay".to_owned(), "diff".to_owned()];
+        let mut option = |name: &str, value: &dyn Display| line.push(format!("--{name}={value}"));
+        option("current", &current.display());
+        option("proposed", &proposed.display());
+        for local in self.local.list() {
+            option("local", local);
+        }
+        for decap in self.decap.list() {
+            option("decap", decap);
+        }
+        for (eni, of) in &self.interfaces {
+            option("interface", &format!("{eni}={}", of.display()));
+        }
+        if let Some(filter) = &self.filter {
+            option("filter", filter);
+        }
+        if let Some(accept) = &self.accept {
+            option("accept", &accept.display());
+        }
+        for capture in self.captures.list() {
+            option("read", capture);
+        }
+        if self.merge {
+            line.push("--merge".to_owned());
+        }
+        let parsed = Args::try_parse_from(line).map_err(|error| {
+            let text = error.to_string();
+            let text = text.trim_start_matches("error: ").lines().next().unwrap_or_default();
+            Failure::Usage(text.to_owned())
+        })?;
+        match parsed.command {
+            Command::Diff(args) => Ok(*args),
+            _ => Err(Failure::Usage("no question about a difference".to_owned())),
+        }
+    }
+}
+
+pub(crate) fn run(args: &CiArgs) -> Result<ExitStatus, Failure> {
+    let config = Config::read(args)?;
+    let Some(proposed) = config.proposed.clone() else {
+        let name = input::name(&args.file);
+        return Err(Failure::Usage(format!("{name}: `proposed:` names no rules file")));
+    };
+    let rules = input::rules_file(&proposed, !config.interfaces.is_empty())?;
+    let before = match &config.current {
+        Some(path) => {
+            let (rules, _) = input::rules(path, !config.interfaces.is_empty())?;
+            check(&rules, input::today()).findings
+        }
+        None => Vec::new(),
+    };
+    let checked = check(&rules.rules, input::today());
+    let new = newly_found(&checked, &before);
+    let tested = config.expectations.as_deref().map(|path| test::test(&rules.rules, path));
+    let proposal = Proposal {
+        summary: FindingsSummary::new(&rules.rules, rules.input.clone(), &checked),
+        tested: tested
+            .transpose()?
+            .map(|(tested, input)| (TestSummary::new(rules.input.clone(), input, &tested), tested)),
+        labels: Labels::new(&rules.rules),
+        rules,
+        checked,
+        new,
+    };
+    match &config.current {
+        None if !config.captures.list().is_empty() => Err(Failure::Usage(
+            "there are captures, and `current:` names no rules to compare with".to_owned(),
+        )),
+        None => finish(args, &config, &proposal, None),
+        Some(current) => {
+            let diff = config.diff_args(current, &proposed)?;
+            diff::compare(&diff, |compared| finish(args, &config, &proposal, Some(compared)))
+        }
+    }
+}
+
+/// All that is known of the proposed rules by themselves.
+struct Proposal {
+    rules: RulesFile,
+    checked: Checked,
+    new: Vec<Finding>,
+    summary: FindingsSummary,
+    tested: Option<(TestSummary, Vec<sgreplay::report::Tested>)>,
+    labels: Labels,
+}
+
+/// Findings that the current rules do not have; of a rule by its name.
+fn newly_found(checked: &Checked, before: &[Finding]) -> Vec<Finding> {
+    let same =
+        |a: &Finding, b: &Finding| a.code == b.code && a.group == b.group && a.rule == b.rule;
+    let findings = checked.findings.iter();
+    findings.filter(|finding| !before.iter().any(|b| same(finding, b))).cloned().collect()
+}
+
+/// What fails, in words.
+fn answer(config: &Config, proposal: &Proposal, compared: Option<&Compared<'_>>) -> Answer {
+    let mut answer = Answer::default();
+    let mut say = |fails: bool, words: String| match fails {
+        true => answer.fails.push(words),
+        false => answer.notes.push(words),
+    };
+    for (what, effect) in
+        [(FailOn::NewlyDenied, Effect::NewlyDenied), (FailOn::NewlyAllowed, Effect::NewlyAllowed)]
+    {
+        let Some(compared) = compared else { continue };
+        let open = compared.open(effect) as u64;
+        let words = effect.as_str().replace('_', " ");
+        let words = match compared {
+            Compared::Traffic { diff, .. } => {
+                let all = plural(diff.connections().total(), "connection");
+                let accepted = match diff.connections().of(effect) - open {
+                    0 => String::new(),
+                    accepted => format!(", and {accepted} more that are accepted"),
+                };
+                format!("{open} of {all} {words}{accepted}")
+            }
+            Compared::Rules { .. } => format!("{} of packets {words}", plural(open, "region")),
+        };
+        if open > 0 {
+            say(config.asks(what), words);
+        }
+    }
+    for (is_new, findings) in [(true, &proposal.new), (false, &proposal.checked.findings)] {
+        let Some(least) = config.least(is_new) else { continue };
+        let count = findings.iter().filter(|finding| finding.severity >= least).count() as u64;
+        let new = if is_new { "new " } else { "" };
+        if count > 0 {
+            say(
+                true,
+                format!("check finds {}", plural(count, &format!("{new}{}", least.as_str()))),
+            );
+        }
+    }
+    if let Some((summary, _)) = &proposal.tested
+        && summary.fails()
+    {
+        say(config.asks(FailOn::Expectations), summary.words());
+    }
+    answer
+}
+
+fn finish(
+    args: &CiArgs,
+    config: &Config,
+    proposal: &Proposal,
+    compared: Option<Compared<'_>>,
+) -> Result<ExitStatus, Failure> {
+    let answer = answer(config, proposal, compared.as_ref());
+    let difference = compared.as_ref().map(|compared| match compared {
+        Compared::Rules { summary, turned, labels } => Difference::Rules(summary, turned, *labels),
+        Compared::Traffic { summary, diff, turned, labels, .. } => {
+            Difference::Traffic(summary, diff, turned, *labels)
+        }
+    });
+    let Proposal { rules, checked, new, summary, tested, labels } = proposal;
+    let check = CheckedProposal { summary, checked, new };
+    let tests = tested.as_ref();
+    let of_tests = tests.map(|(summary, tested)| TestedProposal { summary, tested, labels });
+    let page = proposal_markdown(&answer, difference, check, of_tests);
+    let file = &summary.rules.path;
+    if let Some(path) = &config.markdown {
+        write_file(path, &page)?;
+    }
+    if let Some(path) = &config.sarif {
+        let results = difference.map(|of| of.results(file)).unwrap_or_default();
+        let sarif = sarif(file, checked, &rules.positions, &results);
+        write_file(path, &format!("{sarif:#}\n"))?;
+    }
+    if let Some(path) = &config.junit {
+        write_file(path, &junit(&suites(config, proposal, difference))?)?;
+    }
+
+    let mut out = stdout();
+    match args.format {
+        CiFormat::Markdown => out.write_all(page.as_bytes())?,
+        CiFormat::Json => {
+            let of_check = [
+                ("findings", findings_json(&rules.rules, checked, &rules.positions)),
+                ("suppressed_findings", suppressed_json(&rules.rules, checked, &rules.positions)),
+            ];
+            let of_test = tests
+                .map(|(summary, tested)| with(summary, [("results", tested_json(tested, labels))]));
+            let of_test = of_test.transpose()?;
+            let of_diff = compared.as_ref().map(diff::json).transpose()?;
+            let of_check = with(summary, of_check)?;
+            let json = proposal_json(&answer, of_diff.as_ref(), &of_check, of_test.as_ref());
+            writeln!(out, "{json:#}")?;
+        }
+        CiFormat::Text => {
+            if let Some(compared) = &compared {
+                writeln!(out, "{}", diff::text(compared))?;
+            }
+            let findings =
+                findings_text(&rules.rules, summary, checked, &rules.positions, Shown::Problems);
+            writeln!(out, "{findings}")?;
+            if let Some((summary, tested)) = tests {
+                out.write_all(tested_text(summary, tested, labels).as_bytes())?;
+            }
+            out.write_all(answer.text().as_bytes())?;
+        }
+    }
+    out.flush()?;
+    let fails = !answer.fails.is_empty();
+    match compared {
+        Some(Compared::Traffic { end, .. }) => {
+            judging::status(end, Some(fails), config.allow_truncated)
+        }
+        _ if fails => Ok(ExitStatus::Failed),
+        _ => Ok(ExitStatus::Done),
+    }
+}
+
+fn suites(config: &Config, proposal: &Proposal, difference: Option<Difference<'_>>) -> Vec<Suite> {
+    let file = &proposal.summary.rules.path;
+    let effects =
+        [(FailOn::NewlyDenied, Effect::NewlyDenied), (FailOn::NewlyAllowed, Effect::NewlyAllowed)];
+    let asked = effects.into_iter().filter(|(what, _)| config.asks(*what));
+    let asked: Vec<Effect> = asked.map(|(_, effect)| effect).collect();
+    let mut suites: Vec<Suite> = difference.map(|of| of.suite(file, &asked)).into_iter().collect();
+    let all: &[Finding] = &proposal.checked.findings;
+    for (is_new, found) in [(true, proposal.new.as_slice()), (false, all)] {
+        if let Some(least) = config.least(is_new) {
+            let (summary, checked) = (&proposal.summary, &proposal.checked);
+            suites.push(CheckedProposal { summary, checked, new: found }.suite(least));
+        }
+    }
+    let tested = proposal.tested.as_ref();
+    suites.extend(tested.map(|(summary, tested)| tested_suite(summary, tested, &proposal.labels)));
+    suites
+}
+
+fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
+    std::fs::write(path, text)
+        .map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))
+}

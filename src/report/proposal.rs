@@ -1,0 +1,292 @@
+//! The answer to a proposal, from all that was asked about it: for a pull request.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::changes::{self, BothLabels, DiffInputs, DiffSummary};
+use super::expectations::{self, TestSummary, Tested};
+use super::findings::{self, FindingsSummary};
+use super::regions::{RegionsSummary, Seen, region_tables};
+use super::sarif::SarifResult;
+use super::table::{Table, escaped, markdown};
+use super::{Case, Labels, SCHEMA, Suite, text};
+use crate::check::{Checked, Finding};
+use crate::diff::{Diff, Effect, Turned};
+use crate::rules::Severity;
+
+/// Why a proposal fails, or that it does not.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Answer {
+    /// Everything that was asked for and holds, in words; none if the proposal passes.
+    pub fails: Vec<String>,
+    /// What there is beside that, in words.
+    pub notes: Vec<String>,
+}
+
+impl Answer {
+    /// `passes`, or `fails`, and why.
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        match self.fails.as_slice() {
+            [] => out.push_str("\nThe proposal passes.\n"),
+            fails => {
+                let _ = writeln!(out, "\nThe proposal fails: {}.", fails.join("; "));
+            }
+        }
+        for note in &self.notes {
+            let _ = writeln!(out, "  {note}");
+        }
+        out
+    }
+}
+
+/// The difference of two rule sets, with or without traffic.
+#[derive(Clone, Copy, Debug)]
+pub enum Difference<'a> {
+    /// Of the rules alone.
+    Rules(&'a RegionsSummary, &'a [Turned], BothLabels<'a>),
+    /// Of traffic too.
+    Traffic(&'a DiffSummary, &'a Diff<'a>, &'a [Turned], BothLabels<'a>),
+}
+
+impl Difference<'_> {
+    fn inputs(&self) -> &DiffInputs {
+        match self {
+            Self::Rules(summary, ..) => &summary.inputs,
+            Self::Traffic(summary, ..) => &summary.inputs,
+        }
+    }
+
+    fn warnings(&self) -> &[String] {
+        match self {
+            Self::Rules(summary, ..) => &summary.warnings,
+            Self::Traffic(summary, ..) => &summary.warnings,
+        }
+    }
+
+    fn tables(&self) -> (Vec<Table>, Vec<Table>) {
+        match self {
+            Self::Rules(_, turned, labels) => (Vec::new(), region_tables(turned, *labels, None)),
+            Self::Traffic(_, diff, turned, labels) => {
+                let seen = Seen::of(turned, diff.changes());
+                (changes::change_tables(diff, *labels), region_tables(turned, *labels, Some(&seen)))
+            }
+        }
+    }
+
+    /// What a code host shows beside the proposed rules: a result for each line of the tables, accepted
+    /// ones left out.
+    pub fn results(&self, file: &str) -> Vec<SarifResult> {
+        let result = |(effect, message): (Effect, String)| {
+            let (id, about, severity) = match effect {
+                Effect::NewlyDenied => {
+                    ("newly-denied", "The proposal denies what is allowed now.", Severity::Error)
+                }
+                _ => {
+                    ("newly-allowed", "The proposal allows what is denied now.", Severity::Warning)
+                }
+            };
+            SarifResult { id, about, severity, message, at: (file.to_owned(), None) }
+        };
+        let turns = |(effect, _): &(Effect, String)| {
+            matches!(effect, Effect::NewlyDenied | Effect::NewlyAllowed)
+        };
+        let lines = match self {
+            Self::Rules(_, turned, labels) => super::regions::turned_lines(turned, *labels),
+            Self::Traffic(_, diff, _, labels) => changes::change_lines(diff, *labels),
+        };
+        lines.into_iter().filter(turns).map(result).collect()
+    }
+
+    /// As test cases: that no connection is newly denied, and none newly allowed.
+    pub fn suite(&self, file: &str, fails_on: &[Effect]) -> Suite {
+        let lines = match self {
+            Self::Rules(_, turned, labels) => super::regions::turned_lines(turned, *labels),
+            Self::Traffic(_, diff, _, labels) => changes::change_lines(diff, *labels),
+        };
+        let case = |effect: &Effect| {
+            let of_effect = lines.iter().filter(|(of, _)| of == effect);
+            let found: Vec<&str> = of_effect.map(|(_, line)| line.as_str()).collect();
+            Case {
+                name: format!("nothing is {}", changes::words(*effect)),
+                at: (file.to_owned(), None),
+                failure: found.first().map(|first| ((*first).to_owned(), found.join("\n"))),
+            }
+        };
+        Suite {
+            name: "what the proposal changes".to_owned(),
+            cases: fails_on.iter().map(case).collect(),
+        }
+    }
+}
+
+/// What `check` says of the proposed rules, and what of it is new.
+#[derive(Clone, Copy, Debug)]
+pub struct CheckedProposal<'a> {
+    /// Counts.
+    pub summary: &'a FindingsSummary,
+    /// The findings.
+    pub checked: &'a Checked,
+    /// Those that the current rules do not have.
+    pub new: &'a [Finding],
+}
+
+impl CheckedProposal<'_> {
+    /// A test case for each new finding that counts, or one that says that there is none.
+    pub fn suite(&self, least: Severity) -> Suite {
+        let file = &self.summary.rules.path;
+        let counts = self.new.iter().filter(|finding| finding.severity >= least);
+        let mut cases: Vec<Case> = counts
+            .map(|finding| {
+                let about = findings::about(finding).unwrap_or_default();
+                Case {
+                    name: format!("{} {about}", finding.code),
+                    at: (file.clone(), None),
+                    failure: Some((finding.message.clone(), finding.message.clone())),
+                }
+            })
+            .collect();
+        if cases.is_empty() {
+            let name = format!("no new {}", least.as_str());
+            cases.push(Case { name, at: (file.clone(), None), failure: None });
+        }
+        Suite { name: format!("check of {file}"), cases }
+    }
+}
+
+/// Expectations, and how they were met.
+#[derive(Clone, Copy, Debug)]
+pub struct TestedProposal<'a> {
+    /// Counts.
+    pub summary: &'a TestSummary,
+    /// Each of them.
+    pub tested: &'a [Tested],
+    /// Names of the proposed rules.
+    pub labels: &'a Labels,
+}
+
+/// All of it as Markdown, short enough for a comment.
+pub fn proposal_markdown(
+    answer: &Answer,
+    difference: Option<Difference<'_>>,
+    check: CheckedProposal<'_>,
+    tested: Option<TestedProposal<'_>>,
+) -> String {
+    let mut out = String::new();
+    let word = if answer.fails.is_empty() { "passes" } else { "fails" };
+    let _ = writeln!(out, "## sgreplay: the proposal {word}\n");
+    for reason in &answer.fails {
+        let _ = writeln!(out, "- **{}**", escaped(reason));
+    }
+    for note in &answer.notes {
+        let _ = writeln!(out, "- {}", escaped(note));
+    }
+    if let Some(difference) = &difference {
+        if let Difference::Traffic(_, diff, ..) = difference {
+            let _ = write!(out, "\n{}", markdown(&changes::counts(diff)));
+        }
+        let (changes, regions) = difference.tables();
+        for table in changes {
+            out.push_str(&table.markdown());
+        }
+        if !regions.is_empty() {
+            out.push_str("\n<details><summary>Of all packets that could be</summary>\n");
+            for table in regions {
+                out.push_str(&table.markdown());
+            }
+            out.push_str("\n</details>\n");
+        }
+        for warning in difference.warnings() {
+            let _ = writeln!(out, "\n> {}", escaped(warning));
+        }
+    }
+    out.push_str(&findings_table(check).markdown());
+    if let Some(of) = tested {
+        let _ = writeln!(out, "\n### {}\n", escaped(&of.summary.words()));
+        for one in of.tested {
+            let mark = if one.failures.is_empty() { "met" } else { "**not met**" };
+            let _ = writeln!(out, "- {mark}: {}", escaped(&one.expectation.name));
+            if !one.failures.is_empty() {
+                let why = expectations::why(one, of.labels).replace("```", "'''");
+                let _ = writeln!(out, "\n```text\n{why}\n```");
+            }
+        }
+    }
+    let _ = writeln!(out, "\n<sub>{}</sub>", escaped(&made_from(difference, check)));
+    out
+}
+
+/// The findings that are not notes: new ones first.
+fn findings_table(check: CheckedProposal<'_>) -> Table {
+    const SHOWN: usize = 20;
+    let CheckedProposal { summary, checked, new } = check;
+    let counts = checked.findings.iter().filter(|finding| finding.severity > Severity::Note);
+    let mut shown: Vec<(bool, &Finding)> =
+        counts.map(|finding| (new.contains(finding), finding)).collect();
+    shown.sort_by_key(|(new, _)| !new);
+    let header = ["", "severity", "code", "rule", ""].map(str::to_owned).to_vec();
+    let row = |(new, finding): &(bool, &Finding)| {
+        vec![
+            if *new { "new" } else { "as before" }.to_owned(),
+            finding.severity.as_str().to_owned(),
+            finding.code.to_string(),
+            findings::about(finding).unwrap_or_default(),
+            finding.message.clone(),
+        ]
+    };
+    let rows = std::iter::once(header).chain(shown.iter().take(SHOWN).map(row)).collect();
+    let more = shown.len().checked_sub(SHOWN).filter(|more| *more > 0);
+    Table {
+        title: format!("Check of {}: {}", summary.rules.path, summary.words()),
+        rows,
+        more: more.map(|more| format!("and {more} more; sgreplay check lists all")),
+    }
+}
+
+/// Everything that the answer rests on.
+fn made_from(difference: Option<Difference<'_>>, check: CheckedProposal<'_>) -> String {
+    let mut parts = Vec::new();
+    if let Some(of) = difference {
+        let DiffInputs { current, proposed, captures } = of.inputs();
+        for (name, rules) in [("current", current), ("proposed", proposed)] {
+            parts.push(format!("{name} {} (sha256 {})", rules.path, rules.sha256));
+        }
+        for capture in captures {
+            let packets = text::plural(capture.frames, "packet");
+            let hash = capture.sha256.as_ref().map(|hash| format!(", sha256 {hash}"));
+            let (hash, size) = (hash.unwrap_or_default(), text::bytes(capture.size));
+            parts.push(format!("{} ({packets}, {size}{hash})", capture.path));
+        }
+    } else {
+        let rules = &check.summary.rules;
+        parts.push(format!("{} (sha256 {})", rules.path, rules.sha256));
+    }
+    if let Some(Difference::Traffic(_, diff, ..)) = difference
+        && let Some((first, last)) = diff.current().tally().times()
+    {
+        parts.push(format!("{} to {}", text::time(first), text::time(last)));
+    }
+    parts.push(format!("sgreplay {}", env!("CARGO_PKG_VERSION")));
+    parts.join("; ")
+}
+
+/// All of it for programs.
+pub fn proposal_json(
+    answer: &Answer,
+    difference: Option<&Value>,
+    check: &Value,
+    tested: Option<&Value>,
+) -> Value {
+    serde_json::json!({
+        "schema": SCHEMA,
+        "version": env!("CARGO_PKG_VERSION"),
+        "passes": answer.fails.is_empty(),
+        "fails": answer.fails,
+        "notes": answer.notes,
+        "diff": difference,
+        "check": check,
+        "test": tested,
+    })
+}

@@ -1,0 +1,127 @@
+//! `sgreplay ci`: one file, one command.
+
+use insta::assert_snapshot;
+use serde_json::Value;
+
+use crate::check::assert_valid_sarif;
+use crate::support::{capture, output_in, run, run_in};
+
+/// A folder with the story of the README.
+fn story() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for name in [
+        "current.yaml",
+        "proposed.yaml",
+        "fixed.yaml",
+        "expectations.yaml",
+        "accepted.yaml",
+        "sgreplay.yaml",
+        "story.pcap",
+    ] {
+        std::fs::copy(capture(name), dir.path().join(name)).unwrap();
+    }
+    dir
+}
+
+/// Runs it in the folder with another file.
+fn with(config: &str, args: &[&str]) -> String {
+    let dir = story();
+    std::fs::write(dir.path().join("sgreplay.yaml"), config).unwrap();
+    run_in(dir.path(), &[&["ci"], args].concat(), b"")
+}
+
+#[test]
+fn red_and_green() {
+    assert_snapshot!("red", run(&["ci"]));
+    assert_snapshot!("green", run(&["ci", "--proposed", "fixed.yaml"]));
+    assert_snapshot!("markdown", run(&["ci", "-f", "markdown"]));
+}
+
+#[test]
+fn files_for_code_hosts() {
+    let dir = story();
+    let args = ["ci", "--markdown", "s.md", "--sarif", "s.sarif", "--junit", "s.xml", "-f", "json"];
+    let (status, out, _) = output_in(dir.path(), &args, b"");
+    assert_eq!(status, 1);
+    let json: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(json["passes"], false);
+    assert_eq!(json["diff"]["connections"]["newly_denied"], 6);
+    assert_eq!(json["test"]["failed"], 2);
+    let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+    let sarif: Value = serde_json::from_str(&read("s.sarif")).unwrap();
+    assert_valid_sarif(&sarif);
+    let results = sarif["runs"][0]["results"].as_array().unwrap();
+    let changes: Vec<&str> = results
+        .iter()
+        .filter(|result| result["ruleId"] == "newly-denied")
+        .map(|result| result["message"]["text"].as_str().unwrap())
+        .collect();
+    assert_eq!(changes.len(), 2, "accepted ones are left out: {changes:?}");
+    assert!(
+        changes[0].starts_with("newly denied: 1 connection ingress local tcp 80 (HTTP)"),
+        "{changes:?}"
+    );
+    assert_snapshot!("junit", read("s.xml"));
+    assert!(read("s.md").starts_with("## sgreplay: the proposal fails\n"));
+}
+
+#[test]
+fn without_captures_or_current_rules() {
+    let rules_alone = with("current: current.yaml\nproposed: proposed.yaml\n", &[]);
+    assert!(rules_alone.starts_with("status 1"), "{rules_alone}");
+    assert!(
+        rules_alone.contains("The proposal fails: 6 regions of packets newly denied."),
+        "{rules_alone}"
+    );
+    let same = with("{current: current.yaml, proposed: current.yaml}", &[]);
+    assert!(same.starts_with("status 0"), "what is wrong already is not new: {same}");
+    assert!(same.contains("the proposed rules are the current ones, byte by byte"));
+    let any = with("{current: current.yaml, proposed: current.yaml, fail_on: [error]}", &[]);
+    assert!(any.contains("The proposal fails: check finds 2 errors."), "{any}");
+    let alone = with("{proposed: current.yaml, expectations: expectations.yaml}", &[]);
+    assert!(alone.contains("check finds 2 new errors; 4 expectations, 2 not met"), "{alone}");
+    let nothing = with("{proposed: fixed.yaml, expectations: expectations.yaml}", &[]);
+    assert!(
+        nothing.starts_with("status 0") && nothing.contains("The proposal passes."),
+        "{nothing}"
+    );
+}
+
+/// A capture that breaks off passes no gate, here neither.
+#[test]
+fn a_cut_capture() {
+    let config = "{current: current.yaml, proposed: fixed.yaml, captures: cut.pcap, local: 10.0.0.5, \
+                  accept: accepted.yaml}";
+    let dir = story();
+    let bytes = std::fs::read(dir.path().join("story.pcap")).unwrap();
+    std::fs::write(dir.path().join("cut.pcap"), &bytes[..2000]).unwrap();
+    let status = |config: &str| {
+        std::fs::write(dir.path().join("sgreplay.yaml"), config).unwrap();
+        output_in(dir.path(), &["ci"], b"").0
+    };
+    assert_eq!(status(config), 2);
+    assert_eq!(status(&config.replace("{current", "{allow_truncated: true, current")), 0);
+}
+
+#[test]
+fn mistakes_are_named() {
+    assert_snapshot!("no file", run(&["ci", "none.yaml"]));
+    assert_snapshot!("unknown key", with("proposed: fixed.yaml\nexpect: x.yaml\n", &[]));
+    assert_snapshot!("unknown condition", with("proposed: fixed.yaml\nfail_on: [denied]\n", &[]));
+    assert_snapshot!("nothing proposed", with("current: current.yaml\n", &[]));
+    assert_snapshot!(
+        "no address",
+        with(
+            "{current: current.yaml, proposed: fixed.yaml, captures: story.pcap, local: here}",
+            &[]
+        )
+    );
+    assert_snapshot!(
+        "nothing to compare",
+        with("{proposed: fixed.yaml, captures: story.pcap}", &[])
+    );
+    assert_snapshot!(
+        "missing capture",
+        with("{current: current.yaml, proposed: fixed.yaml, captures: none.pcap}", &[])
+    );
+}

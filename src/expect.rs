@@ -4,7 +4,7 @@
 //! let text = "{security_groups: [{id: sg-a, rules: [
 //!   {id: a, direction: ingress, protocol: tcp, ports: 3300/3399, source: 10.0.0.0/24}]}]}";
 //! let rules = sgreplay::parse::yaml("rules.yaml", text)?;
-//! let text = "[{name: MySQL for the app alone, ports: 3306, source: 10.0.0.6, verdict: allow,
+//! let text = "[{name: MySQL for the app, protocol: tcp, ports: 3306, source: 10.0.0.6, verdict: allow,
 //!               otherwise: deny}]";
 //! let expectations = sgreplay::parse::expectations("expectations.yaml", text, &rules)?;
 //! let failures = sgreplay::expect::failures(&rules, &expectations[0])?;

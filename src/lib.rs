@@ -58,6 +58,7 @@ pub mod space;
 // Where they meet.
 pub mod accept;
 pub mod check;
+pub mod convert;
 pub mod coverage;
 pub mod diff;
 pub mod direction;

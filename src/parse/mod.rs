@@ -20,15 +20,23 @@
 //!
 //! [`RuleSet`]: crate::rules::RuleSet
 
+mod alibaba;
 mod error;
 mod expectations;
+mod json;
+mod load;
+mod loaded;
 mod locate;
 mod positions;
 mod print;
+mod terraform;
 mod yaml;
 
 pub use error::{Fault, ParseError};
 pub use expectations::expectations;
+pub use load::{Content, Source, load};
+pub use loaded::{Found, Hints, Loaded};
 pub use positions::Positions;
 pub use print::print;
+pub use terraform::Plan;
 pub use yaml::{yaml, yaml_told_apart};

@@ -23,17 +23,19 @@ pub fn print(rules: &RuleSet) -> String {
             print_interface(&mut out, rules, eni);
         }
     }
-    let mut lists = |key: &str, lists: Vec<(&String, String)>| {
+    let mut lists = |key: &str, lists: Vec<(String, String)>| {
         if !lists.is_empty() {
             let _ = writeln!(out, "{key}:");
         }
         for (id, entries) in lists {
-            let _ = writeln!(out, "  - {{id: {}, entries: {entries}}}", quoted(id));
+            let _ = writeln!(out, "  - {{id: {}, entries: {entries}}}", quoted(&id));
         }
     };
-    let prefixes = rules.prefix_lists().iter().map(|list| (&list.id, nets(&list.entries)));
+    let prefixes =
+        rules.prefix_lists().iter().map(|list| (named("pl-", &list.id), nets(&list.entries)));
     lists("prefix_lists", prefixes.collect());
-    let ports = rules.port_lists().iter().map(|list| (&list.id, flow(&list.entries)));
+    let ports =
+        rules.port_lists().iter().map(|list| (named("prl-", &list.id), flow(&list.entries)));
     lists("port_lists", ports.collect());
     if !rules.slb_sources().is_empty() {
         let _ = writeln!(out, "slb_sources: {}", nets(rules.slb_sources()));
@@ -56,7 +58,7 @@ pub fn print(rules: &RuleSet) -> String {
 
 fn print_group(out: &mut String, group: &SecurityGroup) {
     let SecurityGroup { id, group_type, inner_access_policy, vpc_id, rules } = group;
-    let _ = writeln!(out, "  - id: {}", quoted(id));
+    let _ = writeln!(out, "  - id: {}", quoted(&named("sg-", id)));
     match (group_type, inner_access_policy) {
         (GroupType::Enterprise, _) => out.push_str("    type: enterprise\n"),
         (GroupType::Basic, Policy::Drop) => out.push_str("    inner_access_policy: drop\n"),
@@ -134,7 +136,10 @@ fn print_rule(out: &mut String, rule: &Rule) {
 
 fn print_interface(out: &mut String, rules: &RuleSet, eni: &Interface) {
     let Interface { id, addresses, groups, timeouts, nic_type } = eni;
-    let ids = groups.iter().filter_map(|group| rules.groups().get(*group)).map(|group| &group.id);
+    let ids = groups
+        .iter()
+        .filter_map(|group| rules.groups().get(*group))
+        .map(|group| named("sg-", &group.id));
     let _ = writeln!(out, "  - id: {}", quoted(id));
     let _ = writeln!(out, "    addresses: {}", nets(addresses));
     let _ = writeln!(out, "    security_groups: {}", flow(&ids.collect::<Vec<_>>()));
@@ -167,7 +172,22 @@ fn nic_word(nic: NicType) -> &'static str {
 fn peer(peer: &Peer) -> String {
     match peer {
         Peer::Cidr(of) => net(of),
-        Peer::Group(_) | Peer::PrefixList(_) => peer.to_string(),
+        Peer::Group(of) => {
+            let id = named("sg-", &of.id);
+            of.account.as_ref().map_or(id.clone(), |account| format!("{account}/{id}"))
+        }
+        Peer::PrefixList(id) => named("pl-", id),
+    }
+}
+
+/// An id by which our own file knows what it is of: templates and plans have names without the prefix.
+fn named(prefix: &str, id: &str) -> String {
+    let word = |c: char| if c.is_ascii_alphanumeric() || "-_.*".contains(c) { c } else { '-' };
+    match id.starts_with(prefix) {
+        true => id.to_owned(),
+        false => {
+            format!("{prefix}{}", id.trim_start_matches('?').chars().map(word).collect::<String>())
+        }
     }
 }
 

@@ -50,6 +50,7 @@ pub use text::{because, bytes, count, duration, plural, summary as text_summary,
 pub use timings::{Change as TimingChange, NotComparable, Stage, Timings};
 
 use regions::region_tables;
+pub use table::escaped;
 
 /// The version of every JSON that is printed.
 pub const SCHEMA: u32 = 1;

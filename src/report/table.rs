@@ -51,7 +51,7 @@ pub(super) fn markdown(rows: &[Vec<String>]) -> String {
 }
 
 /// Text that Markdown shows as it is: names come from rules and captures.
-pub(super) fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

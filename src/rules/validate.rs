@@ -61,6 +61,28 @@ pub enum Field {
     Entries,
 }
 
+impl Field {
+    /// What it holds, in a word.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Whole => "",
+            Self::Id => "id",
+            Self::InnerAccessPolicy => "inner access policy",
+            Self::Protocol => "protocol",
+            Self::Ports => "ports",
+            Self::SourcePorts => "source ports",
+            Self::Peer => "peer",
+            Self::Local => "near side",
+            Self::Description => "description",
+            Self::NicType => "network card",
+            Self::Addresses => "addresses",
+            Self::SecurityGroups => "security groups",
+            Self::Timeouts(setting) => setting,
+            Self::Entries => "entries",
+        }
+    }
+}
+
 /// Something that the API would refuse.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalid {

@@ -67,8 +67,8 @@ fn services() {
 #[test]
 fn help_is_complete() {
     for verb in [
-        "", "replay", "diff", "check", "test", "suggest", "ci", "explain", "decode", "bench",
-        "services",
+        "", "replay", "diff", "check", "test", "suggest", "ci", "convert", "explain", "decode",
+        "bench", "services",
     ] {
         let args: Vec<&str> =
             [verb, "--help"].into_iter().filter(|word| !word.is_empty()).collect();

@@ -1,7 +1,7 @@
 //! The Linux kernel's packet filter as an oracle, packet by packet.
 //!
-//! The reference order is translated to nftables and to iptables (legacy), each rule with a name; packets
-//! go in through `tests/oracle/kernel.py`, and the kernel says which rule decided. The translation does
+//! The reference order is translated to nftables and to iptables (legacy) as `convert` does it, each rule with
+//! a name; packets go in through `tests/oracle/kernel.py`, and the kernel says which rule decided. The translation does
 //! the sorting, so what is compared is matching, first match, families, protocols and fragments, and
 //! with connection tracking the state. The order itself is for the golden vectors.
 //!
@@ -17,11 +17,12 @@ use ipnet::{IpNet, Ipv6Net};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use sgreplay::capture::{Capture, Frame, LinkType};
+use sgreplay::convert::{self, Family};
 use sgreplay::decode::{Decoded, decode};
 use sgreplay::evaluate::{Evaluator, Reference};
 use sgreplay::flow::{Direction, FlowTuple, Fragment, Packet, Protocol, Transport};
 use sgreplay::replay::{Options, Replay};
-use sgreplay::rules::{Addresses, Entry, Ordered, Policy, PortRange, RuleProtocol, RuleSet};
+use sgreplay::rules::{Addresses, Entry, Ordered, Policy, RuleSet};
 
 use sgreplay::verdict::Reason;
 
@@ -48,85 +49,6 @@ impl Filter {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Family {
-    V4,
-    V6,
-}
-
-impl Family {
-    const BOTH: [Self; 2] = [Self::V4, Self::V6];
-
-    /// The networks of this family, disjoint; `None` for any address, `Some([])` for none.
-    fn nets(self, addresses: &Addresses) -> Option<Vec<IpNet>> {
-        match addresses {
-            Addresses::Any => None,
-            Addresses::Nets(nets) => {
-                let mut nets = IpNet::aggregate(nets);
-                nets.retain(|net| net.addr().is_ipv4() == (self == Self::V4));
-                Some(nets)
-            }
-        }
-    }
-}
-
-/// What an entry asks of the transport: protocol, destination ports, source ports, ICMP type and code.
-/// Several where the entry names no protocol and yet ports or a type; none where it never matches.
-type Transports =
-    Vec<(Option<Protocol>, Vec<(u16, u16)>, Vec<(u16, u16)>, Option<(u8, Option<u8>)>)>;
-
-fn transports(entry: &Entry, family: Family) -> Transports {
-    let matcher = &entry.matcher;
-    let (ports, source_ports) = (merged(&matcher.ports), merged(&matcher.source_ports));
-    let with_ports = !ports.is_empty() || !source_ports.is_empty();
-    let of_icmp = match family {
-        Family::V4 => Protocol::ICMP,
-        Family::V6 => Protocol::ICMPV6,
-    };
-    let candidates: Vec<Protocol> = match (with_ports, matcher.icmp) {
-        (true, Some(_)) => return Vec::new(),
-        (true, None) => vec![Protocol::TCP, Protocol::UDP, Protocol::SCTP],
-        (false, Some(_)) => vec![of_icmp],
-        (false, None) => {
-            let protocol = match matcher.protocol {
-                RuleProtocol::All => None,
-                // iptables takes number 0, which no packet here has, for every protocol.
-                RuleProtocol::Only(Protocol(0)) => return Vec::new(),
-                RuleProtocol::Only(protocol) => Some(protocol),
-            };
-            return vec![(protocol, ports, source_ports, None)];
-        }
-    };
-    let fits = candidates.into_iter().filter(|proto| matcher.protocol.matches(*proto));
-    fits.map(|proto| (Some(proto), ports.clone(), source_ports.clone(), matcher.icmp)).collect()
-}
-
-/// Ranges in order, without overlaps.
-fn merged(ranges: &[PortRange]) -> Vec<(u16, u16)> {
-    let mut sorted: Vec<(u16, u16)> = ranges.iter().map(|r| (r.first(), r.last())).collect();
-    sorted.sort_unstable();
-    let mut merged: Vec<(u16, u16)> = Vec::new();
-    for (first, last) in sorted {
-        match merged.last_mut() {
-            Some((_, end)) if first <= end.saturating_add(1) => *end = last.max(*end),
-            _ => merged.push((first, last)),
-        }
-    }
-    merged
-}
-
-fn list<T>(values: &[T], text: impl Fn(&T) -> String) -> String {
-    values.iter().map(text).collect::<Vec<_>>().join(", ")
-}
-
-/// The far and the near side as the packet filter calls them.
-fn sides(direction: Direction) -> (&'static str, &'static str) {
-    match direction {
-        Direction::Ingress => ("saddr", "daddr"),
-        Direction::Egress => ("daddr", "saddr"),
-    }
-}
-
 /// What an entry's rule logs.
 fn name(direction: Direction, position: usize) -> String {
     match direction {
@@ -145,55 +67,12 @@ fn nftables(ordered: &Ordered) -> String {
     )
 }
 
-/// The entries as rules of a chain, named by their position and their direction.
+/// The entries as `convert` writes them, each logging its position and direction.
 fn nft_rules(ordered: &Ordered) -> String {
-    let (peer, local) = sides(ordered.direction());
-    let mut text = String::new();
-    for (n, entry) in ordered.entries().iter().enumerate() {
-        for family in Family::BOTH {
-            let (ip, nfproto) = match family {
-                Family::V4 => ("ip", "ipv4"),
-                Family::V6 => ("ip6", "ipv6"),
-            };
-            let mut start = format!("meta nfproto {nfproto}");
-            let mut never = false;
-            for (side, addresses) in [(peer, &entry.matcher.peer), (local, &entry.matcher.local)] {
-                let Some(nets) = family.nets(addresses) else { continue };
-                never |= nets.is_empty();
-                // The whole of a family is no set to nftables.
-                if !nets.iter().any(|net| net.prefix_len() == 0) {
-                    write!(start, " {ip} {side} {{ {} }}", list(&nets, ToString::to_string))
-                        .unwrap();
-                }
-            }
-            if never {
-                continue;
-            }
-            for (proto, ports, source_ports, icmp) in transports(entry, family) {
-                let mut rule = start.clone();
-                if let Some(proto) = proto {
-                    write!(rule, " meta l4proto {}", proto.0).unwrap();
-                }
-                for (side, ranges) in [("dport", &ports), ("sport", &source_ports)] {
-                    if !ranges.is_empty() {
-                        let ranges = list(ranges, |(first, last)| format!("{first}-{last}"));
-                        write!(rule, " th {side} {{ {ranges} }}").unwrap();
-                    }
-                }
-                if let Some((kind, code)) = icmp {
-                    let name = if family == Family::V4 { "icmp" } else { "icmpv6" };
-                    write!(rule, " {name} type {kind}").unwrap();
-                    if let Some(code) = code {
-                        write!(rule, " {name} code {code}").unwrap();
-                    }
-                }
-                let name = name(ordered.direction(), n);
-                let verdict = verdict(entry).to_lowercase();
-                writeln!(text, "{rule} log prefix \"{name}\" group 5 {verdict}").unwrap();
-            }
-        }
-    }
-    text
+    convert::nft_rules(ordered, |n, entry| {
+        let name = name(ordered.direction(), n);
+        format!("log prefix \"{name}\" group 5 {}", verdict(entry).to_lowercase())
+    })
 }
 
 fn verdict(entry: &Entry) -> &'static str {
@@ -214,55 +93,10 @@ fn iptables(ordered: &Ordered, family: Family) -> String {
         writeln!(chains, ":{chain} - [0:0]").unwrap();
         writeln!(rules, "-A {chain} -j NFLOG --nflog-group 5 --nflog-prefix {chain}").unwrap();
         writeln!(rules, "-A {chain} -j {}", verdict(entry)).unwrap();
-        let (peer, local) = match ordered.direction() {
-            Direction::Ingress => ("-s", "-d"),
-            Direction::Egress => ("-d", "-s"),
-        };
-        // iptables has no sets: a rule for each combination.
-        let mut all = vec![String::new()];
-        let mut each = |alternatives: Vec<String>| {
-            all = all
-                .iter()
-                .flat_map(|rule| alternatives.iter().map(move |more| format!("{rule}{more}")))
-                .collect();
-        };
-        for (side, addresses) in [(peer, &entry.matcher.peer), (local, &entry.matcher.local)] {
-            if let Some(nets) = family.nets(addresses) {
-                each(nets.iter().map(|net| format!(" {side} {net}")).collect());
-            }
-        }
-        let mut of_transport = Vec::new();
-        for (proto, ports, source_ports, icmp) in transports(entry, family) {
-            let mut start = proto.map_or_else(String::new, |proto| format!(" -p {}", proto.0));
-            if proto.is_some_and(Protocol::has_ports) {
-                write!(start, " -m {}", proto.unwrap()).unwrap();
-            }
-            if let Some((kind, code)) = icmp {
-                let code = code.map_or_else(String::new, |code| format!("/{code}"));
-                let (module, option) = match family {
-                    Family::V4 => ("icmp", "icmp-type"),
-                    Family::V6 => ("icmp6", "icmpv6-type"),
-                };
-                write!(start, " -m {module} --{option} {kind}{code}").unwrap();
-            }
-            let any = |ranges: Vec<(u16, u16)>| match ranges.is_empty() {
-                true => vec![None],
-                false => ranges.into_iter().map(Some).collect(),
-            };
-            let option = |name, range: Option<(u16, u16)>| {
-                range.map_or_else(String::new, |(a, b)| format!(" --{name} {a}:{b}"))
-            };
-            for dport in any(ports) {
-                for sport in any(source_ports.clone()) {
-                    let (dport, sport) = (option("dport", dport), option("sport", sport));
-                    of_transport.push(format!("{start}{dport}{sport}"));
-                }
-            }
-        }
-        each(of_transport);
-        for rule in all {
-            writeln!(rules, "-A PREROUTING{rule} -j {chain}").unwrap();
-        }
+    }
+    for (n, matches) in convert::iptables_rules(ordered, family) {
+        let chain = name(ordered.direction(), n);
+        writeln!(rules, "-A PREROUTING{matches} -j {chain}").unwrap();
     }
     format!("*raw\n{chains}{rules}COMMIT\n")
 }

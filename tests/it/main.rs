@@ -23,6 +23,7 @@ mod damage;
 mod diff;
 mod embedded;
 mod expect;
+mod formats;
 mod fragments;
 mod fuzz;
 mod kernel;

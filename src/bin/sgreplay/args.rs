@@ -8,7 +8,8 @@ use bytesize::ByteSize;
 use clap::{Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use sgreplay::flow::Direction;
-use sgreplay::rules::{Code, RuleProtocol, Switches, parse_cidr};
+use sgreplay::parse::Hints;
+use sgreplay::rules::{Code, GroupType, Policy, RuleProtocol, Switches, parse_cidr};
 use sgreplay::suggest::Bound;
 
 /// Replay captured traffic against proposed cloud security-group rules: what would be allowed, what
@@ -39,6 +40,8 @@ pub(crate) enum Command {
     Suggest(SuggestArgs),
     /// All of that about a proposal, from one file beside the rules, for CI
     Ci(CiArgs),
+    /// Rules in another format: for the cloud, Terraform, a host's firewall, tcpdump, a review
+    Convert(ConvertArgs),
     /// Why one packet is allowed or denied: every rule in evaluation order
     Explain(ExplainArgs),
     /// The flow tuples of a capture alone
@@ -137,11 +140,14 @@ Examples:
 )]
 pub(crate) struct DiffArgs {
     /// The rules as they are; `-` is standard input
-    #[arg(long, value_name = "FILE")]
-    pub current: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "plan")]
+    pub current: Option<PathBuf>,
     /// The rules as they would be; `-` is standard input
-    #[arg(long, value_name = "FILE")]
-    pub proposed: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "plan")]
+    pub proposed: Option<PathBuf>,
+    /// Both at once: what `terraform show -json PLAN` prints
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["current", "proposed"])]
+    pub plan: Option<PathBuf>,
     #[command(flatten)]
     pub capture: CaptureArgs,
     #[command(flatten)]
@@ -322,6 +328,63 @@ pub(crate) enum CiFormat {
     Markdown,
 }
 
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "What is read, recognised by content: our own rules file; answers of DescribeSecurityGroupAttribute and
+DescribeSecurityGroups, of network interfaces, instances, prefix lists and port lists; the console's export;
+permissions of AuthorizeSecurityGroup; `terraform show -json` of a plan or a state; ROS templates. A directory
+of such files is one rule set.
+
+Examples:
+  sgreplay convert export.json --type basic --to yaml
+  sgreplay convert vpc/ --to nftables --interface eni-web
+  tcpdump -nr big.pcap \"$(sgreplay convert web.yaml --local 10.0.0.5 --to bpf)\""
+)]
+pub(crate) struct ConvertArgs {
+    /// The rules: a file, a directory of files, or `-` for standard input
+    #[arg(value_name = "RULES")]
+    pub rules: PathBuf,
+    /// The format
+    #[arg(long, value_name = "FORMAT")]
+    pub to: ConvertTo,
+    /// The interface that a packet filter is for, where the rules have several
+    #[arg(long, value_name = "ENI")]
+    pub interface: Option<String>,
+    /// Addresses of the one interface, where the rules file lists none
+    #[arg(long, value_name = "ADDR|CIDR", value_delimiter = ',', value_parser = cidr)]
+    pub local: Vec<IpNet>,
+    /// The direction of rules that do not say it: ingress or egress
+    #[arg(long, value_name = "WAY", value_parser = direction)]
+    pub direction: Option<Direction>,
+    /// Of a Terraform plan take the rules as they are, not as they would be
+    #[arg(long)]
+    pub current: bool,
+    #[command(flatten)]
+    pub switches: SwitchArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ConvertTo {
+    /// Our own rules file
+    Yaml,
+    /// What the ECS API would answer
+    AlibabaJson,
+    /// HCL for the alicloud provider
+    Terraform,
+    /// A table for nft, with connection tracking
+    Nftables,
+    /// Rules for iptables-restore
+    Iptables,
+    /// Rules for ip6tables-restore
+    Ip6tables,
+    /// A tcpdump filter that finds what would be denied, packet by packet
+    Bpf,
+    /// A row per rule, the same columns for every format
+    Csv,
+    /// Tables in evaluation order
+    Markdown,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum TestFormat {
     Text,
@@ -420,9 +483,16 @@ pub(crate) struct ExplainArgs {
     pub format: TextOrJson,
 }
 
-/// Questions that the cloud's documents leave open.
+/// What is asked of every rule set: what its files may not say, and questions that the cloud's documents leave
+/// open.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SwitchArgs {
+    /// The type of groups whose files do not say it, as the console's export: basic or enterprise
+    #[arg(long = "type", value_name = "TYPE")]
+    pub group_type: Option<GroupType>,
+    /// Whether members of such groups reach each other: accept or drop
+    #[arg(long, value_name = "POLICY")]
+    pub inner_access_policy: Option<Policy>,
     /// Let intra-group access go before custom egress rules too (the documents contradict each other)
     #[arg(long)]
     pub intra_group_egress: bool,
@@ -453,8 +523,15 @@ impl CaptureArgs {
 
 impl From<&SwitchArgs> for Switches {
     fn from(args: &SwitchArgs) -> Self {
-        let SwitchArgs { intra_group_egress, exempt_dhcp } = *args;
+        let SwitchArgs { intra_group_egress, exempt_dhcp, .. } = *args;
         Self { intra_group_egress, exempt_dhcp }
+    }
+}
+
+impl From<&SwitchArgs> for Hints {
+    fn from(args: &SwitchArgs) -> Self {
+        let SwitchArgs { group_type, inner_access_policy, .. } = *args;
+        Self { group_type, inner_access_policy, direction: None }
     }
 }
 

@@ -9,12 +9,13 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use sgreplay::accept::Accepted;
 use sgreplay::capture::Capture;
-use sgreplay::parse::{self, Positions};
+use sgreplay::parse::{self, Content, Hints, Positions, Source};
 use sgreplay::report::RulesInput;
 use sgreplay::rules::{Expectation, RuleSet};
 use sha2::{Digest, Sha256};
 
 use crate::exit::Failure;
+use crate::terminal;
 
 /// How standard input is named.
 pub(crate) const STDIN: &str = "-";
@@ -38,14 +39,14 @@ pub(crate) fn text(path: &Path) -> Result<String, Failure> {
     let bytes = bytes.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => usage("no such file"),
         io::ErrorKind::PermissionDenied => usage("permission denied"),
-        io::ErrorKind::IsADirectory => usage("is a directory; name the rules file in it"),
+        io::ErrorKind::IsADirectory => usage("is a directory; name the file in it"),
         _ => usage(&error.to_string()),
     })?;
     if Capture::recognises(&bytes) {
         return Err(usage("is a capture; rules come with --rules, captures alone"));
     }
     if bytes.len() as u64 > LARGEST_RULES {
-        return Err(usage("has more than 64 MiB; a rules file is text written by people"));
+        return Err(usage("has more than 64 MiB, which no rules come near"));
     }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
@@ -81,19 +82,127 @@ pub(crate) struct RulesFile {
     pub positions: Positions,
 }
 
-/// Reads the rules; `told_apart` if captures say at which interface they were made.
-pub(crate) fn rules(path: &Path, told_apart: bool) -> Result<(RuleSet, RulesInput), Failure> {
-    let RulesFile { rules, input, positions: _ } = rules_file(path, told_apart)?;
+/// How rules are read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Reading {
+    /// Captures say at which interface they were made, so that two may have one address.
+    pub told_apart: bool,
+    /// What the user says where files do not.
+    pub hints: Hints,
+    /// Of a plan: which side.
+    pub side: Side,
+}
+
+/// A side of a Terraform plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// As it is.
+    Current,
+    /// As it would be.
+    #[default]
+    Proposed,
+}
+
+impl Side {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Current => "current",
+            Self::Proposed => "proposed",
+        }
+    }
+}
+
+/// Reads the rules.
+pub(crate) fn rules(path: &Path, reading: Reading) -> Result<(RuleSet, RulesInput), Failure> {
+    let RulesFile { rules, input, positions: _ } = rules_file(path, reading)?;
     Ok((rules, input))
 }
 
 /// Reads the rules, and keeps where they stand.
-pub(crate) fn rules_file(path: &Path, told_apart: bool) -> Result<RulesFile, Failure> {
-    let (name, text) = (name(path), text(path)?);
-    let sha256 = hex(&Sha256::digest(text.as_bytes()));
-    let read = if told_apart { parse::yaml_told_apart } else { parse::yaml };
-    let (rules, input) = (read(&name, &text)?, RulesInput { path: name, sha256 });
-    Ok(RulesFile { rules, input, positions: Positions::new(text) })
+pub(crate) fn rules_file(path: &Path, reading: Reading) -> Result<RulesFile, Failure> {
+    let Files { name, texts, sha256, content } = files(path, reading.hints)?;
+    let Reading { told_apart, hints, side } = reading;
+    let (loaded, path) = match content {
+        Content::Own => {
+            let text = texts.into_iter().next().map(|(_, text)| text).unwrap_or_default();
+            let text = text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned();
+            let read = if told_apart { parse::yaml_told_apart } else { parse::yaml };
+            let (rules, input) = (read(&name, &text)?, RulesInput { path: name, sha256 });
+            return Ok(RulesFile { rules, input, positions: Positions::new(text) });
+        }
+        Content::Rules(loaded) => (*loaded, name.clone()),
+        Content::Plan(plan) => {
+            let of_side = match side {
+                Side::Current => plan.current,
+                Side::Proposed => plan.proposed,
+            };
+            if of_side.is_empty() {
+                let why = match side {
+                    Side::Current => {
+                        "no security group exists before this plan; judge what it proposes alone"
+                    }
+                    Side::Proposed => {
+                        "no security group is left after this plan, which destroys them"
+                    }
+                };
+                return Err(Failure::Usage(format!("{name}: {why}")));
+            }
+            (of_side, format!("{name} ({})", side.as_str()))
+        }
+    };
+    let (rules, warnings) = loaded.rule_set(&name, hints, told_apart)?;
+    for warning in warnings {
+        terminal::say(&format!("warning: {path}: {warning}"));
+    }
+    let input = RulesInput { path, sha256 };
+    Ok(RulesFile { rules, input, positions: Positions::default() })
+}
+
+/// What a path names, read and recognised.
+pub(crate) struct Files {
+    /// In messages.
+    pub name: String,
+    /// Each file's name and text.
+    pub texts: Vec<(String, String)>,
+    pub sha256: String,
+    pub content: Content,
+}
+
+/// Reads a file, or all files of a directory as one rule set.
+pub(crate) fn files(path: &Path, hints: Hints) -> Result<Files, Failure> {
+    let name = name(path);
+    let mut texts = Vec::new();
+    if path.is_dir() {
+        let unreadable = |error: io::Error| Failure::Usage(format!("{name}: {error}"));
+        let mut paths = Vec::new();
+        for entry in std::fs::read_dir(path).map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.path();
+            let kind = path.extension().and_then(|kind| kind.to_str()).unwrap_or_default();
+            if path.is_file() && ["json", "yaml", "yml"].contains(&kind) {
+                paths.push(path);
+            }
+        }
+        paths.sort();
+        if paths.is_empty() {
+            let message = "a directory without .json and .yaml files; name the rules file";
+            return Err(Failure::Usage(format!("{name}: {message}")));
+        }
+        for path in paths {
+            texts.push((self::name(&path), text(&path)?));
+        }
+    } else {
+        texts.push((name.clone(), text(path)?));
+    }
+    let mut hash = Sha256::new();
+    for (file, text) in &texts {
+        if texts.len() > 1 {
+            hash.update(file.as_bytes());
+        }
+        hash.update(text.as_bytes());
+    }
+    let sources: Vec<Source<'_>> = texts.iter().map(|(name, text)| Source { name, text }).collect();
+    let content = parse::load(&sources, hints)?;
+    Ok(Files { name, sha256: hex(&hash.finalize()), content, texts })
 }
 
 /// A path in messages.

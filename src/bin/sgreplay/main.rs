@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         Command::Test(args) => command::test::run(&args),
         Command::Suggest(args) => command::suggest::run(&args),
         Command::Ci(args) => command::ci::run(&args),
+        Command::Convert(args) => command::convert::run(&args),
         Command::Explain(args) => command::explain::run(&args),
         Command::Decode(args) => command::decode::run(&args),
         Command::Bench(args) => command::bench::run(&args),

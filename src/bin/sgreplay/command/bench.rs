@@ -50,7 +50,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitStatus, Failure> {
         Failure::Usage(format!("{path} {error}"))
     };
     let saved = saved.as_deref().map(Timings::saved).transpose().map_err(not_comparable)?;
-    let (mut rules, rules_input) = input::rules(&args.rules, false)?;
+    let (mut rules, rules_input) = input::rules(&args.rules, input::Reading::default())?;
     let (_, openings) = judging::local(&mut rules, &args.local, &mut captures)?;
     let bytes = |size: ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
     let options = Options { index_memory: bytes(args.index_memory), ..Options::default() };

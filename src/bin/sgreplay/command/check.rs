@@ -13,7 +13,7 @@ use sgreplay::rules::{Code, Severity};
 use super::{judging, stdout, with};
 use crate::args::{CheckArgs, CheckFailOn, CheckFormat};
 use crate::exit::{ExitStatus, Failure};
-use crate::input;
+use crate::input::{self, Reading};
 
 pub(crate) fn run(args: &CheckArgs) -> Result<ExitStatus, Failure> {
     let mut out = stdout();
@@ -30,7 +30,8 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitStatus, Failure> {
     let Some(path) = args.rules.as_deref().or(args.positional.as_deref()) else {
         return Err(Failure::Usage("name a rules file, or `-` for standard input".to_owned()));
     };
-    let input::RulesFile { mut rules, input, positions } = input::rules_file(path, false)?;
+    let input::RulesFile { mut rules, input, positions } =
+        input::rules_file(path, Reading { hints: (&args.switches).into(), ..Reading::default() })?;
     rules.set_switches((&args.switches).into());
     if !args.local.is_empty() {
         judging::none_listed(&rules)?;

@@ -20,7 +20,7 @@ use super::diff::{self, Compared};
 use super::{judging, stdout, test, with};
 use crate::args::{Args, CiArgs, CiFormat, Command, DiffArgs};
 use crate::exit::{ExitStatus, Failure};
-use crate::input::{self, RulesFile};
+use crate::input::{self, Reading, RulesFile, Side};
 
 /// The file beside the rules.
 #[derive(Debug, Deserialize)]
@@ -189,10 +189,12 @@ pub(crate) fn run(args: &CiArgs) -> Result<ExitStatus, Failure> {
         let name = input::name(&args.file);
         return Err(Failure::Usage(format!("{name}: `proposed:` names no rules file")));
     };
-    let rules = input::rules_file(&proposed, !config.interfaces.is_empty())?;
+    let told_apart = !config.interfaces.is_empty();
+    let reading = |side| Reading { told_apart, side, ..Reading::default() };
+    let rules = input::rules_file(&proposed, reading(Side::Proposed))?;
     let before = match &config.current {
         Some(path) => {
-            let (rules, _) = input::rules(path, !config.interfaces.is_empty())?;
+            let (rules, _) = input::rules(path, reading(Side::Current))?;
             check(&rules, input::today()).findings
         }
         None => Vec::new(),

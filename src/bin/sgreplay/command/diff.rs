@@ -1,7 +1,7 @@
 //! `sgreplay diff`: what a change of rules does to a capture.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -21,7 +21,7 @@ use super::{judging, row_format, stdout, with};
 use crate::args::{DiffArgs, DiffFailOn};
 use crate::captures::{Captures, Ended};
 use crate::exit::{ExitStatus, Failure};
-use crate::input;
+use crate::input::{self, Side};
 
 pub(crate) fn run(args: &DiffArgs) -> Result<ExitStatus, Failure> {
     compare(args, |compared| {
@@ -71,6 +71,13 @@ pub(super) fn compare<T>(
     if args.capture.any() { of_traffic(args, report) } else { of_rules(args, report) }
 }
 
+/// The files of both sides; of a plan they are one.
+fn sides(args: &DiffArgs) -> [&Path; 2] {
+    let plan = args.plan.as_deref();
+    let none = Path::new("");
+    [&args.current, &args.proposed].map(|side| side.as_deref().or(plan).unwrap_or(none))
+}
+
 /// The exact difference of the rules.
 fn of_rules<T>(
     args: &DiffArgs,
@@ -85,11 +92,12 @@ fn of_rules<T>(
     if let Some(option) = given.or_else(|| args.capture.chosen()) {
         return Err(Failure::Usage(format!("{option} is about a capture, and none is named")));
     }
-    if args.current == args.proposed && args.current.as_os_str() == input::STDIN {
+    let [now, then] = sides(args);
+    if now == then && now.as_os_str() == input::STDIN && args.plan.is_none() {
         return Err(Failure::Usage("standard input can be read only once".to_owned()));
     }
-    let (mut current_rules, current) = judging::rules(&args.current, &args.judge)?;
-    let (mut proposed_rules, proposed) = judging::rules(&args.proposed, &args.judge)?;
+    let (mut current_rules, current) = judging::rules(now, &args.judge, Side::Current)?;
+    let (mut proposed_rules, proposed) = judging::rules(then, &args.judge, Side::Proposed)?;
     same_interfaces(&current_rules, &proposed_rules, args)?;
     if !args.judge.local.is_empty() {
         judging::none_listed(&current_rules)?;
@@ -127,7 +135,10 @@ fn of_both(current: &RuleSet, proposed: &RuleSet, inputs: &DiffInputs) -> Vec<St
         let found = rules.warnings().into_iter();
         warnings.extend(found.map(|warning| format!("{which} rules: {}", warning.0)));
     }
-    if inputs.current.sha256 == inputs.proposed.sha256 {
+    if inputs.current.sha256 == inputs.proposed.sha256
+        && inputs.current.path == inputs.proposed.path
+        || current == proposed
+    {
         warnings.push("the proposed rules are the current ones, byte by byte".to_owned());
     }
     let [gone, new] = diff::unpaired(current, proposed);
@@ -145,11 +156,12 @@ fn of_traffic<T>(
     report: impl FnOnce(Compared<'_>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let mut captures = Captures::new(&args.capture)?;
-    let files = [Some(&args.current), Some(&args.proposed), args.accept.as_ref()];
-    let files: Vec<&Path> = files.into_iter().flatten().map(PathBuf::as_path).collect();
+    let [now, then] = sides(args);
+    let files = [Some(now), Some(then).filter(|_| args.plan.is_none()), args.accept.as_deref()];
+    let files: Vec<&Path> = files.into_iter().flatten().collect();
     judging::readable(&captures, &files, args.hash)?;
-    let (mut current_rules, current) = judging::rules(&args.current, &args.judge)?;
-    let (mut proposed_rules, proposed) = judging::rules(&args.proposed, &args.judge)?;
+    let (mut current_rules, current) = judging::rules(now, &args.judge, Side::Current)?;
+    let (mut proposed_rules, proposed) = judging::rules(then, &args.judge, Side::Proposed)?;
     let taps = [&current_rules, &proposed_rules]
         .map(|rules| judging::taps(&args.judge.interface, rules, &mut captures));
     let accepted = args.accept.as_deref().map(input::accepted).transpose()?.unwrap_or_default();
@@ -236,10 +248,8 @@ fn local(
 /// Whether both are about the same interfaces, so that they can be compared.
 fn same_interfaces(current: &RuleSet, proposed: &RuleSet, args: &DiffArgs) -> Result<(), Failure> {
     if current.lists_interfaces() != proposed.lists_interfaces() {
-        let (with, without): (&Path, &Path) = match current.lists_interfaces() {
-            true => (&args.current, &args.proposed),
-            false => (&args.proposed, &args.current),
-        };
+        let [now, then] = sides(args);
+        let (with, without) = if current.lists_interfaces() { (now, then) } else { (then, now) };
         return Err(Failure::Usage(format!(
             "{} lists interfaces and {} does not, so it is not known which addresses both are about; \
              list them in both, or in neither",
@@ -255,9 +265,9 @@ fn same_interfaces(current: &RuleSet, proposed: &RuleSet, args: &DiffArgs) -> Re
         };
         return Err(Failure::Usage(format!(
             "{} is about {} and {} about {}: they have no interface in common",
-            args.current.display(),
+            sides(args)[0].display(),
             ids(current),
-            args.proposed.display(),
+            sides(args)[1].display(),
             ids(proposed),
         )));
     }

@@ -18,10 +18,13 @@ use super::{ended, stdout};
 use crate::args::{CaptureArgs, Endpoint, ExplainArgs, TextOrJson};
 use crate::captures::Captures;
 use crate::exit::{ExitStatus, Failure};
-use crate::input;
+use crate::input::{self, Reading};
 
 pub(crate) fn run(args: &ExplainArgs) -> Result<ExitStatus, Failure> {
-    let (mut rules, _) = input::rules(&args.rules, false)?;
+    let (mut rules, _) = input::rules(
+        &args.rules,
+        Reading { hints: (&args.switches).into(), ..Reading::default() },
+    )?;
     rules.set_switches((&args.switches).into());
     match args.frame {
         Some(frame) => one_frame(args, &mut rules, frame),

@@ -18,7 +18,7 @@ use super::ended;
 use crate::args::{JudgeArgs, MidstreamArg, Tap};
 use crate::captures::{Captures, Ended};
 use crate::exit::{ExitStatus, Failure};
-use crate::input;
+use crate::input::{self, Reading, Side};
 
 /// Whether everything can be read as often as it has to be.
 pub(super) fn readable(captures: &Captures, rules: &[&Path], hash: bool) -> Result<(), Failure> {
@@ -37,8 +37,14 @@ pub(super) fn readable(captures: &Captures, rules: &[&Path], hash: bool) -> Resu
 }
 
 /// Reads rules and answers open questions as the user wants them answered.
-pub(super) fn rules(path: &Path, args: &JudgeArgs) -> Result<(RuleSet, RulesInput), Failure> {
-    let (mut rules, input) = input::rules(path, !args.interface.is_empty())?;
+pub(super) fn rules(
+    path: &Path,
+    args: &JudgeArgs,
+    side: Side,
+) -> Result<(RuleSet, RulesInput), Failure> {
+    let hints = (&args.switches).into();
+    let reading = Reading { told_apart: !args.interface.is_empty(), hints, side };
+    let (mut rules, input) = input::rules(path, reading)?;
     rules.set_switches((&args.switches).into());
     Ok((rules, input))
 }

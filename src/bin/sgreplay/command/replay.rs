@@ -21,6 +21,7 @@ use super::{judging, row_format, stdout};
 use crate::args::{FailOn, Format, OnOff, Per, ReplayArgs};
 use crate::captures::{Captures, Ended};
 use crate::exit::{ExitStatus, Failure};
+use crate::input::Side;
 use crate::terminal;
 
 pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
@@ -30,7 +31,7 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
         let message = "--max-sessions needs sessions, and --sessions off has none";
         return Err(Failure::Usage(message.to_owned()));
     }
-    let (mut rules, rules_input) = judging::rules(&args.rules, &args.judge)?;
+    let (mut rules, rules_input) = judging::rules(&args.rules, &args.judge, Side::Proposed)?;
     let taps = judging::taps(&args.judge.interface, &rules, &mut captures)?;
     let mut writers = Writers::create(args, &captures)?;
     let (local, openings) = judging::local(&mut rules, &args.judge.local, &mut captures)?;

@@ -12,6 +12,7 @@ use super::{ended, judging, stdout};
 use crate::args::{SuggestArgs, TextOrJson};
 use crate::captures::Captures;
 use crate::exit::{ExitStatus, Failure};
+use crate::input::Side;
 
 /// How far peers are widened for fewer rules, where nothing else is said.
 const USUAL: Bound = Bound { v4: 24, v6: 64 };
@@ -22,7 +23,7 @@ pub(crate) fn run(args: &SuggestArgs) -> Result<ExitStatus, Failure> {
     judging::readable(&captures, &files, false)?;
     let (mut rules, input) = match &args.rules {
         Some(path) => {
-            let (rules, input) = judging::rules(path, &args.judge)?;
+            let (rules, input) = judging::rules(path, &args.judge, Side::Proposed)?;
             (rules, Some(input))
         }
         None if !args.judge.interface.is_empty() => {

@@ -12,13 +12,16 @@ use sgreplay::rules::RuleSet;
 use super::{explain, judging, stdout, with};
 use crate::args::{TestArgs, TestFormat};
 use crate::exit::{ExitStatus, Failure};
-use crate::input;
+use crate::input::{self, Reading};
 
 pub(crate) fn run(args: &TestArgs) -> Result<ExitStatus, Failure> {
     if args.rules.as_os_str() == input::STDIN && args.expectations == args.rules {
         return Err(Failure::Usage("standard input can be read only once".to_owned()));
     }
-    let (mut rules, input) = input::rules(&args.rules, false)?;
+    let (mut rules, input) = input::rules(
+        &args.rules,
+        Reading { hints: (&args.switches).into(), ..Reading::default() },
+    )?;
     rules.set_switches((&args.switches).into());
     if !args.local.is_empty() {
         judging::none_listed(&rules)?;

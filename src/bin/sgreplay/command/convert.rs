@@ -1,0 +1,104 @@
+//! `sgreplay convert`: any rules in, any out.
+
+use std::io::Write;
+
+use sgreplay::convert::{
+    CannotSay, Family, alibaba_json, bpf, iptables, markdown, nftables, table_csv, terraform,
+};
+use sgreplay::parse::{self, Content, Hints, Loaded};
+use sgreplay::rules::RuleSet;
+
+use super::{judging, stdout};
+use crate::args::{ConvertArgs, ConvertTo};
+use crate::exit::{ExitStatus, Failure};
+use crate::input::{self, Reading, Side};
+use crate::terminal;
+
+pub(crate) fn run(args: &ConvertArgs) -> Result<ExitStatus, Failure> {
+    let hints = Hints { direction: args.direction, ..(&args.switches).into() };
+    let text = match args.to {
+        // The table shows what files say, also where that is not enough to judge by.
+        ConvertTo::Csv => table(args, hints)?,
+        to => {
+            let side = if args.current { Side::Current } else { Side::Proposed };
+            let (mut rules, _) =
+                input::rules(&args.rules, Reading { hints, side, told_apart: true })?;
+            rules.set_switches((&args.switches).into());
+            if !args.local.is_empty() {
+                judging::none_listed(&rules)?;
+                rules.set_local(args.local.clone());
+            }
+            converted(&rules, to, args)?
+        }
+    };
+    let mut out = stdout();
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(ExitStatus::Done)
+}
+
+fn table(args: &ConvertArgs, hints: Hints) -> Result<String, Failure> {
+    let files = input::files(&args.rules, hints)?;
+    let csv = match files.content {
+        Content::Own => {
+            let text = files.texts.into_iter().next().map(|(_, text)| text).unwrap_or_default();
+            let rules = parse::yaml_told_apart(&files.name, &text)?;
+            table_csv(&[("", &Loaded::of(&rules))])?
+        }
+        Content::Rules(loaded) => {
+            // A state of Terraform is how things are.
+            for warning in &loaded.warnings {
+                terminal::say(&format!("warning: {}: {warning}", files.name));
+            }
+            table_csv(&[(loaded.side(), &loaded)])?
+        }
+        Content::Plan(plan) => {
+            for warning in &plan.proposed.warnings {
+                terminal::say(&format!("warning: {}: {warning}", files.name));
+            }
+            table_csv(&[("current", &plan.current), ("proposed", &plan.proposed)])?
+        }
+    };
+    Ok(csv)
+}
+
+fn converted(rules: &RuleSet, to: ConvertTo, args: &ConvertArgs) -> Result<String, Failure> {
+    let cannot = |error: CannotSay| Failure::Usage(error.to_string());
+    Ok(match to {
+        ConvertTo::Yaml | ConvertTo::Csv => parse::print(rules),
+        ConvertTo::AlibabaJson => {
+            let answers = alibaba_json(rules).map_err(cannot)?;
+            let text = serde_json::to_string_pretty(&answers).map_err(std::io::Error::from)?;
+            format!("{text}\n")
+        }
+        ConvertTo::Terraform => terraform(rules).map_err(cannot)?,
+        ConvertTo::Markdown => markdown(rules),
+        ConvertTo::Nftables => nftables(rules, interface(rules, args)?).map_err(cannot)?,
+        ConvertTo::Iptables => {
+            iptables(rules, interface(rules, args)?, Family::V4).map_err(cannot)?
+        }
+        ConvertTo::Ip6tables => {
+            iptables(rules, interface(rules, args)?, Family::V6).map_err(cannot)?
+        }
+        ConvertTo::Bpf => {
+            let filter = bpf(rules, interface(rules, args)?).map_err(cannot)?;
+            format!("{filter}\n")
+        }
+    })
+}
+
+/// The one interface that a packet filter is for.
+fn interface(rules: &RuleSet, args: &ConvertArgs) -> Result<usize, Failure> {
+    let all = rules.interfaces();
+    let names = || all.iter().map(|eni| eni.id.as_str()).collect::<Vec<_>>().join(", ");
+    match &args.interface {
+        Some(name) => all.iter().position(|eni| eni.id == *name).ok_or_else(|| {
+            Failure::Usage(format!("there is no interface `{name}`; there are: {}", names()))
+        }),
+        None if all.len() == 1 => Ok(0),
+        None => Err(Failure::Usage(format!(
+            "a packet filter is for one interface; name it with --interface: {}",
+            names(),
+        ))),
+    }
+}

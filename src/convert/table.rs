@@ -1,0 +1,115 @@
+//! The neutral table: a row per rule, the same columns for every format that is read.
+
+use ipnet::IpNet;
+
+use crate::parse::{Found, Loaded};
+use crate::rules::{GroupRef, Peer, Policy, PortRange, Ports, Rule, RuleId, RuleProtocol};
+
+/// Its columns.
+pub const TABLE_COLUMNS: [&str; 13] = [
+    "side",
+    "group",
+    "direction",
+    "protocol",
+    "peer",
+    "local",
+    "src_ports",
+    "dst_ports",
+    "action",
+    "priority",
+    "id",
+    "description",
+    "note",
+];
+
+/// Writes the table of one rule set, or of both sides of a plan, each under its name.
+///
+/// # Errors
+/// None, but for those of writing into memory.
+pub fn table_csv(sides: &[(&str, &Loaded)]) -> std::io::Result<String> {
+    let mut csv = csv::Writer::from_writer(Vec::new());
+    csv.write_record(TABLE_COLUMNS)?;
+    let rows = sides.iter().flat_map(|(side, loaded)| {
+        loaded.rules().map(move |(group, found)| row(side, group, found))
+    });
+    for row in rows {
+        csv.write_record(row)?;
+    }
+    let bytes = csv.into_inner().map_err(|error| std::io::Error::other(error.to_string()))?;
+    String::from_utf8(bytes).map_err(std::io::Error::other)
+}
+
+fn row(side: &str, group: &str, found: &Found) -> [String; 13] {
+    let Found { rule, note, unknown_peer, .. } = found;
+    let Rule {
+        id,
+        direction,
+        policy,
+        priority,
+        protocol,
+        ports,
+        source_ports,
+        peers,
+        local,
+        nic_type: _,
+        create_time: _,
+        description,
+    } = rule;
+    let named = match id {
+        RuleId::Named(id) => id.clone(),
+        RuleId::Numbered { .. } => String::new(),
+    };
+    let peer = match unknown_peer {
+        Some(attribute) => format!("?{attribute}"),
+        None => joined(peers.iter().map(far_side)),
+    };
+    [
+        side.to_owned(),
+        group.to_owned(),
+        direction.to_string(),
+        match protocol {
+            RuleProtocol::All => "all".to_owned(),
+            RuleProtocol::Only(proto) => proto.0.to_string(),
+        },
+        peer,
+        joined(local.iter().map(net)),
+        any(joined(source_ports.iter().copied().map(range))),
+        any(joined(ports.iter().filter_map(|ports| match ports {
+            Ports::Any => None,
+            Ports::Range(of) => Some(range(*of)),
+            Ports::List(id) => Some(id.clone()),
+        }))),
+        match policy {
+            Policy::Accept => "allow",
+            Policy::Drop => "deny",
+        }
+        .to_owned(),
+        priority.get().to_string(),
+        named,
+        description.clone().unwrap_or_default(),
+        note.clone(),
+    ]
+}
+
+fn joined(parts: impl Iterator<Item = String>) -> String {
+    parts.collect::<Vec<_>>().join(";")
+}
+
+fn any(text: String) -> String {
+    if text.is_empty() { "any".to_owned() } else { text }
+}
+
+fn far_side(peer: &Peer) -> String {
+    match peer {
+        Peer::Cidr(of) => net(of),
+        Peer::Group(GroupRef { .. }) | Peer::PrefixList(_) => peer.to_string(),
+    }
+}
+
+fn net(net: &IpNet) -> String {
+    format!("{}/{}", net.network(), net.prefix_len())
+}
+
+fn range(range: PortRange) -> String {
+    format!("{}-{}", range.first(), range.last())
+}

@@ -1,0 +1,131 @@
+//! A tolerant look into JSON that a cloud's tools have printed: `""`, `null` and absent are alike, unknown
+//! keys are of no account, and a value of the wrong kind is a fault with the way to it.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use serde_json::Value;
+
+use super::Fault;
+
+/// Faults of one file.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    /// Before each of them, where several files are read as one.
+    pub(super) file: String,
+    pub(super) list: Vec<Fault>,
+}
+
+impl Faults {
+    pub(super) fn add(&mut self, path: &str, message: impl Display) {
+        let way = if path.is_empty() { String::new() } else { format!("{path}: ") };
+        let file = if self.file.is_empty() { String::new() } else { format!("{}: ", self.file) };
+        self.list.push(Fault { at: None, message: format!("{file}{way}{message}") });
+    }
+}
+
+/// A value, and the way to it.
+#[derive(Clone, Debug)]
+pub(super) struct Json<'v> {
+    value: &'v Value,
+    path: String,
+}
+
+impl<'v> Json<'v> {
+    pub(super) fn new(value: &'v Value) -> Self {
+        Self { value, path: String::new() }
+    }
+
+    /// The same at the end of another way.
+    pub(super) fn at(value: &'v Value, path: impl Into<String>) -> Self {
+        Self { value, path: path.into() }
+    }
+
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    pub(super) fn value(&self) -> &'v Value {
+        self.value
+    }
+
+    fn way(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    /// What is under a key, if it is something.
+    pub(super) fn get(&self, key: &str) -> Option<Self> {
+        let value = self.value.get(key)?;
+        let empty = value.is_null() || value.as_str().is_some_and(str::is_empty);
+        (!empty).then(|| Self { value, path: self.way(key) })
+    }
+
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// A word, or a number as it is written.
+    pub(super) fn text(&self, key: &str, faults: &mut Faults) -> Option<String> {
+        let found = self.get(key)?;
+        match found.value {
+            Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+            Value::Number(number) => Some(number.to_string()),
+            Value::Bool(flag) => Some(flag.to_string()),
+            Value::Object(map)
+                if map.len() == 1
+                    && map.keys().all(|key| key == "Ref" || key.starts_with("Fn::")) =>
+            {
+                let function = map.keys().next().map_or("", String::as_str);
+                let message = format!(
+                    "`{function}` has a value only when the template is deployed; write a literal, or give the \
+                     parameter a default"
+                );
+                faults.add(&found.path, message);
+                None
+            }
+            _ => {
+                faults.add(&found.path, "a single value is expected here");
+                None
+            }
+        }
+    }
+
+    /// A word that reads itself; a fault names the key.
+    pub(super) fn parsed<T: FromStr<Err: Display>>(
+        &self,
+        key: &str,
+        faults: &mut Faults,
+    ) -> Option<T> {
+        let text = self.text(key, faults)?;
+        text.parse().map_err(|error| faults.add(&self.way(key), error)).ok()
+    }
+
+    /// A list, or nothing.
+    pub(super) fn list(&self, key: &str, faults: &mut Faults) -> Vec<Self> {
+        let Some(found) = self.get(key) else { return Vec::new() };
+        found.elements(faults)
+    }
+
+    /// Its own elements.
+    pub(super) fn elements(&self, faults: &mut Faults) -> Vec<Self> {
+        let Some(list) = self.value.as_array() else {
+            faults.add(&self.path, "a list is expected here");
+            return Vec::new();
+        };
+        let element = |(n, value)| Self { value, path: format!("{}[{n}]", self.path) };
+        list.iter().enumerate().map(element).collect()
+    }
+
+    /// A list in the API's two steps, `Permissions.Permission`, or without the second.
+    pub(super) fn nested(&self, outer: &str, inner: &str, faults: &mut Faults) -> Vec<Self> {
+        match self.get(outer) {
+            None => Vec::new(),
+            Some(found) if found.value.is_array() => found.elements(faults),
+            Some(found) => found.list(inner, faults),
+        }
+    }
+
+    pub(super) fn fault(&self, key: &str, message: impl Display, faults: &mut Faults) {
+        faults.add(&self.way(key), message);
+    }
+}

@@ -1,0 +1,266 @@
+//! What several files say together, before anyone has checked it.
+
+use std::collections::HashMap;
+
+use ipnet::IpNet;
+
+use super::{Fault, ParseError};
+use crate::rules::{
+    Field, GroupType, Interface, Invalid, NicType, Parts, Peer, Place, Policy, PortList,
+    PrefixList, Rule, RuleSet, SecurityGroup, Timeouts,
+};
+
+/// What the user says where files do not.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Hints {
+    /// The type of groups whose files do not have it.
+    pub group_type: Option<GroupType>,
+    /// The inner access policy of groups whose files do not have it.
+    pub inner_access_policy: Option<Policy>,
+    /// The direction of rules that do not say it: of `AuthorizeSecurityGroup`'s permissions.
+    pub direction: Option<crate::flow::Direction>,
+}
+
+/// A rule as it was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The rule.
+    pub rule: Rule,
+    /// Where: the way to it in its file, or Terraform's address.
+    pub origin: String,
+    /// What the model has no place for, in words.
+    pub note: String,
+    /// The attribute whose value is known only after a plan was applied, if the peer is such a one.
+    pub unknown_peer: Option<String>,
+}
+
+/// Parts of a rule set, as files of a cloud's tools have them.
+#[derive(Clone, Debug, Default)]
+pub struct Loaded {
+    pub(super) groups: Vec<FoundGroup>,
+    pub(super) interfaces: Vec<FoundInterface>,
+    pub(super) prefix_lists: Vec<PrefixList>,
+    pub(super) port_lists: Vec<PortList>,
+    /// In words.
+    pub warnings: Vec<String>,
+    /// It is how things are in the cloud, and no proposal.
+    pub(super) is_state: bool,
+}
+
+/// A group, as far as files know it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FoundGroup {
+    pub(super) id: String,
+    pub(super) group_type: Option<GroupType>,
+    pub(super) inner_access_policy: Option<Policy>,
+    pub(super) vpc_id: Option<String>,
+    pub(super) rules: Vec<Found>,
+    /// Whether a file has its rules; else it is only known to exist.
+    pub(super) has_rules: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct FoundInterface {
+    pub(super) id: String,
+    pub(super) addresses: Vec<IpNet>,
+    pub(super) groups: Vec<String>,
+    pub(super) timeouts: Timeouts,
+}
+
+impl Loaded {
+    /// The group of that name, which may be known from another file already.
+    pub(super) fn group(&mut self, id: &str) -> &mut FoundGroup {
+        let place = self.groups.iter().position(|group| group.id == id);
+        let place = place.unwrap_or_else(|| {
+            self.groups.push(FoundGroup { id: id.to_owned(), ..FoundGroup::default() });
+            self.groups.len() - 1
+        });
+        #[expect(clippy::indexing_slicing, reason = "it was found or pushed just now")]
+        &mut self.groups[place]
+    }
+
+    /// The side that the neutral table has it on: a state is `current`, and other files have none.
+    pub fn side(&self) -> &'static str {
+        if self.is_state { "current" } else { "" }
+    }
+
+    /// Every group with its rules, in the order of the files.
+    pub fn rules(&self) -> impl Iterator<Item = (&str, &Found)> {
+        self.groups
+            .iter()
+            .flat_map(|group| group.rules.iter().map(|rule| (group.id.as_str(), rule)))
+    }
+
+    /// What a checked rule set says, as if it had been found in a file.
+    pub fn of(rules: &RuleSet) -> Self {
+        let mut loaded = Self::default();
+        for group in rules.groups() {
+            let known = loaded.group(&group.id);
+            known.group_type = Some(group.group_type);
+            known.inner_access_policy = Some(group.inner_access_policy);
+            known.vpc_id.clone_from(&group.vpc_id);
+            known.has_rules = true;
+            let found = |rule: &Rule| Found {
+                rule: rule.clone(),
+                origin: rule.id.to_string(),
+                note: String::new(),
+                unknown_peer: None,
+            };
+            known.rules = group.rules.iter().map(found).collect();
+        }
+        loaded
+    }
+
+    /// Whether there is no group with rules.
+    pub fn is_empty(&self) -> bool {
+        self.groups.iter().all(|group| !group.has_rules)
+    }
+
+    /// As parts of a rule set. Interfaces keep those of their groups whose rules are known; those that
+    /// have none are left out, with a warning.
+    pub fn parts(&self, hints: Hints) -> (Parts, Vec<String>) {
+        let mut warnings = self.warnings.clone();
+        let known: Vec<&FoundGroup> = self.groups.iter().filter(|group| group.has_rules).collect();
+        let positions: HashMap<&str, usize> =
+            known.iter().enumerate().map(|(place, group)| (group.id.as_str(), place)).collect();
+        let guessed: Vec<&str> = known
+            .iter()
+            .filter(|group| group.group_type.is_none() && hints.group_type.is_none())
+            .map(|group| group.id.as_str())
+            .collect();
+        if !guessed.is_empty() {
+            warnings.push(format!(
+                "the type of {} is not in the files, and taken for basic; DescribeSecurityGroups beside them \
+                 has it, or --type says it",
+                guessed.join(", "),
+            ));
+        }
+        let groups = known.iter().map(|group| {
+            let group_type = group.group_type.or(hints.group_type).unwrap_or(GroupType::Basic);
+            let inner = group.inner_access_policy.or(hints.inner_access_policy);
+            SecurityGroup {
+                id: group.id.clone(),
+                group_type,
+                inner_access_policy: match group_type {
+                    GroupType::Enterprise => Policy::Drop,
+                    GroupType::Basic => inner.unwrap_or(Policy::Accept),
+                },
+                vpc_id: group.vpc_id.clone(),
+                rules: group.rules.iter().map(|found| found.rule.clone()).collect(),
+            }
+        });
+        let groups = groups.collect();
+        let mut interfaces = Vec::new();
+        for FoundInterface { id, addresses, groups, timeouts } in &self.interfaces {
+            let mine: Vec<usize> =
+                groups.iter().filter_map(|group| positions.get(group.as_str()).copied()).collect();
+            if mine.len() < groups.len() {
+                let missing: Vec<&str> = groups
+                    .iter()
+                    .map(String::as_str)
+                    .filter(|group| !positions.contains_key(group))
+                    .collect();
+                let done = if mine.is_empty() {
+                    "it is left out"
+                } else {
+                    "its verdicts rest on the others"
+                };
+                warnings.push(format!(
+                    "interface {id} has {}, whose rules are not in the files; {done}",
+                    missing.join(", "),
+                ));
+            }
+            if !mine.is_empty() && !addresses.is_empty() {
+                interfaces.push(Interface {
+                    id: id.clone(),
+                    addresses: addresses.clone(),
+                    groups: mine,
+                    timeouts: *timeouts,
+                    nic_type: NicType::Intranet,
+                });
+            }
+        }
+        let parts = Parts {
+            groups,
+            interfaces: (!interfaces.is_empty()).then_some(interfaces),
+            prefix_lists: self.prefix_lists.clone(),
+            port_lists: self.port_lists.clone(),
+            ..Parts::default()
+        };
+        (parts, warnings)
+    }
+
+    /// Checks it as the cloud would.
+    ///
+    /// # Errors
+    /// Every fault, each with where the rule is from.
+    pub fn rule_set(
+        &self,
+        file: &str,
+        hints: Hints,
+        told_apart: bool,
+    ) -> Result<(RuleSet, Vec<String>), ParseError> {
+        let (parts, warnings) = self.parts(hints);
+        let known: Vec<&FoundGroup> = self.groups.iter().filter(|group| group.has_rules).collect();
+        let place = |place: Place| -> String {
+            match place {
+                Place::Rule(g, r, field) => {
+                    let group = known.get(g);
+                    let found = group.and_then(|group| group.rules.get(r));
+                    let origin = found.map_or_else(String::new, |found| found.origin.clone());
+                    match field {
+                        Field::Whole => format!("{origin}: "),
+                        _ => format!("{origin}: {}: ", field.key()),
+                    }
+                }
+                Place::Group(g, _) => {
+                    known.get(g).map_or_else(String::new, |group| format!("{}: ", group.id))
+                }
+                Place::Interface(i, _) => {
+                    let eni = parts.interfaces.as_ref().and_then(|all| all.get(i));
+                    eni.map_or_else(String::new, |eni| format!("{}: ", eni.id))
+                }
+                Place::PrefixList(l, _) => parts
+                    .prefix_lists
+                    .get(l)
+                    .map_or_else(String::new, |list| format!("{}: ", list.id)),
+                Place::PortList(l, _) => parts
+                    .port_lists
+                    .get(l)
+                    .map_or_else(String::new, |list| format!("{}: ", list.id)),
+                Place::Groups => String::new(),
+            }
+        };
+        let unknown = self.rules().filter_map(|(_, found)| {
+            let attribute = found.unknown_peer.as_ref()?;
+            // Where the configuration names a group of the plan, that is its peer.
+            let resolved = found.rule.peers.iter().all(|peer| match peer {
+                Peer::Group(of) => self.groups.iter().any(|group| group.id == of.id),
+                Peer::PrefixList(id) => self.prefix_lists.iter().any(|list| list.id == *id),
+                Peer::Cidr(_) => true,
+            });
+            let message = format!(
+                "{}: {attribute} is known only after the plan was applied, so it cannot be said whom the \
+                 rule is about",
+                found.origin,
+            );
+            (!resolved).then_some(Fault { at: None, message })
+        });
+        let faults: Vec<Fault> = unknown.collect();
+        if !faults.is_empty() {
+            return Err(ParseError { file: file.to_owned(), faults });
+        }
+        let described = parts.clone();
+        match RuleSet::new(Parts { told_apart, ..described }) {
+            Ok(rules) => Ok((rules, warnings)),
+            Err(invalid) => {
+                let fault = |Invalid { place: at, message }: Invalid| Fault {
+                    at: None,
+                    message: format!("{}{message}", place(at)),
+                };
+                let faults = invalid.into_iter().map(fault).collect();
+                Err(ParseError { file: file.to_owned(), faults })
+            }
+        }
+    }
+}

@@ -1,0 +1,450 @@
+//! Rules as people have them: what each file says, and what is written comes back.
+//!
+//! `SGREPLAY_FORMATS` names a folder of real files with, under `expected`, what an independent reader says of
+//! each; without it that comparison says it is skipped. The files below are made up, in the documented shape.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use insta::assert_snapshot;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+use sgreplay::capture::Capture;
+use sgreplay::convert::{alibaba_json, bpf};
+use sgreplay::diff;
+use sgreplay::parse::{Content, Hints, Source, load};
+use sgreplay::rules::RuleSet;
+
+use crate::space::{file, proposals, rules};
+use crate::support::{self, output_in, run_in};
+
+/// Kinds of files that are read, by the name of their folder.
+const READ: [&str; 3] = ["alibaba", "terraform", "ros"];
+
+fn expected(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            expected(&path, found);
+        } else {
+            found.push(path);
+        }
+    }
+}
+
+/// Every file of the folder says what the independent reader says.
+#[test]
+fn files_say_what_another_reader_says() {
+    let Ok(formats) = std::env::var("SGREPLAY_FORMATS") else {
+        println!(
+            "SKIPPED: SGREPLAY_FORMATS names no folder of rules files with another reader's tables"
+        );
+        return;
+    };
+    let formats = PathBuf::from(formats);
+    let tables = formats.join("expected");
+    let (mut files, mut rows, mut found) = (0, 0, Vec::new());
+    for kind in READ {
+        expected(&tables.join(kind), &mut found);
+    }
+    for table in found {
+        let name = table.strip_prefix(&tables).unwrap().to_str().unwrap();
+        let name = name.strip_suffix(".csv").unwrap();
+        let (status, ours, err) = output_in(&formats, &["convert", name, "--to", "csv"], b"");
+        assert_eq!(status, 0, "{name}: {err}");
+        let rows_of = |text: &str| -> Vec<Vec<String>> {
+            let mut reader = csv::Reader::from_reader(text.as_bytes());
+            let record = |row: Result<csv::StringRecord, csv::Error>| {
+                row.unwrap().iter().map(str::to_owned).collect()
+            };
+            let mut rows: Vec<Vec<String>> = reader.records().map(record).collect();
+            rows.sort();
+            rows
+        };
+        let theirs = rows_of(&std::fs::read_to_string(&table).unwrap());
+        assert_eq!(rows_of(&ours), theirs, "{name}");
+        files += 1;
+        rows += theirs.len();
+    }
+    println!("{files} files, {rows} rules: another reader says the same");
+    assert!(rows > 100);
+}
+
+/// A folder with these files.
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        std::fs::write(dir.path().join(name), text).unwrap();
+    }
+    dir
+}
+
+fn convert(files: &[(&str, &str)], args: &[&str]) -> String {
+    let dir = folder(files);
+    run_in(dir.path(), &[&["convert"], args].concat(), b"")
+}
+
+/// An answer about one group: with every quirk that answers have.
+const GROUP: &str = r#"{"SecurityGroupId": "sg-web1", "VpcId": "vpc-1", "InnerAccessPolicy": "Drop", "NextToken": "",
+ "RequestId": "x", "Permissions": {"Permission": [
+  {"Direction": "ingress", "IpProtocol": "TCP", "PortRange": "22/22", "SourceCidrIp": "10.159.6.18/12", "Policy": "Accept",
+   "Priority": 1, "NicType": "intranet", "DestCidrIp": "", "SourcePortRange": "", "Description": "a, \"b\"",
+   "CreateTime": "2018-12-12T07:28:38Z", "SecurityGroupRuleId": "sgr-1"},
+  {"Direction": "ingress", "IpProtocol": "Tcp", "PortRange": "80/90", "SourceCidrIp": "119.110.100.86", "Policy": "DROP",
+   "Priority": "110", "DestCidrIp": "10.0.0.5", "SourcePortRange": "1024/65535", "Ipv6SourceCidrIp": null},
+  {"Direction": "egress", "IpProtocol": "ALL", "PortRange": "-1/-1", "DestGroupId": "sg-other", "SourcePortRange": "-1/-1",
+   "DestGroupOwnerAccount": 1649796836582446},
+  {"Direction": "ingress", "IpProtocol": "UDP", "PortRange": "", "PortRangeListId": "prl-1",
+   "SourcePrefixListId": "pl-1", "SourceGroupId": ""},
+  {"Direction": "ingress", "IpProtocol": "58", "PortRange": "-1/-1", "Ipv6SourceCidrIp": "::/0", "NewKey": [1]}]}}"#;
+
+const GROUPS: &str = r#"[{"TotalCount": 2, "SecurityGroups": {"SecurityGroup": [
+  {"SecurityGroupId": "sg-web1", "SecurityGroupType": "normal", "VpcId": "vpc-1"},
+  {"SecurityGroupId": "sg-db1", "SecurityGroupType": "enterprise", "VpcId": "vpc-1"}]}}]"#;
+
+const DB: &str = "\u{feff}{\"SecurityGroupId\": \"sg-db1\",\r\n\"Permissions\": {}}
+  {\"PrefixListId\": \"pl-1\", \"AddressFamily\": \"IPv4\", \"Entries\": {\"Entry\": [{\"Cidr\": \"192.0.2.0/24\"}]}}";
+
+const PORTS: &str =
+    r#"{"Entries": [{"PortRange": "53/53"}, {"PortRange": "5353/5353", "Description": ""}]}"#;
+
+const INTERFACES: &str = r#"{"NetworkInterfaceSets": {"NetworkInterfaceSet": [
+  {"NetworkInterfaceId": "eni-1", "PrivateIpAddress": "10.0.0.5", "SecurityGroupIds": {"SecurityGroupId": ["sg-web1"]},
+   "PrivateIpSets": {"PrivateIpSet": [{"PrivateIpAddress": "10.0.0.5"}, {"PrivateIpAddress": "10.0.0.7"}]},
+   "Ipv6Sets": {"Ipv6Set": [{"Ipv6Address": "2001:db8::5"}]}},
+  {"NetworkInterfaceId": "eni-2", "PrivateIpAddress": "10.0.0.6", "SecurityGroupIds": {"SecurityGroupId": ["sg-db1"]}},
+  {"NetworkInterfaceId": "eni-3", "PrivateIpAddress": "10.0.0.8", "SecurityGroupIds": {"SecurityGroupId": ["sg-x", "sg-db1"]}},
+  {"NetworkInterfaceId": "eni-4", "PrivateIpAddress": "10.0.0.9", "SecurityGroupIds": {"SecurityGroupId": ["sg-x"]}}]}}"#;
+
+#[test]
+fn answers_of_the_api() {
+    let all = [
+        ("web.json", GROUP),
+        ("groups.json", GROUPS),
+        ("db.json", DB),
+        ("prl-1.json", PORTS),
+        ("enis.json", INTERFACES),
+    ];
+    assert_snapshot!("answers_csv", convert(&all, &["web.json", "--to", "csv"]));
+    assert_snapshot!("answers_yaml", convert(&all, &[".", "--to", "yaml"]));
+    // One file with all of it, one answer after the other.
+    let [web, groups, db, _, enis] = all.map(|(_, text)| text.trim_start_matches('\u{feff}'));
+    let without_list =
+        web.replace(r#""PortRange": "", "PortRangeListId": "prl-1""#, r#""PortRange": "53/53""#);
+    let one = format!("{without_list}\n{groups}\n{db}{enis}");
+    let text = convert(&[("all.json", &one)], &["all.json", "--to", "yaml"]);
+    assert!(text.starts_with("status 0") && text.contains("eni-2"), "{text}");
+}
+
+#[test]
+fn an_export_of_the_console() {
+    let export = r#"[{"SourceGroupId":"","Policy":"Accept","SourcePortRange":"","Priority":110,"NicType":"intranet",
+      "Direction":"ingress","PortRange":"22/22","SourceCidrIp":"0.0.0.0/0","IpProtocol":"TCP","DestCidrIp":""}]"#;
+    let files = [("ecs_sgRule_sg-abc1_cn-x.json", export)];
+    assert_snapshot!("export", convert(&files, &["ecs_sgRule_sg-abc1_cn-x.json", "--to", "yaml"]));
+    let typed = ["ecs_sgRule_sg-abc1_cn-x.json", "--to", "yaml", "--type", "enterprise"];
+    assert_snapshot!("export with its type", convert(&files, &typed));
+    let permissions =
+        r#"[{"IpProtocol":"tcp","PortRange":"22/22","DestCidrIp":"192.0.2.0/24","Priority":"1"}]"#;
+    let files = [("p.json", permissions)];
+    assert_snapshot!("permissions", convert(&files, &["p.json", "--to", "csv"]));
+    let typed = ["p.json", "--to", "csv", "--direction", "egress"];
+    assert!(convert(&files, &typed).contains(",sg-export,egress,6,192.0.2.0/24,"));
+}
+
+#[test]
+fn a_template() {
+    let ros = "ROSTemplateFormatVersion: '2015-09-01'
+Parameters: {Office: {Type: String, Default: 203.0.113.0/24}, Port: {Type: String}}
+Resources:
+  Web:
+    Type: ALIYUN::ECS::SecurityGroup
+    Properties:
+      VpcId: !Ref Vpc
+      SecurityGroupIngress:
+        - {IpProtocol: tcp, PortRange: 22/22, SourceCidrIp: !Ref Office, NicType: internet, Priority: '2'}
+  Db:
+    Type: ALIYUN::ECS::SecurityGroup
+    Properties: {SecurityGroupType: normal}
+  Rule:
+    Type: ALIYUN::ECS::SecurityGroupIngress
+    Properties:
+      SecurityGroupId: {'Fn::GetAtt': [Db, SecurityGroupId]}
+      SourceGroupId: !GetAtt Web.SecurityGroupId
+      IpProtocol: tcp
+      PortRange: 3306/3306
+";
+    assert_snapshot!("template", convert(&[("t.yaml", ros)], &["t.yaml", "--to", "csv"]));
+    // Names of a template are none of ours, and are read again all the same.
+    let yaml = convert(&[("t.yaml", ros)], &["t.yaml", "--to", "yaml"]);
+    let yaml = yaml.split("── stdout\n").nth(1).unwrap().split("── stderr").next().unwrap();
+    assert_eq!(rules(yaml).groups()[0].rules[0].peers[0].to_string(), "sg-Web");
+    let unknown = ros.replace("PortRange: 22/22", "PortRange: !Join ['/', [!Ref Port, !Ref Port]]");
+    assert_snapshot!(
+        "template unknown",
+        convert(&[("t.yaml", &unknown)], &["t.yaml", "--to", "csv"])
+    );
+}
+
+/// A plan that makes a group, replaces a rule, deletes one and knows a peer by reference only.
+const PLAN: &str = r#"{"format_version": "1.2", "complete": true, "resource_changes": [
+ {"address": "alicloud_security_group.web", "type": "alicloud_security_group", "change": {"actions": ["no-op"],
+  "before": {"id": "sg-1", "security_group_type": "normal", "inner_access_policy": "Drop", "vpc_id": "vpc-1"},
+  "after": {"id": "sg-1", "security_group_type": "normal", "inner_access_policy": "Drop", "vpc_id": "vpc-1"}}},
+ {"address": "alicloud_security_group.db", "type": "alicloud_security_group", "change": {"actions": ["create"],
+  "before": null, "after": {"security_group_type": "normal", "vpc_id": "vpc-1"}, "after_unknown": {"id": true}}},
+ {"address": "alicloud_security_group_rule.ssh[0]", "type": "alicloud_security_group_rule", "change": {"actions": ["delete", "create"],
+  "before": {"security_group_id": "sg-1", "type": "ingress", "ip_protocol": "tcp", "port_range": "22/22", "cidr_ip": "0.0.0.0/0",
+    "policy": "accept", "priority": 1, "description": ""},
+  "after": {"security_group_id": "sg-1", "type": "ingress", "ip_protocol": "tcp", "port_range": "22/22", "cidr_ip": "203.0.113.0/24",
+    "policy": "accept", "priority": 1, "description": null}, "after_unknown": {"prefix_list_id": true}}},
+ {"address": "alicloud_security_group_rule.old", "type": "alicloud_security_group_rule", "change": {"actions": ["delete"],
+  "before": {"security_group_id": "sg-1", "type": "ingress", "ip_protocol": "tcp", "port_range": "8080/8080", "cidr_ip": "0.0.0.0/0"},
+  "after": null}},
+ {"address": "alicloud_security_group_rule.db", "type": "alicloud_security_group_rule", "change": {"actions": ["create"],
+  "before": null, "after": {"type": "ingress", "ip_protocol": "tcp", "port_range": "3306/3306"},
+  "after_unknown": {"security_group_id": true, "source_security_group_id": true, "prefix_list_id": true}}}],
+ "prior_state": {"values": {"root_module": {"resources": [
+  {"address": "alicloud_security_group_rule.kept", "mode": "managed", "type": "alicloud_security_group_rule", "values":
+   {"security_group_id": "sg-1", "type": "egress", "ip_protocol": "all", "port_range": "-1/-1", "cidr_ip": "10.0.0.0/8", "policy": "drop"}}]}}},
+ "configuration": {"root_module": {"resources": [
+  {"address": "alicloud_security_group_rule.db", "expressions": {
+   "security_group_id": {"references": ["alicloud_security_group.db.id", "alicloud_security_group.db"]},
+   "source_security_group_id": {"references": ["alicloud_security_group.web.id", "alicloud_security_group.web"]}}}]}}}"#;
+
+#[test]
+fn a_plan_has_both_sides() {
+    let files = [("plan.json", PLAN)];
+    assert_snapshot!("plan_csv", convert(&files, &["plan.json", "--to", "csv"]));
+    assert_snapshot!("plan_proposed", convert(&files, &["plan.json", "--to", "yaml"]));
+    assert_snapshot!("plan_current", convert(&files, &["plan.json", "--to", "yaml", "--current"]));
+    let dir = folder(&files);
+    std::fs::copy(support::capture("story.pcap"), dir.path().join("story.pcap")).unwrap();
+    let diff =
+        |more: &[&str]| run_in(dir.path(), &[&["diff", "--plan", "plan.json"], more].concat(), b"");
+    assert_snapshot!("plan_diff", diff(&[]));
+    let traffic = diff(&["story.pcap", "--fail-on", "newly-denied", "-f", "json"]);
+    assert!(
+        traffic.starts_with("status 1") && traffic.contains("\"newly_denied\": 4"),
+        "{traffic}"
+    );
+    let both = diff(&["--current", "plan.json"]);
+    assert!(both.starts_with("status 2"), "{both}");
+}
+
+#[test]
+fn mistakes_are_named() {
+    let csv = |text: &str| convert(&[("x.json", text)], &["x.json", "--to", "csv"]);
+    let row = |more: &str| {
+        csv(&format!(
+            r#"[{{"Direction": "ingress", "IpProtocol": "TCP", "PortRange": "22/22", {more}}}]"#
+        ))
+    };
+    assert_snapshot!(
+        "incomplete",
+        csv(&GROUP.replace(r#""NextToken": """#, r#""NextToken": "abc""#))
+    );
+    assert_snapshot!("no peer", row(r#""SourceCidrIp": """#));
+    assert_snapshot!("two peers", row(r#""SourceCidrIp": "10.0.0.0/8", "SourceGroupId": "sg-a""#));
+    assert_snapshot!("of the wrong kind", row(r#""SourceCidrIp": ["10.0.0.0/8"], "Priority": {}"#));
+    assert_snapshot!("other JSON", csv(r#"{"hello": "world"}"#));
+    assert_snapshot!("no rules", csv(GROUPS));
+    assert_snapshot!(
+        "damaged JSON",
+        csv(r#"{"SecurityGroupId": "sg-a", "Permissions": {"Permission": [}"#)
+    );
+    assert_snapshot!(
+        "XML",
+        csv("<?xml version=\"1.0\"?><DescribeSecurityGroupAttributeResponse/>")
+    );
+    assert_snapshot!(
+        "no groups in the plan",
+        csv(r#"{"format_version": "1.2", "resource_changes": []}"#)
+    );
+    let refused = PLAN.replace(
+        r#""port_range": "22/22", "cidr_ip": "203"#,
+        r#""port_range": "-1/-1", "cidr_ip": "203"#,
+    );
+    assert_snapshot!("refused", convert(&[("p.json", &refused)], &["p.json", "--to", "yaml"]));
+    let unresolved = GROUP.replace("prl-1", "prl-9");
+    assert_snapshot!(
+        "unresolved",
+        convert(&[("x.json", &unresolved)], &["x.json", "--to", "yaml"])
+    );
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    assert!(csv(&deep).starts_with("status 2"), "no depth of JSON overflows the stack");
+}
+
+/// Our own file, as the cloud would say it, and back: the same packets, by the exact difference.
+#[test]
+fn there_and_back() {
+    let mut runner = TestRunner::deterministic();
+    let mut texts: Vec<String> = (0..60)
+        .map(|n| {
+            let (rules, _) = proposals().new_tree(&mut runner).unwrap().current();
+            file(&rules, ["basic", "enterprise"][n % 2])
+        })
+        .collect();
+    for name in ["current.yaml", "proposed.yaml", "fixed.yaml", "two-instances.yaml"] {
+        texts.push(std::fs::read_to_string(support::capture(name)).unwrap());
+    }
+    for text in texts {
+        let before = rules(&text);
+        let answers = alibaba_json(&before).unwrap();
+        let after = read(&serde_json::to_string(&answers).unwrap());
+        assert_eq!(diff::regions(&before, &after), Ok(Vec::new()), "{text}");
+        assert_eq!(diff::regions(&after, &before), Ok(Vec::new()), "{text}");
+        assert_eq!(before.interfaces(), after.interfaces());
+    }
+}
+
+fn read(text: &str) -> RuleSet {
+    let source = Source { name: "answers.json", text };
+    let Content::Rules(loaded) = load(&[source], Hints::default()).unwrap() else {
+        panic!("no answers: {text}");
+    };
+    loaded.rule_set("answers.json", Hints::default(), true).unwrap().0
+}
+
+#[test]
+fn for_others() {
+    let dir = support::capture("");
+    let to = |to: &str, more: &[&str]| {
+        run_in(&dir, &[&["convert", "proposed.yaml", "--to", to], more].concat(), b"")
+    };
+    assert_snapshot!("terraform", to("terraform", &[]));
+    assert_snapshot!("nftables", to("nftables", &[]));
+    assert_snapshot!("iptables", to("iptables", &[]));
+    assert_snapshot!("markdown", to("markdown", &[]));
+    assert_snapshot!("bpf", to("bpf", &["--local", "10.0.0.5"]));
+    assert_snapshot!("bpf without an address", to("bpf", &[]));
+    let two = run_in(&dir, &["convert", "two-instances.yaml", "--to", "nftables"], b"");
+    assert!(two.contains("name it with --interface: eni-server, eni-peer"), "{two}");
+    let quintuple =
+        "{security_groups: [{id: sg-a, rules: [{direction: ingress, protocol: tcp, ports: 22,
+        source: 10.0.0.0/8, source_ports: 1024/65535}]}]}";
+    let text = convert(&[("q.yaml", quintuple)], &["q.yaml", "--to", "terraform"]);
+    assert_snapshot!("no source ports in terraform", text);
+}
+
+/// The kernel takes what is written for it.
+#[test]
+fn nft_takes_the_table() {
+    let usable = Command::new("unshare").args(["-rn", "nft", "list", "ruleset"]).output();
+    if !usable.is_ok_and(|output| output.status.success()) {
+        println!("SKIPPED: nft cannot be run in a namespace of its own");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut runner = TestRunner::deterministic();
+    for n in 0..12 {
+        let text = match n {
+            0 => std::fs::read_to_string(support::capture("proposed.yaml")).unwrap(),
+            _ => file(&proposals().new_tree(&mut runner).unwrap().current().0, "basic"),
+        };
+        std::fs::write(dir.path().join("rules.yaml"), text).unwrap();
+        let (status, table, err) =
+            output_in(dir.path(), &["convert", "rules.yaml", "--to", "nftables"], b"");
+        assert_eq!(status, 0, "{err}");
+        std::fs::write(dir.path().join("table.nft"), table).unwrap();
+        let nft = Command::new("unshare")
+            .args(["-rn", "nft", "-f"])
+            .arg(dir.path().join("table.nft"))
+            .output();
+        let nft = nft.unwrap();
+        assert!(nft.status.success(), "{}", String::from_utf8_lossy(&nft.stderr));
+    }
+}
+
+/// tcpdump with the filter that `convert` writes finds the packets that are denied: every capture by several
+/// rule sets.
+#[test]
+fn tcpdump_finds_what_is_denied() {
+    if Command::new("tcpdump").arg("--version").output().is_err() {
+        println!("SKIPPED: tcpdump is not installed, so no filter of `convert` was run");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut runner = TestRunner::deterministic();
+    let mut texts: Vec<String> = ["current.yaml", "proposed.yaml", "fixed.yaml"]
+        .map(|name| std::fs::read_to_string(support::capture(name)).unwrap())
+        .to_vec();
+    for _ in 0..6 {
+        // The random rules' few networks, moved to where the captures' addresses are.
+        let (rules, _) = proposals().new_tree(&mut runner).unwrap().current();
+        let moved = rules.iter().map(|rule| {
+            rule.replace("10.0.0.0/30", "203.0.113.0/24")
+                .replace("10.0.0.1", "198.51.100.7")
+                .replace("10.0.0.2/31", "10.0.0.0/29")
+        });
+        let unique: BTreeSet<String> = moved.collect();
+        texts.push(file(&unique.into_iter().collect::<Vec<_>>(), "basic"));
+    }
+    let (mut compared, mut denied) = (0, 0);
+    for (n, text) in texts.iter().enumerate() {
+        let mut set = rules(text);
+        set.set_local(vec!["10.0.0.5/32".parse().unwrap(), "2001:db8:a::5/128".parse().unwrap()]);
+        let filter = bpf(&set, 0).unwrap();
+        let rules_file = dir.path().join(format!("{n}.yaml"));
+        std::fs::write(&rules_file, text).unwrap();
+        for capture in support::captures() {
+            let name = capture.file_name().unwrap().to_str().unwrap();
+            // libpcap sees no ports behind a VLAN tag, nor in later fragments.
+            if name.starts_with("vlan") || name.starts_with("fragments") {
+                continue;
+            }
+            let (ours, theirs) = (dir.path().join("ours.pcap"), dir.path().join("theirs.pcap"));
+            let args = [
+                "replay",
+                "--rules",
+                rules_file.to_str().unwrap(),
+                "--sessions",
+                "off",
+                "--local",
+                "10.0.0.5,2001:db8:a::5",
+                "--write-denied",
+                ours.to_str().unwrap(),
+                capture.to_str().unwrap(),
+            ];
+            let (status, _, err) = output_in(dir.path(), &args, b"");
+            assert_eq!(status, 0, "{err}");
+            let found = Command::new("tcpdump")
+                .args(["-r", capture.to_str().unwrap(), "-w", theirs.to_str().unwrap(), &filter])
+                .output()
+                .unwrap();
+            assert!(found.status.success(), "{filter}: {}", String::from_utf8_lossy(&found.stderr));
+            let (ours, theirs) = (frames(&ours), frames(&theirs));
+            assert_eq!(ours.len(), theirs.len(), "{name}: {filter}");
+            assert_eq!(ours, theirs, "{name}: {filter}");
+            compared += 1;
+            denied += ours.len();
+        }
+    }
+    println!("{compared} captures by rule sets: tcpdump finds the same {denied} denied packets");
+    assert!(denied > 1000);
+}
+
+fn frames(path: &Path) -> Vec<Vec<u8>> {
+    let (mut capture, mut found) = (Capture::open(path).unwrap(), Vec::new());
+    while let Some(frame) = capture.next_frame().unwrap() {
+        found.push(frame.data.to_vec());
+    }
+    found
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// No text makes a reader panic.
+    #[test]
+    fn any_json_is_read_or_refused(text in "[\\[\\]{}\",:a-zA-Z0-9 ]{0,80}", cut in 0_usize..2000) {
+        let plan: String = PLAN.chars().take(cut).collect();
+        let group: String = GROUP.chars().take(cut).chain(text.chars()).collect();
+        for text in [&text, &plan, &group] {
+            let source = Source { name: "x", text };
+            let _ = load(&[source], Hints::default());
+        }
+    }
+}

@@ -10,6 +10,7 @@ mod expectation;
 mod field;
 mod order;
 mod ports;
+pub mod scenarios;
 pub mod services;
 mod validate;
 

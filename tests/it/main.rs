@@ -33,6 +33,7 @@ mod links;
 mod merge;
 mod pcap_file;
 mod readme;
+mod scenarios;
 mod sessions;
 mod space;
 mod suggest;

@@ -48,6 +48,8 @@ pub(crate) enum Command {
     Decode(DecodeArgs),
     /// What replaying takes on your own rules and traffic, stage by stage, plain list against index
     Bench(BenchArgs),
+    /// The documented use cases, printed as ready rules files with your own values
+    Scenarios(ScenariosArgs),
     /// The common ports, whose names work wherever a port does
     Services(ServicesArgs),
 }
@@ -597,6 +599,36 @@ pub(crate) enum BenchFailOn {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  sgreplay scenarios
+  sgreplay scenarios database
+  sgreplay scenarios web-server --source 203.0.113.0/24 > web.yaml
+  sgreplay scenarios restrict-external-sites --set http=192.0.2.10 --set https=192.0.2.11")]
+pub(crate) struct ScenariosArgs {
+    /// One of them, printed as a rules file; or a word to look for
+    #[arg(value_name = "ID|WORD")]
+    pub id: Option<String>,
+    /// The far side of its ingress rules
+    #[arg(long, value_name = "CIDR", requires = "id")]
+    pub source: Option<String>,
+    /// The far side of its egress rules
+    #[arg(long, value_name = "CIDR", requires = "id")]
+    pub destination: Option<String>,
+    /// The group that it names: sg-…, account/sg-…
+    #[arg(long, value_name = "GROUP", requires = "id")]
+    pub group: Option<String>,
+    /// Its ports
+    #[arg(long, value_name = "PORTS", requires = "id")]
+    pub ports: Option<String>,
+    /// Any of its values, as the list shows them
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting, requires = "id")]
+    pub values: Vec<(String, String)>,
+    /// Text for people; the rest for programs
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct ServicesArgs {
     /// Only the service of that name or port
     #[arg(value_name = "NAME|PORT")]
@@ -697,6 +729,14 @@ fn icmp_type(text: &str) -> Result<(u8, u8), String> {
     let (kind, code) = text.split_once('/').unwrap_or((text, "0"));
     let numbers = kind.parse().ok().zip(code.parse().ok());
     numbers.ok_or_else(|| "expected a type such as 8, or type and code such as 3/4".to_owned())
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let setting =
+        text.split_once('=').filter(|(name, value)| !name.is_empty() && !value.is_empty());
+    setting
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .ok_or_else(|| "expected NAME=VALUE, such as source=203.0.113.0/24".to_owned())
 }
 
 /// `/24`, `24`, `/24,/56`; the length for IPv6 follows from that for IPv4 where it is not said.

@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         Command::Explain(args) => command::explain::run(&args),
         Command::Decode(args) => command::decode::run(&args),
         Command::Bench(args) => command::bench::run(&args),
+        Command::Scenarios(args) => command::scenarios::run(&args),
         Command::Services(args) => command::services::run(&args),
     };
     match done {

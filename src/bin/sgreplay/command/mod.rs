@@ -9,6 +9,7 @@ pub(crate) mod diff;
 pub(crate) mod explain;
 mod judging;
 pub(crate) mod replay;
+pub(crate) mod scenarios;
 pub(crate) mod services;
 pub(crate) mod suggest;
 pub(crate) mod test;

@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, s
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::capture::{Batch, Capture, CaptureError, Drops, Frame};
+use crate::capture::{Batch, Capture, CaptureError, Drops, FlowLog, FlowLogCounts, Frame};
 use crate::decode::{Decoded, Tunnels, decode, decode_inside};
 use crate::flow::{FirstFragment, Fragment};
 use crate::fragment::LookAhead;
@@ -115,6 +115,7 @@ pub struct Ahead {
     now: u64,
     threads: Vec<JoinHandle<()>>,
     drops: Drops,
+    flow_log: FlowLog,
 }
 
 type Filled = Result<DecodedBatch, CaptureError>;
@@ -153,7 +154,8 @@ impl Ahead {
     /// The threads end with the capture, or soon after this is dropped; nobody waits for them, since one
     /// may be blocked on a pipe that says nothing.
     pub fn new(capture: Capture, tunnels: Tunnels, threads: NonZeroUsize) -> Self {
-        let (alone, drops) = (threads.get() == 1, capture.drops());
+        let alone = threads.get() == 1;
+        let (drops, flow_log) = (capture.drops(), capture.flow_log());
         let (to_fill, empty) = channel::<DecodedBatch>();
         let (decoded, ready) = sync_channel(AHEAD);
         let threads = if threads.get() < 3 {
@@ -187,6 +189,7 @@ impl Ahead {
             now: 0,
             threads,
             drops,
+            flow_log,
         }
     }
 
@@ -215,6 +218,11 @@ impl Ahead {
     /// Packets that the capturing machine has dropped, as far as was read.
     pub fn drops(&self) -> Option<u64> {
         self.drops.count()
+    }
+
+    /// What a flow log holds, as far as was read; `None` of a capture.
+    pub fn flow_log(&self) -> Option<FlowLogCounts> {
+        self.flow_log.counts()
     }
 
     /// Waits no longer for first fragments: what was read comes out now.

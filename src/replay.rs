@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
 
-use crate::capture::Frame;
+use crate::capture::{Frame, LogRecord};
 use crate::compile;
 use crate::decode::{Decoded, Tunnels, Undecodable, embedded};
 use crate::direction::Interfaces;
@@ -108,7 +108,8 @@ const FETCHED_AT_ONCE: usize = 64;
 /// let data = b"\x45\0\0\x28\0\0\0\0\x40\x06\0\0\xc0\0\x02\x01\x0a\0\0\x05\
 ///              \x9c\x40\0\x16\0\0\0\0\0\0\0\0\x50\x02\0\0\0\0\0\0";
 /// let (link, time_ns, wire_len) = (LinkType::RAW, Some(0), 40);
-/// let frame = Frame { number: 1, link, time_ns, wire_len, hint: None, interface: None, data };
+/// let (hint, interface, log) = (None, None, None);
+/// let frame = Frame { number: 1, link, time_ns, wire_len, hint, interface, log, data };
 /// let judged = replay.judge(&frame, &decode(link, data));
 /// assert_eq!(judged.verdict(), (Verdict::Deny, Reason::Default));
 /// # Ok::<(), sgreplay::parse::ParseError>(())
@@ -121,6 +122,8 @@ pub struct Replay<'r> {
     interfaces: Interfaces,
     /// Names under which frames come from an interface, and which.
     taps: HashMap<String, usize, FixedState>,
+    /// Interfaces by their ids, under which a flow log has its records.
+    ids: HashMap<String, usize, FixedState>,
     sessions: SessionTable,
     openings: Openings,
     fragments: FragmentTable,
@@ -154,6 +157,12 @@ impl<'r> Replay<'r> {
             options,
             interfaces: Interfaces::new(rules.interfaces()),
             taps: HashMap::default(),
+            ids: rules
+                .interfaces()
+                .iter()
+                .enumerate()
+                .map(|(n, eni)| (eni.id.clone(), n))
+                .collect(),
             sessions: SessionTable::new(rules.interfaces(), options.session_memory),
             openings: Openings::default(),
             fragments: FragmentTable::default(),
@@ -225,7 +234,8 @@ impl<'r> Replay<'r> {
     fn seat(&self, frame: &Frame<'_>, decoded: &Decoded, seats: &mut Seats) {
         *seats = [None; 2];
         let Decoded::Packet(Packet { flow, .. }) = decoded else { return };
-        let captured_at = if self.taps.is_empty() { None } else { self.captured_at(frame) };
+        let named = !self.taps.is_empty() || frame.log.is_some();
+        let captured_at = if named { self.captured_at(frame) } else { None };
         let judging = self.interfaces.judging(flow, captured_at);
         for (seat, at) in seats.iter_mut().zip(judging) {
             if let Some((interface, direction)) = at {
@@ -236,7 +246,9 @@ impl<'r> Replay<'r> {
 
     #[cold]
     fn captured_at(&self, frame: &Frame<'_>) -> Option<usize> {
-        frame.interface.and_then(|name| self.taps.get(name)).copied()
+        let name = frame.interface?;
+        let of_log = || frame.log.and_then(|_| self.ids.get(name));
+        self.taps.get(name).or_else(of_log).copied()
     }
 
     #[inline]
@@ -266,6 +278,9 @@ impl<'r> Replay<'r> {
             &completed
         };
         self.openings.learn(packet, self.now);
+        if let Some(log) = frame.log {
+            self.openings.learn_record(packet, log);
+        }
         let quoted = match packet.flow.transport {
             Transport::Icmp { .. } => embedded(frame.link, frame.data, &self.tunnels),
             Transport::Ports { .. } | Transport::Absent => None,
@@ -284,7 +299,7 @@ impl<'r> Replay<'r> {
                 Sessions::On => match quoted.and_then(|quoted| self.related(seat, packet, &quoted))
                 {
                     Some(judgement) => judgement,
-                    None => self.at(seat, packet, &mut opens),
+                    None => self.at(seat, packet, frame.log, &mut opens),
                 },
                 Sessions::Off => self.decide(seat.interface(), seat.direction(), &packet.flow),
             });
@@ -295,10 +310,16 @@ impl<'r> Replay<'r> {
     /// The packet at one interface (SEMANTICS A5). `opens` is the number of the connection that it
     /// has opened at the other, if it has.
     #[inline]
-    fn at(&mut self, place: &Place, packet: &Packet, opens: &mut Option<u64>) -> Judgement {
+    fn at(
+        &mut self,
+        place: &Place,
+        packet: &Packet,
+        log: Option<&LogRecord>,
+        opens: &mut Option<u64>,
+    ) -> Judgement {
         match self.sessions.meet(place, packet, self.now) {
             Standing::Live(opened) => self.in_session(place.interface(), place.direction(), opened),
-            standing => self.opening(place, packet, standing, opens),
+            standing => self.opening(place, packet, log, standing, opens),
         }
     }
 
@@ -341,12 +362,16 @@ impl<'r> Replay<'r> {
         &mut self,
         place: &Place,
         packet: &Packet,
+        log: Option<&LogRecord>,
         standing: Standing,
         opens: &mut Option<u64>,
     ) -> Judgement {
         let (interface, direction) = (place.interface(), place.direction());
         let timeouts = &self.rules.interfaces()[interface].timeouts;
         let (initiator, opening) = match (standing, self.options.midstream) {
+            (_, Midstream::Infer) if let Some(log) = log => {
+                self.openings.initiator_of_record(packet, log)
+            }
             (Standing::Unknown, Midstream::Infer) => {
                 self.openings.initiator(packet, self.now, timeouts)
             }

@@ -56,7 +56,7 @@ pub enum CaptureErrorKind {
     #[error("is empty; a capture has at least a file header")]
     Empty,
     /// The first bytes are those of no capture format.
-    #[error("is not a capture: it starts with {}{}; expected pcap or pcapng", shown(.start), guess(.start))]
+    #[error("is not a capture: it starts with {}{}; expected pcap, pcapng, or a flow log with its column names", shown(.start), guess(.start))]
     NotACapture {
         /// The first bytes, 16 at most.
         start: Vec<u8>,
@@ -90,6 +90,20 @@ pub enum CaptureErrorKind {
         /// What was found, and what would be right.
         found: String,
     },
+    /// A line of a flow log that is no record.
+    #[error("line {line}: {found}")]
+    FlowLog {
+        /// Counted from 1.
+        line: u64,
+        /// What was found, and what would be right.
+        found: String,
+    },
+    /// A line of a flow log that never ends.
+    #[error("the line is longer than 1 MiB, so this is no flow log, or a damaged one")]
+    LineTooLong,
+    /// A line of a flow log that is not UTF-8.
+    #[error("the line is no text (UTF-8)")]
+    LineNotText,
 }
 
 impl From<io::Error> for CaptureErrorKind {
@@ -125,6 +139,7 @@ fn guess(bytes: &[u8]) -> &'static str {
         [0x1f, 0x8b, ..] | [0x28, 0xb5, 0x2f, 0xfd, ..] => " (compressed twice)",
         [b'P', b'K', 3, 4, ..] => " (a zip archive)",
         b if b.starts_with(b"security_gro") => " (a rules file: --rules takes it)",
+        [b'[', ..] => " (a JSON array: flow logs are read as a JSON object a line, or as CSV)",
         _ => "",
     }
 }

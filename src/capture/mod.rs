@@ -2,7 +2,8 @@
 //!
 //! The format is recognised by content, never by name: classic pcap in both byte orders with µs or
 //! ns times, and pcapng, plain or in gzip or zstd. A capture is read once, front to back, in batches of
-//! frames with the bytes they lie in, so it may be larger than memory and need not be seekable.
+//! frames with the bytes they lie in, so it may be larger than memory and need not be seekable. A flow
+//! log is read too: its records become frames that say what they say ([`Frame::log`]).
 //!
 //! ```no_run
 //! let mut capture = sgreplay::capture::Capture::open("ssh.pcap".as_ref())?;
@@ -17,6 +18,7 @@
 
 mod buffer;
 mod error;
+mod flow_log;
 mod pcap;
 mod pcapng;
 mod source;
@@ -31,6 +33,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use buffer::Buffer;
 pub use error::{CaptureError, CaptureErrorKind};
+pub use flow_log::{FlowLog, FlowLogCounts, FlowLogKind, LogRecord, Opener, Recorded};
 pub use write::{PcapWriter, WriteError};
 
 /// The link-layer type of a frame, by its number in the registry of link types at tcpdump.org.
@@ -114,6 +117,8 @@ pub struct Frame<'a> {
     pub hint: Option<DirectionHint>,
     /// What the capturing machine calls the interface, where the capture says so (pcapng's `if_name`).
     pub interface: Option<&'a String>,
+    /// What a flow log's record says, if this stands for one and is no packet.
+    pub log: Option<&'a LogRecord>,
     /// The captured bytes.
     pub data: &'a [u8],
 }
@@ -139,6 +144,8 @@ pub struct Batch {
     first: u64,
     /// What the records' interfaces are called.
     names: Arc<Vec<String>>,
+    /// What each record of a flow log says; empty for a capture.
+    logs: Vec<LogRecord>,
 }
 
 impl Batch {
@@ -164,7 +171,8 @@ impl Batch {
         let number = self.first + position as u64;
         let data = self.bytes.get(data.clone())?;
         let interface = interface.and_then(|name| self.names.get(usize::from(name)));
-        Some(Frame { number, link, time_ns, wire_len, hint, interface, data })
+        let log = self.logs.get(position);
+        Some(Frame { number, link, time_ns, wire_len, hint, interface, log, data })
     }
 }
 
@@ -207,6 +215,7 @@ pub struct Capture {
 enum Format {
     Pcap(pcap::Reader),
     PcapNg(pcapng::Reader),
+    FlowLog(Box<flow_log::Reader>),
 }
 
 impl std::fmt::Debug for Capture {
@@ -265,6 +274,9 @@ impl Capture {
         {
             return Ok(Format::Pcap(reader));
         }
+        if let Some(reader) = flow_log::Reader::start(buffer)? {
+            return Ok(Format::FlowLog(Box::new(reader)));
+        }
         // The message shows as much however the bytes arrive.
         buffer.fill_to(SHOWN_OF_NO_CAPTURE)?;
         let start = buffer.unread().iter().copied().take(SHOWN_OF_NO_CAPTURE).collect();
@@ -279,8 +291,16 @@ impl Capture {
     /// Where packets are counted that the capturing machine has dropped.
     pub fn drops(&self) -> Drops {
         match &self.format {
-            Format::Pcap(_) => Drops::default(),
+            Format::Pcap(_) | Format::FlowLog(_) => Drops::default(),
             Format::PcapNg(reader) => reader.drops(),
+        }
+    }
+
+    /// Where the records of a flow log are counted.
+    pub fn flow_log(&self) -> FlowLog {
+        match &self.format {
+            Format::Pcap(_) | Format::PcapNg(_) => FlowLog::default(),
+            Format::FlowLog(reader) => reader.flow_log(),
         }
     }
 
@@ -329,6 +349,7 @@ impl Capture {
             let record = match &mut self.format {
                 Format::Pcap(reader) => reader.next(&mut self.buffer, wait),
                 Format::PcapNg(reader) => reader.next(&mut self.buffer, wait),
+                Format::FlowLog(reader) => reader.next(&mut self.buffer, wait),
             };
             match record {
                 Ok(Some(record)) => {
@@ -345,9 +366,16 @@ impl Capture {
                 }
             }
         }
-        self.buffer.hand_over(&mut batch.bytes);
-        if let Format::PcapNg(reader) = &self.format {
-            batch.names = reader.names();
+        match &mut self.format {
+            Format::Pcap(_) => self.buffer.hand_over(&mut batch.bytes),
+            Format::PcapNg(reader) => {
+                self.buffer.hand_over(&mut batch.bytes);
+                batch.names = reader.names();
+            }
+            Format::FlowLog(reader) => {
+                reader.hand_over(&mut batch.bytes, &mut batch.logs);
+                batch.names = reader.names();
+            }
         }
         if let Some(damage) = self.damage.take_if(|_| batch.records.is_empty()) {
             self.buffer.end();

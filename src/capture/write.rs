@@ -47,6 +47,14 @@ pub enum WriteError {
         /// That of the frames before it.
         first: u32,
     },
+    /// A flow log holds no packets.
+    #[error("{path}: record {record} is of a flow log, which holds no packets to be written")]
+    FlowLog {
+        /// The file being written.
+        path: String,
+        /// The record of the input.
+        record: u64,
+    },
     /// The time does not fit in a pcap's 32 bits of seconds.
     #[error("{path}: frame {frame} is dated after 2106, which a pcap cannot say")]
     Time {
@@ -66,6 +74,10 @@ impl PcapWriter {
 
     /// Writes one frame.
     pub fn write(&mut self, frame: &Frame<'_>) -> Result<(), WriteError> {
+        if frame.log.is_some() {
+            let path = self.path.display().to_string();
+            return Err(WriteError::FlowLog { path, record: frame.number });
+        }
         match self.link {
             None => {
                 self.header(frame.link)?;

@@ -12,6 +12,7 @@ mod junit;
 mod label;
 mod packets;
 mod proposal;
+mod recorded;
 mod regions;
 mod rows;
 mod sarif;
@@ -41,6 +42,7 @@ pub use proposal::{
     Answer as ProposalAnswer, CheckedProposal, Difference, TestedProposal, proposal_json,
     proposal_markdown,
 };
+pub use recorded::RecordedActions;
 pub use regions::{REGION_COLUMNS, RegionsSummary, Seen, region_rows, regions_json, regions_text};
 pub use rows::{Cell, RowFormat, Rows};
 pub use sarif::{SarifResult, sarif};

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{Label, Labels, SCHEMA};
+use crate::capture::FlowLogCounts;
 use crate::flow::Direction;
 use crate::overlay::Obstacle;
 use crate::replay::Replay;
@@ -42,6 +43,9 @@ pub struct CaptureInput {
     /// Packets that the capturing machine says it has dropped; `None` where it does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dropped: Option<u64>,
+    /// What it holds, where it is a flow log and no capture.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flow_log: Option<FlowLogCounts>,
     /// Of its bytes, with `--hash`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
@@ -105,6 +109,9 @@ pub struct Summary {
     /// What the traffic used of the rules, where that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coverage: Option<Value>,
+    /// A flow log's verdicts beside ours, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recorded: Option<Value>,
     /// In words.
     pub warnings: Vec<String>,
     /// Why the run ended before the end of its input, if it did.
@@ -153,6 +160,7 @@ impl Summary {
             decided: Vec::new(),
             sessions_evicted: replay.sessions_evicted(),
             coverage: None,
+            recorded: None,
             warnings,
             partial: None,
         }

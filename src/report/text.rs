@@ -132,9 +132,17 @@ pub(super) fn captures(out: &mut String, captures: &[CaptureInput], times: Optio
     for capture in captures {
         let _ = writeln!(
             out,
-            "capture  {}: {} packets, {}{}{}",
+            "capture  {}: {}, {}{}{}",
             capture.path,
-            count(capture.frames),
+            match &capture.flow_log {
+                None => format!("{} packets", count(capture.frames)),
+                Some(log) => format!(
+                    "{}, {} of {}",
+                    log.kind.as_str(),
+                    plural(log.records, "record"),
+                    plural(log.packets, "packet")
+                ),
+            },
             bytes(capture.size),
             match capture.dropped {
                 None | Some(0) => String::new(),
@@ -213,8 +221,12 @@ pub fn summary(summary: &Summary, replay: &Replay<'_>, labels: &Labels) -> Strin
             tally.midstream().map(|(how, n)| format!("{n} by {}", how.as_str())).collect();
         let _ = writeln!(
             out,
-            "  {} under way when the capture started; who began them is inferred: {}",
+            "  {} {}; who began them is inferred: {}",
             plural(midstream, "connection"),
+            match summary.inputs.captures.iter().any(|input| input.flow_log.is_some()) {
+                false => "under way when the capture started",
+                true => "of which the log does not show the opening",
+            },
             how.join(", "),
         );
     }

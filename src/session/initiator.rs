@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use foldhash::fast::RandomState;
 
+use crate::capture::{LogRecord, Opener};
 use crate::flow::{FlowTuple, Packet, Protocol, TcpFlags, Transport};
 use crate::rules::{Timeouts, services};
 
@@ -74,6 +75,30 @@ impl Openings {
         }
     }
 
+    /// Learns from a flow log's record who accepts connections, where it tells.
+    pub fn learn_record(&mut self, packet: &Packet, record: &LogRecord) {
+        let FlowTuple { src, dst, proto, transport } = packet.flow;
+        if let (Protocol::TCP, Some((sport, dport)), Some(opener)) =
+            (proto, transport.ports(), record.opener)
+            && self.accepting.len() < MOST_ACCEPTING
+        {
+            self.accepting.insert(match opener {
+                Opener::Sender => (dst, dport),
+                Opener::Receiver => (src, sport),
+            });
+        }
+    }
+
+    /// Who began the connection of a flow log's record of which no session is known. Records come when
+    /// their window ends, in no order: that of an answer may come first, however late in the log.
+    pub fn initiator_of_record(&self, packet: &Packet, record: &LogRecord) -> (Initiator, Opening) {
+        match record.opener {
+            Some(Opener::Sender) => (Initiator::Sender, Opening::Seen),
+            Some(Opener::Receiver) => (Initiator::Receiver, Opening::Answer),
+            None => self.inferred(packet),
+        }
+    }
+
     /// Who began the connection of a packet of which no session is known.
     ///
     /// A connection can have been under way when the capture started only if less than its idle
@@ -85,8 +110,7 @@ impl Openings {
         now: u64,
         timeouts: &Timeouts,
     ) -> (Initiator, Opening) {
-        let FlowTuple { src, dst, proto, transport } = packet.flow;
-        let flags = packet.tcp_flags;
+        let (proto, flags) = (packet.flow.proto, packet.tcp_flags);
         if proto == Protocol::TCP && flags.is_some_and(TcpFlags::opens) {
             return (Initiator::Sender, Opening::Seen);
         }
@@ -103,6 +127,12 @@ impl Openings {
         if u128::from(since_start) >= timeout.as_nanos() {
             return (Initiator::Sender, Opening::Seen);
         }
+        self.inferred(packet)
+    }
+
+    /// By ports, of which those that were seen to accept connections come first.
+    fn inferred(&self, packet: &Packet) -> (Initiator, Opening) {
+        let FlowTuple { src, dst, proto, transport } = packet.flow;
         match transport {
             Transport::Icmp { kind, .. } if query(kind) != kind => {
                 (Initiator::Receiver, Opening::Answer)

@@ -1,7 +1,7 @@
 //! Writes a first corpus for the fuzz targets, made of the repository's own captures and rules files.
 
 #[path = "targets.rs"]
-#[allow(dead_code, reason = "only the list of link types")]
+#[allow(dead_code, reason = "only lists")]
 mod targets;
 
 use std::fs;
@@ -47,6 +47,9 @@ fn main() -> io::Result<()> {
             let seed = [&[link, 0][..], data].concat();
             fs::write(corpus("decode").join(format!("{name}-{n}")), seed)?;
         }
+    }
+    for (n, log) in targets::FLOW_LOGS.iter().enumerate() {
+        fs::write(corpus("capture").join(format!("flow-log-{n}")), log)?;
     }
     // Every key and most kinds of value.
     let all = "{security_groups: [{id: sg-a, type: basic, inner_access_policy: drop, rules: [\

@@ -40,6 +40,19 @@ pub(crate) const LINKS: [LinkType; 24] = [
     LinkType(147),
 ];
 
+/// A flow log of each kind.
+pub(crate) const FLOW_LOGS: [&str; 4] = [
+    "eni-id,srcaddr,dstaddr,srcport,dstport,protocol,direction,action,packets,bytes,start,tcp-flags\n\
+     eni-a,192.0.2.1,10.0.0.5,40000,443,6,in,ACCEPT,2,80,1764000000,27\n\
+     eni-a,2001:db8::1,2001:db8::5,0,0,58,out,REJECT,2,80,1764000000,0\n",
+    "2 123 eni-a 192.0.2.1 10.0.0.5 40000 443 6 2 80 1764000000 1764000058 ACCEPT OK\n\
+     2 123 eni-a - - - - - - - 1764000000 1764000058 - NODATA\n",
+    "{\"id.orig_h\": \"192.0.2.1\", \"id.resp_h\": \"10.0.0.5\", \"id.orig_p\": 1, \"id.resp_p\": 2, \
+     \"proto\": \"tcp\", \"ts\": 1764000000.25, \"history\": \"^d\"}\n",
+    "ts,sa,da,sp,dp,pr,flg,ipkt,ibyt\n2025-11-24 16:00:00,192.0.2.1,10.0.0.5,0,2048,ICMP,...AP.SF,2,80\n\
+     Summary\n1\n",
+];
+
 /// Reading ends, holds only what the source held, and gives the same however the bytes arrive.
 pub(crate) fn capture(bytes: &[u8]) {
     let at_once = read(Box::new(Cursor::new(bytes.to_vec())), bytes.len());
@@ -69,7 +82,10 @@ pub(crate) fn capture(bytes: &[u8]) {
         }
     }
     // A decoder of compressed bytes may lose what it made of the last of them before the damage.
-    if Capture::recognises(bytes) && !at_once.stopped {
+    let compressed =
+        [&b"\x1f\x8b"[..], b"\x28\xb5\x2f\xfd"].iter().any(|magic| bytes.starts_with(magic))
+            || matches!(bytes, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]);
+    if !compressed && !at_once.stopped {
         assert_eq!(frames, at_once.frames.len());
         assert_eq!(error, at_once.error.map(|e| e.to_string()));
     }
@@ -133,7 +149,7 @@ fn read(source: Box<dyn Read + Send>, len: usize) -> Reading {
         }
     }
     if capture.offset() <= len as u64 {
-        assert!(reading.frames.len() <= len / 12, "each frame has a header at least");
+        assert!(reading.frames.len() <= len / 8, "each frame has a header at least, or a line");
     }
     reading
 }
@@ -171,8 +187,16 @@ pub(crate) fn decode(bytes: &[u8]) {
     let _ = direction_hint(link, data);
 
     let wire_len = u32::try_from(data.len()).unwrap_or(u32::MAX);
-    let frame =
-        Frame { number: 1, link, time_ns: None, wire_len, hint: None, interface: None, data };
+    let frame = Frame {
+        number: 1,
+        link,
+        time_ns: None,
+        wire_len,
+        hint: None,
+        interface: None,
+        log: None,
+        data,
+    };
     let _ = decode_cells(&frame, &outer);
     let line = packet_line(&frame, &outer, complaint.as_ref(), 0, None);
     assert!(!line.contains('\n'), "one line a packet");

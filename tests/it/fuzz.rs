@@ -22,6 +22,7 @@ fn seeds() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
             frames.push([&[u8::try_from(link).unwrap(), 0], data].concat());
         }
     }
+    files.extend(targets::FLOW_LOGS.map(|log| log.as_bytes().to_vec()));
     (files, frames)
 }
 

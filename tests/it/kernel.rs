@@ -467,8 +467,16 @@ fn track(
     for (number, (time_ns, packet, bytes)) in (1..).zip(packets) {
         let wire_len = u32::try_from(bytes.len()).unwrap();
         let (link, time_ns) = (LinkType::RAW, Some(*time_ns));
-        let frame =
-            Frame { number, link, time_ns, wire_len, hint: None, interface: None, data: bytes };
+        let frame = Frame {
+            number,
+            link,
+            time_ns,
+            wire_len,
+            hint: None,
+            interface: None,
+            log: None,
+            data: bytes,
+        };
         let judged = replay.judge(&frame, &Decoded::Packet(*packet));
         let Some(judgement) = judged.judgements().next().cloned() else { continue };
         // What follows a denied opening would not exist, and the kernel is not shown it.

@@ -23,6 +23,7 @@ mod damage;
 mod diff;
 mod embedded;
 mod expect;
+mod flow_logs;
 mod formats;
 mod fragments;
 mod fuzz;

@@ -91,6 +91,7 @@ pub(crate) struct CaptureArgs {
 }
 
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags that do not exclude each other")]
 pub(crate) struct ReplayArgs {
     /// The proposed rules; `-` is standard input
     #[arg(long, value_name = "FILE")]
@@ -121,7 +122,10 @@ pub(crate) struct ReplayArgs {
     /// Exit with status 1 if less than so many percent of the rules' elements are used
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     pub min_coverage: Option<f64>,
-    /// Exit with status 1 if a packet is denied
+    /// Of a flow log: hold the verdicts that it records against those of the rules
+    #[arg(long)]
+    pub compare_action: bool,
+    /// Exit with status 1 if a packet is denied, or if a flow log has recorded another verdict
     #[arg(long, value_name = "WHAT")]
     pub fail_on: Option<FailOn>,
     /// With --fail-on: accept a capture that breaks off in the middle
@@ -673,6 +677,7 @@ pub(crate) enum MidstreamArg {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FailOn {
     Denied,
+    ActionDiffers,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -166,6 +166,9 @@ impl Captures {
                 {
                     survey.look(frame, packet);
                     openings.learn(packet, frame.time_ns.unwrap_or_default());
+                    if let Some(record) = frame.log {
+                        openings.learn_record(packet, record);
+                    }
                 }
             };
             if source.size().is_some() {
@@ -286,6 +289,7 @@ impl Captures {
         progress.finish_and_clear();
         for mut stream in streams {
             stream.input.dropped = stream.ahead.drops();
+            stream.input.flow_log = stream.ahead.flow_log();
             ended.inputs.push(stream.input);
             ended.damage.extend(stream.damage);
         }

@@ -173,7 +173,16 @@ pub(crate) fn frame(number: u64, seconds: f64, data: &[u8]) -> Frame<'_> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "times of tests")]
     let time_ns = Some((seconds * 1e9) as u64);
     let wire_len = u32::try_from(data.len()).unwrap();
-    Frame { number, link: LinkType::RAW, time_ns, wire_len, hint: None, interface: None, data }
+    Frame {
+        number,
+        link: LinkType::RAW,
+        time_ns,
+        wire_len,
+        hint: None,
+        interface: None,
+        log: None,
+        data,
+    }
 }
 
 /// A classic little-endian pcap with µs times, of one link type: a packet a second.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bytesize::ByteSize;
 use ipnet::IpNet;
-use sgreplay::capture::{CaptureError, Frame, LinkType};
+use sgreplay::capture::{CaptureError, FlowLogCounts, Frame, LinkType};
 use sgreplay::decode::Decoded;
 use sgreplay::direction::Guess;
 use sgreplay::replay::{Midstream, Options, Sessions};
@@ -173,6 +173,7 @@ pub(super) fn of_captures(end: &Ended, tally: &Tally) -> Vec<String> {
             plural(dropped, "packet"),
         ));
     }
+    warnings.extend(of_flow_logs(end));
     if end.vxlan * 2 > packets.total() {
         warnings.push(format!(
             "{} of {} packets are VXLAN, as a traffic mirror delivers; --decap vxlan judges what is \
@@ -187,6 +188,37 @@ pub(super) fn of_captures(end: &Ended, tally: &Tally) -> Vec<String> {
             "none of the {n} IP packets is to or from the local addresses; --local names others"
         ));
     }
+    warnings
+}
+
+/// What verdicts rest on that come from flow logs.
+fn of_flow_logs(end: &Ended) -> Vec<String> {
+    let logs = || end.inputs.iter().filter_map(|input| input.flow_log.as_ref());
+    let sum = |of: fn(&FlowLogCounts) -> u64| logs().map(of).sum::<u64>();
+    if logs().next().is_none() {
+        return Vec::new();
+    }
+    let mut warnings = vec![format!(
+        "verdicts rest on a flow log: each of {} is judged as one packet, and who opened a connection is \
+         inferred where the record does not tell",
+        plural(sum(|log| log.records), "record"),
+    )];
+    let mut say = |n: u64, noun: &str, what: &str| {
+        if n > 0 {
+            warnings.push(format!("{} {what}", plural(n, noun)));
+        }
+    };
+    say(
+        sum(|log| log.skipped),
+        "window",
+        "of which the cloud has lost records (SKIPDATA): of its traffic nothing is known",
+    );
+    say(sum(|log| log.no_protocol), "record", "without a protocol not judged");
+    say(
+        sum(|log| log.no_icmp_type),
+        "ICMP record",
+        "without a type, which the log does not have; taken for echo requests",
+    );
     warnings
 }
 

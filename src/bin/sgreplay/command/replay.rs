@@ -10,8 +10,9 @@ use sgreplay::decode::{Decoded, Tunnels, embedded};
 use sgreplay::overlay::Obstacle;
 use sgreplay::replay::{Replay, Sessions};
 use sgreplay::report::{
-    Answer, Connections, CoverageReport, DECODE_COLUMNS, Inputs, Labels, RowFormat, Rows, Summary,
-    VERDICT_COLUMNS, decode_cells, packet_line, plural, text_summary, verdict_cells,
+    Answer, Connections, CoverageReport, DECODE_COLUMNS, Inputs, Labels, RecordedActions,
+    RowFormat, Rows, Summary, VERDICT_COLUMNS, decode_cells, packet_line, plural, text_summary,
+    verdict_cells,
 };
 use sgreplay::rules::RuleSet;
 use sgreplay::tally::Count;
@@ -54,12 +55,17 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
     let mut unseen = judging::Unseen::new(&args.judge.interface);
     let covers = args.coverage || args.min_coverage.is_some();
     let mut coverage = covers.then(|| Coverage::new(&rules));
+    let compares = args.compare_action || args.fail_on == Some(FailOn::ActionDiffers);
+    let mut recorded = compares.then(RecordedActions::default);
     let end = captures.read(args.hash, |frames| {
         unseen.look(frames);
         replay.judge_batch(frames, |frame, decoded, judged| {
             writers.write(frame, judged)?;
             if let Some(coverage) = &mut coverage {
                 coverage.add(frame, decoded.packet(), judged);
+            }
+            if let Some(recorded) = &mut recorded {
+                recorded.add(frame, decoded.packet().map(|packet| &packet.flow), judged);
             }
             output.packet(frame, decoded, judged)
         })
@@ -69,6 +75,13 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
     let inputs = Inputs { rules: rules_input, captures: end.inputs.clone() };
     let mut warnings = warnings(&rules, &replay, &end);
     warnings.extend(unseen.warnings());
+    if recorded.as_ref().is_some_and(RecordedActions::is_empty) {
+        warnings.push(
+            "no record with a verdict of its own was judged, so there is nothing to compare: \
+             --compare-action is for flow logs of a VPC"
+                .to_owned(),
+        );
+    }
     let mut summary = Summary::new(&rules, &replay, inputs, local, warnings);
     if args.format != Format::Text {
         summary = summary.with_decided(&replay, &labels);
@@ -77,10 +90,21 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
     let dropped = judging::dropped(&end);
     let coverage = coverage.map(|of| CoverageReport::new(&rules, &labels, &of, dropped));
     summary.coverage = coverage.as_ref().map(CoverageReport::json);
-    output.finish(&summary, &replay, coverage.as_ref())?;
-    let denied = args.fail_on.map(|FailOn::Denied| replay.tally().packets().denied > 0);
+    summary.recorded = recorded.as_ref().map(|of| of.json(&labels));
+    let more =
+        [coverage.as_ref().map(CoverageReport::text), recorded.as_ref().map(|of| of.text(&labels))];
+    output.finish(&summary, &replay, &more.into_iter().flatten().collect::<String>())?;
+    let fails = match (args.fail_on, recorded) {
+        (None, _) => None,
+        (Some(FailOn::ActionDiffers), Some(recorded)) if recorded.is_empty() => {
+            let message = "no verdict was compared, so --fail-on action-differs has no answer";
+            return Err(Failure::Usage(message.to_owned()));
+        }
+        (Some(FailOn::ActionDiffers), recorded) => Some(recorded.is_some_and(|of| of.differ() > 0)),
+        (Some(FailOn::Denied), _) => Some(replay.tally().packets().denied > 0),
+    };
     let uncovered = args.min_coverage.zip(coverage).map(|(least, of)| of.percent() < least);
-    let fails = [denied, uncovered].into_iter().flatten().reduce(|a, b| a || b);
+    let fails = [fails, uncovered].into_iter().flatten().reduce(|a, b| a || b);
     judging::status(end, fails, args.allow_truncated)
 }
 
@@ -255,16 +279,8 @@ impl<'l> Output<'l> {
         Ok(())
     }
 
-    fn finish(
-        self,
-        summary: &Summary,
-        replay: &Replay<'_>,
-        coverage: Option<&CoverageReport>,
-    ) -> Result<(), Failure> {
-        let text_summary = |labels| {
-            let text = text_summary(summary, replay, labels);
-            text + &coverage.map(CoverageReport::text).unwrap_or_default()
-        };
+    fn finish(self, summary: &Summary, replay: &Replay<'_>, more: &str) -> Result<(), Failure> {
+        let text_summary = |labels| text_summary(summary, replay, labels) + more;
         match self {
             Self::PacketRows { rows, .. } => rows.finish(summary)?,
             Self::Connections { format: Some(format), labels, connections } => {

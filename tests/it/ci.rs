@@ -4,6 +4,7 @@ use insta::assert_snapshot;
 use serde_json::Value;
 
 use crate::check::assert_valid_sarif;
+use crate::formats::PLAN;
 use crate::support::{capture, output_in, run, run_in};
 
 /// A folder with the story of the README.
@@ -124,4 +125,21 @@ fn mistakes_are_named() {
         "missing capture",
         with("{current: current.yaml, proposed: fixed.yaml, captures: none.pcap}", &[])
     );
+}
+
+/// A Terraform plan is both sides; what the file says of them gives way to the command line.
+#[test]
+fn a_plan_is_both_sides() {
+    let dir = story();
+    std::fs::write(dir.path().join("plan.json"), PLAN).unwrap();
+    std::fs::write(dir.path().join("plan.yaml"), "plan: plan.json\n").unwrap();
+    let run = |args: &[&str]| run_in(dir.path(), &[&["ci"], args].concat(), b"");
+    let by_file = run(&["plan.yaml"]);
+    assert_snapshot!("plan", by_file);
+    std::fs::write(dir.path().join("plan.yaml"), "{proposed: fixed.yaml, current: current.yaml}\n")
+        .unwrap();
+    assert_eq!(run(&["plan.yaml", "--plan", "plan.json"]), by_file);
+    std::fs::write(dir.path().join("plan.yaml"), "{plan: plan.json, current: current.yaml}\n")
+        .unwrap();
+    assert_snapshot!("plan_and_side", run(&["plan.yaml"]));
 }

@@ -189,7 +189,7 @@ Resources:
 }
 
 /// A plan that makes a group, replaces a rule, deletes one and knows a peer by reference only.
-const PLAN: &str = r#"{"format_version": "1.2", "complete": true, "resource_changes": [
+pub(crate) const PLAN: &str = r#"{"format_version": "1.2", "complete": true, "resource_changes": [
  {"address": "alicloud_security_group.web", "type": "alicloud_security_group", "change": {"actions": ["no-op"],
   "before": {"id": "sg-1", "security_group_type": "normal", "inner_access_policy": "Drop", "vpc_id": "vpc-1"},
   "after": {"id": "sg-1", "security_group_type": "normal", "inner_access_policy": "Drop", "vpc_id": "vpc-1"}}},

@@ -292,6 +292,7 @@ pub(crate) struct SuggestArgs {
 The file, with everything that it may say; paths are relative to it:
   proposed: proposed.yaml
   current: current.yaml              # optional; without it only check and expectations
+  plan: plan.json                    # a Terraform plan, instead of both
   captures: [monday.pcap]            # optional; without them the exact difference alone
   expectations: expectations.yaml    # optional
   accept: accepted.yaml              # optional: changes that were looked at
@@ -313,6 +314,9 @@ pub(crate) struct CiArgs {
     /// The rules as they are, whatever the file says
     #[arg(long, value_name = "FILE")]
     pub current: Option<PathBuf>,
+    /// A Terraform plan (`terraform show -json`) that has both, whatever the file says
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["proposed", "current"])]
+    pub plan: Option<PathBuf>,
     /// Write a summary in Markdown, for a pull request
     #[arg(long, value_name = "FILE")]
     pub markdown: Option<PathBuf>,

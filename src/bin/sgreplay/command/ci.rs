@@ -28,6 +28,7 @@ use crate::input::{self, Reading, RulesFile, Side};
 struct Config {
     proposed: Option<PathBuf>,
     current: Option<PathBuf>,
+    plan: Option<PathBuf>,
     #[serde(default)]
     captures: Several,
     expectations: Option<PathBuf>,
@@ -103,6 +104,12 @@ impl Config {
         let beside = |path: &mut Option<PathBuf>, given: &Option<PathBuf>| {
             *path = given.clone().or_else(|| path.as_ref().map(|path| dir.join(path)));
         };
+        let both = config.proposed.is_some() || config.current.is_some();
+        if config.plan.is_some() && both && args.plan.is_none() {
+            let message = "`plan:` has both sides; leave `proposed:` and `current:` out";
+            return Err(Failure::Usage(format!("{name}: {message}")));
+        }
+        beside(&mut config.plan, &args.plan);
         beside(&mut config.proposed, &args.proposed);
         beside(&mut config.current, &args.current);
         beside(&mut config.markdown, &args.markdown);
@@ -110,6 +117,14 @@ impl Config {
         beside(&mut config.junit, &args.junit);
         beside(&mut config.expectations, &None);
         beside(&mut config.accept, &None);
+        // Each side of a plan is read from the same file; a side that is named is not the plan's.
+        if let Some(plan) = &config.plan {
+            let sides =
+                [(&mut config.proposed, &args.proposed), (&mut config.current, &args.current)];
+            for (side, given) in sides {
+                *side = given.clone().or_else(|| Some(plan.clone()));
+            }
+        }
         let captures =
             config.captures.list().iter().map(|path| dir.join(path).display().to_string());
         config.captures = Several::Many(captures.collect());
@@ -187,7 +202,9 @@ pub(crate) fn run(args: &CiArgs) -> Result<ExitStatus, Failure> {
     let config = Config::read(args)?;
     let Some(proposed) = config.proposed.clone() else {
         let name = input::name(&args.file);
-        return Err(Failure::Usage(format!("{name}: `proposed:` names no rules file")));
+        return Err(Failure::Usage(format!(
+            "{name}: `proposed:` names no rules file, nor `plan:` a plan"
+        )));
     };
     let told_apart = !config.interfaces.is_empty();
     let reading = |side| Reading { told_apart, side, ..Reading::default() };

@@ -180,6 +180,13 @@ impl Loaded {
                 });
             }
         }
+        if interfaces.is_empty() && known.len() > 1 {
+            warnings.push(format!(
+                "the files name no interface of these groups, so one is judged that is a member of all {}; \
+                 DescribeNetworkInterfaces beside them says who is a member of which",
+                known.len(),
+            ));
+        }
         let parts = Parts {
             groups,
             interfaces: (!interfaces.is_empty()).then_some(interfaces),

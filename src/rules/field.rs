@@ -149,6 +149,10 @@ pub enum RuleProtocol {
 }
 
 impl RuleProtocol {
+    /// Those that the cloud names (SEMANTICS A2); others are written as numbers.
+    const NAMED: [Protocol; 5] =
+        [Protocol::TCP, Protocol::UDP, Protocol::ICMP, Protocol::ICMPV6, Protocol::GRE];
+
     /// Whether a packet of this protocol fits.
     pub fn matches(self, proto: Protocol) -> bool {
         match self {
@@ -170,13 +174,9 @@ impl FromStr for RuleProtocol {
         if text.eq_ignore_ascii_case("all") {
             return Ok(Self::All);
         }
-        let known = ["tcp", "udp", "icmp", "icmpv6", "gre"];
         let proto = match text.parse::<u8>() {
             Ok(number) => Some(Protocol(number)),
-            Err(_) if known.iter().any(|name| name.eq_ignore_ascii_case(text)) => {
-                Protocol::from_name(text)
-            }
-            Err(_) => None,
+            Err(_) => Protocol::from_name(text).filter(|proto| Self::NAMED.contains(proto)),
         };
         proto.map(Self::Only).ok_or_else(|| {
             let expected = "a protocol is `tcp`, `udp`, `icmp`, `icmpv6`, `gre`, `all` or a number \
@@ -187,10 +187,12 @@ impl FromStr for RuleProtocol {
 }
 
 impl fmt::Display for RuleProtocol {
+    /// As it is read.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::All => f.pad("all"),
-            Self::Only(proto) => proto.fmt(f),
+            Self::Only(proto) if Self::NAMED.contains(proto) => proto.fmt(f),
+            Self::Only(proto) => f.pad(&proto.0.to_string()),
         }
     }
 }
@@ -343,4 +345,17 @@ pub(crate) fn nearest<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> 
         .filter(|(likeness, _)| *likeness > 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `pim` and `sctp` were written by name, which no rules file may.
+    #[test]
+    fn a_protocol_is_read_as_it_is_written() {
+        for protocol in (0..=255).map(|number| RuleProtocol::Only(Protocol(number))) {
+            assert_eq!(protocol.to_string().parse(), Ok(protocol));
+        }
+    }
 }

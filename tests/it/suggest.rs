@@ -125,6 +125,35 @@ fn all_that_was_seen_and_nothing_beyond_the_bound() {
     assert!(checked > 300, "{checked}");
 }
 
+/// Captures of every kind of traffic: what is suggested can be read, and nothing is denied under it but what
+/// no rule can name, of which it is said.
+#[test]
+fn a_sample_of_the_corpus() {
+    let Ok(corpus) = std::env::var("SGREPLAY_CORPUS") else {
+        println!("SKIPPED: SGREPLAY_CORPUS names no folder of captures");
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let mut replayed = 0;
+    for path in support::corpus(std::path::Path::new(&corpus)).iter().step_by(6) {
+        let capture = path.to_str().unwrap();
+        // Damage is of no account here: what was read before it is learned from.
+        let (_, yaml, _) = output_in(dir.path(), &["suggest", capture], b"");
+        if !yaml.contains("security_groups:") {
+            continue;
+        }
+        std::fs::write(dir.path().join("suggested.yaml"), &yaml).unwrap();
+        let replay = ["replay", "--rules", "suggested.yaml", capture, "-f", "json"];
+        let (_, out, err) = output_in(dir.path(), &replay, b"");
+        assert!(!out.is_empty(), "{capture}: {err}");
+        let denied = json(&out)["packets"]["denied"].as_u64().unwrap();
+        assert!(denied == 0 || yaml.contains("will be cut"), "{capture}: {denied} denied");
+        replayed += 1;
+    }
+    println!("{replayed} captures: nothing is denied of what was learned from");
+    assert!(replayed > 50);
+}
+
 /// Whether every address of a range lies in one of the networks.
 fn covered(nets: &[IpNet], first: IpAddr, last: IpAddr) -> bool {
     let mut at = first;

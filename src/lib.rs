@@ -7,13 +7,17 @@
 //! capture ─► decode ─► flow ─► direction ─► session ─► evaluate ─► verdict ─► tally, report
 //!  pcap      layers    tuple   which ENI,   live?      first       allow or    text, JSON,
 //!  pcapng                      in or out               match       deny, why   CSV, pcap
-//!                                                        ▲
+//!  flow log                                              ▲
 //!                              parse ─► rules ─► compile ┘
 //!                              YAML     model    index
+//!                              JSON
 //! ```
 //!
-//! [`replay`] is the loop that takes a packet along it, [`diff`] two of them side by side. All of it
-//! together:
+//! [`replay`] is the loop that takes a packet along it, [`diff`] two of them side by side, and
+//! [`coverage`] what it used of the rules. [`space`] answers for every packet that could be, without
+//! one: of two rule sets ([`diff`]), of expectations ([`expect`]), of the rules by themselves
+//! ([`check`]). [`suggest`] goes the other way, from packets to rules, and [`convert`] writes rules for
+//! others. All of it together:
 //!
 //! ```no_run
 //! use sgreplay::capture::Capture;

@@ -338,6 +338,7 @@ impl Capture {
     /// As [`Capture::next_frame`], after every frame before the damage was handed out.
     pub fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, CaptureError> {
         batch.records.clear();
+        batch.logs.clear();
         batch.first = self.read + 1;
         if let Some(damage) = self.damage.take() {
             self.buffer.end();

@@ -235,6 +235,7 @@ impl Reader {
         Some(Record {
             link: LinkType::RAW,
             time_ns: flow.time_ns,
+            // A record of more than 4 GiB counts as 4 GiB.
             wire_len: u32::try_from(flow.bytes).unwrap_or(u32::MAX),
             hint: flow.hint,
             interface,

@@ -15,13 +15,7 @@ use std::mem::size_of;
 use foldhash::fast::FixedState;
 
 use super::keys::{Axis, Condition, Conditions, Family, Value};
-use super::walk::{Fork, NARROW, Root, Step, Tree, WIDE};
-
-/// The diagrams of one family.
-#[derive(Debug)]
-pub(super) struct Forest {
-    pub(super) trees: Vec<Tree>,
-}
+use super::walk::{Forest, Fork, NARROW, Root, Step, Tree, WIDE};
 
 /// The bound was reached.
 #[derive(Debug)]
@@ -75,10 +69,6 @@ impl Forest {
         // A second-level cache holds a megabyte or so.
         let far = self.memory_usage().div_ceil(1 << 20).ilog2() as usize;
         steps * (4 + far)
-    }
-
-    pub(super) fn memory_usage(&self) -> usize {
-        self.trees.iter().map(Tree::memory_usage).sum()
     }
 }
 

@@ -32,10 +32,10 @@ mod walk;
 use crate::flow::{Direction, FlowTuple};
 use crate::rules::{Entry, EntryIndex, Ordered};
 use bitmaps::Bitmaps;
-use diagram::{Forest, TooLarge};
+use diagram::TooLarge;
 use keys::{Conditions, Family};
 pub use keys::{Key, KeyV4, KeyV6};
-use walk::LANES;
+use walk::{Forest, LANES};
 
 /// The bound on an index's memory, in bytes, where nobody asks for another: 64 MiB.
 pub const MOST_MEMORY: usize = 64 << 20;

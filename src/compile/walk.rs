@@ -8,7 +8,6 @@
 
 use wide::i32x8;
 
-use super::diagram::Forest;
 use super::keys::{Axis, Family, KeyV4, KeyV6, signed, unsigned};
 use crate::rules::EntryIndex;
 
@@ -53,6 +52,18 @@ pub(super) struct Step {
 
 /// No entry of this diagram matches.
 const NO_ENTRY: u32 = u32::MAX;
+
+/// The diagrams of one family.
+#[derive(Debug)]
+pub(super) struct Forest {
+    pub(super) trees: Vec<Tree>,
+}
+
+impl Forest {
+    pub(super) fn memory_usage(&self) -> usize {
+        self.trees.iter().map(Tree::memory_usage).sum()
+    }
+}
 
 /// A diagram laid out for walking.
 #[derive(Debug)]

@@ -176,17 +176,21 @@ impl Judged {
         at.iter().flatten()
     }
 
+    /// The judgement that decides: the first that denies, or else the first.
+    #[inline]
+    pub fn deciding(&self) -> Option<&Judgement> {
+        let denied = self.judgements().find(|judgement| judgement.verdict == Verdict::Deny);
+        denied.or_else(|| self.judgements().next())
+    }
+
     /// The answer for the packet as a whole, and its reason: that of the first interface to deny it.
     #[inline]
     pub fn verdict(&self) -> (Verdict, Reason) {
         match self {
             Self::Not(reason) => (Verdict::NotEvaluated, *reason),
-            Self::At(_) => {
-                let denied = self.judgements().find(|judgement| judgement.verdict == Verdict::Deny);
-                let deciding = denied.or_else(|| self.judgements().next());
-                deciding
-                    .map_or((Verdict::NotEvaluated, Reason::NotLocal), |j| (j.verdict, j.reason))
-            }
+            Self::At(_) => self
+                .deciding()
+                .map_or((Verdict::NotEvaluated, Reason::NotLocal), |j| (j.verdict, j.reason)),
         }
     }
 }

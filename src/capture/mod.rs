@@ -19,6 +19,7 @@
 mod buffer;
 mod error;
 mod flow_log;
+mod names;
 mod pcap;
 mod pcapng;
 mod source;

@@ -14,6 +14,7 @@ use pcap_file::pcapng::blocks::block_common::{
 use pcap_file::pcapng::{RawBlock, RawBlockParseError};
 
 use super::buffer::{Buffer, LONGEST_RECORD};
+use super::names::Names;
 use super::{CaptureErrorKind, DirectionHint, Drops, LinkType, Record};
 
 /// The type of a section header, which reads the same in both byte orders.
@@ -32,14 +33,11 @@ const ISB_OSDROP: u16 = 7;
 /// More interfaces than any machine has: beyond it the file is taken for damaged.
 const MOST_INTERFACES: usize = 1 << 20;
 
-/// Names of interfaces that are told apart; those of more have none.
-const MOST_NAMES: usize = 1 << 12;
-
 pub(super) struct Reader {
     endianness: Endianness,
     interfaces: Vec<Interface>,
     /// Every name that an interface has had, in any section.
-    names: Arc<Vec<String>>,
+    names: Names,
     /// Packets that were dropped, over all interfaces.
     drops: Drops,
 }
@@ -129,28 +127,19 @@ impl Reader {
         Self {
             endianness: Endianness::Little,
             interfaces: Vec::new(),
-            names: Arc::default(),
+            names: Names::default(),
             drops: Drops::default(),
         }
     }
 
     /// What the records' interfaces are called, by position.
     pub(super) fn names(&self) -> Arc<Vec<String>> {
-        Arc::clone(&self.names)
+        self.names.list()
     }
 
     /// Where drops are counted.
     pub(super) fn drops(&self) -> Drops {
         self.drops.clone()
-    }
-
-    fn name(&mut self, name: String) -> Option<u16> {
-        let known = self.names.iter().position(|known| *known == name);
-        let position = known.unwrap_or(self.names.len());
-        if known.is_none() && position < MOST_NAMES {
-            Arc::make_mut(&mut self.names).push(name);
-        }
-        u16::try_from(position).ok()
     }
 
     /// The next packet, past all blocks that hold none; `None` at the end, or where the next block is
@@ -236,7 +225,7 @@ impl Reader {
                     return Err(damaged("more than a million interfaces in one section"));
                 }
                 let mut interface = interface.ok_or_else(|| damaged("shorter than 8 bytes"))?;
-                interface.name = name.and_then(|name| self.name(name));
+                interface.name = name.and_then(|name| self.names.position(&name));
                 self.interfaces.push(interface);
                 Ok(None)
             }

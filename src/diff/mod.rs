@@ -98,16 +98,11 @@ pub struct Side {
 impl Side {
     fn of(judged: &Judged) -> Self {
         let (verdict, reason) = judged.verdict();
-        let at = deciding(judged)
+        let at = judged
+            .deciding()
             .map(|judgement| (judgement.interface, judgement.decided_in, judgement.entry));
         Self { verdict, reason, at }
     }
-}
-
-/// The judgement that decides: the first that denies, or else the first.
-fn deciding(judged: &Judged) -> Option<&Judgement> {
-    let denied = judged.judgements().find(|judgement| judgement.verdict == Verdict::Deny);
-    denied.or_else(|| judged.judgements().next())
 }
 
 /// A connection that the change does something to.
@@ -277,7 +272,8 @@ impl Book<'_> {
             (Verdict::Deny, Verdict::Allow) => Effect::NewlyAllowed,
             (Verdict::NotEvaluated, Verdict::NotEvaluated) => Effect::Unchanged,
             (Verdict::Deny, Verdict::Deny) => {
-                let decider = |side, judged| deciding(judged).map(|j| self.decider(side, j));
+                let decider =
+                    |side, judged: &Judged| judged.deciding().map(|j| self.decider(side, j));
                 same(decider(0, current) == decider(1, proposed))
             }
             (Verdict::Allow, Verdict::Allow) => {

@@ -49,10 +49,9 @@ const SHOWN: usize = 20;
 impl RecordedActions {
     /// Compares one record.
     pub fn add(&mut self, frame: &Frame<'_>, flow: Option<&FlowTuple>, judged: &Judged) {
-        let denied = judged.judgements().find(|judgement| judgement.verdict == Verdict::Deny);
-        let deciding = denied.or_else(|| judged.judgements().next());
         let recorded = frame.log.and_then(|log| Some((log, log.action?)));
-        let (Some((log, recorded)), Some(judgement), Some(flow)) = (recorded, deciding, flow)
+        let (Some((log, recorded)), Some(judgement), Some(flow)) =
+            (recorded, judged.deciding(), flow)
         else {
             self.not_compared += 1;
             return;

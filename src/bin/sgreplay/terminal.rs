@@ -1,18 +1,11 @@
 //! What goes to the terminal beside the results.
 
-use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Write};
-use std::sync::{Mutex, PoisonError};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// A line on standard error, under the program's name. What was said already is not said again: a command
-/// may read one file for several answers.
+/// A line on standard error, under the program's name.
 pub(crate) fn say(line: &str) {
-    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
-    if !SAID.lock().unwrap_or_else(PoisonError::into_inner).insert(line.to_owned()) {
-        return;
-    }
     // Nothing can be done about a standard error that does not take it.
     let _ = writeln!(io::stderr().lock(), "sgreplay: {line}");
 }

@@ -31,28 +31,59 @@ pub(super) enum Field {
     State,
 }
 
-/// The names of each column, lower-case and with `-` for `_` and `.`; those of all formats together, since
-/// no name means one thing here and another there.
-const NAMES: [(Field, &[&str]); 18] = [
-    (Field::Src, &["srcaddr", "src-addr", "id-orig-h", "sa"]),
-    (Field::Dst, &["dstaddr", "dst-addr", "id-resp-h", "da"]),
-    (Field::SrcPort, &["srcport", "src-port", "id-orig-p", "sp"]),
-    (Field::DstPort, &["dstport", "dst-port", "id-resp-p", "dp"]),
-    (Field::Protocol, &["protocol", "proto", "pr"]),
-    (Field::ProtocolNumber, &["ip-proto"]),
-    (Field::Packets, &["packets", "orig-pkts", "ipkt", "in-packets"]),
-    (Field::PacketsBack, &["resp-pkts", "opkt", "out-packets"]),
-    (Field::Bytes, &["bytes", "orig-ip-bytes", "ibyt", "in-bytes"]),
-    (Field::BytesBack, &["resp-ip-bytes", "obyt", "out-bytes"]),
-    (Field::Start, &["start", "ts", "firstseen", "first"]),
-    (Field::Flags, &["tcp-flags", "flg", "flags"]),
-    (Field::Direction, &["direction", "flow-direction"]),
-    (Field::Action, &["action"]),
-    (Field::Status, &["log-status"]),
-    (Field::Interface, &["eni-id", "interface-id"]),
-    (Field::History, &["history"]),
-    (Field::State, &["conn-state"]),
-];
+impl Field {
+    /// All, as declared: a field's number is its place.
+    const ALL: [Self; 18] = [
+        Self::Src,
+        Self::Dst,
+        Self::SrcPort,
+        Self::DstPort,
+        Self::Protocol,
+        Self::ProtocolNumber,
+        Self::Packets,
+        Self::PacketsBack,
+        Self::Bytes,
+        Self::BytesBack,
+        Self::Start,
+        Self::Flags,
+        Self::Direction,
+        Self::Action,
+        Self::Status,
+        Self::Interface,
+        Self::History,
+        Self::State,
+    ];
+
+    /// The names of its column, lower-case and with `-` for `_` and `.`; those of all formats together,
+    /// since no name means one thing here and another there.
+    fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Src => &["srcaddr", "src-addr", "id-orig-h", "sa"],
+            Self::Dst => &["dstaddr", "dst-addr", "id-resp-h", "da"],
+            Self::SrcPort => &["srcport", "src-port", "id-orig-p", "sp"],
+            Self::DstPort => &["dstport", "dst-port", "id-resp-p", "dp"],
+            Self::Protocol => &["protocol", "proto", "pr"],
+            Self::ProtocolNumber => &["ip-proto"],
+            Self::Packets => &["packets", "orig-pkts", "ipkt", "in-packets"],
+            Self::PacketsBack => &["resp-pkts", "opkt", "out-packets"],
+            Self::Bytes => &["bytes", "orig-ip-bytes", "ibyt", "in-bytes"],
+            Self::BytesBack => &["resp-ip-bytes", "obyt", "out-bytes"],
+            Self::Start => &["start", "ts", "firstseen", "first"],
+            Self::Flags => &["tcp-flags", "flg", "flags"],
+            Self::Direction => &["direction", "flow-direction"],
+            Self::Action => &["action"],
+            Self::Status => &["log-status"],
+            Self::Interface => &["eni-id", "interface-id"],
+            Self::History => &["history"],
+            Self::State => &["conn-state"],
+        }
+    }
+
+    /// The field whose column is named so.
+    fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|field| field.names().contains(&name))
+    }
+}
 
 /// The fields of AWS's version 2, which has no header when it does not come from S3.
 const AWS_V2: &str = "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets \
@@ -67,8 +98,8 @@ fn plain(name: &str) -> String {
 pub(super) struct Columns {
     kind: FlowLogKind,
     separator: Separator,
-    /// Where each field of [`NAMES`] stands.
-    places: [Option<usize>; NAMES.len()],
+    /// The column of each field, by the field's number.
+    places: [Option<usize>; Field::ALL.len()],
     /// The header's own text, which a log made of several repeats.
     header: Option<String>,
     width: usize,
@@ -104,8 +135,10 @@ pub(super) struct Values<'a> {
 impl Values<'_> {
     /// A value; `None` where the format says that there is none.
     pub(super) fn get(&self, field: Field) -> Option<&str> {
-        let place = NAMES.iter().position(|(known, _)| *known == field)?;
-        self.of.get(place)?.as_deref().filter(|text| !matches!(*text, "" | "-" | "(empty)"))
+        self.of
+            .get(field as usize)?
+            .as_deref()
+            .filter(|text| !matches!(*text, "" | "-" | "(empty)"))
     }
 }
 
@@ -136,13 +169,9 @@ impl Columns {
     /// The columns, if addresses are among them.
     fn known(names: &[String], separator: Separator) -> Option<Self> {
         let place =
-            |aliases: &[&str]| names.iter().position(|name| aliases.contains(&name.as_str()));
-        let mut places = [None; NAMES.len()];
-        for (found, (_, aliases)) in places.iter_mut().zip(NAMES) {
-            *found = place(aliases);
-        }
-        place(&["id-orig-h", "srcaddr", "src-addr", "sa"])?;
-        place(&["id-resp-h", "dstaddr", "dst-addr", "da"])?;
+            |field: Field| names.iter().position(|name| field.names().contains(&name.as_str()));
+        let places = Field::ALL.map(place);
+        place(Field::Src).and(place(Field::Dst))?;
         let has = |name: &str| names.iter().any(|known| known == name);
         let kind = if has("id-orig-h") {
             FlowLogKind::Zeek
@@ -176,10 +205,7 @@ impl Columns {
             (Field::SrcPort, "the source port"),
             (Field::DstPort, "the destination port"),
         ];
-        let has = |field| {
-            let place = NAMES.iter().position(|(known, _)| *known == field);
-            place.and_then(|place| self.places.get(place)).is_some_and(Option::is_some)
-        };
+        let has = |field: Field| self.places.get(field as usize).is_some_and(Option::is_some);
         needed.into_iter().find(|(field, _)| !has(*field)).map(|(_, name)| name)
     }
 
@@ -241,16 +267,15 @@ impl Columns {
             Ok(object) => object,
             Err(error) => return Line::Damaged(format!("expected a JSON object: {error}")),
         };
-        let mut of = vec![None; NAMES.len()];
+        let mut of = vec![None; Field::ALL.len()];
         for (name, value) in object {
-            let name = plain(&name);
-            let place = NAMES.iter().position(|(_, aliases)| aliases.contains(&name.as_str()));
+            let field = Field::named(&plain(&name));
             let value = match value {
                 Value::String(text) => Some(Cow::Owned(text)),
                 Value::Number(number) => Some(Cow::Owned(number.to_string())),
                 _ => None,
             };
-            if let Some(slot) = place.and_then(|place| of.get_mut(place)) {
+            if let Some(slot) = field.and_then(|field| of.get_mut(field as usize)) {
                 *slot = value;
             }
         }

@@ -12,13 +12,12 @@ mod columns;
 mod frame;
 mod record;
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use foldhash::fast::FixedState;
 use serde::Serialize;
 
 use super::buffer::Buffer;
+use super::names::Names;
 use super::{CaptureErrorKind, LinkType, Record};
 use columns::{Columns, Field, Line};
 use record::Entry;
@@ -84,9 +83,6 @@ impl FlowLog {
 /// The longest line that is believed.
 const LONGEST_LINE: usize = 1 << 20;
 
-/// Names of interfaces that are told apart; those of more have none.
-const MOST_NAMES: usize = 1 << 12;
-
 pub(super) struct Reader {
     columns: Columns,
     /// Lines read.
@@ -94,8 +90,7 @@ pub(super) struct Reader {
     /// The frames made, and what their records say beside.
     bytes: Vec<u8>,
     records: Vec<LogRecord>,
-    names: Arc<Vec<String>>,
-    name_of: HashMap<String, u16, FixedState>,
+    names: Names,
     counts: Arc<Mutex<FlowLogCounts>>,
     /// A trailer was met: what follows is no record.
     ended: bool,
@@ -134,8 +129,7 @@ impl Reader {
             line: 0,
             bytes: Vec::new(),
             records: Vec::new(),
-            names: Arc::default(),
-            name_of: HashMap::default(),
+            names: Names::default(),
             counts: Arc::new(Mutex::new(counts)),
             ended: false,
         }))
@@ -147,7 +141,7 @@ impl Reader {
 
     /// What the records' interfaces are called, by position.
     pub(super) fn names(&self) -> Arc<Vec<String>> {
-        Arc::clone(&self.names)
+        self.names.list()
     }
 
     /// Gives the frames made since the last time, and what their records say.
@@ -171,45 +165,36 @@ impl Reader {
             }
             let Some((line, end)) = line_at(buffer, 0)? else { return Ok(None) };
             let number = self.line + 1;
-            let read = self.columns.read(line);
-            let entry = match &read {
-                Line::Record(values) => {
-                    let entry = Entry::read(self.columns.kind(), values);
-                    let name = values.get(Field::Interface).map(str::to_owned);
-                    entry.map(|entry| (entry, name))
-                }
-                Line::Damaged(found) => Err(found.clone()),
+            let entry = match self.columns.read(line) {
+                Line::Record(values) => Entry::read(self.columns.kind(), &values).map(|entry| {
+                    let name = values.get(Field::Interface);
+                    Some((entry, name.and_then(|name| self.names.position(name))))
+                }),
+                Line::Damaged(found) => Err(found),
                 Line::Columns(columns) => {
-                    self.columns.clone_from(columns);
-                    self.line = number;
-                    buffer.consume(end);
-                    continue;
+                    self.columns = *columns;
+                    Ok(None)
                 }
-                Line::Nothing => {
-                    self.line = number;
-                    buffer.consume(end);
-                    continue;
-                }
+                Line::Nothing => Ok(None),
                 Line::End => {
                     self.ended = true;
                     break;
                 }
             };
             // A damaged line stays unread, so that the error can say where it starts.
-            let (entry, name) =
-                entry.map_err(|found| CaptureErrorKind::FlowLog { line: number, found })?;
+            let entry = entry.map_err(|found| CaptureErrorKind::FlowLog { line: number, found })?;
             self.line = number;
             buffer.consume(end);
-            if let Some(record) = self.take(entry, name) {
-                return Ok(Some(record));
+            let record = entry.and_then(|(entry, interface)| self.take(entry, interface));
+            if record.is_some() {
+                return Ok(record);
             }
         }
         Ok(None)
     }
 
     /// Counts a line, and makes a frame of it if it is a record.
-    fn take(&mut self, entry: Entry, name: Option<String>) -> Option<Record> {
-        let interface = name.and_then(|name| self.position(name));
+    fn take(&mut self, entry: Entry, interface: Option<u16>) -> Option<Record> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let flow = match entry {
             Entry::NoData => {
@@ -241,18 +226,6 @@ impl Reader {
             interface,
             data: start..self.bytes.len(),
         })
-    }
-
-    fn position(&mut self, name: String) -> Option<u16> {
-        if let Some(known) = self.name_of.get(&name) {
-            return Some(*known);
-        }
-        let position =
-            u16::try_from(self.names.len()).ok().filter(|n| usize::from(*n) < MOST_NAMES);
-        let position = position?;
-        Arc::make_mut(&mut self.names).push(name.clone());
-        self.name_of.insert(name, position);
-        Some(position)
     }
 }
 

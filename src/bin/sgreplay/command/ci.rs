@@ -209,11 +209,10 @@ pub(crate) fn run(args: &CiArgs) -> Result<ExitStatus, Failure> {
     let told_apart = !config.interfaces.is_empty();
     let reading = |side| Reading { told_apart, side, ..Reading::default() };
     let rules = input::rules_file(&proposed, reading(Side::Proposed))?;
-    let before = match &config.current {
-        Some(path) => {
-            let (rules, _) = input::rules(path, reading(Side::Current))?;
-            check(&rules, input::today()).findings
-        }
+    let current = config.current.as_deref().map(|path| input::rules(path, reading(Side::Current)));
+    let current = current.transpose()?;
+    let before = match &current {
+        Some((rules, _)) => check(rules, input::today()).findings,
         None => Vec::new(),
     };
     let checked = check(&rules.rules, input::today());
@@ -229,14 +228,20 @@ pub(crate) fn run(args: &CiArgs) -> Result<ExitStatus, Failure> {
         checked,
         new,
     };
-    match &config.current {
+    match config.current.as_deref().zip(current) {
         None if !config.captures.list().is_empty() => Err(Failure::Usage(
             "there are captures, and `current:` names no rules to compare with".to_owned(),
         )),
         None => finish(args, &config, &proposal, None),
-        Some(current) => {
-            let diff = config.diff_args(current, &proposed)?;
-            diff::compare(&diff, |compared| finish(args, &config, &proposal, Some(compared)))
+        Some((path, current)) => {
+            let diff = config.diff_args(path, &proposed)?;
+            let RulesFile { rules, input, positions: _ } = &proposal.rules;
+            let sides = [current, (rules.clone(), input.clone())];
+            diff::compare(
+                &diff,
+                || Ok(sides),
+                |compared| finish(args, &config, &proposal, Some(compared)),
+            )
         }
     }
 }

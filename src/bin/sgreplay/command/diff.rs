@@ -11,8 +11,8 @@ use sgreplay::diff::{self, Diff, Effect, Turned};
 use sgreplay::replay::{Replay, Sessions};
 use sgreplay::report::{
     BothLabels, CHANGE_COLUMNS, DiffInputs, DiffSummary, Labels, Local, REGION_COLUMNS,
-    RegionsSummary, RowFormat, Rows, Seen, change_rows, changes_json, diff_text, region_rows,
-    regions_json, regions_text,
+    RegionsSummary, RowFormat, Rows, RulesInput, Seen, change_rows, changes_json, diff_text,
+    region_rows, regions_json, regions_text,
 };
 use sgreplay::rules::RuleSet;
 use sgreplay::session::Openings;
@@ -24,15 +24,19 @@ use crate::exit::{ExitStatus, Failure};
 use crate::input::{self, Side};
 
 pub(crate) fn run(args: &DiffArgs) -> Result<ExitStatus, Failure> {
-    compare(args, |compared| {
-        print(args, &compared)?;
-        let fails = args.fail_on.map(|what| fails(what, |effect| compared.open(effect) > 0));
-        match compared {
-            Compared::Traffic { end, .. } => judging::status(end, fails, args.allow_truncated),
-            Compared::Rules { .. } if fails == Some(true) => Ok(ExitStatus::Failed),
-            Compared::Rules { .. } => Ok(ExitStatus::Done),
-        }
-    })
+    compare(
+        args,
+        || read(args),
+        |compared| {
+            print(args, &compared)?;
+            let fails = args.fail_on.map(|what| fails(what, |effect| compared.open(effect) > 0));
+            match compared {
+                Compared::Traffic { end, .. } => judging::status(end, fails, args.allow_truncated),
+                Compared::Rules { .. } if fails == Some(true) => Ok(ExitStatus::Failed),
+                Compared::Rules { .. } => Ok(ExitStatus::Done),
+            }
+        },
+    )
 }
 
 /// What a change of rules does.
@@ -63,12 +67,26 @@ impl Compared<'_> {
     }
 }
 
-/// Compares, and hands over what was found.
+/// A side's rules, and where they are from.
+type Read = (RuleSet, RulesInput);
+
+/// Compares what `read` gives, once it is known that it can be asked for, and hands over what was found.
 pub(super) fn compare<T>(
     args: &DiffArgs,
+    read: impl FnOnce() -> Result<[Read; 2], Failure>,
     report: impl FnOnce(Compared<'_>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    if args.capture.any() { of_traffic(args, report) } else { of_rules(args, report) }
+    match args.capture.any() {
+        true => of_traffic(args, read, report),
+        false => of_rules(args, read, report),
+    }
+}
+
+/// The current rules and the proposed ones.
+fn read(args: &DiffArgs) -> Result<[Read; 2], Failure> {
+    let [now, then] = sides(args);
+    let current = judging::rules(now, &args.judge, Side::Current)?;
+    Ok([current, judging::rules(then, &args.judge, Side::Proposed)?])
 }
 
 /// The files of both sides; of a plan they are one.
@@ -81,6 +99,7 @@ fn sides(args: &DiffArgs) -> [&Path; 2] {
 /// The exact difference of the rules.
 fn of_rules<T>(
     args: &DiffArgs,
+    read: impl FnOnce() -> Result<[Read; 2], Failure>,
     report: impl FnOnce(Compared<'_>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let about_captures = [
@@ -96,8 +115,7 @@ fn of_rules<T>(
     if now == then && now.as_os_str() == input::STDIN && args.plan.is_none() {
         return Err(Failure::Usage("standard input can be read only once".to_owned()));
     }
-    let (mut current_rules, current) = judging::rules(now, &args.judge, Side::Current)?;
-    let (mut proposed_rules, proposed) = judging::rules(then, &args.judge, Side::Proposed)?;
+    let [(mut current_rules, current), (mut proposed_rules, proposed)] = read()?;
     same_interfaces(&current_rules, &proposed_rules, args)?;
     if !args.judge.local.is_empty() {
         judging::none_listed(&current_rules)?;
@@ -153,6 +171,7 @@ fn of_both(current: &RuleSet, proposed: &RuleSet, inputs: &DiffInputs) -> Vec<St
 
 fn of_traffic<T>(
     args: &DiffArgs,
+    read: impl FnOnce() -> Result<[Read; 2], Failure>,
     report: impl FnOnce(Compared<'_>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let mut captures = Captures::new(&args.capture)?;
@@ -160,8 +179,7 @@ fn of_traffic<T>(
     let files = [Some(now), Some(then).filter(|_| args.plan.is_none()), args.accept.as_deref()];
     let files: Vec<&Path> = files.into_iter().flatten().collect();
     judging::readable(&captures, &files, args.hash)?;
-    let (mut current_rules, current) = judging::rules(now, &args.judge, Side::Current)?;
-    let (mut proposed_rules, proposed) = judging::rules(then, &args.judge, Side::Proposed)?;
+    let [(mut current_rules, current), (mut proposed_rules, proposed)] = read()?;
     let taps = [&current_rules, &proposed_rules]
         .map(|rules| judging::taps(&args.judge.interface, rules, &mut captures));
     let accepted = args.accept.as_deref().map(input::accepted).transpose()?.unwrap_or_default();

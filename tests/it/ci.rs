@@ -143,3 +143,13 @@ fn a_plan_is_both_sides() {
         .unwrap();
     assert_snapshot!("plan_and_side", run(&["plan.yaml"]));
 }
+
+/// Rules from a pipe were read a second time for the difference, and then empty.
+#[test]
+fn proposed_rules_from_a_pipe() {
+    let dir = story();
+    let fixed = std::fs::read(capture("fixed.yaml")).unwrap();
+    let (status, out, err) = output_in(dir.path(), &["ci", "--proposed", "-"], &fixed);
+    assert_eq!((status, err.as_str()), (0, ""));
+    assert!(out.contains("proposed standard input") && out.ends_with("The proposal passes.\n"));
+}

@@ -128,6 +128,9 @@ pub struct Replay<'r> {
     openings: Openings,
     fragments: FragmentTable,
     tunnels: Tunnels,
+    /// Where packets are judged is not a question of addresses alone: interfaces have names, or senders are
+    /// of no account ([`Cloud::is_one_way`](crate::rules::Cloud::is_one_way)).
+    by_frame: bool,
     /// For frames without a time: that of the frame before.
     now: u64,
     tally: Tally,
@@ -138,8 +141,13 @@ pub struct Replay<'r> {
     reason = "interfaces are positions in the rule set, and there is one element for each"
 )]
 impl<'r> Replay<'r> {
-    /// Compiles the rules and starts with no sessions.
-    pub fn new(rules: &'r RuleSet, options: Options) -> Self {
+    /// Compiles the rules and starts with no sessions. Rules of a cloud that remembers no connections
+    /// ([`Cloud::is_stateful`](crate::rules::Cloud::is_stateful)) judge every packet alone, whatever the options
+    /// say.
+    pub fn new(rules: &'r RuleSet, mut options: Options) -> Self {
+        if !rules.cloud().is_stateful() {
+            options.sessions = Sessions::Off;
+        }
         let compiled = |interface, direction| {
             let ordered = rules.ordered(interface, direction);
             let compiled = Compiled::within(&ordered, options.index_memory);
@@ -167,6 +175,7 @@ impl<'r> Replay<'r> {
             openings: Openings::default(),
             fragments: FragmentTable::default(),
             tunnels: Tunnels::default(),
+            by_frame: rules.cloud().is_one_way(),
             now: 0,
             tally,
             lists,
@@ -186,6 +195,7 @@ impl<'r> Replay<'r> {
     #[must_use]
     pub fn with_taps(mut self, taps: impl IntoIterator<Item = (String, usize)>) -> Self {
         self.taps = taps.into_iter().collect();
+        self.by_frame |= !self.taps.is_empty();
         self
     }
 
@@ -234,14 +244,22 @@ impl<'r> Replay<'r> {
     fn seat(&self, frame: &Frame<'_>, decoded: &Decoded, seats: &mut Seats) {
         *seats = [None; 2];
         let Decoded::Packet(Packet { flow, .. }) = decoded else { return };
-        let named = !self.taps.is_empty() || frame.log.is_some();
-        let captured_at = if named { self.captured_at(frame) } else { None };
-        let judging = self.interfaces.judging(flow, captured_at);
+        let judging = match self.by_frame || frame.log.is_some() {
+            false => self.interfaces.judging(flow, None),
+            true => self.judging(frame, flow),
+        };
         for (seat, at) in seats.iter_mut().zip(judging) {
             if let Some((interface, direction)) = at {
                 *seat = Some(self.sessions.place(interface, direction, flow));
             }
         }
+    }
+
+    /// The same where more than addresses says it.
+    #[cold]
+    fn judging(&self, frame: &Frame<'_>, flow: &FlowTuple) -> [Option<(usize, Direction)>; 2] {
+        let [sender, receiver] = self.interfaces.judging(flow, self.captured_at(frame));
+        [sender.filter(|_| !self.rules.cloud().is_one_way()), receiver]
     }
 
     #[cold]

@@ -329,19 +329,10 @@ impl Suggestion {
     }
 
     fn group(&self, interface: usize, id: String) -> SecurityGroup {
-        let rule = |direction, policy, priority, protocol, ports, peers: Vec<IpNet>| Rule {
-            id: RuleId::Numbered { group: id.clone(), number: 0 },
-            direction,
-            policy,
-            priority,
-            protocol,
-            ports,
-            source_ports: Vec::new(),
-            peers: peers.into_iter().map(Peer::Cidr).collect(),
-            local: Vec::new(),
-            nic_type: None,
-            create_time: None,
-            description: None,
+        let rule = |direction, policy, priority, protocol, ports, peers: Vec<IpNet>| {
+            let id = RuleId::Numbered { group: id.clone(), number: 0 };
+            let peers = peers.into_iter().map(Peer::Cidr).collect();
+            Rule { policy, priority, ports, ..Rule::new(id, direction, protocol, peers) }
         };
         let mut rules: Vec<Rule> = Vec::new();
         for of in self.allowances.iter().filter(|of| of.interface == interface) {
@@ -428,19 +419,9 @@ fn common(a: &IpNet, b: &IpNet) -> Option<IpNet> {
 /// # Errors
 /// Never, in fact.
 pub fn everything() -> Result<RuleSet, Vec<Invalid>> {
-    let accept = |direction, peer: IpNet| Rule {
-        id: RuleId::Named(format!("{direction}-{peer}")),
-        direction,
-        policy: Policy::Accept,
-        priority: Priority::HIGHEST,
-        protocol: RuleProtocol::All,
-        ports: Vec::new(),
-        source_ports: Vec::new(),
-        peers: vec![Peer::Cidr(peer)],
-        local: Vec::new(),
-        nic_type: None,
-        create_time: None,
-        description: None,
+    let accept = |direction, peer: IpNet| {
+        let id = RuleId::Named(format!("{direction}-{peer}"));
+        Rule::new(id, direction, RuleProtocol::All, vec![Peer::Cidr(peer)])
     };
     let everybody = ["0.0.0.0/0", "::/0"].map(str::parse::<IpNet>).into_iter().flatten();
     let rules = everybody.flat_map(|peer| Direction::BOTH.map(|direction| accept(direction, peer)));

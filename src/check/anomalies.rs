@@ -224,7 +224,7 @@ fn overlaps(
     kinds.collect()
 }
 
-fn priority(list: &List<'_>, of: &Examined) -> Option<u8> {
+fn priority(list: &List<'_>, of: &Examined) -> Option<u32> {
     let EntryKind::Rule { group, rule } = of.entry.kind else { return None };
     let rule = list.rules.groups().get(group)?.rules.get(rule)?;
     Some(rule.priority.get())

@@ -7,7 +7,7 @@ use super::{Example, Finding};
 use crate::flow::{Direction, FlowTuple, Protocol, Transport};
 use crate::overlay::{CARRIER_BLOCKED, Obstacle, obstacle};
 use crate::rules::services::{Class, SERVICES, Service};
-use crate::rules::{Code, Matcher, Policy, RuleProtocol, RuleSet};
+use crate::rules::{Cloud, Code, Matcher, Policy, RuleProtocol, RuleSet};
 use crate::space::{Detail, Region};
 
 /// A peer that is this part of all addresses is everybody. Half, so that `0.0.0.0/1` and `128.0.0.0/1`,
@@ -36,8 +36,11 @@ pub(super) fn find(rules: &RuleSet, lists: &[List<'_>]) -> Vec<Finding> {
                 let here = open.entry(place).or_default();
                 match list.direction {
                     Direction::Ingress if everybody => here.ingress(list, of, region),
-                    Direction::Ingress => {}
-                    Direction::Egress => here.egress(list, region),
+                    // What Alibaba Cloud restricts.
+                    Direction::Egress if rules.cloud() == Cloud::Alibaba => {
+                        here.egress(list, region);
+                    }
+                    Direction::Ingress | Direction::Egress => {}
                 }
             }
         }
@@ -74,7 +77,7 @@ impl Open {
         let services = region.services();
         // What the rule is meant to open; exceptions before it make it no better.
         let Matcher { protocol, ports, .. } = &of.entry.matcher;
-        let every_port = ports.iter().any(|of| of.first() == 1 && of.last() == u16::MAX);
+        let every_port = ports.iter().any(|of| of.first() <= 1 && of.last() == u16::MAX);
         match protocol {
             RuleProtocol::All => {
                 return self.note(Code::OpenAllProtocols, String::new(), list, example);

@@ -96,6 +96,9 @@ impl Checked {
 
 /// Checks the rules. Suppressions whose day is before `today` suppress nothing.
 pub fn check(rules: &RuleSet, today: Date) -> Checked {
+    // Whether a rule of one layer acts is a question about that layer.
+    let apart = rules.layers_apart();
+    let rules = apart.as_ref().unwrap_or(rules);
     let mut checked = Checked::default();
     let mut lists = Vec::new();
     for interface in 0..rules.interfaces().len() {

@@ -8,7 +8,8 @@ use super::lists::{Examined, List};
 use super::{Example, Finding};
 use crate::flow::{Direction, Protocol};
 use crate::rules::{
-    Addresses, Code, GroupType, Matcher, Peer, Policy, PortRange, RuleProtocol, RuleSet, Severity,
+    Addresses, Cloud, Code, GroupType, Matcher, Peer, Policy, PortRange, RuleProtocol, RuleSet,
+    Severity,
 };
 use crate::space::Region;
 
@@ -31,11 +32,14 @@ pub(super) fn find(rules: &RuleSet, lists: &[List<'_>]) -> Vec<Finding> {
                 add(finding.about(rules, place));
             }
         }
-        if list.direction == Direction::Egress {
+        // The addresses that it names are of Alibaba Cloud.
+        if list.direction == Direction::Egress && rules.cloud() == Cloud::Alibaba {
             allow_list(list).into_iter().for_each(&mut add);
         }
     }
-    quotas(rules).for_each(add);
+    if rules.cloud() == Cloud::Alibaba {
+        quotas(rules).for_each(add);
+    }
     found
 }
 
@@ -45,7 +49,7 @@ fn uses_ipv6(rules: &RuleSet) -> bool {
     let peers = rules.groups().iter().flat_map(|group| &group.rules).flat_map(|rule| &rule.peers);
     let of_peers = peers.filter_map(|peer| match peer {
         Peer::Cidr(net) => Some(net),
-        Peer::Group(_) | Peer::PrefixList(_) => None,
+        Peer::Group(_) | Peer::PrefixList(_) | Peer::Tag(_) => None,
     });
     addresses.chain(of_peers).any(|net| matches!(net, IpNet::V6(_)))
 }

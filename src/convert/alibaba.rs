@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::CannotSay;
+use super::{CannotSay, of_alibaba};
 use crate::flow::{Direction, Protocol};
 use crate::rules::{
     GroupType, NicType, Peer, Policy, PortRange, Ports, Rule, RuleId, RuleProtocol, RuleSet,
@@ -15,6 +15,7 @@ use crate::rules::{
 /// # Errors
 /// Where the rule set has what no answer of the API has.
 pub fn alibaba_json(rules: &RuleSet) -> Result<Vec<Value>, CannotSay> {
+    of_alibaba(rules)?;
     let mut answers = vec![groups(rules)];
     for group in rules.groups() {
         answers.push(attribute(group));
@@ -88,13 +89,21 @@ fn policy(policy: Policy) -> &'static str {
 fn permissions(rule: &Rule) -> Vec<Value> {
     let ports: Vec<Option<&Ports>> = or_none(&rule.ports);
     let sources: Vec<Option<&PortRange>> = or_none(&rule.source_ports);
-    let locals: Vec<Option<&ipnet::IpNet>> = or_none(&rule.local);
+    let locals: Vec<&ipnet::IpNet> = rule
+        .local
+        .iter()
+        .filter_map(|near| match near {
+            Peer::Cidr(net) => Some(net),
+            Peer::Group(_) | Peer::PrefixList(_) | Peer::Tag(_) => None,
+        })
+        .collect();
+    let locals = or_none(&locals);
     let mut found = Vec::new();
     for ports in &ports {
         for peer in &rule.peers {
             for source in &sources {
                 for local in &locals {
-                    found.push(permission(rule, *ports, peer, *source, *local));
+                    found.push(permission(rule, *ports, peer, *source, local.copied()));
                 }
             }
         }
@@ -172,6 +181,8 @@ fn permission(
             );
         }
         Peer::PrefixList(id) => set(format!("{far}PrefixListId"), id.as_str().into()),
+        // No rule of Alibaba Cloud has one.
+        Peer::Tag(_) => {}
     }
     if let Some(net) = local {
         set(cidr(near, net), net.to_string().into());

@@ -16,6 +16,21 @@ pub use review::markdown;
 pub use table::{TABLE_COLUMNS, table_csv};
 pub use terraform::terraform;
 
+use crate::rules::{Cloud, RuleSet};
+
+/// Whether the rules are Alibaba Cloud's: those of others mean other things, whatever they are called.
+fn of_alibaba(rules: &RuleSet) -> Result<(), CannotSay> {
+    match rules.cloud() {
+        Cloud::Alibaba => Ok(()),
+        cloud => Err(CannotSay {
+            what: format!("rules of {cloud}"),
+            why: "this is a format of Alibaba Cloud, where they would mean something else; --to yaml, and \
+                  `cloud: alibaba` in it, says what of them is wrong there"
+                .to_owned(),
+        }),
+    }
+}
+
 /// Something that the target has no words for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what}: {why}")]

@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 
 use crate::parse::{Found, Loaded};
-use crate::rules::{GroupRef, Peer, Policy, PortRange, Ports, Rule, RuleId, RuleProtocol};
+use crate::rules::{Cloud, Peer, Policy, PortRange, Ports, Rule, RuleId, RuleProtocol};
 
 /// Its columns.
 pub const TABLE_COLUMNS: [&str; 13] = [
@@ -30,7 +30,8 @@ pub fn table_csv(sides: &[(&str, &Loaded)]) -> std::io::Result<String> {
     let mut csv = csv::Writer::from_writer(Vec::new());
     csv.write_record(TABLE_COLUMNS)?;
     let rows = sides.iter().flat_map(|(side, loaded)| {
-        loaded.rules().map(move |(group, found)| row(side, group, found))
+        let cloud = loaded.cloud();
+        loaded.rules().map(move |(group, found)| row(side, group, found, cloud))
     });
     for row in rows {
         csv.write_record(row)?;
@@ -39,7 +40,7 @@ pub fn table_csv(sides: &[(&str, &Loaded)]) -> std::io::Result<String> {
     String::from_utf8(bytes).map_err(std::io::Error::other)
 }
 
-fn row(side: &str, group: &str, found: &Found) -> [String; 13] {
+fn row(side: &str, group: &str, found: &Found, cloud: Cloud) -> [String; 13] {
     let Found { rule, note, unknown_peer, .. } = found;
     let Rule {
         id,
@@ -51,18 +52,23 @@ fn row(side: &str, group: &str, found: &Found) -> [String; 13] {
         source_ports,
         peers,
         local,
+        icmp,
+        targets: _,
         nic_type: _,
         create_time: _,
         description,
     } = rule;
     let named = match id {
-        RuleId::Named(id) => id.clone(),
+        // Network ACLs have numbers instead, which are their priorities.
+        _ if cloud == Cloud::AwsNetworkAcl => String::new(),
+        RuleId::Named(name) | RuleId::Part { name, .. } => name.clone(),
         RuleId::Numbered { .. } => String::new(),
     };
     let peer = match unknown_peer {
         Some(attribute) => format!("?{attribute}"),
-        None => joined(peers.iter().map(far_side)),
+        None => joined(far_sides(peers, cloud)),
     };
+    let near = joined(far_sides(local, cloud));
     [
         side.to_owned(),
         group.to_owned(),
@@ -72,13 +78,18 @@ fn row(side: &str, group: &str, found: &Found) -> [String; 13] {
             RuleProtocol::Only(proto) => proto.0.to_string(),
         },
         peer,
-        joined(local.iter().map(net)),
+        // Azure writes `*` there, others nothing.
+        if cloud == Cloud::Azure { any(near) } else { near },
         any(joined(source_ports.iter().copied().map(range))),
-        any(joined(ports.iter().filter_map(|ports| match ports {
-            Ports::Any => None,
-            Ports::Range(of) => Some(range(*of)),
-            Ports::List(id) => Some(id.clone()),
-        }))),
+        match icmp {
+            Some((kind, None)) => format!("type {kind}"),
+            Some((kind, Some(code))) => format!("type {kind} code {code}"),
+            None => any(joined(ports.iter().filter_map(|ports| match ports {
+                Ports::Any => None,
+                Ports::Range(of) => Some(range(*of)),
+                Ports::List(id) => Some(id.clone()),
+            }))),
+        },
         match policy {
             Policy::Accept => "allow",
             Policy::Drop => "deny",
@@ -99,11 +110,16 @@ fn any(text: String) -> String {
     if text.is_empty() { "any".to_owned() } else { text }
 }
 
-fn far_side(peer: &Peer) -> String {
-    match peer {
+/// One after the other; Azure's `*`, which is both families, in a word.
+fn far_sides(peers: &[Peer], cloud: Cloud) -> impl Iterator<Item = String> {
+    let is_any = |peer: &Peer| matches!(peer, Peer::Cidr(net) if net.prefix_len() == 0);
+    let both = cloud == Cloud::Azure && peers.iter().filter(|peer| is_any(peer)).count() == 2;
+    let others = peers.iter().filter(move |peer| !(both && is_any(peer)));
+    let others = others.map(|peer| match peer {
         Peer::Cidr(of) => net(of),
-        Peer::Group(GroupRef { .. }) | Peer::PrefixList(_) => peer.to_string(),
-    }
+        Peer::Group(_) | Peer::PrefixList(_) | Peer::Tag(_) => peer.to_string(),
+    });
+    both.then(|| "any".to_owned()).into_iter().chain(others)
 }
 
 fn net(net: &IpNet) -> String {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::CannotSay;
+use super::{CannotSay, of_alibaba};
 use crate::flow::Direction;
 use crate::rules::{GroupType, Peer, Policy, Ports, Rule, RuleProtocol, RuleSet};
 
@@ -11,6 +11,7 @@ use crate::rules::{GroupType, Peer, Policy, Ports, Rule, RuleProtocol, RuleSet};
 /// # Errors
 /// Where a rule has what the provider's resource has no attribute for: source ports, a near side, port lists.
 pub fn terraform(rules: &RuleSet) -> Result<String, CannotSay> {
+    of_alibaba(rules)?;
     let mut out = String::new();
     for group in rules.groups() {
         let name = label(&group.id);
@@ -117,6 +118,7 @@ fn resources(
                     let id = label(id);
                     let _ = writeln!(out, "  prefix_list_id    = alicloud_ecs_prefix_list.{id}.id");
                 }
+                Peer::Tag(_) => return Err(cannot("alicloud_security_group_rule has no tags")),
             }
             let policy = rule.policy.as_str();
             let _ = writeln!(out, "  policy            = \"{policy}\"");

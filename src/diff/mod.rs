@@ -138,6 +138,8 @@ pub struct Diff<'r> {
     changes: Vec<Change>,
     /// Changed connections by their numbers in both replays.
     known: HashMap<[Option<u64>; 2], usize, FixedState>,
+    /// Without sessions: one direction of a connection, and its place among the changes if it is one.
+    flows: HashMap<FlowTuple, Option<usize>, FixedState>,
     judged: Vec<Judged>,
 }
 
@@ -160,6 +162,7 @@ impl<'r> Diff<'r> {
             packets: Effects::default(),
             changes: Vec::new(),
             known: HashMap::default(),
+            flows: HashMap::default(),
             judged: Vec::new(),
         }
     }
@@ -181,17 +184,18 @@ impl<'r> Diff<'r> {
             Ok(())
         })?;
         let mut before = current.iter();
-        let Self { proposed, deciders, connections, packets, changes, known, .. } = self;
-        let mut book = Book { deciders, connections, packets, changes, known };
-        proposed.judge_batch(frames, |frame, _, proposed| {
+        let Self { proposed, deciders, connections, packets, changes, known, flows, .. } = self;
+        let mut book = Book { deciders, connections, packets, changes, known, flows };
+        proposed.judge_batch(frames, |frame, decoded, proposed| {
             let Some(current) = before.next() else { return Ok(()) };
-            each(frame, book.enter(frame, current, proposed))
+            each(frame, book.enter(frame, decoded, current, proposed))
         })?;
         self.judged = current;
         Ok(())
     }
 
-    /// Connections by what the change does to them.
+    /// Connections by what the change does to them. Where neither rule set remembers any, each direction of
+    /// one is counted by itself.
     pub fn connections(&self) -> Effects {
         self.connections
     }
@@ -224,10 +228,17 @@ struct Book<'d> {
     packets: &'d mut Effects,
     changes: &'d mut Vec<Change>,
     known: &'d mut HashMap<[Option<u64>; 2], usize, FixedState>,
+    flows: &'d mut HashMap<FlowTuple, Option<usize>, FixedState>,
 }
 
 impl Book<'_> {
-    fn enter(&mut self, frame: &Frame<'_>, current: &Judged, proposed: &Judged) -> Effect {
+    fn enter(
+        &mut self,
+        frame: &Frame<'_>,
+        decoded: &Decoded,
+        current: &Judged,
+        proposed: &Judged,
+    ) -> Effect {
         let effect = self.effect(current, proposed);
         self.packets.add(effect);
         let opening = |judged: &Judged| {
@@ -235,17 +246,29 @@ impl Book<'_> {
             opened.next().map(|(_, flow)| *flow)
         };
         let number = |judged: &Judged| judged.judgements().find_map(|j| j.connection);
-        let opened = opening(current).or_else(|| opening(proposed));
+        let key = [number(current), number(proposed)];
+        let judged = current.deciding().or_else(|| proposed.deciding());
+        let alone = match (key, judged, decoded.packet()) {
+            ([None, None], Some(_), Some(packet)) => Some(packet.flow),
+            _ => None,
+        };
+        let first = alone.filter(|flow| !self.flows.contains_key(flow));
+        let opened = opening(current).or_else(|| opening(proposed)).or(first);
+        if let Some(flow) = first {
+            self.flows.insert(flow, None);
+        }
         if opened.is_some() {
             self.connections.add(effect);
         }
         if effect == Effect::Unchanged {
             return effect;
         }
-        let key = [number(current), number(proposed)];
         let time = frame.time_ns.unwrap_or_default();
         if let Some(flow) = opened {
-            self.known.insert(key, self.changes.len());
+            match alone {
+                Some(flow) => _ = self.flows.insert(flow, Some(self.changes.len())),
+                None => _ = self.known.insert(key, self.changes.len()),
+            }
             self.changes.push(Change {
                 effect,
                 flow,
@@ -257,7 +280,11 @@ impl Book<'_> {
                 bytes: 0,
             });
         }
-        let change = self.known.get(&key).and_then(|change| self.changes.get_mut(*change));
+        let change = match alone {
+            Some(flow) => self.flows.get(&flow).copied().flatten(),
+            None => self.known.get(&key).copied(),
+        };
+        let change = change.and_then(|change| self.changes.get_mut(change));
         if let Some(change) = change {
             change.packets += 1;
             change.bytes += u64::from(frame.wire_len);
@@ -299,19 +326,16 @@ fn same(same: bool) -> Effect {
 /// they say, so that a rule which was only moved is the same.
 struct Identities<'r> {
     /// Ids that both rule sets give.
-    shared: HashSet<&'r str>,
+    shared: HashSet<&'r RuleId>,
     numbers: HashMap<String, u32>,
 }
 
 impl<'r> Identities<'r> {
     fn new(current: &'r RuleSet, proposed: &'r RuleSet) -> Self {
-        let ids = |rules: &'r RuleSet| -> HashSet<&'r str> {
+        let ids = |rules: &'r RuleSet| -> HashSet<&'r RuleId> {
             let rules = rules.groups().iter().flat_map(|group| &group.rules);
-            let named = rules.filter_map(|rule| match &rule.id {
-                RuleId::Named(id) => Some(id.as_str()),
-                RuleId::Numbered { .. } => None,
-            });
-            named.collect()
+            let given = |id: &&RuleId| !matches!(id, RuleId::Numbered { .. });
+            rules.map(|rule| &rule.id).filter(given).collect()
         };
         let (current, proposed) = (ids(current), ids(proposed));
         let shared = current.intersection(&proposed).copied().collect();
@@ -356,15 +380,17 @@ impl<'r> Identities<'r> {
             source_ports,
             peers,
             local,
+            icmp,
+            targets,
             nic_type,
             create_time: _,
             description: _,
         } = rule;
         match id {
-            RuleId::Named(id) if self.shared.contains(id.as_str()) => format!("id {id}"),
+            id if self.shared.contains(id) => format!("id {id}"),
             _ => format!(
                 "rule {direction:?} {policy:?} {priority:?} {protocol:?} {ports:?} {source_ports:?} \
-                 {peers:?} {local:?} {nic_type:?}"
+                 {peers:?} {local:?} {icmp:?} {targets:?} {nic_type:?}"
             ),
         }
     }

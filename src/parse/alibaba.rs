@@ -69,7 +69,7 @@ pub(super) fn read(
     answer: Answer,
     value: &Value,
     file: &str,
-    hints: Hints,
+    hints: &Hints,
     loaded: &mut Loaded,
     faults: &mut Faults,
 ) {
@@ -118,7 +118,7 @@ pub(super) fn read(
         Answer::PrefixList => {
             let id = json.text("PrefixListId", faults).unwrap_or_default();
             let entries = json.nested("Entries", "Entry", faults);
-            let entries = entries.iter().filter_map(|entry| cidr(entry, "Cidr", faults)).collect();
+            let entries = entries.iter().filter_map(|entry| entry.cidr("Cidr", faults)).collect();
             loaded.prefix_lists.push(PrefixList { id, entries });
         }
         Answer::PortListEntries => {
@@ -152,7 +152,7 @@ fn group(json: &Json<'_>, id: &str, loaded: &mut Loaded, faults: &mut Faults) {
     known.vpc_id = vpc.or_else(|| known.vpc_id.take());
 }
 
-fn rules(id: &str, rows: &[Json<'_>], hints: Hints, loaded: &mut Loaded, faults: &mut Faults) {
+fn rules(id: &str, rows: &[Json<'_>], hints: &Hints, loaded: &mut Loaded, faults: &mut Faults) {
     let file = faults.file.clone();
     let known = loaded.group(id);
     known.has_rules = true;
@@ -164,12 +164,7 @@ fn rules(id: &str, rows: &[Json<'_>], hints: Hints, loaded: &mut Loaded, faults:
         let rule = permission(row, numbered, &dialect, faults);
         let way =
             if file.is_empty() { row.path().to_owned() } else { format!("{file}: {}", row.path()) };
-        known.rules.extend(rule.map(|rule| Found {
-            rule,
-            origin: way,
-            note: String::new(),
-            unknown_peer: None,
-        }));
+        known.rules.extend(rule.map(|rule| Found::new(rule, way)));
     }
 }
 
@@ -227,7 +222,8 @@ pub(super) fn permission(
     };
     let peers = if direction.is_some() { peer(row, far, faults) } else { None };
     let local = [format!("{near}CidrIp"), format!("Ipv6{near}CidrIp")];
-    let local: Vec<IpNet> = local.iter().filter_map(|key| cidr(row, key, faults)).collect();
+    let local: Vec<Peer> =
+        local.iter().filter_map(|key| row.cidr(key, faults).map(Peer::Cidr)).collect();
     let nic: Option<NicType> = row.parsed("NicType", faults);
     let named = row.text("SecurityGroupRuleId", faults);
     let create_time = row.text("CreateTime", faults).and_then(|time| time.parse().ok());
@@ -236,19 +232,17 @@ pub(super) fn permission(
     if faults.list.len() > before {
         return None;
     }
+    let id = named.map_or(numbered, RuleId::Named);
     Some(Rule {
-        id: named.map_or(numbered, RuleId::Named),
-        direction: direction?,
         policy,
         priority,
-        protocol: protocol?,
         ports,
         source_ports,
-        peers: peers.into_iter().collect(),
         local,
         nic_type: nic.filter(|_| !dialect.in_vpc),
         create_time,
         description,
+        ..Rule::new(id, direction?, protocol?, peers.into_iter().collect())
     })
 }
 
@@ -283,7 +277,7 @@ fn peer(row: &Json<'_>, far: &str, faults: &mut Faults) -> Option<Peer> {
             Some(Peer::Group(GroupRef { account, id }))
         }
         [key] if **key == list => row.text(&list, faults).map(Peer::PrefixList),
-        [key] => cidr(row, key, faults).map(Peer::Cidr),
+        [key] => row.cidr(key, faults).map(Peer::Cidr),
         several => {
             let keys: Vec<&str> = several.iter().map(|key| key.as_str()).collect();
             faults.add(
@@ -295,12 +289,6 @@ fn peer(row: &Json<'_>, far: &str, faults: &mut Faults) -> Option<Peer> {
     }
 }
 
-/// An address or network under a key.
-fn cidr(row: &Json<'_>, key: &str, faults: &mut Faults) -> Option<IpNet> {
-    let text = row.text(key, faults)?;
-    parse_cidr(&text).map_err(|error: crate::rules::FieldError| row.fault(key, error, faults)).ok()
-}
-
 fn interface(json: &Json<'_>, faults: &mut Faults) -> Option<FoundInterface> {
     let id = json.text("NetworkInterfaceId", faults)?;
     let mut addresses: Vec<IpNet> = Vec::new();
@@ -309,8 +297,8 @@ fn interface(json: &Json<'_>, faults: &mut Faults) -> Option<FoundInterface> {
             addresses.push(net);
         }
     };
-    add(cidr(json, "PrivateIpAddress", faults));
-    add(cidr(json, "PrimaryIpAddress", faults));
+    add(json.cidr("PrivateIpAddress", faults));
+    add(json.cidr("PrimaryIpAddress", faults));
     for (outer, inner, key) in [
         ("PrivateIpSets", "PrivateIpSet", "PrivateIpAddress"),
         ("Ipv6Sets", "Ipv6Set", "Ipv6Address"),
@@ -318,12 +306,18 @@ fn interface(json: &Json<'_>, faults: &mut Faults) -> Option<FoundInterface> {
         ("Ipv6PrefixSets", "Ipv6PrefixSet", "Ipv6Prefix"),
     ] {
         for one in json.nested(outer, inner, faults) {
-            add(cidr(&one, key, faults));
+            add(one.cidr(key, faults));
         }
     }
     let groups = ids(json, "SecurityGroupIds", "SecurityGroupId", faults);
     let timeouts = json.get("ConnectionTrackingConfiguration").map(|of| timeouts(&of, faults));
-    Some(FoundInterface { id, addresses, groups, timeouts: timeouts.unwrap_or_default() })
+    Some(FoundInterface {
+        id,
+        addresses,
+        groups,
+        timeouts: timeouts.unwrap_or_default(),
+        tags: Vec::new(),
+    })
 }
 
 fn ids(json: &Json<'_>, outer: &str, inner: &str, faults: &mut Faults) -> Vec<String> {
@@ -362,7 +356,7 @@ fn instances(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
             && let Some(id) = one.text("InstanceId", faults)
         {
             let (addresses, groups, timeouts) = (own.clone(), Vec::new(), Timeouts::default());
-            found.push(FoundInterface { id, addresses, groups, timeouts });
+            found.push(FoundInterface { id, addresses, groups, timeouts, tags: Vec::new() });
         }
         // The groups are those of the primary interface, which has the instance's own address.
         let primary = found
@@ -386,7 +380,7 @@ fn group_in(file: &str) -> Option<String> {
     name_in(file, "sg-")
 }
 
-fn name_in(file: &str, prefix: &str) -> Option<String> {
+pub(super) fn name_in(file: &str, prefix: &str) -> Option<String> {
     let name = file.rsplit(['/', '\\']).next().unwrap_or(file);
     let start = name.find(prefix)?;
     let tail = name.get(start + prefix.len()..)?;
@@ -449,12 +443,8 @@ pub(super) fn template(value: &Value, loaded: &mut Loaded, faults: &mut Faults) 
                     row.text("NicType", faults).filter(|nic| nic.eq_ignore_ascii_case("internet"));
                 let known = loaded.group(&id);
                 known.has_rules = true;
-                known.rules.push(Found {
-                    rule,
-                    origin,
-                    note: nic.map_or_else(String::new, |_| "nic internet".to_owned()),
-                    unknown_peer: None,
-                });
+                let note = nic.map_or_else(String::new, |_| "nic internet".to_owned());
+                known.rules.push(Found { note, ..Found::new(rule, origin) });
             }
         }
     }

@@ -18,8 +18,8 @@ use super::yaml::{Reader, local, one, placed, syntax};
 use super::{Fault, ParseError};
 use crate::flow::Direction;
 use crate::rules::{
-    Addresses, Builtin, Expectation, Matcher, Peer, Policy, Ports, Priority, Rule, RuleId,
-    RuleProtocol, RuleSet, nearest,
+    Addresses, Builtin, Expectation, Matcher, Peer, Policy, Ports, Rule, RuleId, RuleProtocol,
+    RuleSet, nearest,
 };
 
 const KEYS: [&str; 12] = [
@@ -184,20 +184,9 @@ impl Reader {
         let local = self.several(map, near, |text| local(near, text).map(one));
         let anybody = peers.is_empty();
         // The conditions of a rule that nobody has written.
-        let rule = Rule {
-            id: RuleId::Named(String::new()),
-            direction,
-            policy: Policy::Accept,
-            priority: Priority::HIGHEST,
-            protocol,
-            ports,
-            source_ports,
-            peers,
-            local,
-            nic_type: None,
-            create_time: None,
-            description: None,
-        };
+        let id = RuleId::Named(String::new());
+        let local = local.into_iter().map(Peer::Cidr).collect();
+        let rule = Rule { ports, source_ports, local, ..Rule::new(id, direction, protocol, peers) };
         let matcher = rules.matcher(&rule);
         if anybody { Matcher { peer: Addresses::Any, ..matcher } } else { matcher }
     }
@@ -223,6 +212,13 @@ fn known(peer: Peer, rules: &RuleSet) -> Result<Peer, String> {
         Peer::PrefixList(id) => {
             let ids = || rules.prefix_lists().iter().map(|list| list.id.as_str());
             ids().all(|known| known != id).then(|| unknown("prefix list", id, ids()))
+        }
+        Peer::Tag(name) => {
+            let defined = rules.tags().iter().map(|tag| tag.name.as_str());
+            let carried = rules.interfaces().iter().flat_map(|eni| &eni.tags);
+            let names: Vec<&str> = defined.chain(carried.map(String::as_str)).collect();
+            let known = names.contains(&name.as_str());
+            (!known).then(|| unknown("tag", name, names.iter().copied()))
         }
     };
     missing.map_or(Ok(peer), Err)

@@ -4,9 +4,12 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
+use ipnet::IpNet;
 use serde_json::Value;
 
 use super::Fault;
+use crate::flow::Protocol;
+use crate::rules::{PortRange, RuleProtocol, parse_cidr};
 
 /// Faults of one file.
 #[derive(Debug, Default)]
@@ -20,8 +23,23 @@ impl Faults {
     pub(super) fn add(&mut self, path: &str, message: impl Display) {
         let way = if path.is_empty() { String::new() } else { format!("{path}: ") };
         let file = if self.file.is_empty() { String::new() } else { format!("{}: ", self.file) };
-        self.list.push(Fault { at: None, message: format!("{file}{way}{message}") });
+        let fault = Fault { at: None, message: format!("{file}{way}{message}") };
+        // Once is enough for what is wrong with a file as a whole.
+        if self.list.last() != Some(&fault) {
+            self.list.push(fault);
+        }
     }
+}
+
+/// The name at the end of a resource's id or address.
+pub(super) fn last_part(id: &str) -> String {
+    id.rsplit('/').next().unwrap_or(id).to_owned()
+}
+
+/// A port, or a range as in `22-23`.
+pub(super) fn dashed(text: &str) -> Option<PortRange> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    PortRange::new(first.trim().parse().ok()?, last.trim().parse().ok()?)
 }
 
 /// A value, and the way to it.
@@ -123,6 +141,42 @@ impl<'v> Json<'v> {
             Some(found) if found.value.is_array() => found.elements(faults),
             Some(found) => found.list(inner, faults),
         }
+    }
+
+    /// An address or network under a key.
+    pub(super) fn cidr(&self, key: &str, faults: &mut Faults) -> Option<IpNet> {
+        let text = self.text(key, faults)?;
+        parse_cidr(&text).map_err(|error| self.fault(key, error, faults)).ok()
+    }
+
+    /// An address or network that is itself the value.
+    pub(super) fn own_cidr(&self, faults: &mut Faults) -> Option<IpNet> {
+        let net = self.value.as_str().map(parse_cidr);
+        match net {
+            Some(Ok(net)) => return Some(net),
+            Some(Err(error)) => faults.add(&self.path, error),
+            None => faults.add(&self.path, "an address or a CIDR is expected here"),
+        }
+        None
+    }
+
+    /// A protocol, by number or by any of its names; `all`, `any`, `*` and −1 are every protocol.
+    pub(super) fn protocol(&self, key: &str, faults: &mut Faults) -> Option<RuleProtocol> {
+        let Some(text) = self.text(key, faults) else {
+            faults.add(&self.path, format_args!("the rule has no {key}"));
+            return None;
+        };
+        let word = text.to_ascii_lowercase();
+        if ["all", "any", "*", "-1"].contains(&word.as_str()) {
+            return Some(RuleProtocol::All);
+        }
+        let number = word.parse().ok().map(Protocol);
+        let found = number.or_else(|| Protocol::from_name(&word)).map(RuleProtocol::Only);
+        if found.is_none() {
+            let message = format!("`{text}`: a protocol's name, or its number, 0 to 255");
+            self.fault(key, message, faults);
+        }
+        found
     }
 
     pub(super) fn fault(&self, key: &str, message: impl Display, faults: &mut Faults) {

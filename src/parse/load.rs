@@ -6,6 +6,8 @@ use super::json::Faults;
 use super::loaded::{Hints, Loaded};
 use super::terraform::{self, Plan};
 use super::{Fault, ParseError, alibaba};
+use super::{aws, azure, classbench, google};
+use crate::rules::Cloud;
 
 /// A file's name and its text.
 #[derive(Clone, Copy, Debug)]
@@ -31,11 +33,21 @@ pub enum Content {
 ///
 /// # Errors
 /// What is wrong, in which file; also where a file is none of what can be read.
-pub fn load(sources: &[Source<'_>], hints: Hints) -> Result<Content, ParseError> {
+pub fn load(sources: &[Source<'_>], hints: &Hints) -> Result<Content, ParseError> {
     if let [only] = sources
         && is_own(only.text)
     {
         return Ok(Content::Own);
+    }
+    if let [only] = sources
+        && classbench::recognise(without_mark(only.text))
+    {
+        let read = classbench::read(without_mark(only.text));
+        let loaded = read.map_err(|faults| ParseError { file: only.name.to_owned(), faults })?;
+        return Ok(Content::Rules(Box::new(loaded)));
+    }
+    if sources.iter().any(|source| is_hcl(source.text)) {
+        return hcl(sources, hints);
     }
     let mut values = Vec::new();
     for source in sources {
@@ -55,17 +67,28 @@ pub fn load(sources: &[Source<'_>], hints: Hints) -> Result<Content, ParseError>
         Some(alibaba::Answer::Instances) => 2,
         _ => 1,
     };
-    let mut answers = answers;
+    let (mut answers, mut others) = (answers, others);
     answers.sort_by_key(|(_, value)| rank(value));
+    // Interfaces come behind the groups that they are members of.
+    others.sort_by_key(|(_, value)| match kind(value) {
+        Kind::Aws(answer) => answer >= aws::Answer::Interfaces,
+        Kind::Azure(answer) => answer == azure::Answer::Interface,
+        Kind::Google(answer) => answer == google::Answer::Instance,
+        Kind::Plan | Kind::State | Kind::Ros | Kind::Other(_) => false,
+    });
     for (name, value) in answers {
         faults.file = if several { (*name).to_owned() } else { String::new() };
         if let Some(answer) = alibaba::recognise(value) {
+            loaded.of_cloud(Cloud::Alibaba, &mut faults);
             alibaba::read(answer, value, name, hints, &mut loaded, &mut faults);
         }
     }
     for (name, value) in others {
         faults.file = if several { (*name).to_owned() } else { String::new() };
         match kind(value) {
+            Kind::Aws(answer) => aws::read(answer, value, name, &mut loaded, &mut faults),
+            Kind::Azure(answer) => azure::read(answer, value, &mut loaded, &mut faults),
+            Kind::Google(answer) => google::read(answer, value, &mut loaded, &mut faults),
             Kind::Plan if !several => plan = Some(terraform::plan(value, &mut faults)),
             Kind::Plan => {
                 faults.add("", "a plan has both sides, and cannot be one file among several");
@@ -91,9 +114,10 @@ pub fn load(sources: &[Source<'_>], hints: Hints) -> Result<Content, ParseError>
         }
         return Ok(Content::Plan(Box::new(plan)));
     }
-    if loaded.is_empty() {
+    if loaded.is_empty() && loaded.warnings.is_empty() {
         let message = "there are no rules in it: an answer of DescribeSecurityGroupAttribute, a console export, \
-                       a Terraform plan or state, or a ROS template has them";
+                       a Terraform plan or state, a ROS template, or an answer of `aws ec2 describe-security-groups`, \
+                       `az network nsg list` or `gcloud compute firewall-rules list` has them";
         return Err(one(&file, message));
     }
     Ok(Content::Rules(Box::new(loaded)))
@@ -102,6 +126,46 @@ pub fn load(sources: &[Source<'_>], hints: Hints) -> Result<Content, ParseError>
 fn one(file: &str, message: &str) -> ParseError {
     let fault = Fault { at: None, message: message.to_owned() };
     ParseError { file: file.to_owned(), faults: vec![fault] }
+}
+
+/// Whether a text is in Terraform's own language.
+fn is_hcl(text: &str) -> bool {
+    const BLOCKS: [&str; 7] = [
+        "resource \"",
+        "variable \"",
+        "module \"",
+        "provider \"",
+        "data \"",
+        "locals {",
+        "terraform {",
+    ];
+    let text = without_mark(text);
+    let json = text.trim_start().starts_with(['{', '[']);
+    !json && text.lines().any(|line| BLOCKS.iter().any(|block| line.starts_with(block)))
+}
+
+#[cfg(feature = "hcl")]
+fn hcl(sources: &[Source<'_>], hints: &Hints) -> Result<Content, ParseError> {
+    if let Some(other) = sources.iter().find(|source| !is_hcl(source.text)) {
+        let message =
+            "is not in Terraform's language, and the other files are: together they are no module";
+        return Err(one(other.name, message));
+    }
+    let loaded = super::hcl::read(sources, hints.partial)?;
+    if loaded.is_empty() {
+        return Err(one(
+            sources.first().map_or("", |of| of.name),
+            "there is no alicloud_security_group in it",
+        ));
+    }
+    Ok(Content::Rules(Box::new(loaded)))
+}
+
+#[cfg(not(feature = "hcl"))]
+fn hcl(sources: &[Source<'_>], _: &Hints) -> Result<Content, ParseError> {
+    let message = "this is Terraform's own language, which this build does not read (cargo's feature `hcl` has it); \
+                   `terraform show -json PLAN` prints the same";
+    Err(one(sources.first().map_or("", |of| of.name), message))
 }
 
 fn merge(into: &mut Loaded, from: Loaded) {
@@ -125,7 +189,8 @@ fn is_own(text: &str) -> bool {
         return serde_json::from_str::<Value>(text)
             .is_ok_and(|value| value.get("security_groups").is_some());
     }
-    let foreign = text.contains("ROSTemplateFormatVersion");
+    let foreign =
+        text.contains("ROSTemplateFormatVersion") || classbench::recognise(text) || is_hcl(text);
     let looks_like_json = text.trim_start().starts_with("{\"")
         || text.trim_start().starts_with(['{', '[']) && text.contains("\":");
     text.contains("security_groups")
@@ -155,7 +220,8 @@ fn documents(source: &Source<'_>) -> Result<Vec<Value>, ParseError> {
     if !start.starts_with(['{', '[']) {
         if !text.contains("ROSTemplateFormatVersion") {
             let message = "none of the formats that are read: our own rules file, answers of the ECS API, a \
-                           console export, Terraform's JSON, a ROS template";
+                           console export, Terraform's JSON, a ROS template, answers of `aws ec2`, `az network` or \
+                           `gcloud compute`";
             return Err(fault(None, message.to_owned()));
         }
         let document = serde_yaml::from_str(text).map_err(|error| ParseError {
@@ -173,13 +239,22 @@ fn documents(source: &Source<'_>) -> Result<Vec<Value>, ParseError> {
         })?;
         match value {
             // Answers in an array are answers one after the other; rules in one are an export.
-            Value::Array(list) if list.iter().any(|one| alibaba::recognise(one).is_some()) => {
-                found.extend(list);
-            }
+            Value::Array(list) if list.iter().any(is_answer) => found.extend(list),
             Value::Array(list)
                 if list.len() == 1 && !list.iter().any(|one| one.get("IpProtocol").is_some()) =>
             {
                 found.extend(list);
+            }
+            // Azure and Google Cloud answer with lists in an object too.
+            Value::Object(mut map) => {
+                let list = ["value", "items"].iter().find(|key| {
+                    let list = map.get(**key).and_then(Value::as_array);
+                    list.is_some_and(|list| list.iter().any(is_answer))
+                });
+                match list.and_then(|key| map.remove(*key)) {
+                    Some(Value::Array(list)) => found.extend(list),
+                    _ => found.push(Value::Object(map)),
+                }
             }
             value => found.push(value),
         }
@@ -187,7 +262,19 @@ fn documents(source: &Source<'_>) -> Result<Vec<Value>, ParseError> {
     Ok(found)
 }
 
+/// Whether a value stands for itself, in a list of its like.
+fn is_answer(value: &Value) -> bool {
+    alibaba::recognise(value).is_some()
+        || azure::recognise(value).is_some()
+        || aws::recognise(value).is_some()
+        || google::recognise(value).is_some()
+}
+
+#[derive(Clone, Copy)]
 enum Kind {
+    Aws(aws::Answer),
+    Azure(azure::Answer),
+    Google(google::Answer),
     Plan,
     State,
     Ros,
@@ -206,16 +293,18 @@ fn kind(value: &Value) -> Kind {
         Kind::Ros
     } else if has("format_version") {
         Kind::Other("a plan or state of Terraform with nothing in it")
-    } else if value.get("SecurityGroups").is_some_and(Value::is_array) || has("NetworkAcls") {
-        Kind::Other("rules of AWS, which are not read yet")
-    } else if has("securityRules") || value.pointer("/properties/securityRules").is_some() {
-        Kind::Other("rules of Azure, which are not read yet")
+    } else if let Some(answer) = azure::recognise(value) {
+        Kind::Azure(answer)
+    } else if let Some(answer) = aws::recognise(value) {
+        Kind::Aws(answer)
+    } else if let Some(answer) = google::recognise(value) {
+        Kind::Google(answer)
     } else if has("security_groups") {
         Kind::Other("our own rules file, which stands alone: name it and no other")
     } else {
         Kind::Other(
             "JSON of another kind: none of an answer of the ECS API, a console export, Terraform's plan or \
-             state, a ROS template",
+             state, a ROS template, an answer of `aws ec2`, `az network` or `gcloud compute`",
         )
     }
 }

@@ -4,14 +4,15 @@ use std::collections::HashMap;
 
 use ipnet::IpNet;
 
+use super::json::Faults;
 use super::{Fault, ParseError};
 use crate::rules::{
-    Field, GroupType, Interface, Invalid, NicType, Parts, Peer, Place, Policy, PortList,
-    PrefixList, Rule, RuleSet, SecurityGroup, Timeouts,
+    Cloud, Field, GroupType, Interface, Invalid, NicType, Parts, Peer, Place, Policy, PortList,
+    PrefixList, Rule, RuleSet, SecurityGroup, Tag, Timeouts,
 };
 
 /// What the user says where files do not.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Hints {
     /// The type of groups whose files do not have it.
     pub group_type: Option<GroupType>,
@@ -19,6 +20,12 @@ pub struct Hints {
     pub inner_access_policy: Option<Policy>,
     /// The direction of rules that do not say it: of `AuthorizeSecurityGroup`'s permissions.
     pub direction: Option<crate::flow::Direction>,
+    /// What addresses tags stand for.
+    pub tags: Vec<Tag>,
+    /// The tags of the one interface that is judged where files name none.
+    pub instance_tags: Option<Vec<String>>,
+    /// Of Terraform's own language: leave out what only a plan has, with a warning.
+    pub partial: bool,
 }
 
 /// A rule as it was found.
@@ -32,15 +39,38 @@ pub struct Found {
     pub note: String,
     /// The attribute whose value is known only after a plan was applied, if the peer is such a one.
     pub unknown_peer: Option<String>,
+    /// Whether it counts.
+    pub standing: Standing,
+}
+
+/// Whether a rule that was found counts, and is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// As files say it.
+    InForce,
+    /// It is switched off, and shown only.
+    Disabled,
+    /// It is in force though the file does not print it.
+    Implied,
+}
+
+impl Found {
+    pub(super) fn new(rule: Rule, origin: String) -> Self {
+        Self { rule, origin, note: String::new(), unknown_peer: None, standing: Standing::InForce }
+    }
 }
 
 /// Parts of a rule set, as files of a cloud's tools have them.
 #[derive(Clone, Debug, Default)]
 pub struct Loaded {
+    /// Whose rules they are; `None` before one was found.
+    pub(super) cloud: Option<Cloud>,
     pub(super) groups: Vec<FoundGroup>,
     pub(super) interfaces: Vec<FoundInterface>,
     pub(super) prefix_lists: Vec<PrefixList>,
     pub(super) port_lists: Vec<PortList>,
+    /// Subnets, and the group that stands at each.
+    pub(super) subnets: Vec<(String, String)>,
     /// In words.
     pub warnings: Vec<String>,
     /// It is how things are in the cloud, and no proposal.
@@ -65,6 +95,16 @@ pub(super) struct FoundInterface {
     pub(super) addresses: Vec<IpNet>,
     pub(super) groups: Vec<String>,
     pub(super) timeouts: Timeouts,
+    pub(super) tags: Vec<String>,
+}
+
+/// Those that are not switched off.
+fn in_force(group: &FoundGroup) -> impl Iterator<Item = &Found> {
+    group.rules.iter().filter(|found| found.standing != Standing::Disabled)
+}
+
+fn rules_of(group: &FoundGroup) -> Vec<Rule> {
+    in_force(group).map(|found| found.rule.clone()).collect()
 }
 
 impl Loaded {
@@ -79,33 +119,52 @@ impl Loaded {
         &mut self.groups[place]
     }
 
+    /// Whose rules they are.
+    pub fn cloud(&self) -> Cloud {
+        self.cloud.unwrap_or_default()
+    }
+
+    /// Rules of a cloud were found. Those of two cannot be one rule set.
+    pub(super) fn of_cloud(&mut self, cloud: Cloud, faults: &mut Faults) {
+        match self.cloud {
+            Some(before) if before != cloud => {
+                let message = match (before, cloud) {
+                    (Cloud::Aws, Cloud::AwsNetworkAcl) | (Cloud::AwsNetworkAcl, Cloud::Aws) => {
+                        "security groups and network ACLs are judged apart, since only the first remember \
+                         connections; a packet passes where both allow it: name one of them"
+                            .to_owned()
+                    }
+                    _ => format!("rules of {before} and of {cloud} cannot be one rule set"),
+                };
+                faults.add("", message);
+            }
+            _ => self.cloud = Some(cloud),
+        }
+    }
+
     /// The side that the neutral table has it on: a state is `current`, and other files have none.
     pub fn side(&self) -> &'static str {
         if self.is_state { "current" } else { "" }
     }
 
-    /// Every group with its rules, in the order of the files.
+    /// Every group with the rules that files print, in the order of the files.
     pub fn rules(&self) -> impl Iterator<Item = (&str, &Found)> {
         self.groups
             .iter()
             .flat_map(|group| group.rules.iter().map(|rule| (group.id.as_str(), rule)))
+            .filter(|(_, found)| found.standing != Standing::Implied)
     }
 
     /// What a checked rule set says, as if it had been found in a file.
     pub fn of(rules: &RuleSet) -> Self {
-        let mut loaded = Self::default();
+        let mut loaded = Self { cloud: Some(rules.cloud()), ..Self::default() };
         for group in rules.groups() {
             let known = loaded.group(&group.id);
             known.group_type = Some(group.group_type);
             known.inner_access_policy = Some(group.inner_access_policy);
             known.vpc_id.clone_from(&group.vpc_id);
             known.has_rules = true;
-            let found = |rule: &Rule| Found {
-                rule: rule.clone(),
-                origin: rule.id.to_string(),
-                note: String::new(),
-                unknown_peer: None,
-            };
+            let found = |rule: &Rule| Found::new(rule.clone(), rule.id.to_string());
             known.rules = group.rules.iter().map(found).collect();
         }
         loaded
@@ -118,14 +177,16 @@ impl Loaded {
 
     /// As parts of a rule set. Interfaces keep those of their groups whose rules are known; those that
     /// have none are left out, with a warning.
-    pub fn parts(&self, hints: Hints) -> (Parts, Vec<String>) {
+    pub fn parts(&self, hints: &Hints) -> (Parts, Vec<String>) {
         let mut warnings = self.warnings.clone();
+        let cloud = self.cloud();
         let known: Vec<&FoundGroup> = self.groups.iter().filter(|group| group.has_rules).collect();
         let positions: HashMap<&str, usize> =
             known.iter().enumerate().map(|(place, group)| (group.id.as_str(), place)).collect();
         let guessed: Vec<&str> = known
             .iter()
             .filter(|group| group.group_type.is_none() && hints.group_type.is_none())
+            .filter(|_| cloud == Cloud::Alibaba)
             .map(|group| group.id.as_str())
             .collect();
         if !guessed.is_empty() {
@@ -138,6 +199,16 @@ impl Loaded {
         let groups = known.iter().map(|group| {
             let group_type = group.group_type.or(hints.group_type).unwrap_or(GroupType::Basic);
             let inner = group.inner_access_policy.or(hints.inner_access_policy);
+            if cloud != Cloud::Alibaba {
+                return SecurityGroup {
+                    // A rule of Google Cloud that names no network is of the one called default.
+                    id: if group.id.is_empty() { "default".to_owned() } else { group.id.clone() },
+                    group_type: GroupType::Basic,
+                    inner_access_policy: Policy::Drop,
+                    vpc_id: group.vpc_id.clone(),
+                    rules: rules_of(group),
+                };
+            }
             SecurityGroup {
                 id: group.id.clone(),
                 group_type,
@@ -146,12 +217,12 @@ impl Loaded {
                     GroupType::Basic => inner.unwrap_or(Policy::Accept),
                 },
                 vpc_id: group.vpc_id.clone(),
-                rules: group.rules.iter().map(|found| found.rule.clone()).collect(),
+                rules: rules_of(group),
             }
         });
         let groups = groups.collect();
         let mut interfaces = Vec::new();
-        for FoundInterface { id, addresses, groups, timeouts } in &self.interfaces {
+        for FoundInterface { id, addresses, groups, timeouts, tags } in &self.interfaces {
             let mine: Vec<usize> =
                 groups.iter().filter_map(|group| positions.get(group.as_str()).copied()).collect();
             if mine.len() < groups.len() {
@@ -177,21 +248,31 @@ impl Loaded {
                     groups: mine,
                     timeouts: *timeouts,
                     nic_type: NicType::Intranet,
+                    tags: tags.clone(),
                 });
             }
         }
         if interfaces.is_empty() && known.len() > 1 {
             warnings.push(format!(
                 "the files name no interface of these groups, so one is judged that is a member of all {}; \
-                 DescribeNetworkInterfaces beside them says who is a member of which",
+                 {} beside them says who is a member of which",
                 known.len(),
+                match cloud {
+                    Cloud::Aws | Cloud::AwsNetworkAcl => "describe-network-interfaces",
+                    Cloud::Azure => "the answer of `az network nic list`",
+                    Cloud::Google => "the answer of `gcloud compute instances list`",
+                    Cloud::Alibaba | Cloud::ClassBench => "DescribeNetworkInterfaces",
+                },
             ));
         }
         let parts = Parts {
+            cloud,
             groups,
             interfaces: (!interfaces.is_empty()).then_some(interfaces),
             prefix_lists: self.prefix_lists.clone(),
             port_lists: self.port_lists.clone(),
+            tags: hints.tags.clone(),
+            instance_tags: hints.instance_tags.clone(),
             ..Parts::default()
         };
         (parts, warnings)
@@ -204,7 +285,7 @@ impl Loaded {
     pub fn rule_set(
         &self,
         file: &str,
-        hints: Hints,
+        hints: &Hints,
         told_apart: bool,
     ) -> Result<(RuleSet, Vec<String>), ParseError> {
         let (parts, warnings) = self.parts(hints);
@@ -213,7 +294,7 @@ impl Loaded {
             match place {
                 Place::Rule(g, r, field) => {
                     let group = known.get(g);
-                    let found = group.and_then(|group| group.rules.get(r));
+                    let found = group.and_then(|group| in_force(group).nth(r));
                     let origin = found.map_or_else(String::new, |found| found.origin.clone());
                     match field {
                         Field::Whole => format!("{origin}: "),
@@ -244,7 +325,7 @@ impl Loaded {
             let resolved = found.rule.peers.iter().all(|peer| match peer {
                 Peer::Group(of) => self.groups.iter().any(|group| group.id == of.id),
                 Peer::PrefixList(id) => self.prefix_lists.iter().any(|list| list.id == *id),
-                Peer::Cidr(_) => true,
+                Peer::Cidr(_) | Peer::Tag(_) => true,
             });
             let message = format!(
                 "{}: {attribute} is known only after the plan was applied, so it cannot be said whom the \

@@ -21,8 +21,14 @@
 //! [`RuleSet`]: crate::rules::RuleSet
 
 mod alibaba;
+mod aws;
+mod azure;
+mod classbench;
 mod error;
 mod expectations;
+mod google;
+#[cfg(feature = "hcl")]
+mod hcl;
 mod json;
 mod load;
 mod loaded;
@@ -35,7 +41,7 @@ mod yaml;
 pub use error::{Fault, ParseError};
 pub use expectations::expectations;
 pub use load::{Content, Source, load};
-pub use loaded::{Found, Hints, Loaded};
+pub use loaded::{Found, Hints, Loaded, Standing};
 pub use positions::Positions;
 pub use print::print;
 pub use terraform::Plan;

@@ -6,16 +6,21 @@ use ipnet::IpNet;
 
 use crate::flow::Direction;
 use crate::rules::{
-    GroupType, Interface, NicType, Peer, Policy, Priority, Rule, RuleId, RuleSet, SecurityGroup,
-    Timeouts,
+    Cloud, GroupType, Interface, NicType, Peer, Policy, Priority, Rule, RuleId, RuleSet,
+    SecurityGroup, Timeouts,
 };
 
 /// Writes a rule set as a rules file, which [`yaml`](super::yaml()) reads to the same rule set. What is as
 /// it would be by default is left out.
 pub fn print(rules: &RuleSet) -> String {
-    let mut out = String::from("security_groups:\n");
+    let cloud = rules.cloud();
+    let mut out = match cloud {
+        Cloud::Alibaba => String::new(),
+        _ => format!("cloud: {cloud}\n"),
+    };
+    out.push_str("security_groups:\n");
     for group in rules.groups() {
-        print_group(&mut out, group);
+        print_group(&mut out, group, cloud);
     }
     if rules.lists_interfaces() {
         out.push_str("interfaces:\n");
@@ -37,6 +42,18 @@ pub fn print(rules: &RuleSet) -> String {
     let ports =
         rules.port_lists().iter().map(|list| (named("prl-", &list.id), flow(&list.entries)));
     lists("port_lists", ports.collect());
+    if !rules.tags().is_empty() {
+        out.push_str("tags:\n");
+    }
+    for tag in rules.tags() {
+        let (name, entries) = (quoted(&tag.name), nets(&tag.entries));
+        let _ = writeln!(out, "  - {{name: {name}, entries: {entries}}}");
+    }
+    let targeted =
+        rules.groups().iter().flat_map(|group| &group.rules).any(|rule| !rule.targets.is_empty());
+    if let (false, true, [only]) = (rules.lists_interfaces(), targeted, rules.interfaces()) {
+        let _ = writeln!(out, "instance_tags: {}", flow(&only.tags));
+    }
     if !rules.slb_sources().is_empty() {
         let _ = writeln!(out, "slb_sources: {}", nets(rules.slb_sources()));
     }
@@ -56,10 +73,11 @@ pub fn print(rules: &RuleSet) -> String {
     out
 }
 
-fn print_group(out: &mut String, group: &SecurityGroup) {
+fn print_group(out: &mut String, group: &SecurityGroup, cloud: Cloud) {
     let SecurityGroup { id, group_type, inner_access_policy, vpc_id, rules } = group;
-    let _ = writeln!(out, "  - id: {}", quoted(&named("sg-", id)));
+    let _ = writeln!(out, "  - id: {}", quoted(&group_id(id, cloud)));
     match (group_type, inner_access_policy) {
+        _ if cloud != Cloud::Alibaba => {}
         (GroupType::Enterprise, _) => out.push_str("    type: enterprise\n"),
         (GroupType::Basic, Policy::Drop) => out.push_str("    inner_access_policy: drop\n"),
         (GroupType::Basic, Policy::Accept) => {}
@@ -86,6 +104,8 @@ fn print_rule(out: &mut String, rule: &Rule) {
         source_ports,
         peers,
         local,
+        icmp,
+        targets,
         nic_type,
         create_time,
         description,
@@ -95,8 +115,8 @@ fn print_rule(out: &mut String, rule: &Rule) {
         Direction::Egress => ("destination", "source"),
     };
     let mut keys: Vec<String> = Vec::new();
-    if let RuleId::Named(id) = id {
-        keys.push(format!("id: {}", quoted(id)));
+    if let RuleId::Named(_) | RuleId::Part { .. } = id {
+        keys.push(format!("id: {}", quoted(&id.to_string())));
     }
     keys.push(format!("direction: {direction}"));
     if *policy == Policy::Drop {
@@ -109,13 +129,21 @@ fn print_rule(out: &mut String, rule: &Rule) {
     if !ports.is_empty() {
         keys.push(format!("ports: {}", flow(ports)));
     }
+    if let Some((kind, code)) = icmp {
+        let code = code.map_or_else(String::new, |code| format!("/{code}"));
+        keys.push(format!("icmp: {kind}{code}"));
+    }
     let peers: Vec<String> = peers.iter().map(peer).collect();
     keys.push(format!("{far}: {}", flow(&peers)));
     if !source_ports.is_empty() {
         keys.push(format!("source_ports: {}", flow(source_ports)));
     }
     if !local.is_empty() {
-        keys.push(format!("{near}: {}", nets(local)));
+        let local: Vec<String> = local.iter().map(peer).collect();
+        keys.push(format!("{near}: {}", flow(&local)));
+    }
+    if !targets.is_empty() {
+        keys.push(format!("targets: {}", flow(targets)));
     }
     if let Some(nic) = nic_type {
         keys.push(format!("nic_type: {}", nic_word(*nic)));
@@ -135,15 +163,18 @@ fn print_rule(out: &mut String, rule: &Rule) {
 }
 
 fn print_interface(out: &mut String, rules: &RuleSet, eni: &Interface) {
-    let Interface { id, addresses, groups, timeouts, nic_type } = eni;
+    let Interface { id, addresses, groups, timeouts, nic_type, tags } = eni;
     let ids = groups
         .iter()
         .filter_map(|group| rules.groups().get(*group))
-        .map(|group| named("sg-", &group.id));
+        .map(|group| group_id(&group.id, rules.cloud()));
     let _ = writeln!(out, "  - id: {}", quoted(id));
     let _ = writeln!(out, "    addresses: {}", nets(addresses));
     let _ = writeln!(out, "    security_groups: {}", flow(&ids.collect::<Vec<_>>()));
-    if *timeouts != Timeouts::default() {
+    if !tags.is_empty() {
+        let _ = writeln!(out, "    tags: {}", flow(tags));
+    }
+    if *timeouts != rules.cloud().timeouts() {
         let Timeouts { tcp_opening, tcp_established, tcp_closed, udp, icmp, other } = timeouts;
         let _ = writeln!(
             out,
@@ -177,6 +208,15 @@ fn peer(peer: &Peer) -> String {
             of.account.as_ref().map_or(id.clone(), |account| format!("{account}/{id}"))
         }
         Peer::PrefixList(id) => named("pl-", id),
+        Peer::Tag(_) => peer.to_string(),
+    }
+}
+
+/// Only Alibaba Cloud's must be told from other peers by how they begin.
+fn group_id(id: &str, cloud: Cloud) -> String {
+    match cloud {
+        Cloud::Alibaba => named("sg-", id),
+        _ => id.to_owned(),
     }
 }
 

@@ -347,21 +347,15 @@ fn rule(
     if faults.list.len() > before {
         return None;
     }
+    let (id, peers) = (RuleId::Named(address.clone()), peer.into_iter().collect());
     let rule = Rule {
-        id: RuleId::Named(address.clone()),
-        direction: direction?,
         policy,
         priority,
-        protocol: protocol?,
         ports,
-        source_ports: Vec::new(),
-        peers: peer.into_iter().collect(),
-        local: Vec::new(),
-        nic_type: None,
-        create_time: None,
         description,
+        ..Rule::new(id, direction?, protocol?, peers)
     };
-    let found = Found { rule, origin: address.clone(), note: String::new(), unknown_peer };
+    let found = Found { unknown_peer, ..Found::new(rule, address.clone()) };
     Some((group?, found))
 }
 
@@ -405,7 +399,13 @@ fn interface(
         }
     }
     let timeouts = Timeouts::default();
-    (!groups.is_empty()).then_some(FoundInterface { id, addresses, groups, timeouts })
+    (!groups.is_empty()).then_some(FoundInterface {
+        id,
+        addresses,
+        groups,
+        timeouts,
+        tags: Vec::new(),
+    })
 }
 
 fn words(json: &Json<'_>, key: &str, faults: &mut Faults) -> Vec<String> {

@@ -12,9 +12,9 @@ use super::locate::{Segment, locate};
 use super::{Fault, ParseError};
 use crate::flow::Direction;
 use crate::rules::{
-    Field, GroupType, Interface, Invalid, NicType, Parts, Peer, Place, Policy, PortList, PortRange,
-    Ports, PrefixList, Priority, Rule, RuleId, RuleProtocol, RuleSet, SecurityGroup, Suppression,
-    Timeouts, nearest, parse_cidr,
+    Cloud, Field, GroupType, Interface, Invalid, NicType, Parts, Peer, Place, Policy, PortList,
+    PortRange, Ports, PrefixList, Priority, Rule, RuleId, RuleProtocol, RuleSet, SecurityGroup,
+    Suppression, Tag, Timeouts, nearest, parse_cidr,
 };
 
 /// Reads a rules file. JSON being YAML, it may be written as JSON.
@@ -122,6 +122,10 @@ fn path(place: Place, directions: &[Vec<Direction>]) -> Vec<Segment> {
         Field::Id => "id",
         Field::InnerAccessPolicy => "inner_access_policy",
         Field::Protocol => "protocol",
+        Field::Policy => "policy",
+        Field::Priority => "priority",
+        Field::Icmp => "icmp",
+        Field::Targets => "targets",
         Field::Ports => "ports",
         Field::SourcePorts => "source_ports",
         Field::Peer if ingress => "source",
@@ -146,6 +150,8 @@ fn path(place: Place, directions: &[Vec<Direction>]) -> Vec<Segment> {
 #[derive(Default)]
 pub(super) struct Reader {
     path: Vec<Segment>,
+    /// Whose rules they are.
+    cloud: Cloud,
     pub(super) faults: Vec<Unplaced>,
 }
 
@@ -289,11 +295,14 @@ impl Reader {
     }
 
     fn document(&mut self, document: &Value) -> Option<Parts> {
-        const KEYS: [&str; 7] = [
+        const KEYS: [&str; 10] = [
+            "cloud",
             "security_groups",
             "interfaces",
             "prefix_lists",
             "port_lists",
+            "tags",
+            "instance_tags",
             "slb_sources",
             "carrier_ports",
             "suppressions",
@@ -303,6 +312,8 @@ impl Reader {
             return None;
         }
         let top = self.mapping(document, "a rules file", &KEYS)?;
+        let cloud: Cloud = self.parsed(top, "cloud").unwrap_or_default();
+        self.cloud = cloud;
         let groups = self.each(top, "security_groups", Self::group);
         let groups = self.required(
             groups,
@@ -327,6 +338,14 @@ impl Reader {
             let id = r.required(id, map, "id", "`prl-…`")?;
             Some(PortList { id, entries: r.several(map, "entries", |text| text.parse().map(one)) })
         });
+        let tags = self.each(top, "tags", |r, _, value| {
+            let map = r.mapping(value, "a tag", &["name", "entries", "description"])?;
+            let name = r.text(map, "name");
+            let name = r.required(name, map, "name", "as in `tag:NAME`")?;
+            Some(Tag { name, entries: r.several(map, "entries", |text| parse_cidr(text).map(one)) })
+        });
+        let says_tags = top.get("instance_tags").is_some_and(|value| !value.is_null());
+        let instance_tags = says_tags.then(|| self.several(top, "instance_tags", word));
         let port = |text: &str| text.parse().map(one).map_err(|_| format!("`{text}` is no port"));
         let listed = top.get("carrier_ports").is_some_and(|value| !value.is_null());
         let carrier_ports = listed.then(|| self.several(top, "carrier_ports", port));
@@ -334,10 +353,13 @@ impl Reader {
         let suppressions =
             self.each(top, "suppressions", |r, _, value| r.suppression(value, &groups));
         Some(Parts {
+            cloud,
             groups,
             interfaces,
             prefix_lists: prefix_lists.unwrap_or_default(),
             port_lists: port_lists.unwrap_or_default(),
+            tags: tags.unwrap_or_default(),
+            instance_tags,
             slb_sources,
             carrier_ports,
             told_apart: false,
@@ -380,8 +402,8 @@ impl Reader {
         let group_type = self.parsed(map, "type").unwrap_or(GroupType::Basic);
         let inner = self.parsed(map, "inner_access_policy");
         let inner_access_policy = inner.unwrap_or(match group_type {
-            GroupType::Basic => Policy::Accept,
-            GroupType::Enterprise => Policy::Drop,
+            GroupType::Basic if self.cloud == Cloud::Alibaba => Policy::Accept,
+            GroupType::Basic | GroupType::Enterprise => Policy::Drop,
         });
         let vpc_id = self.text(map, "vpc_id");
         let name = id.clone().unwrap_or_default();
@@ -391,7 +413,9 @@ impl Reader {
     }
 
     fn rule(&mut self, group: &str, position: usize, value: &Value) -> Option<Rule> {
-        const KEYS: [&str; 12] = [
+        const KEYS: [&str; 14] = [
+            "icmp",
+            "targets",
             "id",
             "direction",
             "policy",
@@ -425,7 +449,18 @@ impl Reader {
             _ => ("source", "destination"),
         };
         let peers = self.several(map, far, |text| text.parse::<Peer>().map(one));
-        let local = self.several(map, near, |text| local(near, text).map(one));
+        let cloud = self.cloud;
+        let local = self.several(map, near, |text| match cloud {
+            Cloud::Alibaba => local(near, text).map(|net| one(Peer::Cidr(net))),
+            _ => text.parse::<Peer>().map(one).map_err(|error| error.to_string()),
+        });
+        let icmp = self.under(map, "icmp", |r, value| {
+            let text = r.scalar(value)?;
+            r.ok(icmp(&text).ok_or_else(|| {
+                format!("`{text}`: an ICMP type is `8`, or `3/4` with a code, both 0 to 255")
+            }))
+        });
+        let targets = self.several(map, "targets", word);
         let description = self.text(map, "description");
         let nic_type: Option<NicType> = self.parsed(map, "nic_type");
         let create_time: Option<Timestamp> = self.parsed(map, "create_time");
@@ -440,6 +475,8 @@ impl Reader {
             source_ports,
             peers,
             local,
+            icmp,
+            targets,
             nic_type,
             create_time,
             description,
@@ -482,8 +519,8 @@ impl Reader {
         value: &Value,
         groups: &[SecurityGroup],
     ) -> Option<Interface> {
-        const KEYS: [&str; 6] =
-            ["id", "addresses", "security_groups", "timeouts", "nic_type", "description"];
+        const KEYS: [&str; 7] =
+            ["id", "addresses", "security_groups", "timeouts", "nic_type", "tags", "description"];
         let map = self.mapping(value, "an interface", &KEYS)?;
         let id = self.text(map, "id");
         let id = self.required(id, map, "id", "`eni-…`");
@@ -500,16 +537,18 @@ impl Reader {
                 }
             })
         });
-        let timeouts = self.under(map, "timeouts", Self::timeouts).unwrap_or_default();
+        let timeouts = self.under(map, "timeouts", Self::timeouts);
+        let timeouts = timeouts.unwrap_or_else(|| self.cloud.timeouts());
         let nic_type = self.parsed(map, "nic_type").unwrap_or(NicType::Intranet);
-        Some(Interface { id: id?, addresses, groups, timeouts, nic_type })
+        let tags = self.several(map, "tags", word);
+        Some(Interface { id: id?, addresses, groups, timeouts, nic_type, tags })
     }
 
     fn timeouts(&mut self, value: &Value) -> Option<Timeouts> {
         const KEYS: [&str; 6] =
             ["tcp_opening", "tcp_established", "tcp_closed", "udp", "icmp", "other"];
         let map = self.mapping(value, "timeouts", &KEYS)?;
-        let mut timeouts = Timeouts::default();
+        let mut timeouts = self.cloud.timeouts();
         let Timeouts { tcp_opening, tcp_established, tcp_closed, udp, icmp, other } = &mut timeouts;
         for (key, setting) in
             KEYS.into_iter().zip([tcp_opening, tcp_established, tcp_closed, udp, icmp, other])
@@ -542,11 +581,25 @@ pub(super) fn one<T>(value: T) -> Vec<T> {
     vec![value]
 }
 
-/// The near side of a rule takes addresses only (SEMANTICS B1).
+/// As it is.
+#[expect(clippy::unnecessary_wraps, reason = "as those that can fail")]
+fn word(text: &str) -> Result<Vec<String>, String> {
+    Ok(vec![text.to_owned()])
+}
+
+/// `8` or `3/4`.
+fn icmp(text: &str) -> Option<(u8, Option<u8>)> {
+    match text.split_once('/') {
+        None => Some((text.parse().ok()?, None)),
+        Some((kind, code)) => Some((kind.parse().ok()?, Some(code.parse().ok()?))),
+    }
+}
+
+/// The near side of a rule of Alibaba Cloud takes addresses only (SEMANTICS B1).
 pub(super) fn local(key: &str, text: &str) -> Result<IpNet, String> {
     match text.parse::<Peer>() {
         Ok(Peer::Cidr(net)) => Ok(net),
-        Ok(Peer::Group(_) | Peer::PrefixList(_)) => {
+        Ok(Peer::Group(_) | Peer::PrefixList(_) | Peer::Tag(_)) => {
             Err(format!("`{text}`: on this side of a rule `{key}` takes addresses only"))
         }
         Err(error) => Err(error.to_string()),

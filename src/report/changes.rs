@@ -243,7 +243,7 @@ pub fn diff_text(
     let DiffInputs { current, proposed, captures } = &summary.inputs;
     text::captures(&mut out, captures, diff.current().tally().times());
     for (title, rules) in [("current ", current), ("proposed", proposed)] {
-        let _ = writeln!(out, "{title} {}, sha256 {}", rules.path, rules.sha256);
+        out.push_str(&rules.line(title));
     }
     text::made_by(&mut out, &summary.local, summary.partial.as_deref());
 

@@ -37,7 +37,7 @@ struct RuleCoverage {
     rule: String,
     direction: Direction,
     policy: Policy,
-    priority: u8,
+    priority: u32,
     /// As in the rules file.
     protocol: String,
     ports: Vec<String>,

@@ -72,8 +72,8 @@ pub fn tested_text(summary: &TestSummary, tested: &[Tested], labels: &Labels) ->
     use std::fmt::Write;
     let mut out = String::new();
     let (rules, file) = (&summary.rules, &summary.expectations);
-    let _ = writeln!(out, "rules    {}, sha256 {}", rules.path, rules.sha256);
-    let _ = writeln!(out, "expected {}, sha256 {}", file.path, file.sha256);
+    out.push_str(&rules.line("rules"));
+    out.push_str(&file.line("expected"));
     let _ = writeln!(out, "by       sgreplay {}\n", env!("CARGO_PKG_VERSION"));
     for of in tested {
         if of.failures.is_empty() {

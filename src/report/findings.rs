@@ -171,8 +171,8 @@ pub fn findings_text(
     shown: Shown,
 ) -> String {
     let mut out = String::new();
-    let RulesInput { path, sha256 } = &summary.rules;
-    let _ = writeln!(out, "rules    {path}, sha256 {sha256}");
+    let path = &summary.rules.path;
+    out.push_str(&summary.rules.line("rules"));
     let _ = writeln!(out, "by       sgreplay {}", env!("CARGO_PKG_VERSION"));
     let mut hidden = 0;
     for finding in &checked.findings {

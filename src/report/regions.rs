@@ -158,7 +158,7 @@ pub fn regions_text(summary: &RegionsSummary, turned: &[Turned], labels: BothLab
     let mut out = String::new();
     let DiffInputs { current, proposed, .. } = &summary.inputs;
     for (title, rules) in [("current ", current), ("proposed", proposed)] {
-        let _ = writeln!(out, "{title} {}, sha256 {}", rules.path, rules.sha256);
+        out.push_str(&rules.line(title));
     }
     let _ = writeln!(out, "by       sgreplay {}", env!("CARGO_PKG_VERSION"));
     for table in region_tables(turned, labels, None) {

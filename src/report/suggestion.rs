@@ -82,7 +82,7 @@ fn account(learned: &Learned, steps: &[Step], holdout: Option<&Holdout>) -> Stri
     let Learned { rules, captures, local, times, connections, scans, unnamed, warnings } = learned;
     let _ = writeln!(out, "suggested by sgreplay {}", env!("CARGO_PKG_VERSION"));
     text::captures(&mut out, captures, *times);
-    if let Some(RulesInput { path, sha256 }) = rules {
+    if let Some(RulesInput { path, sha256, .. }) = rules {
         let _ = writeln!(out, "allowed  by {path}, sha256 {sha256}");
     }
     let assumed = if local.assumed { "assumed: " } else { "" };

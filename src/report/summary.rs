@@ -10,7 +10,7 @@ use crate::capture::FlowLogCounts;
 use crate::flow::Direction;
 use crate::overlay::Obstacle;
 use crate::replay::Replay;
-use crate::rules::{Entry, EntryKind, RuleSet};
+use crate::rules::{Cloud, Entry, EntryKind, RuleSet};
 use crate::tally::{Count, Kind};
 
 /// What the results were made from.
@@ -29,6 +29,20 @@ pub struct RulesInput {
     pub path: String,
     /// Of its bytes.
     pub sha256: String,
+    /// Whose rules they are, where they are not Alibaba Cloud's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cloud: Option<Cloud>,
+}
+
+impl RulesInput {
+    /// The line about it at the top of a report, under a title; and, of another cloud, a line that says how
+    /// its rules are judged.
+    pub(super) fn line(&self, title: &str) -> String {
+        let Self { path, sha256, cloud } = self;
+        let profile = cloud.map(Cloud::profile);
+        let profile = profile.map_or_else(String::new, |text| format!("{:8} {text}\n", ""));
+        format!("{title:8} {path}, sha256 {sha256}\n{profile}")
+    }
 }
 
 /// One capture.
@@ -77,7 +91,7 @@ pub struct RuleCount {
     /// `accept` or `drop`.
     pub policy: &'static str,
     /// 1 to 100, or 110.
-    pub priority: u8,
+    pub priority: u32,
     /// Packets of the connections that it decided.
     pub packets: u64,
     /// Their bytes on the wire.

@@ -184,7 +184,7 @@ pub fn summary(summary: &Summary, replay: &Replay<'_>, labels: &Labels) -> Strin
     let tally = replay.tally();
     let inputs = &summary.inputs;
     captures(&mut out, &inputs.captures, tally.times());
-    let _ = writeln!(out, "rules    {}, sha256 {}", inputs.rules.path, inputs.rules.sha256);
+    out.push_str(&inputs.rules.line("rules"));
     made_by(&mut out, &summary.local, summary.partial.as_deref());
 
     let packets = tally.packets();

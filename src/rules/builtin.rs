@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use ipnet::{IpNet, Ipv4Net};
 
 use super::order::{Addresses, Matcher};
-use super::{PortRange, RuleProtocol, RuleSet};
+use super::{Cloud, PortRange, RuleProtocol, RuleSet};
 use crate::flow::{Direction, Protocol};
 
 /// The metadata service that every instance may reach.
@@ -40,6 +40,10 @@ impl Builtin {
 
     /// The builtin entries of one direction.
     pub(super) fn matchers(rules: &RuleSet, direction: Direction) -> Vec<(Self, Matcher)> {
+        // Other clouds have exceptions of their own, and nothing here speaks for those.
+        if rules.cloud != Cloud::Alibaba {
+            return Vec::new();
+        }
         match direction {
             Direction::Egress => {
                 let metaserver = IpNet::V4(Ipv4Net::from(METASERVER));

@@ -19,7 +19,7 @@ pub struct FieldError {
 }
 
 impl FieldError {
-    fn new(found: &str, expected: impl Into<String>) -> Self {
+    pub(super) fn new(found: &str, expected: impl Into<String>) -> Self {
         Self { found: format!("`{found}`"), expected: expected.into() }
     }
 }
@@ -55,33 +55,24 @@ impl FromStr for Policy {
     }
 }
 
-/// 1 to 100, smaller first; 110 is read too, from rules made before May 2020.
+/// Smaller first. Which numbers there are is the cloud's: [`Cloud::priorities`](super::Cloud::priorities).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Priority(u8);
+pub struct Priority(u32);
 
 impl Priority {
     /// The default.
     pub const HIGHEST: Self = Self(1);
-    /// What new rules have at the other end.
+    /// What new rules of Alibaba Cloud have at the other end.
     pub const LOWEST: Self = Self(100);
 
-    /// The number.
-    pub fn get(self) -> u8 {
-        self.0
+    /// The priority of a number.
+    pub const fn new(number: u32) -> Self {
+        Self(number)
     }
-}
 
-impl TryFrom<i64> for Priority {
-    type Error = FieldError;
-
-    fn try_from(number: i64) -> Result<Self, FieldError> {
-        match u8::try_from(number) {
-            Ok(n @ (1..=100 | 110)) => Ok(Self(n)),
-            _ => Err(FieldError::new(
-                &number.to_string(),
-                "a priority is 1 to 100, and 1 comes first (InvalidPriority.ValueNotSupported)",
-            )),
-        }
+    /// The number.
+    pub fn get(self) -> u32 {
+        self.0
     }
 }
 
@@ -89,11 +80,10 @@ impl FromStr for Priority {
     type Err = FieldError;
 
     fn from_str(text: &str) -> Result<Self, FieldError> {
-        let number: Result<i64, _> = text.trim().parse();
-        number.map_or_else(
-            |_| Err(FieldError::new(text, "a priority is a number, 1 to 100")),
-            Self::try_from,
-        )
+        let number = text.trim().parse().map(Self);
+        number.map_err(|_| {
+            FieldError::new(text, "a priority is a number, and the smallest comes first")
+        })
     }
 }
 
@@ -197,7 +187,7 @@ impl fmt::Display for RuleProtocol {
     }
 }
 
-/// Ports from `first` to `last`, both included, 1 ≤ first ≤ last ≤ 65535.
+/// Ports from `first` to `last`, both included, first ≤ last. Alibaba Cloud has no port 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PortRange {
     first: u16,
@@ -207,7 +197,7 @@ pub struct PortRange {
 impl PortRange {
     /// The range, if it is one.
     pub const fn new(first: u16, last: u16) -> Option<Self> {
-        if first >= 1 && first <= last { Some(Self { first, last }) } else { None }
+        if first <= last { Some(Self { first, last }) } else { None }
     }
 
     /// The lowest port.
@@ -237,12 +227,11 @@ impl FromStr for PortRange {
         let (Some(first), Some(last)) = (number(first), number(last)) else {
             return Err(FieldError::new(text, expected));
         };
-        Self::new(first, last).ok_or_else(|| match first > last && last > 0 {
-            true => FieldError::new(
+        Self::new(first, last).ok_or_else(|| {
+            FieldError::new(
                 text,
                 format!("the range is reversed; write `{last}/{first}` (InvalidParam.PortRange)"),
-            ),
-            false => FieldError::new(text, expected),
+            )
         })
     }
 }
@@ -280,6 +269,8 @@ pub enum Peer {
     Group(GroupRef),
     /// `pl-…`.
     PrefixList(String),
+    /// `tag:…`: the interfaces that carry a tag, or the addresses that the tag is defined to be.
+    Tag(String),
 }
 
 impl FromStr for Peer {
@@ -292,6 +283,9 @@ impl FromStr for Peer {
         }
         if text.starts_with("pl-") {
             return Ok(Self::PrefixList(text.to_owned()));
+        }
+        if let Some(name) = text.strip_prefix("tag:").filter(|name| !name.is_empty()) {
+            return Ok(Self::Tag(name.to_owned()));
         }
         if let Some((account, id)) = text.split_once('/')
             && id.starts_with("sg-")
@@ -314,6 +308,7 @@ impl fmt::Display for Peer {
             Self::Cidr(net) => write!(f, "{net}"),
             Self::Group(group) => write!(f, "{group}"),
             Self::PrefixList(id) => f.write_str(id),
+            Self::Tag(name) => write!(f, "tag:{name}"),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! [`Place`], so that a reader of a file can say the line.
 
 mod builtin;
+mod cloud;
 mod code;
 mod expectation;
 mod field;
@@ -20,6 +21,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 
 pub use builtin::Builtin;
+pub use cloud::Cloud;
 pub use code::{Code, Severity, Suppression};
 pub use expectation::Expectation;
 pub use field::{
@@ -68,7 +70,12 @@ pub struct Rule {
     /// The far side: source on ingress, destination on egress. Never empty.
     pub peers: Vec<Peer>,
     /// Narrows the near side, of quintuple rules; empty for any address of the interface.
-    pub local: Vec<IpNet>,
+    pub local: Vec<Peer>,
+    /// ICMP type, and code if only one will do; only AWS has such rules.
+    pub icmp: Option<(u8, Option<u8>)>,
+    /// Tags of the interfaces that the rule is for; empty for all. Google Cloud's targets, and the near
+    /// side's application security groups of Azure.
+    pub targets: Vec<String>,
     /// Classic network only: the network card whose list this is (SEMANTICS A10).
     pub nic_type: Option<NicType>,
     /// Breaks ties of attribution, never of verdicts (SEMANTICS A4).
@@ -77,11 +84,40 @@ pub struct Rule {
     pub description: Option<String>,
 }
 
+impl Rule {
+    /// A rule that accepts what goes between any ports, before other rules.
+    pub fn new(id: RuleId, direction: Direction, protocol: RuleProtocol, peers: Vec<Peer>) -> Self {
+        Self {
+            id,
+            direction,
+            policy: Policy::Accept,
+            priority: Priority::HIGHEST,
+            protocol,
+            ports: Vec::new(),
+            source_ports: Vec::new(),
+            peers,
+            local: Vec::new(),
+            icmp: None,
+            targets: Vec::new(),
+            nic_type: None,
+            create_time: None,
+            description: None,
+        }
+    }
+}
+
 /// The user's name for a rule.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RuleId {
     /// Given in the file: `sgr-…`.
     Named(String),
+    /// One of several that the file has under one name: Google Cloud's rules name several protocols.
+    Part {
+        /// The name.
+        name: String,
+        /// Which of them, in a word.
+        part: String,
+    },
     /// Numbered in file order from 1: `sg-web#1`.
     Numbered {
         /// The group.
@@ -95,6 +131,7 @@ impl std::fmt::Display for RuleId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Named(id) => f.pad(id),
+            Self::Part { name, part } => f.pad(&format!("{name}/{part}")),
             Self::Numbered { group, number } => f.pad(&format!("{group}#{number}")),
         }
     }
@@ -113,6 +150,8 @@ pub struct Interface {
     pub timeouts: Timeouts,
     /// Classic network only: which of its instance's cards this is.
     pub nic_type: NicType,
+    /// By which rules choose it as peer or as target; service accounts too.
+    pub tags: Vec<String>,
 }
 
 /// Idle timeouts of sessions (SEMANTICS A6); those that the cloud does not document are settings of
@@ -165,9 +204,20 @@ pub struct PortList {
     pub entries: Vec<PortRange>,
 }
 
+/// What addresses a tag stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tag {
+    /// Its name, without `tag:` before it.
+    pub name: String,
+    /// The addresses, of both families.
+    pub entries: Vec<IpNet>,
+}
+
 /// What a rules file says, before anyone has checked it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Parts {
+    /// Whose rules they are.
+    pub cloud: Cloud,
     /// Security groups, in file order.
     pub groups: Vec<SecurityGroup>,
     /// Interfaces, in file order; `None` where the file does not list any.
@@ -176,6 +226,10 @@ pub struct Parts {
     pub prefix_lists: Vec<PrefixList>,
     /// Port lists.
     pub port_lists: Vec<PortList>,
+    /// Tags of which it is said what addresses they are.
+    pub tags: Vec<Tag>,
+    /// The tags of the one interface of a file that lists none; `None` where nobody has said.
+    pub instance_tags: Option<Vec<String>>,
     /// Source addresses of load balancers whose traffic is always allowed in (SEMANTICS A8).
     pub slb_sources: Vec<IpNet>,
     /// Ports that carriers block on the way, where they are not the usual ones (SEMANTICS A9).
@@ -198,10 +252,12 @@ pub struct Switches {
 /// A valid set of groups, interfaces and lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleSet {
+    cloud: Cloud,
     groups: Vec<SecurityGroup>,
     interfaces: Vec<Interface>,
     prefix_lists: Vec<PrefixList>,
     port_lists: Vec<PortList>,
+    tags: Vec<Tag>,
     slb_sources: Vec<IpNet>,
     carrier_ports: Option<Vec<u16>>,
     interfaces_listed: bool,
@@ -223,10 +279,13 @@ impl RuleSet {
             return Err(faults);
         }
         let Parts {
+            cloud,
             groups,
             interfaces,
             prefix_lists,
             port_lists,
+            tags,
+            instance_tags,
             slb_sources,
             carrier_ports,
             told_apart: _,
@@ -238,22 +297,30 @@ impl RuleSet {
                 id: ONLY_INTERFACE.to_owned(),
                 addresses: Vec::new(),
                 groups: (0..groups.len()).collect(),
-                timeouts: Timeouts::default(),
+                timeouts: cloud.timeouts(),
                 nic_type: NicType::Intranet,
+                tags: instance_tags.unwrap_or_default(),
             }]
         });
         let switches = Switches::default();
         Ok(Self {
+            cloud,
             groups,
             interfaces,
             prefix_lists,
             port_lists,
+            tags,
             slb_sources,
             carrier_ports,
             interfaces_listed,
             switches,
             suppressions,
         })
+    }
+
+    /// Whose rules they are.
+    pub fn cloud(&self) -> Cloud {
+        self.cloud
     }
 
     /// The groups, in file order.
@@ -274,6 +341,11 @@ impl RuleSet {
     /// The port lists, in file order.
     pub fn port_lists(&self) -> &[PortList] {
         &self.port_lists
+    }
+
+    /// Tags of which the file says what addresses they are, in file order.
+    pub fn tags(&self) -> &[Tag] {
+        &self.tags
     }
 
     /// Source addresses of load balancers whose traffic is always allowed in (SEMANTICS A8).
@@ -317,6 +389,26 @@ impl RuleSet {
     /// reach each other.
     pub fn group_mates(&self, interface: usize) -> Addresses {
         order::group_mates(self, interface)
+    }
+
+    /// The same with an interface for each layer of an interface that has several, where groups are layers
+    /// ([`Cloud::is_layered`]); `None` where that is how it is.
+    pub fn layers_apart(&self) -> Option<Self> {
+        let several = self.interfaces.iter().any(|eni| eni.groups.len() > 1);
+        if !self.cloud.is_layered() || !several {
+            return None;
+        }
+        let layer = |eni: &Interface, group: usize| Interface {
+            id: format!("{} ({})", eni.id, self.groups.get(group).map_or("", |group| &group.id)),
+            groups: vec![group],
+            ..eni.clone()
+        };
+        let layers = |eni: &Interface| match eni.groups.as_slice() {
+            [_] => vec![eni.clone()],
+            groups => groups.iter().map(|group| layer(eni, *group)).collect(),
+        };
+        let interfaces = self.interfaces.iter().flat_map(layers).collect();
+        Some(Self { interfaces, ..self.clone() })
     }
 
     /// What is allowed but probably not meant, or over a quota.
@@ -365,6 +457,16 @@ impl RuleSet {
 
     fn members(&self, group: usize) -> impl Iterator<Item = &Interface> {
         self.interfaces.iter().filter(move |eni| eni.groups.contains(&group))
+    }
+
+    /// The addresses that a tag stands for: those of interfaces that carry it, and those that it is
+    /// defined to be.
+    fn tagged(&self, name: &str) -> impl Iterator<Item = IpNet> {
+        let defined = self.tags.iter().filter(move |tag| tag.name == name);
+        let carriers =
+            self.interfaces.iter().filter(move |eni| eni.tags.iter().any(|tag| tag == name));
+        let carried = carriers.flat_map(|eni| &eni.addresses);
+        defined.flat_map(|tag| &tag.entries).chain(carried).copied()
     }
 
     fn group_position(&self, id: &str) -> Option<usize> {

@@ -85,6 +85,23 @@ pub enum Addresses {
 }
 
 impl Addresses {
+    /// The addresses of both; `None` where there is none.
+    fn and(&self, other: &Self) -> Option<Self> {
+        let (one, two) = match (self, other) {
+            (Self::Any, of) | (of, Self::Any) => return Some(of.clone()),
+            (Self::Nets(one), Self::Nets(two)) => (one, two),
+        };
+        // Of two networks that meet, one holds the other.
+        let meet = |a: &IpNet, b: &IpNet| match (a.contains(b), b.contains(a)) {
+            (true, _) => Some(*b),
+            (_, true) => Some(*a),
+            _ => None,
+        };
+        let nets = one.iter().flat_map(|a| two.iter().filter_map(move |b| meet(a, b)));
+        let nets: Vec<IpNet> = nets.collect();
+        (!nets.is_empty()).then_some(Self::Nets(nets))
+    }
+
     /// Whether the address fits. A network of one family never holds an address of the other.
     pub fn contains(&self, addr: IpAddr) -> bool {
         match self {
@@ -138,6 +155,34 @@ impl Matcher {
         }
     }
 
+    /// What both match; `None` where that is clearly nothing.
+    fn and(&self, other: &Self) -> Option<Self> {
+        let protocol = match (self.protocol, other.protocol) {
+            (RuleProtocol::All, of) | (of, RuleProtocol::All) => of,
+            (one, two) if one == two => one,
+            _ => return None,
+        };
+        let icmp = match (self.icmp, other.icmp) {
+            (None, of) | (of, None) => of,
+            (Some((one, code)), Some((two, other_code))) if one == two => {
+                match (code, other_code) {
+                    (None, of) | (of, None) => Some((one, of)),
+                    (Some(a), Some(b)) if a == b => Some((one, Some(a))),
+                    _ => return None,
+                }
+            }
+            _ => return None,
+        };
+        Some(Self {
+            protocol,
+            ports: common_ports(&self.ports, &other.ports)?,
+            source_ports: common_ports(&self.source_ports, &other.source_ports)?,
+            peer: self.peer.and(&other.peer)?,
+            local: self.local.and(&other.local)?,
+            icmp,
+        })
+    }
+
     /// The first condition that the packet does not meet; `None` when it matches.
     pub fn fails_on(&self, flow: &FlowTuple, direction: Direction) -> Option<Step> {
         let Self { protocol, ports, source_ports, peer, local, icmp } = self;
@@ -163,6 +208,21 @@ impl Matcher {
             Some(local_step)
         } else {
             None
+        }
+    }
+}
+
+/// Ports in both; none for any. `None` where there is no such port.
+fn common_ports(one: &[PortRange], two: &[PortRange]) -> Option<Vec<PortRange>> {
+    match (one, two) {
+        ([], ports) | (ports, []) => Some(ports.to_vec()),
+        (one, two) => {
+            let meet = |a: &PortRange, b: &PortRange| {
+                PortRange::new(a.first().max(b.first()), a.last().min(b.last()))
+            };
+            let ports = one.iter().flat_map(|a| two.iter().filter_map(move |b| meet(a, b)));
+            let ports: Vec<PortRange> = ports.collect();
+            (!ports.is_empty()).then_some(ports)
         }
     }
 }
@@ -241,19 +301,61 @@ pub(super) fn group_mates(rules: &RuleSet, interface: usize) -> Addresses {
     Addresses::Nets(nets.unwrap_or_default())
 }
 
-/// Step 4: the rules of all groups of the interface, in the order of SEMANTICS A4.
-fn custom<'a>(
-    rules: &'a RuleSet,
-    eni: &'a Interface,
+/// Step 4: the rules of all groups of the interface as one list, or, where groups are layers, those of each
+/// layer behind those of the one before.
+fn custom(rules: &RuleSet, eni: &Interface, direction: Direction) -> Vec<Entry> {
+    if !rules.cloud.is_layered() {
+        return of_groups(rules, eni, &eni.groups, direction);
+    }
+    // The groups stand in the order in which a packet that comes in meets them.
+    let mut layers: Vec<&usize> = eni.groups.iter().collect();
+    if direction == Direction::Egress {
+        layers.reverse();
+    }
+    let mut layers = layers
+        .into_iter()
+        .map(|group| of_groups(rules, eni, std::slice::from_ref(group), direction));
+    let first = layers.next().unwrap_or_default();
+    layers.fold(first, |outer, inner| both(&outer, &inner, rules.cloud.default(direction, None)))
+}
+
+/// What two layers do, of which both must allow: what the first accepts the second decides. Where the
+/// second has no rule for it, its default does.
+fn both(outer: &[Entry], inner: &[Entry], default: Policy) -> Vec<Entry> {
+    let mut found = Vec::new();
+    for entry in outer {
+        if entry.policy == Policy::Drop {
+            found.push(entry.clone());
+            continue;
+        }
+        let narrowed = inner.iter().filter_map(|then| {
+            Some(Entry { matcher: entry.matcher.and(&then.matcher)?, ..then.clone() })
+        });
+        found.extend(narrowed);
+        let kind = EntryKind::Default;
+        found.push(Entry { policy: default, kind, matcher: entry.matcher.clone() });
+    }
+    found
+}
+
+/// The rules of groups, in the order of SEMANTICS A4.
+fn of_groups(
+    rules: &RuleSet,
+    eni: &Interface,
+    groups: &[usize],
     direction: Direction,
-) -> impl Iterator<Item = Entry> + 'a {
+) -> Vec<Entry> {
     let mut found: Vec<(usize, usize, &Rule)> = Vec::new();
-    for &group in &eni.groups {
+    for &group in groups {
         let of_group = rules.groups.get(group).into_iter().flat_map(|g| g.rules.iter().enumerate());
         found.extend(
             of_group
                 .filter(|(_, rule)| rule.direction == direction)
                 .filter(|(_, rule)| rule.nic_type.is_none_or(|nic| nic == eni.nic_type))
+                .filter(|(_, rule)| {
+                    let targets = &rule.targets;
+                    targets.is_empty() || targets.iter().any(|tag| eni.tags.contains(tag))
+                })
                 .map(|(position, rule)| (group, position, rule)),
         );
     }
@@ -261,11 +363,12 @@ fn custom<'a>(
     found.sort_by_key(|(_, _, rule)| {
         (rule.priority, rule.policy, Reverse(rule.create_time), rule.id.clone())
     });
-    found.into_iter().map(move |(group, position, rule)| Entry {
+    let entry = |(group, position, rule): (usize, usize, &Rule)| Entry {
         policy: rule.policy,
         kind: EntryKind::Rule { group, rule: position },
         matcher: matcher(rules, rule),
-    })
+    };
+    found.into_iter().map(entry).collect()
 }
 
 /// Resolves a rule's lists and references over the interfaces and lists of the file.
@@ -284,8 +387,22 @@ pub(super) fn matcher(rules: &RuleSet, rule: &Rule) -> Matcher {
             }
         }
     }
+    Matcher {
+        protocol: rule.protocol,
+        ports,
+        source_ports: rule.source_ports.clone(),
+        peer: Addresses::Nets(addresses(rules, &rule.peers)),
+        local: match rule.local.as_slice() {
+            [] => Addresses::Any,
+            local => Addresses::Nets(addresses(rules, local)),
+        },
+        icmp: rule.icmp,
+    }
+}
+
+fn addresses(rules: &RuleSet, peers: &[Peer]) -> Vec<IpNet> {
     let mut nets = Vec::new();
-    for peer in &rule.peers {
+    for peer in peers {
         match peer {
             Peer::Cidr(net) => nets.push(*net),
             Peer::PrefixList(id) => {
@@ -297,26 +414,14 @@ pub(super) fn matcher(rules: &RuleSet, rule: &Rule) -> Matcher {
                 let members = members.into_iter().flat_map(|group| rules.members(group));
                 nets.extend(members.flat_map(|eni| eni.addresses.iter().copied()));
             }
+            Peer::Tag(name) => nets.extend(rules.tagged(name)),
         }
     }
-    Matcher {
-        protocol: rule.protocol,
-        ports,
-        source_ports: rule.source_ports.clone(),
-        peer: Addresses::Nets(nets),
-        local: match rule.local.as_slice() {
-            [] => Addresses::Any,
-            local => Addresses::Nets(local.to_vec()),
-        },
-        icmp: None,
-    }
+    nets
 }
 
 /// Step 5: the table of SEMANTICS A5.
 fn default(rules: &RuleSet, eni: &Interface, direction: Direction) -> Policy {
     let kind = eni.groups.first().and_then(|group| rules.groups.get(*group)).map(|g| g.group_type);
-    match (direction, kind) {
-        (Direction::Egress, Some(GroupType::Basic)) => Policy::Accept,
-        _ => Policy::Drop,
-    }
+    rules.cloud.default(direction, kind)
 }

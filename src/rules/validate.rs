@@ -6,8 +6,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::{
-    GroupType, Interface, NicType, Parts, Peer, Policy, Ports, Rule, RuleProtocol, RuleSet,
-    SecurityGroup, Timeouts,
+    Cloud, GroupType, Interface, NicType, Parts, Peer, Policy, PortRange, Ports, Rule,
+    RuleProtocol, RuleSet, SecurityGroup, Timeouts,
 };
 use crate::flow::{Direction, Protocol};
 
@@ -39,6 +39,14 @@ pub enum Field {
     InnerAccessPolicy,
     /// `protocol`
     Protocol,
+    /// `policy`
+    Policy,
+    /// `priority`
+    Priority,
+    /// `icmp`
+    Icmp,
+    /// `targets`
+    Targets,
     /// `ports`
     Ports,
     /// `source_ports`
@@ -68,6 +76,10 @@ impl Field {
             Self::Whole => "",
             Self::Id => "id",
             Self::InnerAccessPolicy => "inner access policy",
+            Self::Policy => "policy",
+            Self::Priority => "priority",
+            Self::Icmp => "ICMP type",
+            Self::Targets => "targets",
             Self::Protocol => "protocol",
             Self::Ports => "ports",
             Self::SourcePorts => "source ports",
@@ -106,7 +118,7 @@ const LONGEST_DESCRIPTION: usize = 512;
 
 /// Every fault of the parts.
 pub(super) fn faults(parts: &Parts) -> Vec<Invalid> {
-    let mut checker = Checker { parts, faults: Vec::new() };
+    let mut checker = Checker { parts, faults: Vec::new(), tags: HashSet::new() };
     checker.groups();
     checker.interfaces();
     checker.lists();
@@ -116,6 +128,8 @@ pub(super) fn faults(parts: &Parts) -> Vec<Invalid> {
 struct Checker<'a> {
     parts: &'a Parts,
     faults: Vec<Invalid>,
+    /// Tags of which was said that nothing is known of them.
+    tags: HashSet<&'a str>,
 }
 
 impl<'a> Checker<'a> {
@@ -143,13 +157,19 @@ impl<'a> Checker<'a> {
     }
 
     fn groups(&mut self) {
-        let groups = &self.parts.groups;
+        let parts: &'a Parts = self.parts;
+        let groups = &parts.groups;
         if groups.is_empty() {
             self.fault(Place::Groups, "there is no security group; list at least one");
         }
         let ids = groups.iter().map(|group| group.id.as_str());
         self.unique("security group", ids, |g| Place::Group(g, Field::Id));
+        let is_alibaba = self.parts.cloud == Cloud::Alibaba;
         for (g, group) in groups.iter().enumerate() {
+            if !is_alibaba {
+                self.foreign_group(g, group);
+                continue;
+            }
             let classic = |rule: &Rule| rule.nic_type == Some(NicType::Internet);
             if group.group_type == GroupType::Enterprise
                 && let Some(r) = group.rules.iter().position(classic)
@@ -173,6 +193,164 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// A group of another cloud, whose API refuses other things.
+    fn foreign_group(&mut self, g: usize, group: &'a SecurityGroup) {
+        let cloud = self.parts.cloud;
+        if group.group_type == GroupType::Enterprise || group.inner_access_policy == Policy::Accept
+        {
+            let message = format!(
+                "only Alibaba Cloud has types and inner access policies, and these rules are of {cloud}"
+            );
+            self.fault(Place::Group(g, Field::InnerAccessPolicy), message);
+        }
+        let mut ids = HashSet::new();
+        for (r, rule) in group.rules.iter().enumerate() {
+            let at = |field| Place::Rule(g, r, field);
+            if !ids.insert(&rule.id) {
+                let message = format!("there is another rule `{}` before this one", rule.id);
+                self.fault(at(Field::Id), message);
+            }
+            self.priority(at(Field::Priority), rule);
+            if cloud == Cloud::Aws && rule.policy == Policy::Drop {
+                let message = "security groups of AWS only allow; a network ACL can deny (`cloud: aws-network-acl`)";
+                self.fault(at(Field::Policy), message);
+            }
+            if rule.peers.is_empty() {
+                let message = "the rule names nobody on its far side, so it would match nothing; `0.0.0.0/0` is any \
+                               IPv4 address";
+                self.fault(at(Field::Whole), message);
+            }
+            if rule.nic_type.is_some() {
+                self.fault(
+                    at(Field::NicType),
+                    "only Alibaba Cloud's classic network has two cards",
+                );
+            }
+            for peer in &rule.peers {
+                self.foreign_peer(at(Field::Peer), peer);
+            }
+            for local in &rule.local {
+                self.foreign_peer(at(Field::Local), local);
+            }
+            self.foreign_ports(g, r, rule);
+        }
+        self.targets(g, group);
+    }
+
+    /// Which tags the one interface of a file has that lists none.
+    fn targets(&mut self, g: usize, group: &SecurityGroup) {
+        let known = self.parts.interfaces.is_some() || self.parts.instance_tags.is_some();
+        let targeted = |rule: &Rule| !rule.targets.is_empty() && !known;
+        let Some(first) = group.rules.iter().position(targeted) else { return };
+        let tags = group.rules.iter().flat_map(|rule| &rule.targets);
+        let mut tags: Vec<&str> = tags.map(String::as_str).collect();
+        tags.sort_unstable();
+        tags.dedup();
+        let message = format!(
+            "this rule and others are for instances tagged {}, and it is not known which of these tags the \
+             instance has: --tags says it ('' for none), or `instance_tags:` in our own rules file; the answer of \
+             `gcloud compute instances list` or `az network nic list` beside the rules has all instances",
+            tags.join(", "),
+        );
+        self.fault(Place::Rule(g, first, Field::Targets), message);
+    }
+
+    fn foreign_ports(&mut self, g: usize, r: usize, rule: &Rule) {
+        let with_ports = match rule.protocol {
+            RuleProtocol::All => true,
+            RuleProtocol::Only(proto) => proto.has_ports(),
+        };
+        let names_ports = !rule.ports.is_empty() || !rule.source_ports.is_empty();
+        if names_ports && !with_ports {
+            let message = format!("protocol {} has no ports", rule.protocol);
+            self.fault(Place::Rule(g, r, Field::Ports), message);
+        }
+        for ports in &rule.ports {
+            if let Ports::List(id) = ports {
+                let message = format!("`{id}`: only Alibaba Cloud has port lists");
+                self.fault(Place::Rule(g, r, Field::Ports), message);
+            }
+        }
+        let of_icmp =
+            matches!(rule.protocol, RuleProtocol::Only(Protocol::ICMP | Protocol::ICMPV6));
+        if rule.icmp.is_some() && !of_icmp {
+            let message = format!("protocol {} has no ICMP types", rule.protocol);
+            self.fault(Place::Rule(g, r, Field::Icmp), message);
+        }
+    }
+
+    fn foreign_peer(&mut self, at: Place, peer: &'a Peer) {
+        let parts: &'a Parts = self.parts;
+        match peer {
+            Peer::Tag(name) => {
+                let carried =
+                    || parts.interfaces.iter().flatten().any(|eni| eni.tags.contains(name));
+                let unknown = !parts.tags.iter().any(|tag| tag.name == *name) && !carried();
+                if unknown && self.tags.insert(name) {
+                    let message = format!(
+                        "it is not known which addresses the tag `{name}` stands for; --define {name}=CIDR,… says it, \
+                         or `tags:` in our own rules file"
+                    );
+                    self.fault(at, message);
+                }
+            }
+            Peer::PrefixList(id) if !parts.prefix_lists.iter().any(|list| list.id == *id) => {
+                let known = parts.prefix_lists.iter().map(|list| list.id.as_str());
+                self.fault(at, unknown("prefix list", id, known, "prefix_lists"));
+            }
+            Peer::Group(_) if parts.cloud != Cloud::Aws => {
+                self.fault(at, format!("{peer}: of these clouds only AWS has groups as peers"));
+            }
+            Peer::Group(_) | Peer::PrefixList(_) | Peer::Cidr(_) => {}
+        }
+    }
+
+    fn priority(&mut self, at: Place, rule: &Rule) {
+        let number = rule.priority.get();
+        let allowed = self.parts.cloud.priorities();
+        let cloud = self.parts.cloud;
+        let message = match cloud {
+            _ if allowed.contains(&number) => return,
+            // From rules made before May 2020.
+            Cloud::Alibaba if number == 110 => return,
+            Cloud::Alibaba => format!(
+                "`{number}`: a priority is 1 to 100, and 1 comes first (InvalidPriority.ValueNotSupported)"
+            ),
+            Cloud::Aws => {
+                format!("`{number}`: no rule of a security group of AWS comes before another")
+            }
+            _ => format!(
+                "`{number}`: a priority of {cloud} is {} to {}",
+                allowed.start(),
+                allowed.end()
+            ),
+        };
+        self.fault(at, message);
+    }
+
+    /// What only other clouds have.
+    fn alien(&mut self, g: usize, r: usize, rule: &Rule) {
+        let mut say = |field, what: &str| {
+            let message = format!(
+                "security groups of Alibaba Cloud have no {what}; `cloud:` at the top of the file says whose rules \
+                 these are"
+            );
+            self.faults.push(Invalid { place: Place::Rule(g, r, field), message });
+        };
+        if rule.icmp.is_some() {
+            say(Field::Icmp, "ICMP types");
+        }
+        if !rule.targets.is_empty() {
+            say(Field::Targets, "targets");
+        }
+        if rule.peers.iter().any(|peer| matches!(peer, Peer::Tag(_))) {
+            say(Field::Peer, "tags");
+        }
+        if rule.local.iter().any(|peer| !matches!(peer, Peer::Cidr(_))) {
+            say(Field::Local, "near side but addresses");
+        }
+    }
+
     fn rule_ids(&mut self, g: usize, group: &SecurityGroup) {
         let mut ids = HashSet::new();
         let mut contents: HashMap<_, usize> = HashMap::new();
@@ -182,10 +360,10 @@ impl<'a> Checker<'a> {
                 self.fault(Place::Rule(g, r, Field::Id), message);
             }
             let Rule { direction, policy, priority, protocol, nic_type, .. } = rule;
-            let Rule { ports, source_ports, peers, local, .. } = rule;
+            let Rule { ports, source_ports, peers, local, icmp, targets, .. } = rule;
             let content = (
                 (direction, policy, priority, protocol, nic_type.map(|nic| nic as u8)),
-                (ports, source_ports, peers, local),
+                (ports, source_ports, peers, local, icmp, targets),
             );
             match contents.get(&format!("{content:?}")) {
                 Some(first) => {
@@ -220,6 +398,8 @@ impl<'a> Checker<'a> {
 
     fn rule(&mut self, g: usize, group: &SecurityGroup, r: usize, rule: &Rule) {
         let at = |field| Place::Rule(g, r, field);
+        self.priority(at(Field::Priority), rule);
+        self.alien(g, r, rule);
         let side = match rule.direction {
             Direction::Ingress => ("source", "Source"),
             Direction::Egress => ("destination", "Dest"),
@@ -235,13 +415,13 @@ impl<'a> Checker<'a> {
             self.peer(at(Field::Peer), group, rule, peer);
         }
         for local in &rule.local {
-            if rule.peers.contains(&Peer::Cidr(*local)) {
+            if rule.peers.contains(local) {
                 let message =
                     format!("source and destination are both {local} (InvalidParamter.Conflict)");
                 self.fault(at(Field::Local), message);
             }
         }
-        self.protocol_family(at(Field::Local), rule, &rule.local);
+        self.protocol_family(at(Field::Local), rule, &nets(&rule.local));
         self.ports(g, r, rule);
         let length = rule.description.as_ref().map(|text| text.chars().count());
         if let Some(length) = length.filter(|length| *length > LONGEST_DESCRIPTION) {
@@ -263,6 +443,7 @@ impl<'a> Checker<'a> {
         }
         for ports in &rule.ports {
             let message = match (ports, protocol.has_ports()) {
+                (Ports::Range(range), _) if range.first() == 0 => no_port_0(*range),
                 (Ports::Any, true) => format!(
                     "`-1/-1` is for protocols without ports; all ports of {protocol} are `1/65535` \
                      (InvalidParam.PortRange)"
@@ -286,6 +467,9 @@ impl<'a> Checker<'a> {
             };
             self.fault(at, message);
         }
+        if let Some(range) = rule.source_ports.iter().find(|range| range.first() == 0) {
+            self.fault(Place::Rule(g, r, Field::SourcePorts), no_port_0(*range));
+        }
         if !rule.source_ports.is_empty() && !protocol.has_ports() {
             let message = format!(
                 "only tcp and udp have ports, and the protocol is {protocol} (InvalidParam.PortRange)"
@@ -296,6 +480,7 @@ impl<'a> Checker<'a> {
 
     fn peer(&mut self, at: Place, group: &SecurityGroup, rule: &Rule, peer: &Peer) {
         match peer {
+            Peer::Tag(_) => {}
             Peer::Cidr(net) => self.protocol_family(at, rule, std::slice::from_ref(net)),
             Peer::PrefixList(id) => {
                 let Some(list) = self.parts.prefix_lists.iter().find(|list| list.id == *id) else {
@@ -379,7 +564,9 @@ impl<'a> Checker<'a> {
         for (i, eni) in interfaces.iter().enumerate() {
             let at = |field| Place::Interface(i, field);
             self.members(at(Field::SecurityGroups), eni);
-            self.timeouts(i, &eni.timeouts);
+            if self.parts.cloud == Cloud::Alibaba {
+                self.timeouts(i, &eni.timeouts);
+            }
             if eni.addresses.is_empty() {
                 self.fault(
                     at(Field::Whole),
@@ -404,11 +591,12 @@ impl<'a> Checker<'a> {
 
     /// Without a list of interfaces, one holds every group of the file.
     fn one_interface(&mut self, groups: &[SecurityGroup]) {
-        if groups.len() > MOST_GROUPS {
+        if groups.len() > self.most_groups() {
             let message = format!(
-                "one interface cannot have {} groups, {MOST_GROUPS} at most; say under `interfaces` \
+                "one interface cannot have {} groups, {} at most; say under `interfaces` \
                  which groups each has",
                 groups.len(),
+                self.most_groups(),
             );
             self.fault(Place::Groups, message);
         }
@@ -421,13 +609,24 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// How many groups an interface can have.
+    fn most_groups(&self) -> usize {
+        match self.parts.cloud {
+            Cloud::Alibaba => MOST_GROUPS,
+            // By a quota that AWS raises.
+            Cloud::Aws => 16,
+            Cloud::AwsNetworkAcl | Cloud::ClassBench | Cloud::Google => 1,
+            // The subnet's, and its own.
+            Cloud::Azure => 2,
+        }
+    }
+
     fn members(&mut self, at: Place, eni: &Interface) {
         let groups = &self.parts.groups;
-        if eni.groups.is_empty() || eni.groups.len() > MOST_GROUPS {
-            let message = format!(
-                "an interface has 1 to {MOST_GROUPS} groups, and this one {}",
-                eni.groups.len()
-            );
+        let most = self.most_groups();
+        if eni.groups.is_empty() || eni.groups.len() > most {
+            let message =
+                format!("an interface has 1 to {most} groups, and this one {}", eni.groups.len());
             self.fault(at, message);
         }
         let mut types =
@@ -465,7 +664,8 @@ impl<'a> Checker<'a> {
         self.unique("port list", ids, |l| Place::PortList(l, Field::Id));
         for (l, list) in parts.prefix_lists.iter().enumerate() {
             let at = Place::PrefixList(l, Field::Entries);
-            if list.entries.is_empty() || list.entries.len() > MOST_PREFIXES {
+            let most = if parts.cloud == Cloud::Alibaba { MOST_PREFIXES } else { usize::MAX };
+            if list.entries.is_empty() || list.entries.len() > most {
                 let message = format!(
                     "a prefix list has 1 to {MOST_PREFIXES} entries, and this one {}",
                     list.entries.len()
@@ -481,8 +681,24 @@ impl<'a> Checker<'a> {
             if list.entries.is_empty() {
                 self.fault(Place::PortList(l, Field::Entries), "the port list has no entries");
             }
+            if let Some(range) = list.entries.iter().find(|range| range.first() == 0) {
+                self.fault(Place::PortList(l, Field::Entries), no_port_0(*range));
+            }
         }
     }
+}
+
+fn no_port_0(range: PortRange) -> String {
+    format!("`{range}`: ports are 1 to 65535 (InvalidParam.PortRange)")
+}
+
+/// Those that are addresses.
+fn nets(peers: &[Peer]) -> Vec<IpNet> {
+    let net = |peer: &Peer| match peer {
+        Peer::Cidr(net) => Some(*net),
+        Peer::Group(_) | Peer::PrefixList(_) | Peer::Tag(_) => None,
+    };
+    peers.iter().filter_map(net).collect()
 }
 
 fn unknown<'a>(what: &str, id: &str, known: impl Iterator<Item = &'a str>, key: &str) -> String {
@@ -496,7 +712,8 @@ fn unknown<'a>(what: &str, id: &str, known: impl Iterator<Item = &'a str>, key: 
 fn conflict(rule: &Rule, nets: &[IpNet]) -> Option<String> {
     nets.iter().find_map(|net| {
         let v6 = matches!(net, IpNet::V6(_));
-        let across = rule.local.iter().find(|local| matches!(local, IpNet::V6(_)) != v6);
+        let local = self::nets(&rule.local);
+        let across = local.into_iter().find(|local| matches!(local, IpNet::V6(_)) != v6);
         match (rule.protocol, v6, across) {
             (RuleProtocol::Only(Protocol::ICMP), true, _) => {
                 Some(format!("icmp is for IPv4, and {net} is IPv6; the protocol for IPv6 is icmpv6"))
@@ -516,9 +733,10 @@ fn conflict(rule: &Rule, nets: &[IpNet]) -> Option<String> {
 /// What a valid rule set holds that its author would want to know.
 pub(super) fn warnings(rules: &RuleSet) -> Vec<Warning> {
     let mut warnings = Vec::new();
+    let quotas = rules.cloud == Cloud::Alibaba;
     for (interface, eni) in rules.interfaces.iter().enumerate() {
         let (count, most) = quota_of(rules, interface);
-        if count > most {
+        if count > most && quotas {
             warnings.push(Warning(format!(
                 "interface {} has {count} rules, counting lists as the quota does; the limit is \
                  {most} (AuthorizationLimitExceed)",
@@ -565,7 +783,7 @@ fn quota(rules: &RuleSet, rule: &Rule) -> usize {
         }
     });
     let peers = rule.peers.iter().map(|peer| match peer {
-        Peer::Cidr(_) | Peer::Group(_) => 1,
+        Peer::Cidr(_) | Peer::Group(_) | Peer::Tag(_) => 1,
         Peer::PrefixList(id) => rules
             .prefix_lists
             .iter()

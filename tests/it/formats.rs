@@ -21,7 +21,7 @@ use crate::space::{file, proposals, rules};
 use crate::support::{self, output_in, run_in};
 
 /// Kinds of files that are read, by the name of their folder.
-const READ: [&str; 3] = ["alibaba", "terraform", "ros"];
+const READ: [&str; 6] = ["alibaba", "terraform", "ros", "aws", "azure", "gcp"];
 
 fn expected(dir: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(dir).unwrap() {
@@ -73,7 +73,7 @@ fn files_say_what_another_reader_says() {
 }
 
 /// A folder with these files.
-fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+pub(crate) fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for (name, text) in files {
         std::fs::write(dir.path().join(name), text).unwrap();
@@ -302,10 +302,10 @@ fn there_and_back() {
 
 fn read(text: &str) -> RuleSet {
     let source = Source { name: "answers.json", text };
-    let Content::Rules(loaded) = load(&[source], Hints::default()).unwrap() else {
+    let Content::Rules(loaded) = load(&[source], &Hints::default()).unwrap() else {
         panic!("no answers: {text}");
     };
-    loaded.rule_set("answers.json", Hints::default(), true).unwrap().0
+    loaded.rule_set("answers.json", &Hints::default(), true).unwrap().0
 }
 
 #[test]
@@ -444,7 +444,120 @@ proptest! {
         let group: String = GROUP.chars().take(cut).chain(text.chars()).collect();
         for text in [&text, &plan, &group] {
             let source = Source { name: "x", text };
-            let _ = load(&[source], Hints::default());
+            let _ = load(&[source], &Hints::default());
         }
     }
+}
+
+/// Terraform's own language: what is literal, and names for the rest.
+#[cfg(feature = "hcl")]
+mod hcl {
+    use super::{assert_snapshot, convert, folder, rules, run_in};
+
+    const MODULE: &str = r#"
+variable "office" { default = "203.0.113.0/24" }
+variable "vpc" {}
+locals {
+  web   = ["80/80", "443/443"]
+  ports = toset(local.web)
+}
+resource "alicloud_security_group" "web" {
+  vpc_id              = var.vpc
+  inner_access_policy = "Drop"
+}
+resource "alicloud_security_group_rule" "web" {
+  for_each          = local.ports
+  type              = "ingress"
+  ip_protocol       = "tcp"
+  port_range        = each.value
+  security_group_id = alicloud_security_group.web.id
+  cidr_ip           = "0.0.0.0/0"
+}
+resource "alicloud_security_group_rule" "ssh" {
+  count             = 1
+  type              = "ingress"
+  ip_protocol       = "tcp"
+  port_range        = "22/22"
+  priority          = 1 + count.index
+  security_group_id = alicloud_security_group.web.id
+  cidr_ip           = var.office
+}
+"#;
+
+    const DB: &str = r#"
+resource "alicloud_security_group" "db" { vpc_id = var.vpc }
+resource "alicloud_security_group_rule" "db" {
+  type                     = "ingress"
+  ip_protocol              = "tcp"
+  port_range               = "3306/3306"
+  security_group_id        = alicloud_security_group.db.id
+  source_security_group_id = alicloud_security_group.web.id
+}
+resource "alicloud_ecs_prefix_list" "office" {
+  address_family = "IPv4"
+  entry { cidr = "198.51.100.0/24" }
+}
+resource "alicloud_security_group_rule" "listed" {
+  type              = "egress"
+  ip_protocol       = "all"
+  policy            = "drop"
+  security_group_id = alicloud_security_group.db.id
+  prefix_list_id    = alicloud_ecs_prefix_list.office.id
+}
+"#;
+
+    #[test]
+    fn a_module_is_read() {
+        let files = [("main.tf", MODULE), ("db.tf", DB)];
+        assert_snapshot!("hcl csv", convert(&files, &[".", "--to", "csv"]));
+        let yaml = convert(&files, &[".", "--to", "yaml"]);
+        let yaml = yaml.split("── stdout\n").nth(1).unwrap().split("── stderr").next().unwrap();
+        assert_eq!(rules(yaml).groups().len(), 2);
+    }
+
+    /// What Terraform writes of a rule set is read to the same.
+    #[test]
+    fn what_is_written_is_read() {
+        let proposed = "../../captures/proposed.yaml";
+        let proposed = crate::support::root().join("tests/it").join(proposed);
+        let path = proposed.to_str().unwrap();
+        let written = convert(&[], &[path, "--to", "terraform"]);
+        let written =
+            written.split("── stdout\n").nth(1).unwrap().split("── stderr").next().unwrap();
+        let dir = folder(&[("main.tf", written)]);
+        let args = ["convert", "main.tf", "--to", "yaml"];
+        let out = run_in(dir.path(), &args, b"");
+        assert!(out.starts_with("status 0"), "{out}\n{written}");
+    }
+
+    #[test]
+    fn what_is_no_literal_is_named() {
+        let other = r#"
+resource "alicloud_security_group_rule" "me" {
+  type              = "ingress"
+  ip_protocol       = "tcp"
+  port_range        = "1/1"
+  cidr_ip           = data.http.me.body
+  security_group_id = alicloud_security_group.web.id
+}
+resource "alicloud_security_group_rule" "many" { for_each = var.vpc }
+module "more" { source = "x" }
+"#;
+        let text = format!("{MODULE}{other}");
+        let files = [("main.tf", text.as_str())];
+        assert_snapshot!("hcl not literal", convert(&files, &["main.tf", "--to", "csv"]));
+        let args = ["main.tf", "--to", "csv", "--partial"];
+        assert_snapshot!("hcl partial", convert(&files, &args));
+        let broken = [("main.tf", "resource \"alicloud_security_group\" \"web\" {\n a = = \n}")];
+        assert_snapshot!("hcl broken", convert(&broken, &["main.tf", "--to", "csv"]));
+    }
+}
+
+/// Without the feature a file in Terraform's own language says where it is read.
+#[cfg(not(feature = "hcl"))]
+#[test]
+fn the_language_of_terraform() {
+    let files = [("main.tf", "resource \"alicloud_security_group\" \"web\" {}")];
+    let out = convert(&files, &["main.tf", "--to", "csv"]);
+    assert!(out.contains("feature `hcl`") && out.starts_with("status 2"), "{out}");
 }

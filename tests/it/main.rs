@@ -16,6 +16,7 @@ mod cli_decode;
 mod cli_errors;
 mod cli_explain;
 mod cli_replay;
+mod clouds;
 mod compressed;
 mod corpus;
 mod coverage;

@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use sgreplay::flow::Direction;
 use sgreplay::parse::Hints;
-use sgreplay::rules::{Code, GroupType, Policy, RuleProtocol, Switches, parse_cidr};
+use sgreplay::rules::{Code, GroupType, Policy, RuleProtocol, Switches, Tag, parse_cidr};
 use sgreplay::suggest::Bound;
 
 /// Replay captured traffic against proposed cloud security-group rules: what would be allowed, what
@@ -503,6 +503,17 @@ pub(crate) struct SwitchArgs {
     /// Whether members of such groups reach each other: accept or drop
     #[arg(long, value_name = "POLICY")]
     pub inner_access_policy: Option<Policy>,
+    /// Which addresses a tag stands for, of rules of Azure and Google Cloud: a service tag
+    /// (--define VirtualNetwork=10.0.0.0/8) or a network tag; may be repeated
+    #[arg(long, value_name = "TAG=CIDR,…", value_parser = tag)]
+    pub define: Vec<Tag>,
+    /// Which tags the instance has, of rules of Google Cloud that choose instances by them; '' for none
+    #[arg(long, value_name = "TAG,…", value_parser = tag_names)]
+    pub tags: Option<TagNames>,
+    /// Of Terraform's own files: leave out, with a warning, what is no literal
+    #[cfg(feature = "hcl")]
+    #[arg(long)]
+    pub partial: bool,
     /// Let intra-group access go before custom egress rules too (the documents contradict each other)
     #[arg(long)]
     pub intra_group_egress: bool,
@@ -531,6 +542,19 @@ impl CaptureArgs {
     }
 }
 
+impl SwitchArgs {
+    #[cfg(feature = "hcl")]
+    fn partial(&self) -> bool {
+        self.partial
+    }
+
+    #[cfg(not(feature = "hcl"))]
+    #[expect(clippy::unused_self, reason = "as with the feature")]
+    fn partial(&self) -> bool {
+        false
+    }
+}
+
 impl From<&SwitchArgs> for Switches {
     fn from(args: &SwitchArgs) -> Self {
         let SwitchArgs { intra_group_egress, exempt_dhcp, .. } = *args;
@@ -541,7 +565,16 @@ impl From<&SwitchArgs> for Switches {
 impl From<&SwitchArgs> for Hints {
     fn from(args: &SwitchArgs) -> Self {
         let SwitchArgs { group_type, inner_access_policy, .. } = *args;
-        Self { group_type, inner_access_policy, direction: None }
+        let tags = args.define.clone();
+        let instance_tags = args.tags.as_ref().map(|TagNames(names)| names.clone());
+        Self {
+            group_type,
+            inner_access_policy,
+            direction: None,
+            tags,
+            instance_tags,
+            partial: args.partial(),
+        }
     }
 }
 
@@ -732,6 +765,23 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
         return Err("put an IPv6 address in brackets before a port: [2001:db8::5]:22".to_owned());
     }
     Ok(Endpoint { addr, port: Some(port.to_owned()) })
+}
+
+/// Names of tags, in one value.
+#[derive(Clone, Debug)]
+pub(crate) struct TagNames(Vec<String>);
+
+#[expect(clippy::unnecessary_wraps, reason = "clap's parsers can fail")]
+fn tag_names(text: &str) -> Result<TagNames, String> {
+    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    Ok(TagNames(names.map(str::to_owned).collect()))
+}
+
+fn tag(text: &str) -> Result<Tag, String> {
+    let (name, nets) = text.split_once('=').ok_or("write it TAG=10.0.0.0/8, or TAG=CIDR,CIDR")?;
+    let nets = nets.split(',').map(str::trim).filter(|net| !net.is_empty());
+    let entries = nets.map(|net| parse_cidr(net).map_err(|error| error.to_string()));
+    Ok(Tag { name: name.trim().to_owned(), entries: entries.collect::<Result<_, _>>()? })
 }
 
 fn icmp_type(text: &str) -> Result<(u8, u8), String> {

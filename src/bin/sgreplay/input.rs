@@ -11,7 +11,7 @@ use sgreplay::accept::Accepted;
 use sgreplay::capture::Capture;
 use sgreplay::parse::{self, Content, Hints, Positions, Source};
 use sgreplay::report::RulesInput;
-use sgreplay::rules::{Expectation, RuleSet};
+use sgreplay::rules::{Cloud, Expectation, RuleSet};
 use sha2::{Digest, Sha256};
 
 use crate::exit::Failure;
@@ -67,7 +67,8 @@ pub(crate) fn expectations(
 ) -> Result<(Vec<Expectation>, RulesInput), Failure> {
     let (name, text) = (name(path), text(path)?);
     let sha256 = hex(&Sha256::digest(text.as_bytes()));
-    Ok((parse::expectations(&name, &text, rules)?, RulesInput { path: name, sha256 }))
+    let input = RulesInput { path: name.clone(), sha256, cloud: None };
+    Ok((parse::expectations(&name, &text, rules)?, input))
 }
 
 /// The day, in UTC.
@@ -83,7 +84,7 @@ pub(crate) struct RulesFile {
 }
 
 /// How rules are read.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Reading {
     /// Captures say at which interface they were made, so that two may have one address.
     pub told_apart: bool,
@@ -120,14 +121,15 @@ pub(crate) fn rules(path: &Path, reading: Reading) -> Result<(RuleSet, RulesInpu
 
 /// Reads the rules, and keeps where they stand.
 pub(crate) fn rules_file(path: &Path, reading: Reading) -> Result<RulesFile, Failure> {
-    let Files { name, texts, sha256, content } = files(path, reading.hints)?;
+    let Files { name, texts, sha256, content } = files(path, &reading.hints)?;
     let Reading { told_apart, hints, side } = reading;
     let (loaded, path) = match content {
         Content::Own => {
             let text = texts.into_iter().next().map(|(_, text)| text).unwrap_or_default();
             let text = text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned();
             let read = if told_apart { parse::yaml_told_apart } else { parse::yaml };
-            let (rules, input) = (read(&name, &text)?, RulesInput { path: name, sha256 });
+            let rules = read(&name, &text)?;
+            let input = RulesInput { path: name, sha256, cloud: other_cloud(&rules) };
             return Ok(RulesFile { rules, input, positions: Positions::new(text) });
         }
         Content::Rules(loaded) => (*loaded, name.clone()),
@@ -150,12 +152,16 @@ pub(crate) fn rules_file(path: &Path, reading: Reading) -> Result<RulesFile, Fai
             (of_side, format!("{name} ({})", side.as_str()))
         }
     };
-    let (rules, warnings) = loaded.rule_set(&name, hints, told_apart)?;
+    let (rules, warnings) = loaded.rule_set(&name, &hints, told_apart)?;
     for warning in warnings {
         terminal::say(&format!("warning: {path}: {warning}"));
     }
-    let input = RulesInput { path, sha256 };
+    let input = RulesInput { path, sha256, cloud: other_cloud(&rules) };
     Ok(RulesFile { rules, input, positions: Positions::default() })
+}
+
+fn other_cloud(rules: &RuleSet) -> Option<Cloud> {
+    Some(rules.cloud()).filter(|cloud| *cloud != Cloud::Alibaba)
 }
 
 /// What a path names, read and recognised.
@@ -169,7 +175,7 @@ pub(crate) struct Files {
 }
 
 /// Reads a file, or all files of a directory as one rule set.
-pub(crate) fn files(path: &Path, hints: Hints) -> Result<Files, Failure> {
+pub(crate) fn files(path: &Path, hints: &Hints) -> Result<Files, Failure> {
     let name = name(path);
     let mut texts = Vec::new();
     if path.is_dir() {
@@ -178,13 +184,13 @@ pub(crate) fn files(path: &Path, hints: Hints) -> Result<Files, Failure> {
         for entry in std::fs::read_dir(path).map_err(unreadable)? {
             let path = entry.map_err(unreadable)?.path();
             let kind = path.extension().and_then(|kind| kind.to_str()).unwrap_or_default();
-            if path.is_file() && ["json", "yaml", "yml"].contains(&kind) {
+            if path.is_file() && ["json", "yaml", "yml", "tf"].contains(&kind) {
                 paths.push(path);
             }
         }
         paths.sort();
         if paths.is_empty() {
-            let message = "a directory without .json and .yaml files; name the rules file";
+            let message = "a directory without .json, .yaml or .tf files; name the rules file";
             return Err(Failure::Usage(format!("{name}: {message}")));
         }
         for path in paths {

@@ -158,6 +158,23 @@ impl Columns {
             .into_iter()
             .find_map(|separator| Self::named(line, separator))
             .or_else(|| Self::without_header(line))
+            .or_else(|| Self::trace(line))
+    }
+
+    /// A line of a trace: numbers alone, `src dst sport dport proto`, then the flags where its filters have
+    /// some, and the filter for which the header was made, which need not be the first that matches.
+    fn trace(line: &str) -> Option<Self> {
+        let separator = if line.contains('\t') { Separator::Tab } else { Separator::Space };
+        let values: Vec<&str> = separator.split(line).map(str::trim).collect();
+        let values: Vec<&str> = values.into_iter().filter(|value| !value.is_empty()).collect();
+        let highest = [u64::from(u32::MAX), u64::from(u32::MAX), 65_535, 65_535, 255];
+        let fits = |(value, highest): (&&str, u64)| value.parse().is_ok_and(|n: u64| n <= highest);
+        let numbers = values.iter().all(|value| value.parse::<u64>().is_ok());
+        let is_trace =
+            (5..=7).contains(&values.len()) && numbers && values.iter().zip(highest).all(fits);
+        let names = ["srcaddr", "dstaddr", "srcport", "dstport", "protocol"].map(str::to_owned);
+        let columns = is_trace.then(|| Self::known(&names, separator)).flatten()?;
+        Some(Self { kind: FlowLogKind::ClassBench, ..columns })
     }
 
     fn named(header: &str, separator: Separator) -> Option<Self> {

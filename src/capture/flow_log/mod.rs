@@ -5,8 +5,8 @@
 //! tell of who opened the connection stands in [`LogRecord::opener`].
 //!
 //! Read are VPC flow logs of Alibaba Cloud (CSV, or a JSON object a line) and of AWS (text, with its
-//! header or in the 14 fields of version 2), Zeek's `conn.log` (tab-separated or JSON) and nfdump's CSV.
-//! Columns are found by name, in any order.
+//! header or in the 14 fields of version 2), Zeek's `conn.log` (tab-separated or JSON), nfdump's CSV and
+//! traces of `ClassBench`. Columns are found by name, in any order, where there are names.
 
 mod columns;
 mod frame;
@@ -35,6 +35,8 @@ pub enum FlowLogKind {
     Zeek,
     /// The CSV of `nfdump`.
     Nfdump,
+    /// Headers for filters of `ClassBench`: what classifiers are compared by.
+    ClassBench,
 }
 
 impl FlowLogKind {
@@ -45,6 +47,7 @@ impl FlowLogKind {
             Self::Aws => "AWS VPC flow log",
             Self::Zeek => "Zeek conn.log",
             Self::Nfdump => "nfdump CSV",
+            Self::ClassBench => "ClassBench trace",
         }
     }
 }

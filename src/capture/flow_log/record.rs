@@ -1,6 +1,6 @@
 //! The values of a line → a record.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::FlowLogKind;
 use super::columns::{Field, Values};
@@ -79,8 +79,8 @@ impl Entry {
             Some("SKIPDATA") => return Ok(Self::Skipped),
             _ => {}
         }
-        let src = address(values, Field::Src, "source")?;
-        let dst = address(values, Field::Dst, "destination")?;
+        let src = address(kind, values, Field::Src, "source")?;
+        let dst = address(kind, values, Field::Dst, "destination")?;
         if src.is_ipv4() != dst.is_ipv4() {
             return Err(format!("{src} and {dst} are of different families"));
         }
@@ -113,8 +113,17 @@ impl Entry {
     }
 }
 
-fn address(values: &Values<'_>, field: Field, what: &str) -> Result<IpAddr, String> {
+fn address(
+    kind: FlowLogKind,
+    values: &Values<'_>,
+    field: Field,
+    what: &str,
+) -> Result<IpAddr, String> {
     let text = values.get(field).ok_or_else(|| format!("there is no {what} address"))?;
+    if kind == FlowLogKind::ClassBench {
+        let number = text.parse::<u32>().map(|number| Ipv4Addr::from_bits(number).into());
+        return number.map_err(|_| format!("{what}: `{text}` is no address as a number"));
+    }
     text.parse().map_err(|_| format!("{what}: `{text}` is no IP address"))
 }
 
@@ -156,7 +165,7 @@ fn transport(
         _ => return Ok((Transport::Absent, false)),
     };
     let pair = match kind {
-        FlowLogKind::Alibaba | FlowLogKind::Aws => None,
+        FlowLogKind::Alibaba | FlowLogKind::Aws | FlowLogKind::ClassBench => None,
         FlowLogKind::Zeek => {
             let value = |field| values.get(field).and_then(|text| text.parse::<u8>().ok());
             value(Field::SrcPort).zip(value(Field::DstPort))

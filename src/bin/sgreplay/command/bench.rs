@@ -22,8 +22,10 @@ use crate::captures::Captures;
 use crate::exit::{ExitStatus, Failure};
 use crate::input;
 
-/// Captures with fewer packets are gone through as often as it takes to come to so many.
+/// Captures with fewer packets are gone through as often as it takes to come to so many, or to pass the time.
 const FEWEST_PACKETS: u64 = 100_000;
+/// A capture of three packets would take minutes to come to so many.
+const LONGEST: Duration = Duration::from_secs(2);
 /// The list is asked for no more packets than this: it may be a thousand times slower than the rest.
 const MOST_LISTED: u64 = 100_000;
 
@@ -64,7 +66,8 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitStatus, Failure> {
     let mut all = Vec::new();
     for _ in 0..args.runs.get() {
         let mut spent = Spent::default();
-        while spent.packets < FEWEST_PACKETS {
+        let start = Instant::now();
+        while spent.packets < FEWEST_PACKETS && start.elapsed() < LONGEST {
             let before = spent.packets;
             timings.bytes = bench.stages(&mut spent)?;
             timings.packets = spent.packets - before;
@@ -76,7 +79,8 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitStatus, Failure> {
             ns.push(one);
         }
         let (mut time, mut packets) = (Duration::ZERO, 0);
-        while packets < FEWEST_PACKETS {
+        let start = Instant::now();
+        while packets < FEWEST_PACKETS && start.elapsed() < LONGEST {
             let captures = Captures::new(&capture_args)?;
             time += bench.end_to_end(captures)?;
             packets += timings.packets;

@@ -18,7 +18,7 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<ExitStatus, Failure> {
     let hints = Hints { direction: args.direction, ..(&args.switches).into() };
     let text = match args.to {
         // The table shows what files say, also where that is not enough to judge by.
-        ConvertTo::Csv => table(args, hints)?,
+        ConvertTo::Csv => table(args, &hints)?,
         to => {
             let side = if args.current { Side::Current } else { Side::Proposed };
             let (mut rules, _) =
@@ -37,7 +37,7 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<ExitStatus, Failure> {
     Ok(ExitStatus::Done)
 }
 
-fn table(args: &ConvertArgs, hints: Hints) -> Result<String, Failure> {
+fn table(args: &ConvertArgs, hints: &Hints) -> Result<String, Failure> {
     let files = input::files(&args.rules, hints)?;
     let csv = match files.content {
         Content::Own => {

@@ -46,7 +46,7 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
         .with_tunnels(captures.tunnels())
         .with_taps(taps);
     let labels = Labels::new(&rules);
-    let mut output = Output::new(args, &labels, captures.tunnels())?;
+    let mut output = Output::new(args, &labels, captures.tunnels(), replay.options().sessions)?;
     if local.assumed && !output.is_summary() {
         let addresses = local.addresses.join(", ");
         terminal::say(&format!("local address assumed: {addresses} ({})", local.why));
@@ -217,11 +217,16 @@ enum Output<'l> {
 }
 
 impl<'l> Output<'l> {
-    fn new(args: &ReplayArgs, labels: &'l Labels, tunnels: Tunnels) -> Result<Self, Failure> {
+    fn new(
+        args: &ReplayArgs,
+        labels: &'l Labels,
+        tunnels: Tunnels,
+        sessions: Sessions,
+    ) -> Result<Self, Failure> {
         let format = row_format(args.format);
         Ok(match (args.per, format) {
             (None, Some(RowFormat::Csv)) | (Some(Per::Connection), _) => {
-                if args.sessions == OnOff::Off {
+                if sessions == Sessions::Off {
                     let message = "without sessions there are no connections; ask for --per packet";
                     return Err(Failure::Usage(message.to_owned()));
                 }

@@ -1,0 +1,359 @@
+//! What `aws ec2` prints: security groups, network ACLs, interfaces, prefix lists.
+
+use serde_json::Value;
+
+use super::json::{Faults, Json};
+use super::loaded::{Found, FoundInterface, Loaded};
+use crate::flow::{Direction, Protocol};
+use crate::rules::{
+    Cloud, GroupRef, Peer, Policy, PortRange, Ports, PrefixList, Priority, Rule, RuleId,
+    RuleProtocol,
+};
+
+/// The kinds of answers, in the order in which they are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Answer {
+    NetworkAcls,
+    Groups,
+    Rules,
+    PrefixLists,
+    PrefixListEntries,
+    Interfaces,
+    Instances,
+}
+
+/// Which answer a value is, if it is one.
+pub(super) fn recognise(value: &Value) -> Option<Answer> {
+    let list = |key: &str| value.get(key).and_then(Value::as_array);
+    let is_list = |key: &str| list(key).is_some();
+    let entries =
+        || list("Entries").is_some_and(|all| all.iter().all(|one| one.get("Cidr").is_some()));
+    Some(match () {
+        () if is_list("SecurityGroups") => Answer::Groups,
+        () if is_list("SecurityGroupRules") => Answer::Rules,
+        () if is_list("NetworkAcls") => Answer::NetworkAcls,
+        () if is_list("NetworkInterfaces") => Answer::Interfaces,
+        () if is_list("Reservations") => Answer::Instances,
+        () if is_list("PrefixLists") => Answer::PrefixLists,
+        () if entries() => Answer::PrefixListEntries,
+        () => return None,
+    })
+}
+
+/// Adds an answer to what is known; `file` is the name of its file.
+pub(super) fn read(
+    answer: Answer,
+    value: &Value,
+    file: &str,
+    loaded: &mut Loaded,
+    faults: &mut Faults,
+) {
+    let json = Json::new(value);
+    if json.has("NextToken") {
+        let message = "the answer is incomplete, more follows; without --max-items the tool asks for all of it";
+        json.fault("NextToken", message, faults);
+    }
+    match answer {
+        Answer::Groups => {
+            loaded.of_cloud(Cloud::Aws, faults);
+            for group in json.list("SecurityGroups", faults) {
+                self::group(&group, loaded, faults);
+            }
+        }
+        Answer::Rules => {
+            loaded.of_cloud(Cloud::Aws, faults);
+            for row in json.list("SecurityGroupRules", faults) {
+                rule_of_its_own(&row, loaded, faults);
+            }
+        }
+        Answer::NetworkAcls => {
+            loaded.of_cloud(Cloud::AwsNetworkAcl, faults);
+            for acl in json.list("NetworkAcls", faults) {
+                network_acl(&acl, loaded, faults);
+            }
+        }
+        Answer::PrefixLists => {
+            for list in json.list("PrefixLists", faults) {
+                // An answer about managed lists has names and sizes only.
+                if let (Some(id), true) = (list.text("PrefixListId", faults), list.has("Cidrs")) {
+                    let cidrs = list.list("Cidrs", faults);
+                    let entries = cidrs.iter().filter_map(|one| one.own_cidr(faults)).collect();
+                    loaded.prefix_lists.push(PrefixList { id, entries });
+                }
+            }
+        }
+        Answer::PrefixListEntries => {
+            let Some(id) = super::alibaba::name_in(file, "pl-") else {
+                let message = "the entries of a prefix list, and the answer does not say of which: name the file \
+                               after it, pl-….json";
+                return faults.add("", message);
+            };
+            let rows = json.list("Entries", faults);
+            let entries = rows.iter().filter_map(|row| row.cidr("Cidr", faults)).collect();
+            loaded.prefix_lists.push(PrefixList { id, entries });
+        }
+        Answer::Interfaces => {
+            for one in json.list("NetworkInterfaces", faults) {
+                interface(&one, loaded, faults);
+            }
+        }
+        Answer::Instances => {
+            let instances = json.list("Reservations", faults);
+            let instances = instances.iter().flat_map(|of| of.list("Instances", faults));
+            for instance in instances.collect::<Vec<_>>() {
+                for one in instance.list("NetworkInterfaces", faults) {
+                    interface(&one, loaded, faults);
+                }
+            }
+        }
+    }
+}
+
+/// A group: a permission is a rule for each combination of its ports and peers, kept as one.
+fn group(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
+    let Some(id) = json.text("GroupId", faults) else {
+        return faults.add(json.path(), "the group has no GroupId");
+    };
+    let owner = json.text("OwnerId", faults);
+    let vpc = json.text("VpcId", faults);
+    let mut rows = Vec::new();
+    for (key, direction) in
+        [("IpPermissions", Direction::Ingress), ("IpPermissionsEgress", Direction::Egress)]
+    {
+        for row in json.list(key, faults) {
+            let mut peers = Vec::new();
+            for (list, key) in [("IpRanges", "CidrIp"), ("Ipv6Ranges", "CidrIpv6")] {
+                let all = row.list(list, faults);
+                peers.extend(all.iter().filter_map(|one| one.cidr(key, faults)).map(Peer::Cidr));
+            }
+            for one in row.list("PrefixListIds", faults) {
+                peers.extend(one.text("PrefixListId", faults).map(Peer::PrefixList));
+            }
+            for one in row.list("UserIdGroupPairs", faults) {
+                peers.extend(pair(&one, owner.as_deref(), faults));
+            }
+            rows.push((row, direction, peers));
+        }
+    }
+    let known = loaded.group(&id);
+    (known.has_rules, known.vpc_id) = (true, vpc);
+    for (row, direction, peers) in rows {
+        let number = RuleId::Numbered { group: id.clone(), number: known.rules.len() + 1 };
+        // A permission for nobody matches nothing.
+        if peers.is_empty() {
+            continue;
+        }
+        let rule = permission(&row, number, direction, peers, faults);
+        known.rules.extend(rule.map(|rule| Found::new(rule, row.path().to_owned())));
+    }
+}
+
+/// A group as peer: of another account where its owner is another.
+fn pair(json: &Json<'_>, owner: Option<&str>, faults: &mut Faults) -> Option<Peer> {
+    let id = json.text("GroupId", faults)?;
+    let account = json.text("UserId", faults).filter(|user| owner.is_some_and(|own| own != user));
+    Some(Peer::Group(GroupRef { account, id }))
+}
+
+/// A row of `describe-security-group-rules`.
+fn rule_of_its_own(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
+    let Some(group) = json.text("GroupId", faults) else {
+        return faults.add(json.path(), "the rule does not say which group it is of (GroupId)");
+    };
+    let egress = json.get("IsEgress").and_then(|flag| flag.value().as_bool());
+    let Some(egress) = egress else {
+        return faults.add(json.path(), "the rule has no IsEgress, true or false");
+    };
+    let direction = if egress { Direction::Egress } else { Direction::Ingress };
+    let mut peers: Vec<Peer> = ["CidrIpv4", "CidrIpv6"]
+        .iter()
+        .filter_map(|key| json.cidr(key, faults))
+        .map(Peer::Cidr)
+        .collect();
+    peers.extend(json.text("PrefixListId", faults).map(Peer::PrefixList));
+    let owner = json.text("GroupOwnerId", faults);
+    if let Some(of) = json.get("ReferencedGroupInfo") {
+        peers.extend(pair(&of, owner.as_deref(), faults));
+    }
+    let known = loaded.group(&group);
+    known.has_rules = true;
+    let number = RuleId::Numbered { group, number: known.rules.len() + 1 };
+    let id = json.text("SecurityGroupRuleId", faults).map_or(number, RuleId::Named);
+    let rule = permission(json, id, direction, peers, faults);
+    let description = json.text("Description", faults);
+    let found = rule.map(|rule| Found::new(Rule { description, ..rule }, json.path().to_owned()));
+    known.rules.extend(found);
+}
+
+/// What a permission and a row of a rule have in common. From and to are type and code of ICMP.
+fn permission(
+    json: &Json<'_>,
+    id: RuleId,
+    direction: Direction,
+    peers: Vec<Peer>,
+    faults: &mut Faults,
+) -> Option<Rule> {
+    let protocol = json.protocol("IpProtocol", faults)?;
+    let (from, to) = (number(json, "FromPort", faults), number(json, "ToPort", faults));
+    let (mut icmp, mut ports) = (None, Vec::new());
+    match protocol {
+        RuleProtocol::Only(Protocol::ICMP | Protocol::ICMPV6) => {
+            icmp = icmp_type(json, from, to, faults);
+        }
+        // The documents say that ports of other protocols are of no account.
+        RuleProtocol::Only(proto) if proto.has_ports() => {
+            ports.extend(range(json, from, to, faults).map(Ports::Range));
+        }
+        RuleProtocol::Only(_) | RuleProtocol::All => {}
+    }
+    Some(Rule { ports, icmp, ..Rule::new(id, direction, protocol, peers) })
+}
+
+/// −1 and absent are alike: all.
+fn number(json: &Json<'_>, key: &str, faults: &mut Faults) -> Option<u16> {
+    match json.text(key, faults).as_deref() {
+        None | Some("-1") => None,
+        Some(text) => {
+            let number = text.parse().ok();
+            if number.is_none() {
+                json.fault(
+                    key,
+                    format_args!("`{text}`: −1 or 0 to 65535 is expected here"),
+                    faults,
+                );
+            }
+            number
+        }
+    }
+}
+
+fn range(
+    json: &Json<'_>,
+    from: Option<u16>,
+    to: Option<u16>,
+    faults: &mut Faults,
+) -> Option<PortRange> {
+    let (from, to) = match (from, to) {
+        (None, None) => return None,
+        (from, to) => (from.unwrap_or(0), to.unwrap_or(u16::MAX)),
+    };
+    let range = PortRange::new(from, to);
+    if range.is_none() {
+        faults.add(json.path(), format_args!("the ports {from} to {to} are reversed"));
+    }
+    range
+}
+
+fn icmp_type(
+    json: &Json<'_>,
+    kind: Option<u16>,
+    code: Option<u16>,
+    faults: &mut Faults,
+) -> Option<(u8, Option<u8>)> {
+    let kind = kind?;
+    let byte = |number: u16| u8::try_from(number).ok();
+    match (byte(kind), code.map(byte)) {
+        (Some(kind), None) => Some((kind, None)),
+        (Some(kind), Some(Some(code))) => Some((kind, Some(code))),
+        _ => {
+            faults.add(json.path(), "ICMP types and codes are −1 or 0 to 255");
+            None
+        }
+    }
+}
+
+/// A network ACL: numbered entries, of which the one without a match that is printed last is one too.
+fn network_acl(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
+    let Some(id) = json.text("NetworkAclId", faults) else {
+        return faults.add(json.path(), "the network ACL has no NetworkAclId");
+    };
+    let mut rules = Vec::new();
+    for entry in json.list("Entries", faults) {
+        rules.extend(acl_entry(&entry, faults).map(|rule| Found {
+            note: "stateless".to_owned(),
+            ..Found::new(rule, entry.path().to_owned())
+        }));
+    }
+    for association in json.list("Associations", faults) {
+        loaded
+            .subnets
+            .extend(association.text("SubnetId", faults).map(|subnet| (subnet, id.clone())));
+    }
+    let vpc = json.text("VpcId", faults);
+    let known = loaded.group(&id);
+    (known.has_rules, known.vpc_id) = (true, vpc);
+    known.rules.extend(rules);
+}
+
+fn acl_entry(json: &Json<'_>, faults: &mut Faults) -> Option<Rule> {
+    let egress = json.get("Egress").and_then(|flag| flag.value().as_bool());
+    let Some(egress) = egress else {
+        faults.add(json.path(), "the entry has no Egress, true or false");
+        return None;
+    };
+    let direction = if egress { Direction::Egress } else { Direction::Ingress };
+    let protocol = json.protocol("Protocol", faults)?;
+    let priority: Option<Priority> = json.parsed("RuleNumber", faults);
+    let policy = match json.text("RuleAction", faults).as_deref() {
+        Some("allow") => Policy::Accept,
+        Some("deny") => Policy::Drop,
+        _ => {
+            faults.add(json.path(), "the entry's RuleAction is neither `allow` nor `deny`");
+            return None;
+        }
+    };
+    let nets = ["CidrBlock", "Ipv6CidrBlock"].map(|key| json.cidr(key, faults));
+    let peers: Vec<Peer> = nets.into_iter().flatten().map(Peer::Cidr).collect();
+    let ports = json.get("PortRange").and_then(|of| {
+        let (from, to) = (number(&of, "From", faults), number(&of, "To", faults));
+        range(&of, from, to, faults)
+    });
+    let icmp = json.get("IcmpTypeCode").and_then(|of| {
+        let (kind, code) = (number(&of, "Type", faults), number(&of, "Code", faults));
+        icmp_type(&of, kind, code, faults)
+    });
+    let of_icmp = matches!(protocol, RuleProtocol::Only(Protocol::ICMP | Protocol::ICMPV6));
+    let priority = priority?;
+    let id = RuleId::Named(format!("{direction}-{}", priority.get()));
+    Some(Rule {
+        policy,
+        priority,
+        ports: ports.map(Ports::Range).into_iter().collect(),
+        icmp: icmp.filter(|_| of_icmp),
+        ..Rule::new(id, direction, protocol, peers)
+    })
+}
+
+/// An interface, with its groups, or the network ACL of its subnet.
+fn interface(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
+    let Some(id) = json.text("NetworkInterfaceId", faults) else {
+        return faults.add(json.path(), "the interface has no NetworkInterfaceId");
+    };
+    let mut addresses = Vec::new();
+    let mut add = |net: Option<ipnet::IpNet>| {
+        addresses.extend(net.filter(|net| !addresses.contains(net)));
+    };
+    add(json.cidr("PrivateIpAddress", faults));
+    for (list, key) in [
+        ("PrivateIpAddresses", "PrivateIpAddress"),
+        ("Ipv6Addresses", "Ipv6Address"),
+        ("Ipv4Prefixes", "Ipv4Prefix"),
+        ("Ipv6Prefixes", "Ipv6Prefix"),
+    ] {
+        for one in json.list(list, faults) {
+            add(one.cidr(key, faults));
+        }
+    }
+    let groups = if loaded.cloud() == Cloud::AwsNetworkAcl {
+        let subnet = json.text("SubnetId", faults);
+        let of_subnet = loaded.subnets.iter().filter(|(known, _)| subnet.as_ref() == Some(known));
+        of_subnet.map(|(_, acl)| acl.clone()).collect()
+    } else {
+        let groups = json.list("Groups", faults);
+        let groups = if groups.is_empty() { json.list("SecurityGroups", faults) } else { groups };
+        groups.iter().filter_map(|group| group.text("GroupId", faults)).collect()
+    };
+    let timeouts = Cloud::Aws.timeouts();
+    loaded.interfaces.retain(|known| known.id != id);
+    loaded.interfaces.push(FoundInterface { id, addresses, groups, timeouts, tags: Vec::new() });
+}

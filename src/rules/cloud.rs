@@ -1,0 +1,165 @@
+//! What differs from one cloud to another: the profile that a rule set has.
+//!
+//! One order serves them all: by priority, drops first at equal priority, and the first rule that matches
+//! decides (SEMANTICS A4). The rest is in the methods here.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::field::FieldError;
+use super::{GroupType, Policy, Timeouts};
+use crate::flow::Direction;
+
+/// Whose rules they are, and so what they mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Cloud {
+    /// Security groups of Alibaba Cloud ECS: SEMANTICS.
+    #[default]
+    Alibaba,
+    /// Security groups of AWS: they only allow, and no rule comes before another.
+    Aws,
+    /// Network ACLs of AWS: numbered, and without a memory of connections.
+    AwsNetworkAcl,
+    /// Network security groups of Azure: one at the subnet, one at the network interface, and both must
+    /// allow.
+    Azure,
+    /// Firewall rules of a VPC network of Google Cloud, chosen by the tags of instances.
+    Google,
+    /// Filters of `ClassBench`, for those who compare classifiers: the first line that matches decides.
+    ClassBench,
+}
+
+impl Cloud {
+    /// All.
+    pub const ALL: [Self; 6] = [
+        Self::Alibaba,
+        Self::Aws,
+        Self::AwsNetworkAcl,
+        Self::Azure,
+        Self::Google,
+        Self::ClassBench,
+    ];
+
+    /// The word in a rules file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Alibaba => "alibaba",
+            Self::Aws => "aws",
+            Self::AwsNetworkAcl => "aws-network-acl",
+            Self::Azure => "azure",
+            Self::Google => "google",
+            Self::ClassBench => "classbench",
+        }
+    }
+
+    /// What they are called, and how they are judged where that is not as Alibaba Cloud does it.
+    pub fn profile(self) -> &'static str {
+        match self {
+            Self::Alibaba => "security groups of Alibaba Cloud",
+            Self::Aws => {
+                "security groups of AWS: every rule allows, what none allows is denied both ways, answers of \
+                 connections pass, members of a group reach each other only by a rule"
+            }
+            Self::AwsNetworkAcl => {
+                "network ACLs of AWS: the lowest number decides, what none matches is denied both ways; stateless, \
+                 so every packet is judged by the rules of its own direction, answers too. Traffic inside one \
+                 subnet never meets them"
+            }
+            Self::Azure => {
+                "network security groups of Azure: the lowest priority decides, the default rules stand at the end, \
+                 answers of connections pass; where an interface has two groups, the subnet's and its own, both \
+                 must allow"
+            }
+            Self::Google => {
+                "firewall rules of Google Cloud: the lowest priority decides, denies before allows; what none \
+                 matches is denied in and allowed out; answers of connections pass"
+            }
+            Self::ClassBench => {
+                "filters of ClassBench: the first line that matches decides, what none matches is denied; every packet is \
+                 judged once, by both its ends"
+            }
+        }
+    }
+
+    /// The priorities that rules may have, beside the 110 of old rules of Alibaba Cloud.
+    pub fn priorities(self) -> RangeInclusive<u32> {
+        match self {
+            Self::Alibaba => 1..=100,
+            Self::Aws => 1..=1,
+            // The last entry, `*` in the console, is 32767, or 32768 where it is about IPv6.
+            Self::AwsNetworkAcl => 1..=32_768,
+            Self::Azure | Self::Google => 0..=65_535,
+            Self::ClassBench => 1..=u32::MAX,
+        }
+    }
+
+    /// What becomes of a packet that no rule matches (SEMANTICS A5 step 5).
+    pub fn default(self, direction: Direction, of: Option<GroupType>) -> Policy {
+        match (self, direction, of) {
+            (Self::Alibaba, Direction::Egress, Some(GroupType::Basic))
+            | (Self::Google, Direction::Egress, _) => Policy::Accept,
+            _ => Policy::Drop,
+        }
+    }
+
+    /// Whether what belongs to an allowed connection passes, whichever way it goes.
+    pub fn is_stateful(self) -> bool {
+        !matches!(self, Self::AwsNetworkAcl | Self::ClassBench)
+    }
+
+    /// Whether a packet is judged once by all that is asked of it, as something that comes in, and not where
+    /// it is sent and where it is received.
+    pub fn is_one_way(self) -> bool {
+        self == Self::ClassBench
+    }
+
+    /// Whether the groups of an interface are layers, all of which must allow; else their rules are one
+    /// list.
+    pub fn is_layered(self) -> bool {
+        self == Self::Azure
+    }
+
+    /// Idle timeouts of sessions where nothing else is said. Those of AWS and Google Cloud are documented
+    /// ("Connection tracking" in the guides of both); Azure documents none, and has ours.
+    pub fn timeouts(self) -> Timeouts {
+        let s = Duration::from_secs;
+        let ours = Timeouts::default();
+        match self {
+            // Five days, and 180 s for UDP that was answered.
+            Self::Aws => {
+                Timeouts { tcp_established: s(432_000), udp: s(180), other: s(600), ..ours }
+            }
+            Self::Google => {
+                let all = s(600);
+                Timeouts { tcp_established: all, udp: all, icmp: all, other: all, ..ours }
+            }
+            Self::Alibaba | Self::AwsNetworkAcl | Self::Azure | Self::ClassBench => ours,
+        }
+    }
+}
+
+impl fmt::Display for Cloud {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl serde::Serialize for Cloud {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl FromStr for Cloud {
+    type Err = FieldError;
+
+    fn from_str(text: &str) -> Result<Self, FieldError> {
+        let found = Self::ALL.into_iter().find(|cloud| cloud.as_str().eq_ignore_ascii_case(text));
+        found.ok_or_else(|| {
+            let words: Vec<String> = Self::ALL.iter().map(|cloud| format!("`{cloud}`")).collect();
+            FieldError::new(text, format!("a cloud is one of {}", words.join(", ")))
+        })
+    }
+}

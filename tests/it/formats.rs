@@ -358,20 +358,13 @@ fn nft_takes_the_table() {
     }
 }
 
-/// tcpdump with the filter that `convert` writes finds the packets that are denied: every capture by several
-/// rule sets.
-#[test]
-fn tcpdump_finds_what_is_denied() {
-    if Command::new("tcpdump").arg("--version").output().is_err() {
-        println!("SKIPPED: tcpdump is not installed, so no filter of `convert` was run");
-        return;
-    }
-    let dir = tempfile::tempdir().unwrap();
+/// The rule sets of `captures/`, and so many random ones about the captures' addresses.
+pub(crate) fn rule_sets(random: usize) -> Vec<String> {
     let mut runner = TestRunner::deterministic();
     let mut texts: Vec<String> = ["current.yaml", "proposed.yaml", "fixed.yaml"]
         .map(|name| std::fs::read_to_string(support::capture(name)).unwrap())
         .to_vec();
-    for _ in 0..6 {
+    for _ in 0..random {
         // The random rules' few networks, moved to where the captures' addresses are.
         let (rules, _) = proposals().new_tree(&mut runner).unwrap().current();
         let moved = rules.iter().map(|rule| {
@@ -382,10 +375,27 @@ fn tcpdump_finds_what_is_denied() {
         let unique: BTreeSet<String> = moved.collect();
         texts.push(file(&unique.into_iter().collect::<Vec<_>>(), "basic"));
     }
+    texts
+}
+
+/// The instance's addresses in the captures.
+pub(crate) fn local() -> Vec<ipnet::IpNet> {
+    ["10.0.0.5/32", "2001:db8:a::5/128"].map(|net| net.parse().unwrap()).to_vec()
+}
+
+/// tcpdump with the filter that `convert` writes finds the packets that are denied: every capture by several
+/// rule sets.
+#[test]
+fn tcpdump_finds_what_is_denied() {
+    if Command::new("tcpdump").arg("--version").output().is_err() {
+        println!("SKIPPED: tcpdump is not installed, so no filter of `convert` was run");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
     let (mut compared, mut denied) = (0, 0);
-    for (n, text) in texts.iter().enumerate() {
+    for (n, text) in rule_sets(6).iter().enumerate() {
         let mut set = rules(text);
-        set.set_local(vec!["10.0.0.5/32".parse().unwrap(), "2001:db8:a::5/128".parse().unwrap()]);
+        set.set_local(local());
         let filter = bpf(&set, 0).unwrap();
         let rules_file = dir.path().join(format!("{n}.yaml"));
         std::fs::write(&rules_file, text).unwrap();

@@ -648,3 +648,104 @@ echo 3 | tee nf_conntrack_tcp_timeout_established nf_conntrack_tcp_timeout_syn_s
     println!("{}", tracked.figures());
     assert_eq!((tracked.session, tracked.opening, tracked.inferred), (16, 10, 0));
 }
+
+/// An Ethernet frame for the interface that the test makes.
+fn ethernet(ip: &[u8]) -> Vec<u8> {
+    let kind: [u8; 2] = if ip[0] >> 4 == 4 { [8, 0] } else { [0x86, 0xdd] };
+    [&[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1][..], &kind, ip].concat()
+}
+
+/// The packets that open connections to the instance, each connection once. Errors of ICMP belong to
+/// others, and what the kernel would drop before any rule is left out.
+fn openings(rules: &RuleSet) -> Vec<(FlowTuple, Vec<u8>)> {
+    let mut found = Vec::new();
+    let mut known = std::collections::HashSet::new();
+    for path in support::captures() {
+        let mut replay = Replay::new(rules, Options::default());
+        let mut capture = Capture::open(&path).unwrap();
+        while let Ok(Some(frame)) = capture.next_frame() {
+            let decoded = decode(frame.link, frame.data);
+            let judged = replay.judge(&frame, &decoded);
+            let opens = judged.judgements().any(|of| {
+                let seen = of.opened.as_deref();
+                of.direction == Direction::Ingress
+                    && seen.is_some_and(|(how, _)| *how == sgreplay::session::Opening::Seen)
+            });
+            let (true, Decoded::Packet(packet)) = (opens, decoded) else { continue };
+            let query =
+                packet.flow.transport.icmp().is_none_or(|(kind, _)| [8, 128].contains(&kind));
+            let Some(ip) = support::ip_offset(frame.link, frame.data) else { continue };
+            let cut = frame.data.len() < frame.wire_len as usize;
+            let whole = packet.fragment == Fragment::No && !cut && !never_asked(&packet);
+            if query && whole && known.insert(packet.flow) {
+                found.push((packet.flow, ethernet(&frame.data[ip..])));
+            }
+        }
+    }
+    found
+}
+
+/// What `convert --to nftables` prints, loaded as it is; connections begun by tcpreplay; and the counter of
+/// every rule.
+#[test]
+fn a_host_with_the_rules_of_convert_counts_as_replay_does() {
+    let tools = unavailable().or_else(|| {
+        let missing = Command::new("tcpreplay").arg("--version").output().is_err();
+        missing.then(|| "tcpreplay is not installed".to_owned())
+    });
+    if let Some(why) = tools {
+        println!("SKIPPED: {why}, so no rules of `convert` were loaded");
+        return;
+    }
+    let (mut sets, mut packets, mut rules_hit) = (0, 0, 0);
+    for text in crate::formats::rule_sets(8) {
+        let mut rules = crate::space::rules(&text);
+        rules.set_local(crate::formats::local());
+        let ordered = rules.ordered(0, Direction::Ingress);
+        let opened = openings(&rules);
+        let mut expected = std::collections::BTreeMap::new();
+        for (flow, _) in &opened {
+            let entry = ordered.entry(Reference(&ordered).decide(flow)).unwrap();
+            let (group, rule) = rules.names(0, entry.kind);
+            *expected.entry(format!("{group} {rule}")).or_insert(0_u64) += 1;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let frames: Vec<(u64, &[u8])> =
+            opened.iter().map(|(_, frame)| (0, frame.as_slice())).collect();
+        let ethernet = LinkType::ETHERNET.0;
+        std::fs::write(dir.path().join("opened.pcap"), support::pcap_ns(ethernet, &frames))
+            .unwrap();
+        std::fs::write(dir.path().join("rules.nft"), convert::nftables(&rules, 0).unwrap())
+            .unwrap();
+        let script = "ip link set lo up
+            ip link add v0 type veth peer name v1
+            ip link set v1 address 02:00:00:00:00:02
+            for f in all v1; do echo 0 > /proc/sys/net/ipv4/conf/$f/rp_filter; done
+            echo 0 > /proc/sys/net/ipv6/conf/v1/accept_dad
+            ip addr add 10.0.0.5/32 dev v1; ip addr add 2001:db8:a::5/128 dev v1 nodad
+            ip link set v0 up; ip link set v1 up
+            nft -f rules.nft
+            tcpreplay -q --pps 5000 -i v0 opened.pcap >/dev/null 2>&1
+            sleep 0.3
+            nft -j list chain inet sgreplay ingress";
+        let answer = namespace(script).current_dir(dir.path()).output().unwrap();
+        let stderr = String::from_utf8_lossy(&answer.stderr);
+        assert!(answer.status.success(), "{stderr}");
+        let listed: serde_json::Value = serde_json::from_slice(&answer.stdout).unwrap();
+        let mut counted = std::collections::BTreeMap::new();
+        for rule in listed["nftables"].as_array().unwrap().iter().filter_map(|of| of.get("rule")) {
+            let Some(name) = rule["comment"].as_str() else { continue };
+            let counter = rule["expr"].as_array().unwrap().iter().find_map(|of| of.get("counter"));
+            let n = counter.unwrap()["packets"].as_u64().unwrap();
+            if n > 0 {
+                *counted.entry(name.to_owned()).or_insert(0) += n;
+            }
+        }
+        assert_eq!(counted, expected, "{text}");
+        sets += 1;
+        packets += opened.len();
+        rules_hit += counted.len();
+    }
+    println!("{sets} rule sets on a host: {rules_hit} rules count the same {packets} connections");
+    assert!(packets > 500);
+}

@@ -18,13 +18,19 @@ impl Table {
     pub(super) fn text(&self) -> String {
         let Self { title, rows, more } = self;
         let more = more.as_ref().map_or_else(String::new, |more| format!("  {more}\n"));
-        format!("\n{title}\n{}{more}", text::table(rows))
+        match rows.as_slice() {
+            [] | [_] => more,
+            rows => format!("\n{title}\n{}{more}", text::table(rows)),
+        }
     }
 
     /// For a page of a code host.
     pub(super) fn markdown(&self) -> String {
         let Self { title, rows, more } = self;
         let more = more.as_ref().map_or_else(String::new, |more| format!("\n{}\n", escaped(more)));
+        if rows.len() < 2 {
+            return more;
+        }
         format!("\n### {}\n\n{}{more}", escaped(title), markdown(rows))
     }
 }

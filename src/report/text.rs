@@ -7,7 +7,8 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 
-use super::{CaptureInput, Label, Labels, Local, Summary};
+use super::table::Table;
+use super::{CaptureInput, Label, Labels, Local, RuleCount, Summary};
 use crate::flow::{FlowTuple, TcpFlags};
 use crate::replay::Replay;
 use crate::rules::services;
@@ -187,6 +188,25 @@ pub fn summary(summary: &Summary, replay: &Replay<'_>, labels: &Labels) -> Strin
     out.push_str(&inputs.rules.line("rules"));
     made_by(&mut out, &summary.local, summary.partial.as_deref());
 
+    let _ = write!(out, "\n{}", table(&counts(replay)));
+    if let Some(midstream) = midstream(summary, replay) {
+        let _ = writeln!(out, "  {midstream}");
+    }
+    for verdict in [Verdict::Deny, Verdict::Allow] {
+        if let Some(table) = kinds(verdict, replay, labels) {
+            out.push_str(&table.text());
+        }
+    }
+    out.push_str(&rules(summary).text());
+    for warning in &summary.warnings {
+        let _ = writeln!(out, "\nwarning: {warning}");
+    }
+    out
+}
+
+/// Packets and connections by verdict, under a header.
+pub(super) fn counts(replay: &Replay<'_>) -> Vec<Vec<String>> {
+    let tally = replay.tally();
     let packets = tally.packets();
     let unjudged: Vec<String> = tally
         .reasons()
@@ -214,29 +234,26 @@ pub fn summary(summary: &Summary, replay: &Replay<'_>, labels: &Labels) -> Strin
             count(connections.denied),
         ]);
     }
-    let _ = write!(out, "\n{}", table(&counts));
+    counts
+}
+
+/// What is to be said of connections whose opening the capture does not show; `None` where it shows all.
+pub(super) fn midstream(summary: &Summary, replay: &Replay<'_>) -> Option<String> {
+    let tally = replay.tally();
     let midstream: u64 = tally.midstream().map(|(_, n)| n).sum();
-    if midstream > 0 {
-        let how: Vec<String> =
-            tally.midstream().map(|(how, n)| format!("{n} by {}", how.as_str())).collect();
-        let _ = writeln!(
-            out,
-            "  {} {}; who began them is inferred: {}",
+    let how: Vec<String> =
+        tally.midstream().map(|(how, n)| format!("{n} by {}", how.as_str())).collect();
+    (midstream > 0).then(|| {
+        format!(
+            "{} {}; who began them is inferred: {}",
             plural(midstream, "connection"),
             match summary.inputs.captures.iter().any(|input| input.flow_log.is_some()) {
                 false => "under way when the capture started",
                 true => "of which the log does not show the opening",
             },
             how.join(", "),
-        );
-    }
-    kinds(&mut out, Verdict::Deny, replay, labels);
-    kinds(&mut out, Verdict::Allow, replay, labels);
-    rules(&mut out, summary);
-    for warning in &summary.warnings {
-        let _ = writeln!(out, "\nwarning: {warning}");
-    }
-    out
+        )
+    })
 }
 
 /// A line of the tables of allowed and denied connections.
@@ -276,14 +293,15 @@ fn lines<'t>(replay: &'t Replay<'_>, verdict: Verdict) -> Vec<Line<'t>> {
     lines
 }
 
-fn kinds(out: &mut String, verdict: Verdict, replay: &Replay<'_>, labels: &Labels) {
+/// The kinds of connections that have a verdict; `None` where there are none.
+pub(super) fn kinds(verdict: Verdict, replay: &Replay<'_>, labels: &Labels) -> Option<Table> {
     let title = match verdict {
         Verdict::Allow => "allowed",
         Verdict::Deny | Verdict::NotEvaluated => "denied",
     };
     let lines = lines(replay, verdict);
     if lines.is_empty() {
-        return;
+        return None;
     }
     let stateful = replay.tally().connections().total() > 0;
     let header = ["connections", "packets", "bytes", "", "service", "peer", "frame", "why"];
@@ -306,16 +324,15 @@ fn kinds(out: &mut String, verdict: Verdict, replay: &Replay<'_>, labels: &Label
             because(reason, label),
         ]);
     }
-    let _ = write!(out, "\n{title}\n{}", table(&rows));
-    if let Some(rest) = lines.get(SHOWN..).filter(|rest| !rest.is_empty()) {
-        let _ = writeln!(
-            out,
-            "  and {} more lines with {} connections, {} packets; --per connection lists all",
+    let more = lines.get(SHOWN..).filter(|rest| !rest.is_empty()).map(|rest| {
+        format!(
+            "and {} more lines with {} connections, {} packets; --per connection lists all",
             count(rest.len() as u64),
             count(rest.iter().map(|line| line.count.connections).sum()),
             count(rest.iter().map(|line| line.count.packets).sum()),
-        );
-    }
+        )
+    });
+    Some(Table { title: title.to_owned(), rows, more })
 }
 
 /// `tcp 22 (SSH)`
@@ -339,12 +356,26 @@ fn peers(peers: &[IpAddr]) -> String {
     }
 }
 
-fn rules(out: &mut String, summary: &Summary) {
+/// The rules that the traffic used, and the names of the others.
+pub(super) fn rules(summary: &Summary) -> Table {
+    let (used, unused): (Vec<_>, Vec<_>) = summary.rules.iter().partition(|rule| rule.packets > 0);
+    let more = (!unused.is_empty()).then(|| {
+        let names: Vec<String> = unused.iter().take(SHOWN).map(|rule| rule.rule.clone()).collect();
+        let more = match unused.len().saturating_sub(SHOWN) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        format!("not used by this traffic: {}{more}", names.join(", "))
+    });
+    Table { title: "rules".to_owned(), rows: rule_rows(used.into_iter()), more }
+}
+
+/// A line per rule, under a header.
+pub(super) fn rule_rows<'r>(rules: impl Iterator<Item = &'r RuleCount>) -> Vec<Vec<String>> {
     let header = ["group", "rule", "", "", "priority", "connections", "packets", "bytes"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
-    let (used, unused): (Vec<_>, Vec<_>) = summary.rules.iter().partition(|rule| rule.packets > 0);
-    for rule in &used {
-        rows.push(vec![
+    rows.extend(rules.map(|rule| {
+        vec![
             rule.group.clone(),
             rule.rule.clone(),
             rule.direction.to_owned(),
@@ -353,17 +384,7 @@ fn rules(out: &mut String, summary: &Summary) {
             count(rule.connections),
             count(rule.packets),
             bytes(rule.bytes),
-        ]);
-    }
-    if !used.is_empty() {
-        let _ = write!(out, "\nrules\n{}", table(&rows));
-    }
-    if !unused.is_empty() {
-        let names: Vec<String> = unused.iter().take(SHOWN).map(|rule| rule.rule.clone()).collect();
-        let more = match unused.len().saturating_sub(SHOWN) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        let _ = writeln!(out, "  not used by this traffic: {}{more}", names.join(", "));
-    }
+        ]
+    }));
+    rows
 }

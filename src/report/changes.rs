@@ -281,6 +281,35 @@ pub(super) fn counts(diff: &Diff<'_>) -> Vec<Vec<String>> {
     vec![header, row("packets", packets), row("connections", connections)]
 }
 
+/// The answer in one sentence: what the proposal cuts and opens, and the greatest part of that.
+pub(super) fn sentence(diff: &Diff<'_>, labels: BothLabels<'_>) -> String {
+    let connections = diff.connections();
+    let total = text::plural(connections.total(), "connection");
+    let part = |verb: &str, effect: Effect| {
+        let n = connections.of(effect);
+        let groups = groups(diff, effect, labels);
+        let ((place, service, _, _, then), group) = groups.first()?;
+        let which = match group.connections == n {
+            true => String::new(),
+            false => format!("{} of them ", text::count(group.connections)),
+        };
+        let from = if place.starts_with("egress") { "to" } else { "from" };
+        Some(format!(
+            "{verb} {} of {total}: {which}{service} {from} {}, by {then}",
+            text::count(n),
+            peers(group)
+        ))
+    };
+    let parts: Vec<String> = [("cuts", Effect::NewlyDenied), ("opens", Effect::NewlyAllowed)]
+        .into_iter()
+        .filter_map(|(verb, effect)| part(verb, effect))
+        .collect();
+    match parts.as_slice() {
+        [] => format!("The proposal changes the verdict of none of {total}."),
+        parts => format!("The proposal {}.", parts.join("; it ")),
+    }
+}
+
 /// A line in words for each group of changed connections that nobody has accepted.
 pub(super) fn change_lines(diff: &Diff<'_>, labels: BothLabels<'_>) -> Vec<(Effect, String)> {
     let effects = [Effect::NewlyDenied, Effect::NewlyAllowed, Effect::OtherRule];
@@ -380,7 +409,7 @@ fn peers(group: &Group) -> String {
 }
 
 /// The network that a peer is shown with: neighbours share a line.
-fn network(peer: IpAddr) -> IpNet {
+pub(super) fn network(peer: IpAddr) -> IpNet {
     let len = if peer.is_ipv4() { 24 } else { 64 };
     IpNet::new(peer, len).map_or_else(|_| peer.into(), |net| net.trunc())
 }

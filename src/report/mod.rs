@@ -11,6 +11,8 @@ mod findings;
 mod junit;
 mod label;
 mod packets;
+#[cfg(feature = "html")]
+mod page;
 mod proposal;
 mod recorded;
 mod regions;
@@ -38,6 +40,8 @@ pub use packets::{
     Answer, DECODE_COLUMNS, EMBEDDED_COLUMNS, VERDICT_COLUMNS, decode_cells, embedded_cells,
     packet_line, verdict_cells,
 };
+#[cfg(feature = "html")]
+pub use page::{Gathered, Made, diff_page, replay_page};
 pub use proposal::{
     Answer as ProposalAnswer, CheckedProposal, Difference, TestedProposal, proposal_json,
     proposal_markdown,
@@ -47,7 +51,7 @@ pub use regions::{REGION_COLUMNS, RegionsSummary, Seen, region_rows, regions_jso
 pub use rows::{Cell, RowFormat, Rows};
 pub use sarif::{SarifResult, sarif};
 pub use suggestion::{Holdout, Learned, Step, suggestion_json, suggestion_yaml};
-pub use summary::{CaptureInput, Inputs, Local, RuleCount, RulesInput, Summary};
+pub use summary::{CaptureInput, Inputs, Local, RuleCount, RulesInput, Summary, rule_counts};
 pub use text::{because, bytes, count, duration, plural, summary as text_summary, table, time};
 pub use timings::{Change as TimingChange, NotComparable, Stage, Timings};
 

@@ -190,7 +190,7 @@ impl Summary {
 }
 
 /// Every rule in file order, with what it did at all interfaces.
-fn rule_counts(rules: &RuleSet, replay: &Replay<'_>) -> Vec<RuleCount> {
+pub fn rule_counts(rules: &RuleSet, replay: &Replay<'_>) -> Vec<RuleCount> {
     let mut counts: BTreeMap<(usize, usize), Count> = BTreeMap::new();
     let by_entry = replay.tally().by_entry();
     for interface in 0..rules.interfaces().len() {

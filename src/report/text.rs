@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::table::Table;
 use super::{CaptureInput, Label, Labels, Local, RuleCount, Summary};
-use crate::flow::{FlowTuple, TcpFlags};
+use crate::flow::{Direction, FlowTuple, TcpFlags};
 use crate::replay::Replay;
 use crate::rules::services;
 use crate::tally::{Count, Kind};
@@ -254,6 +254,28 @@ pub(super) fn midstream(summary: &Summary, replay: &Replay<'_>) -> Option<String
             how.join(", "),
         )
     })
+}
+
+/// The answer in one sentence: how much is denied, and the greatest part of that.
+pub(super) fn sentence(replay: &Replay<'_>, labels: &Labels) -> String {
+    let (packets, connections) = (replay.tally().packets(), replay.tally().connections());
+    let stateful = connections.total() > 0;
+    let (of, noun) = if stateful { (connections, "connection") } else { (packets, "packet") };
+    let judged = plural(of.allowed + of.denied, noun);
+    let lines = lines(replay, Verdict::Deny);
+    let Some(Line { kind, count: most, .. }) = lines.first().filter(|_| of.denied > 0) else {
+        return format!("The rules allow all of {judged}.");
+    };
+    let most = if stateful { most.connections } else { most.packets };
+    let (_, reason) = replay.answer(kind);
+    let why = because(reason, labels.entry(kind.interface, kind.direction, kind.entry));
+    let from = if kind.direction == Direction::Egress { "to" } else { "from" };
+    let which = if most == of.denied { String::new() } else { format!("{} of them ", count(most)) };
+    let (service, peers) = (service(&kind.example), peers(&kind.peers));
+    format!(
+        "The rules deny {} of {judged}: {which}{service} {from} {peers}, by {why}.",
+        count(of.denied)
+    )
 }
 
 /// A line of the tables of allowed and denied connections.

@@ -141,7 +141,7 @@ fn effects(current: &RuleSet, proposed: &RuleSet) -> BTreeMap<Effect, (u64, u64)
         let mut capture = Capture::open(&path).unwrap();
         while let Some(frame) = capture.next_frame().unwrap() {
             let decoded: Decoded = decode(frame.link, frame.data);
-            let done: Result<(), ()> = diff.judge_batch(&[(frame, &decoded)], |_, _| Ok(()));
+            let done: Result<(), ()> = diff.judge_batch(&[(frame, &decoded)], |_, _, _, _| Ok(()));
             done.unwrap();
         }
         let denied = |replay: &Replay<'_>| i128::from(replay.tally().connections().denied);

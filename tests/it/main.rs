@@ -33,6 +33,7 @@ mod laws;
 mod layering;
 mod links;
 mod merge;
+mod page;
 mod pcap_file;
 mod readme;
 mod scenarios;

@@ -134,6 +134,9 @@ pub(crate) struct ReplayArgs {
     /// Print the SHA-256 of the captures too (reads them twice)
     #[arg(long)]
     pub hash: bool,
+    /// Write a page for a browser too: one file that opens offline (hashes the captures)
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -177,6 +180,9 @@ pub(crate) struct DiffArgs {
     /// Print the SHA-256 of the captures too (reads them twice)
     #[arg(long)]
     pub hash: bool,
+    /// Write a page for a browser too: one file that opens offline (hashes the captures)
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]

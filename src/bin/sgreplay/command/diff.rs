@@ -7,17 +7,19 @@ use serde_json::Value;
 
 use sgreplay::accept::Accepted;
 use sgreplay::capture::PcapWriter;
+use sgreplay::check;
 use sgreplay::diff::{self, Diff, Effect, Turned};
 use sgreplay::replay::{Replay, Sessions};
 use sgreplay::report::{
-    BothLabels, CHANGE_COLUMNS, DiffInputs, DiffSummary, Labels, Local, REGION_COLUMNS,
-    RegionsSummary, RowFormat, Rows, RulesInput, Seen, change_rows, changes_json, diff_text,
-    region_rows, regions_json, regions_text,
+    BothLabels, CHANGE_COLUMNS, DiffInputs, DiffSummary, Labels, Local, Made, REGION_COLUMNS,
+    RegionsSummary, RowFormat, Rows, RulesInput, Seen, change_rows, changes_json, diff_page,
+    diff_text, region_rows, regions_json, regions_text, rule_counts,
 };
 use sgreplay::rules::RuleSet;
 use sgreplay::session::Openings;
 
-use super::{judging, row_format, stdout, with};
+use super::judging::{self, Report};
+use super::{row_format, stdout, with};
 use crate::args::{DiffArgs, DiffFailOn};
 use crate::captures::{Captures, Ended};
 use crate::exit::{ExitStatus, Failure};
@@ -105,6 +107,7 @@ fn of_rules<T>(
     let about_captures = [
         (args.accept.is_some(), "--accept"),
         (args.write_changed.is_some(), "--write-changed"),
+        (args.report.is_some(), "--report"),
         (!args.judge.interface.is_empty(), "--interface"),
     ];
     let given = about_captures.into_iter().find(|(given, _)| *given).map(|(_, name)| name);
@@ -178,20 +181,21 @@ fn of_traffic<T>(
     let [now, then] = sides(args);
     let files = [Some(now), Some(then).filter(|_| args.plan.is_none()), args.accept.as_deref()];
     let files: Vec<&Path> = files.into_iter().flatten().collect();
-    judging::readable(&captures, &files, args.hash)?;
+    let hash = args.hash || args.report.is_some();
+    judging::readable(&captures, &files, hash)?;
     let [(mut current_rules, current), (mut proposed_rules, proposed)] = read()?;
     let taps = [&current_rules, &proposed_rules]
         .map(|rules| judging::taps(&args.judge.interface, rules, &mut captures));
     let accepted = args.accept.as_deref().map(input::accepted).transpose()?.unwrap_or_default();
     let [current_taps, proposed_taps] = taps;
     let mut writer = match &args.write_changed {
-        Some(path) if captures.include(path) => {
-            let path = path.display();
-            return Err(Failure::Usage(format!("{path} is being read; write to another file")));
+        Some(path) => {
+            judging::writable(path, &captures)?;
+            Some(PcapWriter::create(path)?)
         }
-        Some(path) => Some(PcapWriter::create(path)?),
         None => None,
     };
+    let mut page = Report::create(args.report.as_deref(), &captures)?;
     let (local, openings) = local(&mut current_rules, &mut proposed_rules, args, &mut captures)?;
     let options = judging::options(&args.judge, Sessions::On);
     let replay = |rules, taps| {
@@ -208,13 +212,18 @@ fn of_traffic<T>(
     let mut diff = Diff::new((&current_rules, replays.0), (&proposed_rules, replays.1));
 
     let mut unseen = judging::Unseen::new(&args.judge.interface);
-    let end = captures.read(args.hash, |frames| {
+    let end = captures.read(hash, |frames| {
         unseen.look(frames);
-        diff.judge_batch(frames, |frame, effect| match (&mut writer, effect) {
-            (Some(writer), Effect::NewlyDenied | Effect::NewlyAllowed) => {
-                Ok::<(), Failure>(writer.write(frame)?)
+        diff.judge_batch(frames, |frame, decoded, proposed, effect| {
+            if let Some(page) = &mut page {
+                page.gathered.add(frame, decoded, proposed, Some(effect), &proposed_labels);
             }
-            _ => Ok(()),
+            match (&mut writer, effect) {
+                (Some(writer), Effect::NewlyDenied | Effect::NewlyAllowed) => {
+                    Ok::<(), Failure>(writer.write(frame)?)
+                }
+                _ => Ok(()),
+            }
         })
     })?;
     if let Some(writer) = writer {
@@ -244,6 +253,13 @@ fn of_traffic<T>(
     }
     let mut summary = DiffSummary::new(&diff, &accepted, inputs, local, warnings);
     summary.partial = judging::partial(&end);
+    if let Some(page) = &page {
+        let checked = check::check(&proposed_rules, input::today());
+        let counts = rule_counts(&proposed_rules, diff.proposed());
+        let Report { gathered, command, .. } = page;
+        let made = Made { command, checked: &checked, gathered };
+        page.write(&diff_page(&summary, &diff, &turned, labels, &counts, made)?)?;
+    }
     let summary = Box::new(summary);
     report(Compared::Traffic { summary, diff: &diff, turned, labels, end })
 }

@@ -1,5 +1,6 @@
 //! What commands that judge packets have in common: rules, interfaces, local addresses, the last word.
 
+use std::fs::File;
 use std::path::Path;
 
 use bytesize::ByteSize;
@@ -8,7 +9,7 @@ use sgreplay::capture::{CaptureError, FlowLogCounts, Frame, LinkType};
 use sgreplay::decode::Decoded;
 use sgreplay::direction::Guess;
 use sgreplay::replay::{Midstream, Options, Sessions};
-use sgreplay::report::{Local, RulesInput, plural};
+use sgreplay::report::{Gathered, Local, RulesInput, plural};
 use sgreplay::rules::RuleSet;
 use sgreplay::session::Openings;
 use sgreplay::tally::Tally;
@@ -31,9 +32,60 @@ pub(super) fn readable(captures: &Captures, rules: &[&Path], hash: bool) -> Resu
         return usage("standard input can be read only once");
     }
     if hash && captures.have_pipe() {
-        return usage("--hash reads a capture twice, which a pipe does not allow; name a file");
+        return usage(
+            "--hash and --report read a capture twice, which a pipe does not allow; name a file",
+        );
     }
     Ok(())
+}
+
+/// A page for a browser, where one is asked for.
+pub(super) struct Report<'a> {
+    path: &'a Path,
+    pub(super) gathered: Gathered,
+    pub(super) command: String,
+}
+
+impl<'a> Report<'a> {
+    /// Whether the file can be written, before anything is read.
+    pub(super) fn create(
+        path: Option<&'a Path>,
+        captures: &Captures,
+    ) -> Result<Option<Self>, Failure> {
+        let Some(path) = path else { return Ok(None) };
+        writable(path, captures)?;
+        File::create(path)
+            .map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
+        let words = std::env::args().skip(1).map(|word| quoted(&word));
+        let command =
+            std::iter::once("sgreplay".to_owned()).chain(words).collect::<Vec<_>>().join(" ");
+        Ok(Some(Self { path, gathered: Gathered::default(), command }))
+    }
+
+    pub(super) fn write(&self, page: &str) -> Result<(), Failure> {
+        std::fs::write(self.path, page)
+            .map_err(|error| Failure::Usage(format!("{}: {error}", self.path.display())))
+    }
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}
+
+/// Whether a file can be written to: none that is being read.
+pub(super) fn writable(path: &Path, captures: &Captures) -> Result<(), Failure> {
+    match captures.include(path) {
+        true => {
+            let path = path.display();
+            Err(Failure::Usage(format!("{path} is being read; write to another file")))
+        }
+        false => Ok(()),
+    }
 }
 
 /// Reads rules and answers open questions as the user wants them answered.

@@ -5,29 +5,32 @@ use std::io::Write;
 use std::path::Path;
 
 use sgreplay::capture::{Frame, PcapWriter};
+use sgreplay::check;
 use sgreplay::coverage::Coverage;
 use sgreplay::decode::{Decoded, Tunnels, embedded};
 use sgreplay::overlay::Obstacle;
 use sgreplay::replay::{Replay, Sessions};
 use sgreplay::report::{
-    Answer, Connections, CoverageReport, DECODE_COLUMNS, Inputs, Labels, RecordedActions,
-    RowFormat, Rows, Summary, VERDICT_COLUMNS, decode_cells, packet_line, plural, text_summary,
-    verdict_cells,
+    Answer, Connections, CoverageReport, DECODE_COLUMNS, Inputs, Labels, Made, RecordedActions,
+    RowFormat, Rows, Summary, VERDICT_COLUMNS, decode_cells, packet_line, plural, replay_page,
+    text_summary, verdict_cells,
 };
 use sgreplay::rules::RuleSet;
 use sgreplay::tally::Count;
 use sgreplay::verdict::{Judged, Verdict};
 
-use super::{judging, row_format, stdout};
+use super::judging::{self, Report};
+use super::{row_format, stdout};
 use crate::args::{FailOn, Format, OnOff, Per, ReplayArgs};
 use crate::captures::{Captures, Ended};
 use crate::exit::{ExitStatus, Failure};
-use crate::input::Side;
+use crate::input::{self, Side};
 use crate::terminal;
 
 pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
     let mut captures = Captures::new(&args.capture)?;
-    judging::readable(&captures, &[&args.rules], args.hash)?;
+    let hash = args.hash || args.report.is_some();
+    judging::readable(&captures, &[&args.rules], hash)?;
     if args.sessions == OnOff::Off && args.judge.max_sessions.is_some() {
         let message = "--max-sessions needs sessions, and --sessions off has none";
         return Err(Failure::Usage(message.to_owned()));
@@ -35,6 +38,7 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
     let (mut rules, rules_input) = judging::rules(&args.rules, &args.judge, Side::Proposed)?;
     let taps = judging::taps(&args.judge.interface, &rules, &mut captures)?;
     let mut writers = Writers::create(args, &captures)?;
+    let mut report = Report::create(args.report.as_deref(), &captures)?;
     let (local, openings) = judging::local(&mut rules, &args.judge.local, &mut captures)?;
     let sessions = match args.sessions {
         OnOff::On => Sessions::On,
@@ -57,10 +61,13 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
     let mut coverage = covers.then(|| Coverage::new(&rules));
     let compares = args.compare_action || args.fail_on == Some(FailOn::ActionDiffers);
     let mut recorded = compares.then(RecordedActions::default);
-    let end = captures.read(args.hash, |frames| {
+    let end = captures.read(hash, |frames| {
         unseen.look(frames);
         replay.judge_batch(frames, |frame, decoded, judged| {
             writers.write(frame, judged)?;
+            if let Some(report) = &mut report {
+                report.gathered.add(frame, decoded, judged, None, &labels);
+            }
             if let Some(coverage) = &mut coverage {
                 coverage.add(frame, decoded.packet(), judged);
             }
@@ -83,6 +90,12 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
         );
     }
     let mut summary = Summary::new(&rules, &replay, inputs, local, warnings);
+    if let Some(report) = &report {
+        let checked = check::check(&rules, input::today());
+        let Report { gathered, command, .. } = report;
+        let made = Made { command, checked: &checked, gathered };
+        report.write(&replay_page(&summary, &replay, &labels, made)?)?;
+    }
     if args.format != Format::Text {
         summary = summary.with_decided(&replay, &labels);
     }
@@ -166,10 +179,7 @@ impl Writers {
     fn create(args: &ReplayArgs, captures: &Captures) -> Result<Self, Failure> {
         let paths = [&args.write_denied, &args.write_allowed];
         for path in paths.into_iter().flatten() {
-            if captures.include(path) {
-                let path = path.display();
-                return Err(Failure::Usage(format!("{path} is being read; write to another file")));
-            }
+            judging::writable(path, captures)?;
         }
         if args.write_denied.is_some() && args.write_denied == args.write_allowed {
             let message = "--write-denied and --write-allowed name the same file";

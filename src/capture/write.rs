@@ -3,21 +3,44 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use pcap_file::pcap::{PcapHeader, PcapTsResolution, RawPcapPacket};
+use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
+use pcap_file::pcapng::blocks::interface_description::{
+    InterfaceDescriptionBlock, InterfaceDescriptionOption, InterfaceTsResolution,
+};
+use pcap_file::pcapng::blocks::opt_common::CommonOption;
+use pcap_file::pcapng::blocks::section_header::{SectionHeaderBlock, SectionHeaderOption};
+use pcap_file::pcapng::{PcapNgWriteError, PcapNgWriter};
 use pcap_file::{DataLink, Endianness};
 
-use super::{Frame, LinkType};
+use super::{DirectionHint, Frame, LinkType};
 
-/// Writes frames to a classic pcap, byte for byte, times in nanoseconds.
+/// Writes frames, byte for byte, times in nanoseconds: to a pcap, or to a pcapng where the file's name ends
+/// in `.pcapng`.
 ///
-/// A pcap has one link type: the first frame decides it.
+/// A pcap has one link type: the first frame decides it. A pcapng has as many as come, with the names of
+/// interfaces and the direction of packets where they are known, and a comment for a packet that has one.
 #[derive(Debug)]
 pub struct PcapWriter {
     path: PathBuf,
-    out: BufWriter<File>,
-    link: Option<LinkType>,
+    to: To,
     frames: u64,
+}
+
+enum To {
+    Pcap { out: BufWriter<File>, link: Option<LinkType> },
+    PcapNg { out: PcapNgWriter<BufWriter<File>>, interfaces: Vec<(LinkType, Option<String>)> },
+}
+
+impl std::fmt::Debug for To {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Pcap { .. } => "pcap",
+            Self::PcapNg { .. } => "pcapng",
+        })
+    }
 }
 
 /// Why a frame was not written.
@@ -68,73 +91,163 @@ pub enum WriteError {
 impl PcapWriter {
     /// Creates or empties the file.
     pub fn create(path: &Path) -> Result<Self, WriteError> {
+        let named = path.extension().is_some_and(|kind| kind.eq_ignore_ascii_case("pcapng"));
+        if named {
+            return Self::create_pcapng(path);
+        }
         let file = File::create(path).map_err(|error| io_error(path, error))?;
-        Ok(Self { path: path.to_owned(), out: BufWriter::new(file), link: None, frames: 0 })
+        let to = To::Pcap { out: BufWriter::new(file), link: None };
+        Ok(Self { path: path.to_owned(), to, frames: 0 })
+    }
+
+    /// Creates or empties a pcapng, whatever its name.
+    pub fn create_pcapng(path: &Path) -> Result<Self, WriteError> {
+        let file = File::create(path).map_err(|error| io_error(path, error))?;
+        let application = format!("sgreplay {}", env!("CARGO_PKG_VERSION"));
+        let section = SectionHeaderBlock {
+            endianness: Endianness::Little,
+            major_version: 1,
+            minor_version: 0,
+            section_length: -1,
+            options: vec![SectionHeaderOption::UserApplication(application.into())],
+        };
+        let out = PcapNgWriter::with_section_header(BufWriter::new(file), section)
+            .map_err(|error| io_error(path, io::Error::other(error)))?;
+        let to = To::PcapNg { out, interfaces: Vec::new() };
+        Ok(Self { path: path.to_owned(), to, frames: 0 })
     }
 
     /// Writes one frame.
     pub fn write(&mut self, frame: &Frame<'_>) -> Result<(), WriteError> {
+        self.write_commented(frame, || None)
+    }
+
+    /// Writes one frame, and a comment on it where the file can hold one.
+    pub fn write_commented(
+        &mut self,
+        frame: &Frame<'_>,
+        comment: impl FnOnce() -> Option<String>,
+    ) -> Result<(), WriteError> {
         if frame.log.is_some() {
             let path = self.path.display().to_string();
             return Err(WriteError::FlowLog { path, record: frame.number });
         }
-        match self.link {
-            None => {
-                self.header(frame.link)?;
-                self.link = Some(frame.link);
-            }
-            Some(first) if first != frame.link => {
-                let (number, found) = (frame.number, frame.link.0);
-                let first = first.0;
-                return Err(WriteError::LinkType {
-                    path: self.path.display().to_string(),
-                    frame: number,
-                    found,
-                    first,
-                });
-            }
-            Some(_) => {}
+        match &mut self.to {
+            To::Pcap { out, link } => pcap(&self.path, out, link, frame)?,
+            To::PcapNg { out, interfaces } => pcapng(out, interfaces, frame, comment())
+                .map_err(|error| io_error(&self.path, io::Error::other(error)))?,
         }
-        let time = frame.time_ns.unwrap_or_default();
-        let Ok(ts_sec) = u32::try_from(time / 1_000_000_000) else {
-            return Err(WriteError::Time {
-                path: self.path.display().to_string(),
-                frame: frame.number,
-            });
-        };
-        let raw = RawPcapPacket {
-            ts_sec,
-            ts_frac: u32::try_from(time % 1_000_000_000).unwrap_or_default(),
-            incl_len: u32::try_from(frame.data.len()).unwrap_or(u32::MAX),
-            orig_len: frame.wire_len,
-            data: frame.data.into(),
-        };
         self.frames += 1;
-        raw.write_to::<_, byteorder_slice::LittleEndian>(&mut self.out)
-            .map(|_| ())
-            .map_err(|e| io_error(&self.path, io::Error::other(e)))
-    }
-
-    fn header(&mut self, link: LinkType) -> Result<(), WriteError> {
-        let header = PcapHeader {
-            snaplen: 262_144,
-            datalink: DataLink::from(link.0),
-            ts_resolution: PcapTsResolution::NanoSecond,
-            endianness: Endianness::Little,
-            ..PcapHeader::default()
-        };
-        let written = header.write_to(&mut self.out);
-        written.map(|_| ()).map_err(|e| io_error(&self.path, io::Error::other(e)))
+        Ok(())
     }
 
     /// Writes what is buffered, and a header if no frame came; returns the number of frames.
-    pub fn finish(mut self) -> Result<u64, WriteError> {
-        if self.link.is_none() {
-            self.header(LinkType::ETHERNET)?;
-        }
-        self.out.flush().map_err(|error| io_error(&self.path, error))?;
+    pub fn finish(self) -> Result<u64, WriteError> {
+        let mut out = match self.to {
+            To::Pcap { mut out, link } => {
+                if link.is_none() {
+                    header(&self.path, &mut out, LinkType::ETHERNET)?;
+                }
+                out
+            }
+            To::PcapNg { out, .. } => out.into_inner(),
+        };
+        out.flush().map_err(|error| io_error(&self.path, error))?;
         Ok(self.frames)
     }
+}
+
+fn pcap(
+    path: &Path,
+    out: &mut BufWriter<File>,
+    link: &mut Option<LinkType>,
+    frame: &Frame<'_>,
+) -> Result<(), WriteError> {
+    match *link {
+        None => {
+            header(path, out, frame.link)?;
+            *link = Some(frame.link);
+        }
+        Some(first) if first != frame.link => {
+            return Err(WriteError::LinkType {
+                path: path.display().to_string(),
+                frame: frame.number,
+                found: frame.link.0,
+                first: first.0,
+            });
+        }
+        Some(_) => {}
+    }
+    let time = frame.time_ns.unwrap_or_default();
+    let Ok(ts_sec) = u32::try_from(time / 1_000_000_000) else {
+        return Err(WriteError::Time { path: path.display().to_string(), frame: frame.number });
+    };
+    let raw = RawPcapPacket {
+        ts_sec,
+        ts_frac: u32::try_from(time % 1_000_000_000).unwrap_or_default(),
+        incl_len: u32::try_from(frame.data.len()).unwrap_or(u32::MAX),
+        orig_len: frame.wire_len,
+        data: frame.data.into(),
+    };
+    raw.write_to::<_, byteorder_slice::LittleEndian>(out)
+        .map(|_| ())
+        .map_err(|e| io_error(path, io::Error::other(e)))
+}
+
+fn header(path: &Path, out: &mut BufWriter<File>, link: LinkType) -> Result<(), WriteError> {
+    let header = PcapHeader {
+        snaplen: 262_144,
+        datalink: DataLink::from(link.0),
+        ts_resolution: PcapTsResolution::NanoSecond,
+        endianness: Endianness::Little,
+        ..PcapHeader::default()
+    };
+    let written = header.write_to(out);
+    written.map(|_| ()).map_err(|e| io_error(path, io::Error::other(e)))
+}
+
+fn pcapng(
+    out: &mut PcapNgWriter<BufWriter<File>>,
+    interfaces: &mut Vec<(LinkType, Option<String>)>,
+    frame: &Frame<'_>,
+    comment: Option<String>,
+) -> Result<(), PcapNgWriteError> {
+    let known = |(link, name): &(LinkType, Option<String>)| {
+        *link == frame.link && name.as_ref() == frame.interface
+    };
+    let interface = match interfaces.iter().position(known) {
+        Some(interface) => interface,
+        None => {
+            let mut block = InterfaceDescriptionBlock::new(DataLink::from(frame.link.0), 0);
+            block.options.push(InterfaceDescriptionOption::IfTsResol(InterfaceTsResolution::NANO));
+            if let Some(name) = frame.interface {
+                block.options.push(InterfaceDescriptionOption::IfName(name.into()));
+            }
+            out.write_pcapng_block(block)?;
+            interfaces.push((frame.link, frame.interface.cloned()));
+            interfaces.len() - 1
+        }
+    };
+    let mut options = Vec::new();
+    if let Some(hint) = frame.hint {
+        options.push(EnhancedPacketOption::Flags(match hint {
+            DirectionHint::Inbound => 1,
+            DirectionHint::Outbound => 2,
+        }));
+    }
+    if let Some(comment) = comment {
+        options.push(EnhancedPacketOption::Common(CommonOption::Comment(comment.into())));
+    }
+    let captured = u32::try_from(frame.data.len()).unwrap_or(u32::MAX);
+    out.write_pcapng_block(EnhancedPacketBlock {
+        interface_id: u32::try_from(interface).unwrap_or(u32::MAX),
+        timestamp: Duration::from_nanos(frame.time_ns.unwrap_or_default()),
+        // Some captures claim less on the wire than they hold, which a pcapng may not.
+        original_len: frame.wire_len.max(captured),
+        data: frame.data.into(),
+        options,
+    })?;
+    Ok(())
 }
 
 fn io_error(path: &Path, error: io::Error) -> WriteError {

@@ -167,15 +167,15 @@ impl<'r> Diff<'r> {
         }
     }
 
-    /// Judges frames by both, in the order of the capture, and hands each with the answer of the proposed
-    /// rules and the change's effect on it to `each`.
+    /// Judges frames by both, in the order of the capture, and hands each with both answers, that
+    /// of the current rules first, and the change's effect on it to `each`.
     ///
     /// # Errors
     /// The first that `each` returns.
     pub fn judge_batch<E>(
         &mut self,
         frames: &[(Frame<'_>, &Decoded)],
-        mut each: impl FnMut(&Frame<'_>, &Decoded, &Judged, Effect) -> Result<(), E>,
+        mut each: impl FnMut(&Frame<'_>, &Decoded, [&Judged; 2], Effect) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut current = std::mem::take(&mut self.judged);
         current.clear();
@@ -189,7 +189,7 @@ impl<'r> Diff<'r> {
         proposed.judge_batch(frames, |frame, decoded, proposed| {
             let Some(current) = before.next() else { return Ok(()) };
             let effect = book.enter(frame, decoded, current, proposed);
-            each(frame, decoded, proposed, effect)
+            each(frame, decoded, [current, proposed], effect)
         })?;
         self.judged = current;
         Ok(())

@@ -1,8 +1,8 @@
 //! The names of deciders: the `group` and `rule` columns.
 
 use crate::flow::Direction;
-use crate::rules::{Entry, EntryIndex, Policy, RuleSet};
-use crate::verdict::{Judgement, Reason};
+use crate::rules::{Entry, EntryIndex, EntryKind, Policy, RuleSet};
+use crate::verdict::{Judged, Judgement, Reason};
 
 /// What decided, by name. Never empty: a default denial is decided by `default`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,13 +13,22 @@ pub struct Label {
     pub rule: String,
     /// Why a packet is allowed or denied that it decides for.
     pub reason: Reason,
+    /// Of a rule.
+    pub priority: Option<u32>,
 }
 
 impl Label {
     /// Names an entry of an interface.
     pub fn new(rules: &RuleSet, interface: usize, entry: &Entry) -> Self {
         let (group, rule) = rules.names(interface, entry.kind);
-        Self { group, rule, reason: entry.kind.into() }
+        let priority = match entry.kind {
+            EntryKind::Rule { group, rule } => {
+                let rule = rules.groups().get(group).and_then(|group| group.rules.get(rule));
+                rule.map(|rule| rule.priority.get())
+            }
+            EntryKind::System(_) | EntryKind::IntraGroup { .. } | EntryKind::Default => None,
+        };
+        Self { group, rule, reason: entry.kind.into(), priority }
     }
 }
 
@@ -44,7 +53,12 @@ impl Labels {
         Self {
             entries: entries.collect(),
             interfaces: interfaces.iter().map(|eni| eni.id.clone()).collect(),
-            unknown: Label { group: String::new(), rule: String::new(), reason: Reason::Default },
+            unknown: Label {
+                group: String::new(),
+                rule: String::new(),
+                reason: Reason::Default,
+                priority: None,
+            },
         }
     }
 
@@ -75,6 +89,23 @@ impl Labels {
     /// The name of what decided a judgement.
     pub fn of(&self, judgement: &Judgement) -> &Label {
         self.entry(judgement.interface, judgement.decided_in, judgement.entry)
+    }
+
+    /// The answer for a packet in one line, as a comment on it: `deny sg-web sgr-7 priority 10`.
+    pub fn comment(&self, judged: &Judged) -> String {
+        let (verdict, reason) = judged.verdict();
+        let Some(judgement) = judged.deciding() else {
+            return format!("{} {}", verdict.as_str(), reason.as_str());
+        };
+        let Label { group, rule, priority, .. } = self.of(judgement);
+        let priority = priority.map_or_else(String::new, |of| format!(" priority {of}"));
+        let how = match reason {
+            Reason::Session | Reason::ConnectionDenied | Reason::SessionLimit => {
+                format!(" {}", reason.as_str())
+            }
+            _ => String::new(),
+        };
+        format!("{} {group} {rule}{priority}{how}", verdict.as_str())
     }
 
     /// An interface's name.

@@ -8,6 +8,7 @@
 
 mod agreement;
 mod allocation;
+mod annotate;
 mod captures;
 mod check;
 mod ci;

@@ -109,12 +109,16 @@ pub(crate) struct ReplayArgs {
     /// Track connections, as the cloud does, or judge every packet alone
     #[arg(long, value_name = "WHETHER", default_value = "on")]
     pub sessions: OnOff,
-    /// Write the packets that would be denied to a pcap
+    /// Write the packets that would be denied to a pcap, or, named .pcapng, with the verdict as a comment
     #[arg(long, value_name = "FILE")]
     pub write_denied: Option<PathBuf>,
-    /// Write the packets that would be allowed to a pcap
+    /// Write the packets that would be allowed, likewise
     #[arg(long, value_name = "FILE")]
     pub write_allowed: Option<PathBuf>,
+    /// Write all packets to a pcapng, each with its verdict and rule as a comment, for Wireshark:
+    /// frame.comment contains "deny"
+    #[arg(long, value_name = "FILE")]
+    pub annotate: Option<PathBuf>,
     /// Say what the traffic used of the rules: which elements never, which ports and networks of each,
     /// when, and for how long it was watched
     #[arg(long)]
@@ -164,9 +168,13 @@ pub(crate) struct DiffArgs {
     /// Text for people; the rest for programs, with a row per changed connection
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
-    /// Write the packets whose verdict changes to a pcap
+    /// Write the packets whose verdict changes to a pcap, or, named .pcapng, with both verdicts as a comment
     #[arg(long, value_name = "FILE")]
     pub write_changed: Option<PathBuf>,
+    /// Write all packets to a pcapng, each with its verdicts as a comment, for Wireshark:
+    /// frame.comment contains "newly denied"
+    #[arg(long, value_name = "FILE")]
+    pub annotate: Option<PathBuf>,
     /// Changes that were looked at: a list of {filter, reason, change, until}; they fail nothing
     #[arg(long, value_name = "FILE")]
     pub accept: Option<PathBuf>,

@@ -108,6 +108,7 @@ fn of_rules<T>(
         (args.accept.is_some(), "--accept"),
         (args.write_changed.is_some(), "--write-changed"),
         (args.report.is_some(), "--report"),
+        (args.annotate.is_some(), "--annotate"),
         (!args.judge.interface.is_empty(), "--interface"),
     ];
     let given = about_captures.into_iter().find(|(given, _)| *given).map(|(_, name)| name);
@@ -195,6 +196,7 @@ fn of_traffic<T>(
         }
         None => None,
     };
+    let mut annotated = judging::annotated(args.annotate.as_deref(), &captures)?;
     let mut page = Report::create(args.report.as_deref(), &captures)?;
     let (local, openings) = local(&mut current_rules, &mut proposed_rules, args, &mut captures)?;
     let options = judging::options(&args.judge, Sessions::On);
@@ -214,19 +216,30 @@ fn of_traffic<T>(
     let mut unseen = judging::Unseen::new(&args.judge.interface);
     let end = captures.read(hash, |frames| {
         unseen.look(frames);
-        diff.judge_batch(frames, |frame, decoded, proposed, effect| {
+        diff.judge_batch(frames, |frame, decoded, [current, proposed], effect| {
             if let Some(page) = &mut page {
                 page.gathered.add(frame, decoded, proposed, Some(effect), &proposed_labels);
             }
+            let comment = || {
+                let now = current_labels.comment(current);
+                let then = proposed_labels.comment(proposed);
+                Some(match effect {
+                    Effect::Unchanged => then,
+                    _ => format!("{}: {then}; was {now}", effect.as_str().replace('_', " ")),
+                })
+            };
+            if let Some(writer) = &mut annotated {
+                writer.write_commented(frame, comment)?;
+            }
             match (&mut writer, effect) {
                 (Some(writer), Effect::NewlyDenied | Effect::NewlyAllowed) => {
-                    Ok::<(), Failure>(writer.write(frame)?)
+                    Ok::<(), Failure>(writer.write_commented(frame, comment)?)
                 }
                 _ => Ok(()),
             }
         })
     })?;
-    if let Some(writer) = writer {
+    for writer in [writer, annotated].into_iter().flatten() {
         writer.finish()?;
     }
 

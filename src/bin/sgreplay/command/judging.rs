@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bytesize::ByteSize;
 use ipnet::IpNet;
-use sgreplay::capture::{CaptureError, FlowLogCounts, Frame, LinkType};
+use sgreplay::capture::{CaptureError, FlowLogCounts, Frame, LinkType, PcapWriter};
 use sgreplay::decode::Decoded;
 use sgreplay::direction::Guess;
 use sgreplay::replay::{Midstream, Options, Sessions};
@@ -75,6 +75,16 @@ fn quoted(word: &str) -> String {
         true => word.to_owned(),
         false => format!("'{}'", word.replace('\'', "'\\''")),
     }
+}
+
+/// A pcapng for every packet with its verdict as a comment, where one is asked for.
+pub(super) fn annotated(
+    path: Option<&Path>,
+    captures: &Captures,
+) -> Result<Option<PcapWriter>, Failure> {
+    let Some(path) = path else { return Ok(None) };
+    writable(path, captures)?;
+    Ok(Some(PcapWriter::create_pcapng(path)?))
 }
 
 /// Whether a file can be written to: none that is being read.

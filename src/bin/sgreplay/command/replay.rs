@@ -64,7 +64,7 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
     let end = captures.read(hash, |frames| {
         unseen.look(frames);
         replay.judge_batch(frames, |frame, decoded, judged| {
-            writers.write(frame, judged)?;
+            writers.write(frame, judged, &labels)?;
             if let Some(report) = &mut report {
                 report.gathered.add(frame, decoded, judged, None, &labels);
             }
@@ -173,6 +173,7 @@ fn obstacles(replay: &Replay<'_>) -> Vec<String> {
 struct Writers {
     denied: Option<PcapWriter>,
     allowed: Option<PcapWriter>,
+    annotated: Option<PcapWriter>,
 }
 
 impl Writers {
@@ -188,11 +189,24 @@ impl Writers {
         let create = |path: &Option<_>| {
             path.as_deref().map(|path: &Path| PcapWriter::create(path)).transpose()
         };
-        Ok(Self { denied: create(&args.write_denied)?, allowed: create(&args.write_allowed)? })
+        Ok(Self {
+            denied: create(&args.write_denied)?,
+            allowed: create(&args.write_allowed)?,
+            annotated: judging::annotated(args.annotate.as_deref(), captures)?,
+        })
     }
 
     #[inline]
-    fn write(&mut self, frame: &Frame<'_>, judged: &Judged) -> Result<(), Failure> {
+    fn write(
+        &mut self,
+        frame: &Frame<'_>,
+        judged: &Judged,
+        labels: &Labels,
+    ) -> Result<(), Failure> {
+        let comment = || Some(labels.comment(judged));
+        if let Some(writer) = &mut self.annotated {
+            writer.write_commented(frame, comment)?;
+        }
         let writer = match judged.verdict().0 {
             Verdict::Allow => &mut self.allowed,
             Verdict::Deny => &mut self.denied,
@@ -200,12 +214,12 @@ impl Writers {
         };
         match writer {
             None => Ok(()),
-            Some(writer) => Ok(writer.write(frame)?),
+            Some(writer) => Ok(writer.write_commented(frame, comment)?),
         }
     }
 
     fn finish(self) -> Result<(), Failure> {
-        for writer in [self.denied, self.allowed].into_iter().flatten() {
+        for writer in [self.denied, self.allowed, self.annotated].into_iter().flatten() {
             writer.finish()?;
         }
         Ok(())

@@ -215,19 +215,17 @@ fn pcapng(
     let known = |(link, name): &(LinkType, Option<String>)| {
         *link == frame.link && name.as_ref() == frame.interface
     };
-    let interface = match interfaces.iter().position(known) {
-        Some(interface) => interface,
-        None => {
-            let mut block = InterfaceDescriptionBlock::new(DataLink::from(frame.link.0), 0);
-            block.options.push(InterfaceDescriptionOption::IfTsResol(InterfaceTsResolution::NANO));
-            if let Some(name) = frame.interface {
-                block.options.push(InterfaceDescriptionOption::IfName(name.into()));
-            }
-            out.write_pcapng_block(block)?;
-            interfaces.push((frame.link, frame.interface.cloned()));
-            interfaces.len() - 1
+    let known = interfaces.iter().position(known);
+    if known.is_none() {
+        let mut block = InterfaceDescriptionBlock::new(DataLink::from(frame.link.0), 0);
+        block.options.push(InterfaceDescriptionOption::IfTsResol(InterfaceTsResolution::NANO));
+        if let Some(name) = frame.interface {
+            block.options.push(InterfaceDescriptionOption::IfName(name.into()));
         }
-    };
+        out.write_pcapng_block(block)?;
+        interfaces.push((frame.link, frame.interface.cloned()));
+    }
+    let interface = known.unwrap_or(interfaces.len() - 1);
     let mut options = Vec::new();
     if let Some(hint) = frame.hint {
         options.push(EnhancedPacketOption::Flags(match hint {

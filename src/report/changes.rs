@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::connections::community_id;
 use super::summary::{CaptureInput, Local, RulesInput};
-use super::table::Table;
+use super::table::{Room, Table};
 use super::{Cell, Label, Labels, Rows, SCHEMA, Seen, region_tables, text};
 use crate::accept::Accepted;
 use crate::diff::{Change, Diff, Effect, Effects, Side, Turned};
@@ -216,9 +216,6 @@ pub fn changes_json(diff: &Diff<'_>, labels: BothLabels<'_>) -> Vec<Value> {
     diff.changes().iter().map(object).collect()
 }
 
-/// Lines shown per effect; the rest are counted in a last line.
-const SHOWN: usize = 20;
-
 /// Connections that changed in the same way, of one service and one peer network.
 #[derive(Debug, Default)]
 struct Group {
@@ -238,6 +235,7 @@ pub fn diff_text(
     diff: &Diff<'_>,
     turned: &[Turned],
     labels: BothLabels<'_>,
+    room: Room,
 ) -> String {
     let mut out = String::new();
     let DiffInputs { current, proposed, captures } = &summary.inputs;
@@ -248,15 +246,15 @@ pub fn diff_text(
     text::made_by(&mut out, &summary.local, summary.partial.as_deref());
 
     let _ = write!(out, "\n{}", text::table(&counts(diff)));
-    for table in change_tables(diff, labels) {
-        out.push_str(&table.text());
+    for table in change_tables(diff, labels, room.lines) {
+        out.push_str(&table.text(room.width));
     }
     if diff.connections().total() == diff.connections().of(Effect::Unchanged) {
         let _ = writeln!(out, "\nThe change does nothing to this traffic.");
     }
     let seen = Seen::of(turned, diff.changes());
-    for table in region_tables(turned, labels, Some(&seen)) {
-        out.push_str(&table.text());
+    for table in region_tables(turned, labels, Some(&seen), room.lines) {
+        out.push_str(&table.text(room.width));
     }
     for warning in &summary.warnings {
         let _ = writeln!(out, "\nwarning: {warning}");
@@ -330,7 +328,7 @@ pub(super) fn change_lines(diff: &Diff<'_>, labels: BothLabels<'_>) -> Vec<(Effe
 }
 
 /// A table for each effect that connections have, the worst first.
-pub(super) fn change_tables(diff: &Diff<'_>, labels: BothLabels<'_>) -> Vec<Table> {
+pub(super) fn change_tables(diff: &Diff<'_>, labels: BothLabels<'_>, most: usize) -> Vec<Table> {
     let span = diff.current().tally().times().map_or(0, |(first, last)| last - first);
     let connections = diff.connections();
     let effects = [Effect::NewlyDenied, Effect::NewlyAllowed, Effect::OtherRule];
@@ -342,7 +340,7 @@ pub(super) fn change_tables(diff: &Diff<'_>, labels: BothLabels<'_>) -> Vec<Tabl
             text::plural(connections.total(), "connection"),
             text::duration(span),
         );
-        table(title, &groups(diff, effect, labels))
+        table(title, &groups(diff, effect, labels), most)
     });
     tables.filter(|table| table.rows.len() > 1).collect()
 }
@@ -414,11 +412,11 @@ pub(super) fn network(peer: IpAddr) -> IpNet {
     IpNet::new(peer, len).map_or_else(|_| peer.into(), |net| net.trunc())
 }
 
-fn table(title: String, groups: &[(GroupKey, Group)]) -> Table {
+fn table(title: String, groups: &[(GroupKey, Group)], most: usize) -> Table {
     let header =
         ["connections", "packets", "bytes", "", "service", "peer", "frame", "when", "now", "then"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
-    for ((place, service, _, current, proposed), group) in groups.iter().take(SHOWN) {
+    for ((place, service, _, current, proposed), group) in groups.iter().take(most) {
         rows.push(vec![
             text::count(group.connections),
             text::count(group.packets),
@@ -432,7 +430,7 @@ fn table(title: String, groups: &[(GroupKey, Group)]) -> Table {
             proposed.clone(),
         ]);
     }
-    let rest = groups.get(SHOWN..).filter(|rest| !rest.is_empty());
+    let rest = groups.get(most..).filter(|rest| !rest.is_empty());
     let more = rest.map(|rest| {
         let connections: u64 = rest.iter().map(|(_, group)| group.connections).sum();
         format!(

@@ -4,6 +4,7 @@
 //! to, never renamed.
 
 mod changes;
+mod comment;
 mod connections;
 mod coverage;
 mod expectations;
@@ -27,6 +28,7 @@ mod timings;
 pub use changes::{
     BothLabels, CHANGE_COLUMNS, DiffInputs, DiffSummary, change_rows, changes_json, diff_text,
 };
+pub use comment::{diff_markdown, regions_markdown, replay_markdown};
 pub use connections::Connections;
 pub use coverage::CoverageReport;
 pub use expectations::{TestSummary, Tested, tested_json, tested_suite, tested_text};
@@ -56,7 +58,7 @@ pub use text::{because, bytes, count, duration, plural, summary as text_summary,
 pub use timings::{Change as TimingChange, NotComparable, Stage, Timings};
 
 use regions::region_tables;
-pub use table::escaped;
+pub use table::{Room, escaped};
 
 /// The version of every JSON that is printed.
 pub const SCHEMA: u32 = 1;

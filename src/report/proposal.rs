@@ -10,8 +10,8 @@ use super::expectations::{self, TestSummary, Tested};
 use super::findings::{self, FindingsSummary};
 use super::regions::{RegionsSummary, Seen, region_tables};
 use super::sarif::SarifResult;
-use super::table::{Table, escaped, markdown};
-use super::{Case, Labels, SCHEMA, Suite, text};
+use super::table::{SHOWN, Table, escaped, markdown};
+use super::{Case, Labels, SCHEMA, Suite, comment, text};
 use crate::check::{Checked, Finding};
 use crate::diff::{Diff, Effect, Turned};
 use crate::rules::Severity;
@@ -68,10 +68,15 @@ impl Difference<'_> {
 
     fn tables(&self) -> (Vec<Table>, Vec<Table>) {
         match self {
-            Self::Rules(_, turned, labels) => (Vec::new(), region_tables(turned, *labels, None)),
+            Self::Rules(_, turned, labels) => {
+                (Vec::new(), region_tables(turned, *labels, None, SHOWN))
+            }
             Self::Traffic(_, diff, turned, labels) => {
                 let seen = Seen::of(turned, diff.changes());
-                (changes::change_tables(diff, *labels), region_tables(turned, *labels, Some(&seen)))
+                (
+                    changes::change_tables(diff, *labels, SHOWN),
+                    region_tables(turned, *labels, Some(&seen), SHOWN),
+                )
             }
         }
     }
@@ -220,7 +225,6 @@ pub fn proposal_markdown(
 
 /// The findings that are not notes: new ones first.
 fn findings_table(check: CheckedProposal<'_>) -> Table {
-    const SHOWN: usize = 20;
     let CheckedProposal { summary, checked, new } = check;
     let counts = checked.findings.iter().filter(|finding| finding.severity > Severity::Note);
     let mut shown: Vec<(bool, &Finding)> =
@@ -247,29 +251,18 @@ fn findings_table(check: CheckedProposal<'_>) -> Table {
 
 /// Everything that the answer rests on.
 fn made_from(difference: Option<Difference<'_>>, check: CheckedProposal<'_>) -> String {
-    let mut parts = Vec::new();
-    if let Some(of) = difference {
-        let DiffInputs { current, proposed, captures } = of.inputs();
-        for (name, rules) in [("current", current), ("proposed", proposed)] {
-            parts.push(format!("{name} {} (sha256 {})", rules.path, rules.sha256));
-        }
-        for capture in captures {
-            let packets = text::plural(capture.frames, "packet");
-            let hash = capture.sha256.as_ref().map(|hash| format!(", sha256 {hash}"));
-            let (hash, size) = (hash.unwrap_or_default(), text::bytes(capture.size));
-            parts.push(format!("{} ({packets}, {size}{hash})", capture.path));
-        }
-    } else {
-        let rules = &check.summary.rules;
-        parts.push(format!("{} (sha256 {})", rules.path, rules.sha256));
-    }
-    if let Some(Difference::Traffic(_, diff, ..)) = difference
-        && let Some((first, last)) = diff.current().tally().times()
-    {
-        parts.push(format!("{} to {}", text::time(first), text::time(last)));
-    }
-    parts.push(format!("sgreplay {}", env!("CARGO_PKG_VERSION")));
-    parts.join("; ")
+    let Some(of) = difference else {
+        return comment::made_from(&[("rules", &check.summary.rules)], &[]);
+    };
+    let DiffInputs { current, proposed, captures } = of.inputs();
+    let files = comment::made_from(&[("current", current), ("proposed", proposed)], captures);
+    let times = match of {
+        Difference::Traffic(_, diff, ..) => diff.current().tally().times(),
+        Difference::Rules(..) => None,
+    };
+    let span =
+        times.map(|(first, last)| format!("; {} to {}", text::time(first), text::time(last)));
+    files + &span.unwrap_or_default()
 }
 
 /// All of it for programs.

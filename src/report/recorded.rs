@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::table::Table;
+use super::table::{SHOWN, Table};
 use super::{Labels, text};
 use crate::capture::{Frame, Recorded};
 use crate::flow::{Direction, FlowTuple};
@@ -43,8 +43,6 @@ struct Difference {
 /// Beyond so many kinds of differences their services are not told apart: rules that fit no record give
 /// any number.
 const MOST_KINDS: usize = 4096;
-/// Lines of text.
-const SHOWN: usize = 20;
 
 impl RecordedActions {
     /// Compares one record.
@@ -149,7 +147,7 @@ impl RecordedActions {
         let more = (rest > 0)
             .then(|| format!("and {}; --format json has all", text::plural(rest, "more line")));
         let title = "recorded otherwise".to_owned();
-        out.push_str(&Table { title, rows, more }.text());
+        out.push_str(&Table { title, rows, more }.text(None));
         let refused = self.differ.keys().any(|key| key.recorded == Recorded::Reject);
         if refused {
             let _ = writeln!(

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::changes::{BothLabels, DiffInputs};
-use super::table::Table;
+use super::table::{Room, Table};
 use super::{Cell, Label, Rows, SCHEMA, text};
 use crate::diff::{Change, Effect, Turned};
 use crate::flow::FlowTuple;
@@ -154,15 +154,20 @@ pub(super) fn fields(region: &Region) -> [(String, Value); 5] {
 }
 
 /// The difference for people.
-pub fn regions_text(summary: &RegionsSummary, turned: &[Turned], labels: BothLabels<'_>) -> String {
+pub fn regions_text(
+    summary: &RegionsSummary,
+    turned: &[Turned],
+    labels: BothLabels<'_>,
+    room: Room,
+) -> String {
     let mut out = String::new();
     let DiffInputs { current, proposed, .. } = &summary.inputs;
     for (title, rules) in [("current ", current), ("proposed", proposed)] {
         out.push_str(&rules.line(title));
     }
     let _ = writeln!(out, "by       sgreplay {}", env!("CARGO_PKG_VERSION"));
-    for table in region_tables(turned, labels, None) {
-        out.push_str(&table.text());
+    for table in region_tables(turned, labels, None, room.lines) {
+        out.push_str(&table.text(room.width));
     }
     if summary.equivalent {
         let _ = writeln!(out, "\nThe rule sets are equivalent: no packet has another verdict.");
@@ -172,9 +177,6 @@ pub fn regions_text(summary: &RegionsSummary, turned: &[Turned], labels: BothLab
     }
     out
 }
-
-/// Lines shown per effect; the rest are counted in a last line.
-const SHOWN: usize = 20;
 
 /// A line in words for each region.
 pub(super) fn turned_lines(turned: &[Turned], labels: BothLabels<'_>) -> Vec<(Effect, String)> {
@@ -199,6 +201,7 @@ pub(super) fn region_tables(
     turned: &[Turned],
     labels: BothLabels<'_>,
     seen: Option<&[Seen]>,
+    most: usize,
 ) -> Vec<Table> {
     let effects = [Effect::NewlyDenied, Effect::NewlyAllowed];
     let tables = effects.into_iter().map(|effect| {
@@ -206,11 +209,11 @@ pub(super) fn region_tables(
         let of_effect: Vec<(usize, &Turned)> = of_effect.collect();
         let regions = text::plural(of_effect.len() as u64, "region");
         let words = effect.as_str().replace('_', " ");
-        let rest = of_effect.len().checked_sub(SHOWN).filter(|rest| *rest > 0);
+        let rest = of_effect.len().checked_sub(most).filter(|rest| *rest > 0);
         let regions_of = |rest: usize| text::plural(rest as u64, "region");
         Table {
             title: format!("{words}, of all packets that could be: {regions}"),
-            rows: region_lines(&of_effect, labels, seen),
+            rows: region_lines(&of_effect, labels, seen, most),
             more: rest.map(|rest| format!("and {} more; -f json lists all", regions_of(rest))),
         }
     });
@@ -222,6 +225,7 @@ fn region_lines(
     regions: &[(usize, &Turned)],
     labels: BothLabels<'_>,
     seen: Option<&[Seen]>,
+    most: usize,
 ) -> Vec<Vec<String>> {
     let narrowed = regions.iter().any(|(_, one)| one.narrowed);
     let sources = regions.iter().any(|(_, one)| !one.region.source_ports().is_empty());
@@ -230,7 +234,7 @@ fn region_lines(
     header.extend(optional.into_iter().filter(|(shown, _)| *shown).map(|(_, name)| name));
     header.extend(["now", "then", "for example"]);
     let mut rows: Vec<Vec<String>> = vec![header.into_iter().map(str::to_owned).collect()];
-    for (n, one) in regions.iter().take(SHOWN) {
+    for (n, one) in regions.iter().take(most) {
         let [current, proposed] = deciders(one, labels);
         let (region, interface) = (&one.region, labels.current.interface(one.interfaces[0]));
         let mut row = vec![

@@ -2,6 +2,27 @@
 
 use super::text;
 
+/// Lines shown of a table where nothing else is said.
+pub(super) const SHOWN: usize = 20;
+
+/// What a table in text has room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Lines; the rest are counted in a last line.
+    pub lines: usize,
+    /// Characters in a line; `None` for as many as it takes.
+    pub width: Option<usize>,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self { lines: SHOWN, width: None }
+    }
+}
+
+/// The same in Markdown, which is to be short enough for a comment.
+pub(super) const SHOWN_IN_COMMENT: usize = 10;
+
 /// Lines under a header.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Table {
@@ -14,13 +35,13 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// For a terminal.
-    pub(super) fn text(&self) -> String {
+    /// For a terminal of a width.
+    pub(super) fn text(&self, width: Option<usize>) -> String {
         let Self { title, rows, more } = self;
         let more = more.as_ref().map_or_else(String::new, |more| format!("  {more}\n"));
         match rows.as_slice() {
             [] | [_] => more,
-            rows => format!("\n{title}\n{}{more}", text::table(rows)),
+            rows => format!("\n{title}\n{}{more}", text::table_within(rows, width)),
         }
     }
 

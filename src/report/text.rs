@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 
-use super::table::Table;
+use super::table::{Room, Table};
 use super::{CaptureInput, Label, Labels, Local, RuleCount, Summary};
 use crate::flow::{Direction, FlowTuple, TcpFlags};
 use crate::replay::Replay;
@@ -15,33 +15,80 @@ use crate::rules::services;
 use crate::tally::{Count, Kind};
 use crate::verdict::{Reason, Verdict};
 
-/// Lines shown per verdict; the rest are counted in a last line.
-const SHOWN: usize = 20;
 /// Kinds of connections that one entry has decided and one protocol, before the others share a line.
 const SHOWN_OF_ENTRY: usize = 8;
 
 /// Aligned columns, two spaces apart; numbers to the right.
 pub fn table(rows: &[Vec<String>]) -> String {
+    table_within(rows, None)
+}
+
+/// The same in so many characters a line: words of the widest columns go on in further lines, as far as
+/// that helps: no word is broken.
+pub(super) fn table_within(rows: &[Vec<String>], width: Option<usize>) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
     let cell = |row: &Vec<String>, column: usize| row.get(column).cloned().unwrap_or_default();
-    let width =
+    let widest =
         |column| rows.iter().map(|row| cell(row, column).chars().count()).max().unwrap_or_default();
-    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut widths: Vec<usize> = (0..columns).map(widest).collect();
     let numeric = |column: usize| rows.iter().skip(1).all(|row| is_number(&cell(row, column)));
     let right: Vec<bool> = (0..columns).map(|column| rows.len() > 1 && numeric(column)).collect();
+    let longest_word = |column| {
+        let words =
+            rows.iter().filter_map(|row| row.get(column)).flat_map(|cell: &String| cell.split(' '));
+        words.map(|word| word.chars().count()).max().unwrap_or_default()
+    };
+    let least: Vec<usize> = (0..columns).map(longest_word).collect();
+    let room = width.map_or(usize::MAX, |width| width.saturating_sub(2 * columns));
+    while widths.iter().sum::<usize>() > room {
+        let columns = widths.iter_mut().zip(&right).zip(&least);
+        let wide = columns.filter(|((width, right), least)| !**right && **width > **least);
+        let Some(((widest, _), _)) = wide.max_by_key(|((width, _), _)| **width) else { break };
+        *widest -= 1;
+    }
     let mut out = String::new();
     for row in rows {
-        let mut line = String::new();
-        for (column, (width, right)) in widths.iter().zip(&right).enumerate() {
-            let text = cell(row, column);
-            let padding = " ".repeat(width.saturating_sub(text.chars().count()));
-            let text = if *right { format!("{padding}{text}") } else { format!("{text}{padding}") };
-            let gap = if column == 0 { "" } else { "  " };
-            let _ = write!(line, "{gap}{text}");
+        let cells: Vec<Vec<String>> = widths
+            .iter()
+            .enumerate()
+            .map(|(column, width)| broken(&cell(row, column), *width))
+            .collect();
+        let lines = cells.iter().map(Vec::len).max().unwrap_or_default().max(1);
+        for n in 0..lines {
+            let mut line = String::new();
+            for (column, (width, right)) in widths.iter().zip(&right).enumerate() {
+                let text =
+                    cells.get(column).and_then(|cell| cell.get(n)).map_or("", String::as_str);
+                let padding = " ".repeat(width.saturating_sub(text.chars().count()));
+                let gap = if column == 0 { "" } else { "  " };
+                let _ = match right {
+                    true => write!(line, "{gap}{padding}{text}"),
+                    false => write!(line, "{gap}{text}{padding}"),
+                };
+            }
+            let _ = writeln!(out, "  {}", line.trim_end());
         }
-        let _ = writeln!(out, "  {}", line.trim_end());
     }
     out
+}
+
+/// A cell in lines of so many characters, if its words allow it.
+fn broken(text: &str, width: usize) -> Vec<String> {
+    if text.chars().count() <= width {
+        return vec![text.to_owned()];
+    }
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        let fits = |line: &String| line.chars().count() + 1 + word.chars().count() <= width;
+        match lines.last_mut().filter(|line| fits(line)) {
+            Some(line) => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            None => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// A count, or an amount with its unit; not an address.
@@ -180,7 +227,7 @@ pub(super) fn clock(first: u64, last: u64) -> String {
 }
 
 /// The summary of a run.
-pub fn summary(summary: &Summary, replay: &Replay<'_>, labels: &Labels) -> String {
+pub fn summary(summary: &Summary, replay: &Replay<'_>, labels: &Labels, room: Room) -> String {
     let mut out = String::new();
     let tally = replay.tally();
     let inputs = &summary.inputs;
@@ -193,11 +240,11 @@ pub fn summary(summary: &Summary, replay: &Replay<'_>, labels: &Labels) -> Strin
         let _ = writeln!(out, "  {midstream}");
     }
     for verdict in [Verdict::Deny, Verdict::Allow] {
-        if let Some(table) = kinds(verdict, replay, labels) {
-            out.push_str(&table.text());
+        if let Some(table) = kinds(verdict, replay, labels, room.lines) {
+            out.push_str(&table.text(room.width));
         }
     }
-    out.push_str(&rules(summary).text());
+    out.push_str(&rules(summary, room.lines).text(room.width));
     for warning in &summary.warnings {
         let _ = writeln!(out, "\nwarning: {warning}");
     }
@@ -316,7 +363,12 @@ fn lines<'t>(replay: &'t Replay<'_>, verdict: Verdict) -> Vec<Line<'t>> {
 }
 
 /// The kinds of connections that have a verdict; `None` where there are none.
-pub(super) fn kinds(verdict: Verdict, replay: &Replay<'_>, labels: &Labels) -> Option<Table> {
+pub(super) fn kinds(
+    verdict: Verdict,
+    replay: &Replay<'_>,
+    labels: &Labels,
+    most: usize,
+) -> Option<Table> {
     let title = match verdict {
         Verdict::Allow => "allowed",
         Verdict::Deny | Verdict::NotEvaluated => "denied",
@@ -328,7 +380,7 @@ pub(super) fn kinds(verdict: Verdict, replay: &Replay<'_>, labels: &Labels) -> O
     let stateful = replay.tally().connections().total() > 0;
     let header = ["connections", "packets", "bytes", "", "service", "peer", "frame", "why"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
-    for Line { kind, count: total, others } in lines.iter().take(SHOWN) {
+    for Line { kind, count: total, others } in lines.iter().take(most) {
         let (_, reason) = replay.answer(kind);
         let label = labels.entry(kind.interface, kind.direction, kind.entry);
         let service = match others {
@@ -346,7 +398,7 @@ pub(super) fn kinds(verdict: Verdict, replay: &Replay<'_>, labels: &Labels) -> O
             because(reason, label),
         ]);
     }
-    let more = lines.get(SHOWN..).filter(|rest| !rest.is_empty()).map(|rest| {
+    let more = lines.get(most..).filter(|rest| !rest.is_empty()).map(|rest| {
         format!(
             "and {} more lines with {} connections, {} packets; --per connection lists all",
             count(rest.len() as u64),
@@ -379,11 +431,11 @@ fn peers(peers: &[IpAddr]) -> String {
 }
 
 /// The rules that the traffic used, and the names of the others.
-pub(super) fn rules(summary: &Summary) -> Table {
+pub(super) fn rules(summary: &Summary, most: usize) -> Table {
     let (used, unused): (Vec<_>, Vec<_>) = summary.rules.iter().partition(|rule| rule.packets > 0);
     let more = (!unused.is_empty()).then(|| {
-        let names: Vec<String> = unused.iter().take(SHOWN).map(|rule| rule.rule.clone()).collect();
-        let more = match unused.len().saturating_sub(SHOWN) {
+        let names: Vec<String> = unused.iter().take(most).map(|rule| rule.rule.clone()).collect();
+        let more = match unused.len().saturating_sub(most) {
             0 => String::new(),
             more => format!(" and {more} more"),
         };

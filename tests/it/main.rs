@@ -16,6 +16,7 @@ mod cli_bench;
 mod cli_decode;
 mod cli_errors;
 mod cli_explain;
+mod cli_output;
 mod cli_replay;
 mod clouds;
 mod compressed;

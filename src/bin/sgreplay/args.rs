@@ -21,6 +21,12 @@ use sgreplay::suggest::Bound;
     after_help = "Exit status: 0 done; 1 a condition asked for with --fail-on holds; 2 could not do it."
 )]
 pub(crate) struct Args {
+    /// Say nothing but errors: the exit status is the answer
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Leave out no line of a table, nor cut it to the terminal's width
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    pub verbose: bool,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -103,9 +109,10 @@ pub(crate) struct ReplayArgs {
     /// A row for each, instead of the summary alone
     #[arg(long, value_name = "WHAT")]
     pub per: Option<Per>,
-    /// Text for people; the rest for programs. csv without --per means --per connection
+    /// Text for people; markdown for a comment on a change; the rest for programs. csv without --per means
+    /// --per connection
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
-    pub format: Format,
+    pub format: SummaryFormat,
     /// Track connections, as the cloud does, or judge every packet alone
     #[arg(long, value_name = "WHETHER", default_value = "on")]
     pub sessions: OnOff,
@@ -165,9 +172,10 @@ pub(crate) struct DiffArgs {
     pub capture: CaptureArgs,
     #[command(flatten)]
     pub judge: JudgeArgs,
-    /// Text for people; the rest for programs, with a row per changed connection
+    /// Text for people; markdown for a comment on a change; the rest for programs, with a row per changed
+    /// connection
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
-    pub format: Format,
+    pub format: SummaryFormat,
     /// Write the packets whose verdict changes to a pcap, or, named .pcapng, with both verdicts as a comment
     #[arg(long, value_name = "FILE")]
     pub write_changed: Option<PathBuf>,
@@ -699,6 +707,16 @@ pub(crate) enum Format {
     Json,
     Ndjson,
     Csv,
+}
+
+/// Of what sums up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SummaryFormat {
+    Text,
+    Json,
+    Ndjson,
+    Csv,
+    Markdown,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -14,9 +14,16 @@ use clap::Parser;
 
 use args::{Args, Command};
 use exit::{ExitStatus, Failure};
+use terminal::Words;
 
 fn main() -> ExitCode {
-    let done = match Args::parse().command {
+    let Args { quiet, verbose, command } = Args::parse();
+    terminal::set(match (quiet, verbose) {
+        (true, _) => Words::Few,
+        (_, true) => Words::All,
+        _ => Words::Usual,
+    });
+    let done = match command {
         Command::Replay(args) => command::replay::run(&args),
         Command::Diff(args) => command::diff::run(&args),
         Command::Check(args) => command::check::run(&args),
@@ -35,7 +42,7 @@ fn main() -> ExitCode {
         // Whoever reads the output has seen enough: `sgreplay … | head`.
         Err(Failure::ClosedPipe) => ExitStatus::Done.into(),
         Err(failure) => {
-            terminal::say(&format!("error: {failure}"));
+            terminal::complain(&format!("error: {failure}"));
             ExitStatus::CouldNot.into()
         }
     }

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::changes::{change_tables, counts, sentence as diff_sentence};
 use super::regions::region_tables;
-use super::table::Table;
+use super::table::{SHOWN, Table};
 use super::{BothLabels, DiffSummary, Labels, Local, RuleCount, RulesInput, Seen, Summary, text};
 use crate::check::Checked;
 use crate::diff::{Diff, Turned};
@@ -165,11 +165,11 @@ pub fn replay_page(
     made: Made<'_>,
 ) -> std::io::Result<String> {
     let stateful = replay.tally().connections().total() > 0;
-    let denied = text::kinds(Verdict::Deny, replay, labels);
+    let denied = text::kinds(Verdict::Deny, replay, labels, SHOWN);
     let sentence = text::sentence(replay, labels);
     let mut decided =
         Section { id: "decided", title: "What was decided".to_owned(), ..Section::default() };
-    decided.tables = [denied, text::kinds(Verdict::Allow, replay, labels)]
+    decided.tables = [denied, text::kinds(Verdict::Allow, replay, labels, SHOWN)]
         .into_iter()
         .flatten()
         .map(Grid::new)
@@ -212,7 +212,7 @@ pub fn diff_page(
     let sentence = diff_sentence(diff, labels);
     let mut changed =
         Section { id: "changed", title: "What changes".to_owned(), ..Section::default() };
-    changed.tables = change_tables(diff, labels).into_iter().map(Grid::new).collect();
+    changed.tables = change_tables(diff, labels, SHOWN).into_iter().map(Grid::new).collect();
     if changed.tables.is_empty() {
         changed.lines.push("The change does nothing to this traffic.".to_owned());
     }
@@ -222,7 +222,7 @@ pub fn diff_page(
         ..Section::default()
     };
     regions.tables =
-        region_tables(turned, labels, Some(&seen)).into_iter().map(Grid::new).collect();
+        region_tables(turned, labels, Some(&seen), SHOWN).into_iter().map(Grid::new).collect();
     if regions.tables.is_empty() {
         regions.lines.push("No packet that could be has another verdict.".to_owned());
     }

@@ -14,6 +14,7 @@ use super::{judging, stdout, with};
 use crate::args::{CheckArgs, CheckFailOn, CheckFormat};
 use crate::exit::{ExitStatus, Failure};
 use crate::input::{self, Reading};
+use crate::terminal;
 
 pub(crate) fn run(args: &CheckArgs) -> Result<ExitStatus, Failure> {
     let mut out = stdout();
@@ -42,7 +43,8 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitStatus, Failure> {
     match args.format {
         CheckFormat::Text => {
             let shown = if args.notes { Shown::All } else { Shown::Problems };
-            write!(out, "{}", findings_text(&rules, &summary, &checked, &positions, shown))?;
+            let text = findings_text(&rules, &summary, &checked, &positions, shown);
+            write!(out, "{}", terminal::results(text))?;
         }
         CheckFormat::Json => {
             let findings = findings_json(&rules, &checked, &positions);

@@ -21,6 +21,7 @@ use super::{judging, stdout, test, with};
 use crate::args::{Args, CiArgs, CiFormat, Command, DiffArgs};
 use crate::exit::{ExitStatus, Failure};
 use crate::input::{self, Reading, RulesFile, Side};
+use crate::terminal;
 
 /// The file beside the rules.
 #[derive(Debug, Deserialize)]
@@ -359,16 +360,13 @@ fn finish(
             writeln!(out, "{json:#}")?;
         }
         CiFormat::Text => {
-            if let Some(compared) = &compared {
-                writeln!(out, "{}", diff::text(compared))?;
-            }
+            let difference = compared.as_ref().map(|compared| diff::text(compared) + "\n");
             let findings =
                 findings_text(&rules.rules, summary, checked, &rules.positions, Shown::Problems);
-            writeln!(out, "{findings}")?;
-            if let Some((summary, tested)) = tests {
-                out.write_all(tested_text(summary, tested, labels).as_bytes())?;
-            }
-            out.write_all(answer.text().as_bytes())?;
+            let tested = tests.map(|(summary, tested)| tested_text(summary, tested, labels));
+            let parts = [difference, Some(findings + "\n"), tested, Some(answer.text())];
+            let text: String = parts.into_iter().flatten().collect();
+            out.write_all(terminal::results(text).as_bytes())?;
         }
     }
     out.flush()?;

@@ -12,18 +12,19 @@ use sgreplay::diff::{self, Diff, Effect, Turned};
 use sgreplay::replay::{Replay, Sessions};
 use sgreplay::report::{
     BothLabels, CHANGE_COLUMNS, DiffInputs, DiffSummary, Labels, Local, Made, REGION_COLUMNS,
-    RegionsSummary, RowFormat, Rows, RulesInput, Seen, change_rows, changes_json, diff_page,
-    diff_text, region_rows, regions_json, regions_text, rule_counts,
+    RegionsSummary, RowFormat, Rows, RulesInput, Seen, change_rows, changes_json, diff_markdown,
+    diff_page, diff_text, region_rows, regions_json, regions_markdown, regions_text, rule_counts,
 };
 use sgreplay::rules::RuleSet;
 use sgreplay::session::Openings;
 
 use super::judging::{self, Report};
-use super::{row_format, stdout, with};
-use crate::args::{DiffArgs, DiffFailOn};
+use super::{stdout, summary_rows, with};
+use crate::args::{DiffArgs, DiffFailOn, SummaryFormat};
 use crate::captures::{Captures, Ended};
 use crate::exit::{ExitStatus, Failure};
 use crate::input::{self, Side};
+use crate::terminal;
 
 pub(crate) fn run(args: &DiffArgs) -> Result<ExitStatus, Failure> {
     compare(
@@ -323,8 +324,11 @@ fn same_interfaces(current: &RuleSet, proposed: &RuleSet, args: &DiffArgs) -> Re
 
 fn print(args: &DiffArgs, compared: &Compared<'_>) -> Result<(), Failure> {
     let mut out = stdout();
-    match (row_format(args.format), compared) {
-        (None, _) => write!(out, "{}", text(compared))?,
+    match (summary_rows(args.format), compared) {
+        (None, _) if args.format == SummaryFormat::Markdown => {
+            write!(out, "{}", markdown(compared))?;
+        }
+        (None, _) => write!(out, "{}", terminal::results(text(compared)))?,
         (Some(RowFormat::Json), _) => writeln!(out, "{:#}", json(compared)?)?,
         (Some(format), Compared::Rules { summary, turned, labels }) => {
             let mut rows = Rows::new(out, format, "region", REGION_COLUMNS.to_vec())?;
@@ -340,12 +344,24 @@ fn print(args: &DiffArgs, compared: &Compared<'_>) -> Result<(), Failure> {
     Ok(out.flush()?)
 }
 
+/// For a comment on a change.
+fn markdown(compared: &Compared<'_>) -> String {
+    match compared {
+        Compared::Rules { summary, turned, labels } => regions_markdown(summary, turned, *labels),
+        Compared::Traffic { summary, diff, turned, labels, .. } => {
+            diff_markdown(summary, diff, turned, *labels)
+        }
+    }
+}
+
 /// For people.
 pub(super) fn text(compared: &Compared<'_>) -> String {
     match compared {
-        Compared::Rules { summary, turned, labels } => regions_text(summary, turned, *labels),
+        Compared::Rules { summary, turned, labels } => {
+            regions_text(summary, turned, *labels, terminal::room())
+        }
         Compared::Traffic { summary, diff, turned, labels, .. } => {
-            diff_text(summary, diff, turned, *labels)
+            diff_text(summary, diff, turned, *labels, terminal::room())
         }
     }
 }

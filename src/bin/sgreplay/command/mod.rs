@@ -21,7 +21,7 @@ use serde_json::Value;
 use sgreplay::capture::CaptureError;
 use sgreplay::report::RowFormat;
 
-use crate::args::Format;
+use crate::args::{Format, SummaryFormat};
 use crate::captures::Ended;
 use crate::exit::{ExitStatus, Failure};
 use crate::terminal;
@@ -29,6 +29,16 @@ use crate::terminal;
 /// Standard output, buffered.
 fn stdout() -> BufWriter<StdoutLock<'static>> {
     BufWriter::with_capacity(1 << 16, io::stdout().lock())
+}
+
+/// The same of what sums up; text and Markdown have no rows.
+fn summary_rows(format: SummaryFormat) -> Option<RowFormat> {
+    match format {
+        SummaryFormat::Text | SummaryFormat::Markdown => None,
+        SummaryFormat::Json => Some(RowFormat::Json),
+        SummaryFormat::Ndjson => Some(RowFormat::Ndjson),
+        SummaryFormat::Csv => Some(RowFormat::Csv),
+    }
 }
 
 /// How rows are written in a format; `None` for text.

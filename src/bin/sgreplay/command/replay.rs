@@ -12,16 +12,16 @@ use sgreplay::overlay::Obstacle;
 use sgreplay::replay::{Replay, Sessions};
 use sgreplay::report::{
     Answer, Connections, CoverageReport, DECODE_COLUMNS, Inputs, Labels, Made, RecordedActions,
-    RowFormat, Rows, Summary, VERDICT_COLUMNS, decode_cells, packet_line, plural, replay_page,
-    text_summary, verdict_cells,
+    RowFormat, Rows, Summary, VERDICT_COLUMNS, decode_cells, packet_line, plural, replay_markdown,
+    replay_page, text_summary, verdict_cells,
 };
 use sgreplay::rules::RuleSet;
 use sgreplay::tally::Count;
 use sgreplay::verdict::{Judged, Verdict};
 
 use super::judging::{self, Report};
-use super::{row_format, stdout};
-use crate::args::{FailOn, Format, OnOff, Per, ReplayArgs};
+use super::{stdout, summary_rows};
+use crate::args::{FailOn, OnOff, Per, ReplayArgs, SummaryFormat};
 use crate::captures::{Captures, Ended};
 use crate::exit::{ExitStatus, Failure};
 use crate::input::{self, Side};
@@ -96,7 +96,7 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
         let made = Made { command, checked: &checked, gathered };
         report.write(&replay_page(&summary, &replay, &labels, made)?)?;
     }
-    if args.format != Format::Text {
+    if summary_rows(args.format).is_some() {
         summary = summary.with_decided(&replay, &labels);
     }
     summary.partial = judging::partial(&end);
@@ -232,6 +232,8 @@ type Stdout = std::io::BufWriter<std::io::StdoutLock<'static>>;
 enum Output<'l> {
     /// The summary, at the end.
     Summary { format: Option<RowFormat>, labels: &'l Labels },
+    /// The summary, for a comment on a change.
+    Markdown { labels: &'l Labels },
     /// A line per packet as they come, then the summary.
     PacketText { out: Stdout, labels: &'l Labels, tunnels: Tunnels, start: Option<u64> },
     /// A row per packet as they come.
@@ -247,7 +249,14 @@ impl<'l> Output<'l> {
         tunnels: Tunnels,
         sessions: Sessions,
     ) -> Result<Self, Failure> {
-        let format = row_format(args.format);
+        let format = summary_rows(args.format);
+        if args.format == SummaryFormat::Markdown && args.per.is_some() {
+            let message = "markdown is for the summary; --per is for text and programs";
+            return Err(Failure::Usage(message.to_owned()));
+        }
+        if args.format == SummaryFormat::Markdown {
+            return Ok(Self::Markdown { labels });
+        }
         Ok(match (args.per, format) {
             (None, Some(RowFormat::Csv)) | (Some(Per::Connection), _) => {
                 if sessions == Sessions::Off {
@@ -257,6 +266,8 @@ impl<'l> Output<'l> {
                 Self::Connections { format, labels, connections: Connections::default() }
             }
             (None, _) => Self::Summary { format, labels },
+            // Nothing is to be said of any packet.
+            (Some(Per::Packet), None) if terminal::is_quiet() => Self::Summary { format, labels },
             (Some(Per::Packet), None) => {
                 Self::PacketText { out: stdout(), labels, tunnels, start: None }
             }
@@ -283,7 +294,7 @@ impl<'l> Output<'l> {
         judged: &Judged,
     ) -> Result<(), Failure> {
         match self {
-            Self::Summary { .. } => {}
+            Self::Summary { .. } | Self::Markdown { .. } => {}
             Self::Connections { connections, .. } => connections.add(frame, judged),
             Self::PacketText { out, labels, tunnels, start } => {
                 let start = *start.get_or_insert(frame.time_ns.unwrap_or_default());
@@ -309,9 +320,14 @@ impl<'l> Output<'l> {
     }
 
     fn finish(self, summary: &Summary, replay: &Replay<'_>, more: &str) -> Result<(), Failure> {
-        let text_summary = |labels| text_summary(summary, replay, labels) + more;
+        let room = terminal::room();
+        let text_summary =
+            |labels| terminal::results(text_summary(summary, replay, labels, room) + more);
         match self {
             Self::PacketRows { rows, .. } => rows.finish(summary)?,
+            Self::Markdown { labels } => {
+                print(stdout(), &replay_markdown(summary, replay, labels))?;
+            }
             Self::Connections { format: Some(format), labels, connections } => {
                 let columns = Connections::COLUMNS.to_vec();
                 let mut rows = Rows::new(stdout(), format, "connection", columns)?;
@@ -320,10 +336,11 @@ impl<'l> Output<'l> {
             }
             Self::Connections { format: None, labels, connections } => {
                 let text = text_summary(labels);
-                print(stdout(), &format!("{}\n{text}", connections.text(labels)))?;
+                let rows = terminal::results(format!("{}\n", connections.text(labels)));
+                print(stdout(), &(rows + &text))?;
             }
             Self::PacketText { out, labels, .. } => {
-                print(out, &format!("\n{}", text_summary(labels)))?;
+                print(out, &terminal::results(format!("\n{}", text_summary(labels))))?;
             }
             Self::Summary { format, labels } => {
                 let text = match format {

@@ -13,6 +13,7 @@ use super::{explain, judging, stdout, with};
 use crate::args::{TestArgs, TestFormat};
 use crate::exit::{ExitStatus, Failure};
 use crate::input::{self, Reading};
+use crate::terminal;
 
 pub(crate) fn run(args: &TestArgs) -> Result<ExitStatus, Failure> {
     if args.rules.as_os_str() == input::STDIN && args.expectations == args.rules {
@@ -32,7 +33,9 @@ pub(crate) fn run(args: &TestArgs) -> Result<ExitStatus, Failure> {
     let labels = Labels::new(&rules);
     let mut out = stdout();
     match args.format {
-        TestFormat::Text => write!(out, "{}", tested_text(&summary, &tested, &labels))?,
+        TestFormat::Text => {
+            write!(out, "{}", terminal::results(tested_text(&summary, &tested, &labels)))?;
+        }
         TestFormat::Json => {
             let lists = [("results", tested_json(&tested, &labels))];
             writeln!(out, "{:#}", with(&summary, lists)?)?;

@@ -460,7 +460,6 @@ proptest! {
 }
 
 /// Terraform's own language: what is literal, and names for the rest.
-#[cfg(feature = "hcl")]
 mod hcl {
     use super::{assert_snapshot, convert, folder, rules, run_in};
 
@@ -561,13 +560,4 @@ module "more" { source = "x" }
         let broken = [("main.tf", "resource \"alicloud_security_group\" \"web\" {\n a = = \n}")];
         assert_snapshot!("hcl broken", convert(&broken, &["main.tf", "--to", "csv"]));
     }
-}
-
-/// Without the feature a file in Terraform's own language says where it is read.
-#[cfg(not(feature = "hcl"))]
-#[test]
-fn the_language_of_terraform() {
-    let files = [("main.tf", "resource \"alicloud_security_group\" \"web\" {}")];
-    let out = convert(&files, &["main.tf", "--to", "csv"]);
-    assert!(out.contains("feature `hcl`") && out.starts_with("status 2"), "{out}");
 }

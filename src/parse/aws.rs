@@ -20,6 +20,8 @@ pub(super) enum Answer {
     PrefixListEntries,
     Interfaces,
     Instances,
+    /// A collector's file: groups, network ACLs and instances of a VPC.
+    Collected,
 }
 
 /// Which answer a value is, if it is one.
@@ -30,6 +32,7 @@ pub(super) fn recognise(value: &Value) -> Option<Answer> {
         || list("Entries").is_some_and(|all| all.iter().all(|one| one.get("Cidr").is_some()));
     Some(match () {
         () if is_list("SecurityGroups") => Answer::Groups,
+        () if is_collected(value) => Answer::Collected,
         () if is_list("SecurityGroupRules") => Answer::Rules,
         () if is_list("NetworkAcls") => Answer::NetworkAcls,
         () if is_list("NetworkInterfaces") => Answer::Interfaces,
@@ -38,6 +41,12 @@ pub(super) fn recognise(value: &Value) -> Option<Answer> {
         () if entries() => Answer::PrefixListEntries,
         () => return None,
     })
+}
+
+/// Whether groups stand under the name that our own file has for them too.
+pub(super) fn is_collected(value: &Value) -> bool {
+    let first = value.get("security_groups").and_then(|groups| groups.get(0));
+    first.is_some_and(|group| group.get("GroupId").is_some())
 }
 
 /// Adds an answer to what is known; `file` is the name of its file.
@@ -100,10 +109,20 @@ pub(super) fn read(
         Answer::Instances => {
             let instances = json.list("Reservations", faults);
             let instances = instances.iter().flat_map(|of| of.list("Instances", faults));
-            for instance in instances.collect::<Vec<_>>() {
-                for one in instance.list("NetworkInterfaces", faults) {
-                    interface(&one, loaded, faults);
-                }
+            let instances: Vec<Json<'_>> = instances.collect();
+            self::instances(&instances, loaded, faults);
+        }
+        Answer::Collected => {
+            loaded.of_cloud(Cloud::Aws, faults);
+            for group in json.list("security_groups", faults) {
+                self::group(&group, loaded, faults);
+            }
+            let instances = json.list("instances", faults);
+            self::instances(&instances, loaded, faults);
+            if json.has("network_acls") {
+                let message =
+                    "its network ACLs are another layer, which is judged apart: they are left out";
+                loaded.warnings.push(message.to_owned());
             }
         }
     }
@@ -324,6 +343,14 @@ fn acl_entry(json: &Json<'_>, faults: &mut Faults) -> Option<Rule> {
     })
 }
 
+fn instances(all: &[Json<'_>], loaded: &mut Loaded, faults: &mut Faults) {
+    for instance in all {
+        for one in instance.list("NetworkInterfaces", faults) {
+            interface(&one, loaded, faults);
+        }
+    }
+}
+
 /// An interface, with its groups, or the network ACL of its subnet.
 fn interface(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
     let Some(id) = json.text("NetworkInterfaceId", faults) else {
@@ -353,7 +380,10 @@ fn interface(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
         let groups = if groups.is_empty() { json.list("SecurityGroups", faults) } else { groups };
         groups.iter().filter_map(|group| group.text("GroupId", faults)).collect()
     };
-    let timeouts = Cloud::Aws.timeouts();
+    let timeouts = match loaded.cloud {
+        Some(cloud) => cloud.timeouts(),
+        None => Cloud::Aws.timeouts(),
+    };
     loaded.interfaces.retain(|known| known.id != id);
     loaded.interfaces.push(FoundInterface { id, addresses, groups, timeouts, tags: Vec::new() });
 }

@@ -11,8 +11,7 @@ use hcl::{Block, Body, Expression};
 use serde_json::{Map, Value, json};
 
 use super::json::Faults;
-use super::load::Source;
-use super::loaded::Loaded;
+use super::loaded::{Loaded, Source};
 use super::{Fault, ParseError, terraform};
 
 /// Resources that rules are made of, and the attributes of each that matter.

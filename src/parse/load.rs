@@ -3,20 +3,11 @@
 use serde_json::Value;
 
 use super::json::Faults;
-use super::loaded::{Hints, Loaded};
+use super::loaded::{Hints, Loaded, Source};
 use super::terraform::{self, Plan};
 use super::{Fault, ParseError, alibaba};
 use super::{aws, azure, classbench, google};
 use crate::rules::Cloud;
-
-/// A file's name and its text.
-#[derive(Clone, Copy, Debug)]
-pub struct Source<'t> {
-    /// As the user named it.
-    pub name: &'t str,
-    /// What is in it.
-    pub text: &'t str,
-}
 
 /// What files hold.
 #[derive(Clone, Debug)]
@@ -71,7 +62,7 @@ pub fn load(sources: &[Source<'_>], hints: &Hints) -> Result<Content, ParseError
     answers.sort_by_key(|(_, value)| rank(value));
     // Interfaces come behind the groups that they are members of.
     others.sort_by_key(|(_, value)| match kind(value) {
-        Kind::Aws(answer) => answer >= aws::Answer::Interfaces,
+        Kind::Aws(answer) => answer >= aws::Answer::Interfaces && answer != aws::Answer::Collected,
         Kind::Azure(answer) => answer == azure::Answer::Interface,
         Kind::Google(answer) => answer == google::Answer::Instance,
         Kind::Plan | Kind::State | Kind::Ros | Kind::Other(_) => false,
@@ -183,11 +174,9 @@ fn merge(into: &mut Loaded, from: Loaded) {
 /// Whether a text is meant to be our own rules file, whatever is wrong with it.
 fn is_own(text: &str) -> bool {
     let text = without_mark(text);
-    let json =
-        text.trim_start().starts_with(['{', '[']) && serde_json::from_str::<Value>(text).is_ok();
-    if json {
-        return serde_json::from_str::<Value>(text)
-            .is_ok_and(|value| value.get("security_groups").is_some());
+    let json = text.trim_start().starts_with(['{', '[']);
+    if let Some(value) = json.then(|| serde_json::from_str::<Value>(text).ok()).flatten() {
+        return value.get("security_groups").is_some() && !aws::is_collected(&value);
     }
     let foreign =
         text.contains("ROSTemplateFormatVersion") || classbench::recognise(text) || is_hcl(text);

@@ -11,6 +11,15 @@ use crate::rules::{
     PrefixList, Rule, RuleSet, SecurityGroup, Tag, Timeouts,
 };
 
+/// A file's name and its text.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'t> {
+    /// As the user named it.
+    pub name: &'t str,
+    /// What is in it.
+    pub text: &'t str,
+}
+
 /// What the user says where files do not.
 #[derive(Clone, Debug, Default)]
 pub struct Hints {

@@ -40,8 +40,8 @@ mod yaml;
 
 pub use error::{Fault, ParseError};
 pub use expectations::expectations;
-pub use load::{Content, Source, load};
-pub use loaded::{Found, Hints, Loaded, Standing};
+pub use load::{Content, load};
+pub use loaded::{Found, Hints, Loaded, Source, Standing};
 pub use positions::Positions;
 pub use print::print;
 pub use terraform::Plan;

@@ -245,7 +245,7 @@ pub fn diff_text(
     }
     text::made_by(&mut out, &summary.local, summary.partial.as_deref());
 
-    let _ = write!(out, "\n{}", text::table(&counts(diff)));
+    let _ = write!(out, "\n{}", super::table::table(&counts(diff)));
     for table in change_tables(diff, labels, room.lines) {
         out.push_str(&table.text(room.width));
     }

@@ -75,6 +75,14 @@ fn comment(
     for table in tables {
         out.push_str(&table.markdown());
     }
+    out.push_str(&behind(folded, warnings));
+    let _ = writeln!(out, "\n<sub>{}</sub>", escaped(files));
+    out
+}
+
+/// What changes for packets that nobody has seen, folded; and warnings.
+pub(super) fn behind(folded: &[Table], warnings: &[String]) -> String {
+    let mut out = String::new();
     if !folded.is_empty() {
         out.push_str("\n<details><summary>Of all packets that could be</summary>\n");
         for table in folded {
@@ -85,7 +93,6 @@ fn comment(
     for warning in warnings {
         let _ = writeln!(out, "\n> {}", escaped(warning));
     }
-    let _ = writeln!(out, "\n<sub>{}</sub>", escaped(files));
     out
 }
 

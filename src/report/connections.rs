@@ -155,7 +155,7 @@ impl Connections {
                 format!("{} {interface}: {why}", row.judgement.decided_in),
             ]);
         }
-        text::table(&table)
+        super::table::table(&table)
     }
 }
 

@@ -187,7 +187,7 @@ impl CoverageReport {
                 seen_text(&of.usage, None, None),
             ]);
         }
-        out.push_str(&text::table(&rows));
+        out.push_str(&super::table::table(&rows));
         let far_wider = self.rules.iter().filter_map(RuleCoverage::far_wider);
         for note in far_wider {
             let _ = writeln!(out, "  far wider than used: {note}");

@@ -54,11 +54,11 @@ pub use rows::{Cell, RowFormat, Rows};
 pub use sarif::{SarifResult, sarif};
 pub use suggestion::{Holdout, Learned, Step, suggestion_json, suggestion_yaml};
 pub use summary::{CaptureInput, Inputs, Local, RuleCount, RulesInput, Summary, rule_counts};
-pub use text::{because, bytes, count, duration, plural, summary as text_summary, table, time};
+pub use text::{because, bytes, count, duration, plural, summary as text_summary, time};
 pub use timings::{Change as TimingChange, NotComparable, Stage, Timings};
 
 use regions::region_tables;
-pub use table::{Room, escaped};
+pub use table::{Room, escaped, table};
 
 /// The version of every JSON that is printed.
 pub const SCHEMA: u32 = 1;

@@ -196,16 +196,7 @@ pub fn proposal_markdown(
         for table in changes {
             out.push_str(&table.markdown());
         }
-        if !regions.is_empty() {
-            out.push_str("\n<details><summary>Of all packets that could be</summary>\n");
-            for table in regions {
-                out.push_str(&table.markdown());
-            }
-            out.push_str("\n</details>\n");
-        }
-        for warning in difference.warnings() {
-            let _ = writeln!(out, "\n> {}", escaped(warning));
-        }
+        out.push_str(&comment::behind(&regions, difference.warnings()));
     }
     out.push_str(&findings_table(check).markdown());
     if let Some(of) = tested {

@@ -117,7 +117,7 @@ fn account(learned: &Learned, steps: &[Step], holdout: Option<&Holdout>) -> Stri
             if *chosen { "these" } else { "" }.to_owned(),
         ]);
     }
-    out.push_str(&text::table(&rows));
+    out.push_str(&super::table::table(&rows));
     if let Some(of) = holdout {
         let _ = writeln!(
             out,

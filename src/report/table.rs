@@ -1,6 +1,6 @@
 //! A table with a title, as text or as Markdown.
 
-use super::text;
+use std::fmt::Write;
 
 /// Lines shown of a table where nothing else is said.
 pub(super) const SHOWN: usize = 20;
@@ -41,7 +41,7 @@ impl Table {
         let more = more.as_ref().map_or_else(String::new, |more| format!("  {more}\n"));
         match rows.as_slice() {
             [] | [_] => more,
-            rows => format!("\n{title}\n{}{more}", text::table_within(rows, width)),
+            rows => format!("\n{title}\n{}{more}", table_within(rows, width)),
         }
     }
 
@@ -56,6 +56,86 @@ impl Table {
     }
 }
 
+/// Aligned columns, two spaces apart; numbers to the right.
+pub fn table(rows: &[Vec<String>]) -> String {
+    table_within(rows, None)
+}
+
+/// The same in so many characters a line: words of the widest columns go on in further lines, as far as
+/// that helps: no word is broken.
+fn table_within(rows: &[Vec<String>], width: Option<usize>) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
+    let cell = |row: &Vec<String>, column: usize| row.get(column).cloned().unwrap_or_default();
+    let widest =
+        |column| rows.iter().map(|row| cell(row, column).chars().count()).max().unwrap_or_default();
+    let mut widths: Vec<usize> = (0..columns).map(widest).collect();
+    let numeric = |column: usize| rows.iter().skip(1).all(|row| is_number(&cell(row, column)));
+    let right: Vec<bool> = (0..columns).map(|column| rows.len() > 1 && numeric(column)).collect();
+    let longest_word = |column| {
+        let words =
+            rows.iter().filter_map(|row| row.get(column)).flat_map(|cell: &String| cell.split(' '));
+        words.map(|word| word.chars().count()).max().unwrap_or_default()
+    };
+    let least: Vec<usize> = (0..columns).map(longest_word).collect();
+    let room = width.map_or(usize::MAX, |width| width.saturating_sub(2 * columns));
+    while widths.iter().sum::<usize>() > room {
+        let columns = widths.iter_mut().zip(&right).zip(&least);
+        let wide = columns.filter(|((width, right), least)| !**right && **width > **least);
+        let Some(((widest, _), _)) = wide.max_by_key(|((width, _), _)| **width) else { break };
+        *widest -= 1;
+    }
+    let mut out = String::new();
+    for row in rows {
+        let cells: Vec<Vec<String>> = widths
+            .iter()
+            .enumerate()
+            .map(|(column, width)| broken(&cell(row, column), *width))
+            .collect();
+        let lines = cells.iter().map(Vec::len).max().unwrap_or_default().max(1);
+        for n in 0..lines {
+            let mut line = String::new();
+            for (column, (width, right)) in widths.iter().zip(&right).enumerate() {
+                let text =
+                    cells.get(column).and_then(|cell| cell.get(n)).map_or("", String::as_str);
+                let padding = " ".repeat(width.saturating_sub(text.chars().count()));
+                let gap = if column == 0 { "" } else { "  " };
+                let _ = match right {
+                    true => write!(line, "{gap}{padding}{text}"),
+                    false => write!(line, "{gap}{text}{padding}"),
+                };
+            }
+            let _ = writeln!(out, "  {}", line.trim_end());
+        }
+    }
+    out
+}
+
+/// A cell in lines of so many characters, if its words allow it.
+fn broken(text: &str, width: usize) -> Vec<String> {
+    if text.chars().count() <= width {
+        return vec![text.to_owned()];
+    }
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        let fits = |line: &String| line.chars().count() + 1 + word.chars().count() <= width;
+        match lines.last_mut().filter(|line| fits(line)) {
+            Some(line) => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            None => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+/// A count, or an amount with its unit; not an address.
+pub(super) fn is_number(text: &str) -> bool {
+    let amount = text.split_once(' ').map_or(text, |(amount, _)| amount);
+    amount.matches('.').count() < 2
+        && amount.chars().all(|c| c.is_ascii_digit() || matches!(c, ',' | '.'))
+}
+
 /// Lines under a header as Markdown; numbers to the right.
 pub(super) fn markdown(rows: &[Vec<String>]) -> String {
     let Some((header, lines)) = rows.split_first() else { return String::new() };
@@ -64,8 +144,7 @@ pub(super) fn markdown(rows: &[Vec<String>]) -> String {
         format!("| {} |\n", cells.join(" | "))
     };
     let align = |column: usize| {
-        let number =
-            |line: &Vec<String>| line.get(column).is_some_and(|cell| text::is_number(cell));
+        let number = |line: &Vec<String>| line.get(column).is_some_and(|cell| is_number(cell));
         if !lines.is_empty() && lines.iter().all(number) { "--:" } else { "---" }
     };
     let mut out = line(&mut header.iter().map(|cell| escaped(cell)));

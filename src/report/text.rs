@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 
-use super::table::{Room, Table};
+use super::table::{Room, Table, table};
 use super::{CaptureInput, Label, Labels, Local, RuleCount, Summary};
 use crate::flow::{Direction, FlowTuple, TcpFlags};
 use crate::replay::Replay;
@@ -17,86 +17,6 @@ use crate::verdict::{Reason, Verdict};
 
 /// Kinds of connections that one entry has decided and one protocol, before the others share a line.
 const SHOWN_OF_ENTRY: usize = 8;
-
-/// Aligned columns, two spaces apart; numbers to the right.
-pub fn table(rows: &[Vec<String>]) -> String {
-    table_within(rows, None)
-}
-
-/// The same in so many characters a line: words of the widest columns go on in further lines, as far as
-/// that helps: no word is broken.
-pub(super) fn table_within(rows: &[Vec<String>], width: Option<usize>) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
-    let cell = |row: &Vec<String>, column: usize| row.get(column).cloned().unwrap_or_default();
-    let widest =
-        |column| rows.iter().map(|row| cell(row, column).chars().count()).max().unwrap_or_default();
-    let mut widths: Vec<usize> = (0..columns).map(widest).collect();
-    let numeric = |column: usize| rows.iter().skip(1).all(|row| is_number(&cell(row, column)));
-    let right: Vec<bool> = (0..columns).map(|column| rows.len() > 1 && numeric(column)).collect();
-    let longest_word = |column| {
-        let words =
-            rows.iter().filter_map(|row| row.get(column)).flat_map(|cell: &String| cell.split(' '));
-        words.map(|word| word.chars().count()).max().unwrap_or_default()
-    };
-    let least: Vec<usize> = (0..columns).map(longest_word).collect();
-    let room = width.map_or(usize::MAX, |width| width.saturating_sub(2 * columns));
-    while widths.iter().sum::<usize>() > room {
-        let columns = widths.iter_mut().zip(&right).zip(&least);
-        let wide = columns.filter(|((width, right), least)| !**right && **width > **least);
-        let Some(((widest, _), _)) = wide.max_by_key(|((width, _), _)| **width) else { break };
-        *widest -= 1;
-    }
-    let mut out = String::new();
-    for row in rows {
-        let cells: Vec<Vec<String>> = widths
-            .iter()
-            .enumerate()
-            .map(|(column, width)| broken(&cell(row, column), *width))
-            .collect();
-        let lines = cells.iter().map(Vec::len).max().unwrap_or_default().max(1);
-        for n in 0..lines {
-            let mut line = String::new();
-            for (column, (width, right)) in widths.iter().zip(&right).enumerate() {
-                let text =
-                    cells.get(column).and_then(|cell| cell.get(n)).map_or("", String::as_str);
-                let padding = " ".repeat(width.saturating_sub(text.chars().count()));
-                let gap = if column == 0 { "" } else { "  " };
-                let _ = match right {
-                    true => write!(line, "{gap}{padding}{text}"),
-                    false => write!(line, "{gap}{text}{padding}"),
-                };
-            }
-            let _ = writeln!(out, "  {}", line.trim_end());
-        }
-    }
-    out
-}
-
-/// A cell in lines of so many characters, if its words allow it.
-fn broken(text: &str, width: usize) -> Vec<String> {
-    if text.chars().count() <= width {
-        return vec![text.to_owned()];
-    }
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
-        let fits = |line: &String| line.chars().count() + 1 + word.chars().count() <= width;
-        match lines.last_mut().filter(|line| fits(line)) {
-            Some(line) => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            None => lines.push(word.to_owned()),
-        }
-    }
-    lines
-}
-
-/// A count, or an amount with its unit; not an address.
-pub(super) fn is_number(text: &str) -> bool {
-    let amount = text.split_once(' ').map_or(text, |(amount, _)| amount);
-    amount.matches('.').count() < 2
-        && amount.chars().all(|c| c.is_ascii_digit() || matches!(c, ',' | '.'))
-}
 
 /// `1,234,567`
 pub fn count(number: u64) -> String {
@@ -236,7 +156,7 @@ pub fn summary(summary: &Summary, replay: &Replay<'_>, labels: &Labels, room: Ro
     made_by(&mut out, &summary.local, summary.partial.as_deref());
 
     let _ = write!(out, "\n{}", table(&counts(replay)));
-    if let Some(midstream) = midstream(summary, replay) {
+    if let Some(midstream) = midstream(&summary.inputs.captures, replay) {
         let _ = writeln!(out, "  {midstream}");
     }
     for verdict in [Verdict::Deny, Verdict::Allow] {
@@ -285,7 +205,7 @@ pub(super) fn counts(replay: &Replay<'_>) -> Vec<Vec<String>> {
 }
 
 /// What is to be said of connections whose opening the capture does not show; `None` where it shows all.
-pub(super) fn midstream(summary: &Summary, replay: &Replay<'_>) -> Option<String> {
+pub(super) fn midstream(captures: &[CaptureInput], replay: &Replay<'_>) -> Option<String> {
     let tally = replay.tally();
     let midstream: u64 = tally.midstream().map(|(_, n)| n).sum();
     let how: Vec<String> =
@@ -294,7 +214,7 @@ pub(super) fn midstream(summary: &Summary, replay: &Replay<'_>) -> Option<String
         format!(
             "{} {}; who began them is inferred: {}",
             plural(midstream, "connection"),
-            match summary.inputs.captures.iter().any(|input| input.flow_log.is_some()) {
+            match captures.iter().any(|input| input.flow_log.is_some()) {
                 false => "under way when the capture started",
                 true => "of which the log does not show the opening",
             },

@@ -190,7 +190,7 @@ impl Timings {
             }
             rows.push(row);
         }
-        let _ = write!(out, "\n{}", text::table(&rows));
+        let _ = write!(out, "\n{}", super::table::table(&rows));
         if let (Some(list), Some(index), Some(batch)) =
             (self.of("list"), self.of("index"), self.of("index, batch"))
         {

@@ -9,6 +9,7 @@ mod cloud;
 mod code;
 mod expectation;
 mod field;
+mod foreign;
 mod order;
 mod ports;
 pub mod scenarios;

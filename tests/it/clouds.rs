@@ -115,6 +115,26 @@ fn security_groups_of_aws() {
     accepts(&rules, "egress tcp 10.0.0.8:40000 198.51.100.7:443", "sg-db#1");
 }
 
+/// A collector's file has groups under the name that our own file has for them, and says what is left out.
+#[test]
+fn what_a_collector_of_aws_writes() {
+    let groups = &AWS.replace("SecurityGroups", "security_groups")[1..]
+        .rsplit_once('}')
+        .unwrap()
+        .0
+        .to_owned();
+    let text = format!(
+        r#"{{"provider": "aws", {groups}, "network_acls": [{{}}], "instances": [{{"NetworkInterfaces": [
+          {{"NetworkInterfaceId": "eni-1", "Groups": [{{"GroupId": "sg-db"}}], "PrivateIpAddress": "10.0.0.8"}}]}}]}}"#
+    );
+    let dir = folder(&[("collected.json", &text), ("lists.json", AWS_LIST)]);
+    let (status, out, err) = output_in(dir.path(), &["convert", ".", "--to", "yaml"], b"");
+    assert_eq!(status, 0, "{err}");
+    assert!(err.contains("its network ACLs are another layer"), "{err}");
+    let rules = sgreplay::parse::yaml("collected", &out).unwrap();
+    accepts(&rules, "egress tcp 10.0.0.8:40000 198.51.100.7:443", "sg-db#1");
+}
+
 const ACLS: &str = r#"{"NetworkAcls": [
  {"NetworkAclId": "acl-1", "Associations": [{"SubnetId": "subnet-1"}], "Entries": [
   {"RuleNumber": 100, "Egress": false, "Protocol": "6", "RuleAction": "allow", "CidrBlock": "0.0.0.0/0", "PortRange": {"From": 80, "To": 80}},

@@ -108,7 +108,7 @@ impl Cell {
 
 /// What a number with a unit comes to, so that it sorts.
 fn amount(text: &str) -> Option<u64> {
-    if text.is_empty() || !text::is_number(text) {
+    if text.is_empty() || !super::table::is_number(text) {
         return None;
     }
     let (number, unit) = text.split_once(' ').unwrap_or((text, ""));
@@ -178,7 +178,7 @@ pub fn replay_page(
     sections.push(matrix(made.gathered, stateful));
     sections.push(rules(&summary.rules));
     sections.push(connections(made.gathered, "--per connection"));
-    sections.extend(midstream(text::midstream(summary, replay)));
+    sections.extend(midstream(text::midstream(&summary.inputs.captures, replay)));
     sections.extend(findings(made.checked));
     let rules = [("rules", &summary.inputs.rules)];
     sections.push(inputs(&rules, &summary.inputs.captures, &summary.local, replay.tally().times()));
@@ -230,6 +230,7 @@ pub fn diff_page(
     sections.push(matrix(made.gathered, stateful));
     sections.push(rules(rules_of_proposed));
     sections.push(connections(made.gathered, "-f csv"));
+    sections.extend(midstream(text::midstream(&summary.inputs.captures, diff.proposed())));
     sections.extend(findings(made.checked));
     let rules =
         [("current rules", &summary.inputs.current), ("proposed rules", &summary.inputs.proposed)];

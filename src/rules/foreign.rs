@@ -1,0 +1,123 @@
+//! What the APIs of other clouds would refuse, and what their files leave open.
+
+use std::collections::HashSet;
+
+use super::validate::{Checker, unknown};
+use super::{
+    Cloud, Field, GroupType, Parts, Peer, Place, Policy, Ports, Rule, RuleProtocol, SecurityGroup,
+};
+use crate::flow::Protocol;
+
+impl<'a> Checker<'a> {
+    /// A group of another cloud, whose API refuses other things.
+    pub(super) fn foreign_group(&mut self, g: usize, group: &'a SecurityGroup) {
+        let cloud = self.parts.cloud;
+        if group.group_type == GroupType::Enterprise || group.inner_access_policy == Policy::Accept
+        {
+            let message = format!(
+                "only Alibaba Cloud has types and inner access policies, and these rules are of {cloud}"
+            );
+            self.fault(Place::Group(g, Field::InnerAccessPolicy), message);
+        }
+        let mut ids = HashSet::new();
+        for (r, rule) in group.rules.iter().enumerate() {
+            let at = |field| Place::Rule(g, r, field);
+            if !ids.insert(&rule.id) {
+                let message = format!("there is another rule `{}` before this one", rule.id);
+                self.fault(at(Field::Id), message);
+            }
+            self.priority(at(Field::Priority), rule);
+            if cloud == Cloud::Aws && rule.policy == Policy::Drop {
+                let message = "security groups of AWS only allow; a network ACL can deny (`cloud: aws-network-acl`)";
+                self.fault(at(Field::Policy), message);
+            }
+            if rule.peers.is_empty() {
+                let message = "the rule names nobody on its far side, so it would match nothing; `0.0.0.0/0` is any \
+                               IPv4 address";
+                self.fault(at(Field::Whole), message);
+            }
+            if rule.nic_type.is_some() {
+                self.fault(
+                    at(Field::NicType),
+                    "only Alibaba Cloud's classic network has two cards",
+                );
+            }
+            for peer in &rule.peers {
+                self.foreign_peer(at(Field::Peer), peer);
+            }
+            for local in &rule.local {
+                self.foreign_peer(at(Field::Local), local);
+            }
+            self.foreign_ports(g, r, rule);
+        }
+        self.targets(g, group);
+    }
+
+    /// Which tags the one interface of a file has that lists none.
+    fn targets(&mut self, g: usize, group: &SecurityGroup) {
+        let known = self.parts.interfaces.is_some() || self.parts.instance_tags.is_some();
+        let targeted = |rule: &Rule| !rule.targets.is_empty() && !known;
+        let Some(first) = group.rules.iter().position(targeted) else { return };
+        let tags = group.rules.iter().flat_map(|rule| &rule.targets);
+        let mut tags: Vec<&str> = tags.map(String::as_str).collect();
+        tags.sort_unstable();
+        tags.dedup();
+        let message = format!(
+            "this rule and others are for instances tagged {}, and it is not known which of these tags the \
+             instance has: --tags says it ('' for none), or `instance_tags:` in our own rules file; the answer of \
+             `gcloud compute instances list` or `az network nic list` beside the rules has all instances",
+            tags.join(", "),
+        );
+        self.fault(Place::Rule(g, first, Field::Targets), message);
+    }
+
+    fn foreign_ports(&mut self, g: usize, r: usize, rule: &Rule) {
+        let with_ports = match rule.protocol {
+            RuleProtocol::All => true,
+            RuleProtocol::Only(proto) => proto.has_ports(),
+        };
+        let names_ports = !rule.ports.is_empty() || !rule.source_ports.is_empty();
+        if names_ports && !with_ports {
+            let message = format!("protocol {} has no ports", rule.protocol);
+            self.fault(Place::Rule(g, r, Field::Ports), message);
+        }
+        for ports in &rule.ports {
+            if let Ports::List(id) = ports {
+                let message = format!("`{id}`: only Alibaba Cloud has port lists");
+                self.fault(Place::Rule(g, r, Field::Ports), message);
+            }
+        }
+        let of_icmp =
+            matches!(rule.protocol, RuleProtocol::Only(Protocol::ICMP | Protocol::ICMPV6));
+        if rule.icmp.is_some() && !of_icmp {
+            let message = format!("protocol {} has no ICMP types", rule.protocol);
+            self.fault(Place::Rule(g, r, Field::Icmp), message);
+        }
+    }
+
+    fn foreign_peer(&mut self, at: Place, peer: &'a Peer) {
+        let parts: &'a Parts = self.parts;
+        match peer {
+            Peer::Tag(name) => {
+                let carried =
+                    || parts.interfaces.iter().flatten().any(|eni| eni.tags.contains(name));
+                let unknown = !parts.tags.iter().any(|tag| tag.name == *name) && !carried();
+                if unknown && self.tags.insert(name) {
+                    let message = format!(
+                        "it is not known which addresses the tag `{name}` stands for; --define {name}=CIDR,… says it, \
+                         or `tags:` in our own rules file"
+                    );
+                    self.fault(at, message);
+                }
+            }
+            Peer::PrefixList(id) if !parts.prefix_lists.iter().any(|list| list.id == *id) => {
+                let known = parts.prefix_lists.iter().map(|list| list.id.as_str());
+                self.fault(at, unknown("prefix list", id, known, "prefix_lists"));
+            }
+            Peer::Group(_) if parts.cloud != Cloud::Aws => {
+                self.fault(at, format!("{peer}: of these clouds only AWS has groups as peers"));
+            }
+            Peer::Group(_) | Peer::PrefixList(_) | Peer::Cidr(_) => {}
+        }
+    }
+}

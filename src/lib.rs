@@ -6,11 +6,11 @@
 //! ```text
 //! capture ─► decode ─► flow ─► direction ─► session ─► evaluate ─► verdict ─► tally, report
 //!  pcap      layers    tuple   which ENI,   live?      first       allow or    text, JSON,
-//!  pcapng                      in or out               match       deny, why   CSV, pcap
+//!  pcapng                      in or out               match       deny, why   CSV, HTML, pcap
 //!  flow log                                              ▲
 //!                              parse ─► rules ─► compile ┘
 //!                              YAML     model    index
-//!                              JSON
+//!                              JSON, HCL
 //! ```
 //!
 //! [`replay`] is the loop that takes a packet along it, [`diff`] two of them side by side, and
@@ -38,11 +38,13 @@
 //!
 //! Semantics are those of Alibaba Cloud ECS security groups. `SEMANTICS A4` and the like in these
 //! pages name the rule of the cloud that a piece of code implements; [`rules`] and [`session`] say
-//! what they are.
+//! what they are. Rules of other clouds differ in a few things, which [`rules::Cloud`] names.
 //!
 //! # Features
 //!
 //! - `cli` (default): what only the program needs. Without it this is the bare library.
+//! - `html` (with `cli`): the page for a browser.
+//! - `hcl`: rules in Terraform's own language.
 #![forbid(unsafe_code)]
 
 // The packet's side, in its order.

@@ -79,13 +79,13 @@ impl Open {
         let Matcher { protocol, ports, .. } = &of.entry.matcher;
         let every_port = ports.iter().any(|of| of.first() <= 1 && of.last() == u16::MAX);
         match protocol {
-            RuleProtocol::All => {
+            RuleProtocol::All if ports.is_empty() => {
                 return self.note(Code::OpenAllProtocols, String::new(), list, example);
             }
             RuleProtocol::Only(proto @ (Protocol::TCP | Protocol::UDP)) if every_port => {
                 return self.note(Code::OpenAllPorts, proto.to_string(), list, example);
             }
-            RuleProtocol::Only(_) => {}
+            RuleProtocol::All | RuleProtocol::Only(_) => {}
         }
         let opened = |proto: Protocol, port: u16| {
             services.iter().any(|of| of.proto == proto && holds(of.detail, port))

@@ -97,8 +97,23 @@ impl Checked {
 /// Checks the rules. Suppressions whose day is before `today` suppress nothing.
 pub fn check(rules: &RuleSet, today: Date) -> Checked {
     // Whether a rule of one layer acts is a question about that layer.
-    let apart = rules.layers_apart();
-    let rules = apart.as_ref().unwrap_or(rules);
+    let Some((apart, positions)) = rules.layers_apart() else { return check_list(rules, today) };
+    let mut checked = check_list(&apart, today);
+    let whole = |interface: &mut usize| {
+        *interface = positions.get(*interface).copied().unwrap_or(*interface);
+    };
+    let suppressed = checked.suppressed.iter_mut().map(|(finding, _)| finding);
+    for example in
+        checked.findings.iter_mut().chain(suppressed).filter_map(|of| of.example.as_mut())
+    {
+        whole(&mut example.interface);
+    }
+    checked.too_complex.iter_mut().for_each(|(interface, _)| whole(interface));
+    checked
+}
+
+/// The same where every interface has one list.
+fn check_list(rules: &RuleSet, today: Date) -> Checked {
     let mut checked = Checked::default();
     let mut lists = Vec::new();
     for interface in 0..rules.interfaces().len() {

@@ -393,8 +393,9 @@ impl RuleSet {
     }
 
     /// The same with an interface for each layer of an interface that has several, where groups are layers
-    /// ([`Cloud::is_layered`]); `None` where that is how it is.
-    pub fn layers_apart(&self) -> Option<Self> {
+    /// ([`Cloud::is_layered`]), and the position here of each interface there; `None` where that is how it
+    /// is.
+    pub fn layers_apart(&self) -> Option<(Self, Vec<usize>)> {
         let several = self.interfaces.iter().any(|eni| eni.groups.len() > 1);
         if !self.cloud.is_layered() || !several {
             return None;
@@ -408,8 +409,10 @@ impl RuleSet {
             [_] => vec![eni.clone()],
             groups => groups.iter().map(|group| layer(eni, *group)).collect(),
         };
-        let interfaces = self.interfaces.iter().flat_map(layers).collect();
-        Some(Self { interfaces, ..self.clone() })
+        let each = self.interfaces.iter().enumerate();
+        let each = each.flat_map(|(n, eni)| layers(eni).into_iter().map(move |layer| (layer, n)));
+        let (interfaces, positions) = each.unzip();
+        Some((Self { interfaces, ..self.clone() }, positions))
     }
 
     /// What is allowed but probably not meant, or over a quota.

@@ -175,6 +175,25 @@ fn network_acls_judge_answers_too() {
     assert!(connections.contains("without sessions there are no connections"), "{connections}");
 }
 
+#[test]
+fn a_packet_of_no_connection_is_explained() {
+    let dir = folder(&[("a.json", &one_acl(ACLS))]);
+    let web = support::capture("web.pcap");
+    let args = [
+        "explain",
+        "--rules",
+        "a.json",
+        "--frame",
+        "3",
+        web.to_str().unwrap(),
+        "--local",
+        "10.0.0.5",
+    ];
+    assert_snapshot!("acl explain", run_in(dir.path(), &args, b""));
+    let args = ["suggest", "--rules", "a.json", web.to_str().unwrap(), "--local", "10.0.0.5"];
+    assert!(run_in(dir.path(), &args, b"").contains("rules of aws-network-acl know none"));
+}
+
 /// The first of the network ACLs alone.
 fn one_acl(text: &str) -> String {
     let mut answer: serde_json::Value = serde_json::from_str(text).unwrap();
@@ -239,6 +258,23 @@ fn network_security_groups_of_azure() {
     // A port is asked of what has ports.
     let sctp = "ingress tcp 203.0.113.9:40000 10.0.0.6:81";
     drops(&rules, sctp, "DenyAllInBound");
+}
+
+/// Whether a rule of a layer acts is asked of that layer; a finding is about the interface as it is.
+#[test]
+fn layers_are_checked_one_by_one() {
+    let yaml = "cloud: azure
+security_groups:
+  - {id: outer, rules: [{id: web, direction: ingress, priority: 100, protocol: tcp, ports: 80, source: 'tag:Internet'}]}
+  - id: inner
+    rules:
+      - {id: open, direction: ingress, priority: 100, protocol: all, ports: [80, 3306], source: [0.0.0.0/0, '::/0']}
+      - {id: never, direction: ingress, priority: 200, protocol: tcp, ports: 80, source: 203.0.113.0/24}
+tags: [{name: Internet, entries: [203.0.113.0/24]}]
+interfaces: [{id: nic, addresses: 10.0.0.5, security_groups: [outer, inner]}]
+";
+    let dir = folder(&[("azure.yaml", yaml)]);
+    assert_snapshot!("azure check", run_in(dir.path(), &["check", "azure.yaml"], b""));
 }
 
 #[test]

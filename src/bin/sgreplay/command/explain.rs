@@ -225,7 +225,11 @@ fn one_frame(args: &ExplainArgs, rules: &mut RuleSet, wanted: u64) -> Result<Exi
     let explained = judged.judgements().filter_map(|judgement| {
         let Judgement { interface, direction, verdict, reason, connection, local_began, .. } =
             *judgement;
-        let opening = *opened.get(&(connection?, interface, local_began))?;
+        let opening = match connection {
+            Some(connection) => *opened.get(&(connection, interface, local_began))?,
+            // Without sessions every packet stands for itself.
+            None => Opening { frame: Some(wanted), flow: flow?, direction },
+        };
         let ordered = rules.ordered(interface, opening.direction);
         Some(Explained {
             rules,

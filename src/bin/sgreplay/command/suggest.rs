@@ -24,6 +24,12 @@ pub(crate) fn run(args: &SuggestArgs) -> Result<ExitStatus, Failure> {
     let (mut rules, input) = match &args.rules {
         Some(path) => {
             let (rules, input) = judging::rules(path, &args.judge, Side::Proposed)?;
+            if !rules.cloud().is_stateful() {
+                let cloud = rules.cloud();
+                return Err(Failure::Usage(format!(
+                    "rules are learned from connections, and rules of {cloud} know none; leave --rules out"
+                )));
+            }
             (rules, Some(input))
         }
         None if !args.judge.interface.is_empty() => {

@@ -45,7 +45,8 @@
 //! - `cli` (default): what only the program needs. Without it this is the bare library.
 //! - `html` (with `cli`): the page for a browser.
 //! - `hcl`: rules in Terraform's own language.
-#![forbid(unsafe_code)]
+// `compile::vector` is the one exception.
+#![deny(unsafe_code)]
 
 // The packet's side, in its order.
 pub mod ahead;

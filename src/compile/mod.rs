@@ -27,6 +27,7 @@ mod axis;
 mod bitmaps;
 mod diagram;
 pub(crate) mod keys;
+mod vector;
 mod walk;
 
 use crate::flow::{Direction, FlowTuple};
@@ -143,11 +144,11 @@ impl CompiledRules {
             }
             if keys_v6.len() < flows.len() {
                 let keys = keys_v4.get(..places.len()).unwrap_or_default();
-                v4.walk(keys, places);
+                vector::walk(v4, keys, places);
             }
             if !keys_v6.is_empty() {
                 let mut found = [EntryIndex(0); LANES];
-                v6.walk(&keys_v6, &mut found);
+                vector::walk(v6, &keys_v6, &mut found);
                 let places = places.iter_mut().zip(flows).filter(|(_, flow)| flow.src.is_ipv6());
                 for ((place, _), found) in places.zip(found) {
                     *place = found;
@@ -162,7 +163,7 @@ impl CompiledRules {
     pub fn first_matches_v4(&self, keys: &[KeyV4], found: &mut [EntryIndex]) -> bool {
         let Index::Diagrams(diagrams) = &self.index else { return false };
         for (keys, found) in keys.chunks(LANES).zip(found.chunks_mut(LANES)) {
-            diagrams.v4.walk(keys, found);
+            vector::walk(&diagrams.v4, keys, found);
         }
         true
     }

@@ -176,25 +176,39 @@ impl Words for KeyV6 {
     }
 }
 
-impl<const WIDTH: usize> Fork<WIDTH> {
-    /// Where the key leads.
-    ///
-    /// This is made of instructions that every processor of the target has. Those of later generations
-    /// that compare more at once were tried, chosen when the program runs: AVX2 and AVX-512 were no
-    /// faster.
+/// How a key is compared with the starts of a fork. Who has a value of it may compare so.
+pub(super) trait Compare: Copy {
+    /// A bit for each start that is above the key, the first in the lowest.
+    fn above<const WIDTH: usize>(self, starts: &[i32; WIDTH], key: i32) -> u32;
+}
+
+/// By instructions that every processor of the target has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Portable;
+
+impl Compare for Portable {
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "measured: a call costs as much as the step")]
-    #[expect(clippy::indexing_slicing, reason = "the mask keeps it in the array")]
-    fn next(&self, key: i32) -> u32 {
-        const { assert!(WIDTH == NARROW || WIDTH == WIDE) };
+    fn above<const WIDTH: usize>(self, starts: &[i32; WIDTH], key: i32) -> u32 {
         let eight = |starts: Option<&[i32; 8]>| {
             starts.map_or(0, |starts| i32x8::new(*starts).simd_gt(i32x8::splat(key)).to_bitmask())
         };
+        match WIDTH {
+            NARROW => eight(starts.first_chunk()),
+            _ => eight(starts.first_chunk()) | eight(starts.last_chunk()) << 8,
+        }
+    }
+}
+
+impl<const WIDTH: usize> Fork<WIDTH> {
+    /// Where the key leads.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "measured: a call costs as much as the step")]
+    #[expect(clippy::indexing_slicing, reason = "the mask keeps it in the array")]
+    fn next(&self, compare: impl Compare, key: i32) -> u32 {
+        const { assert!(WIDTH == NARROW || WIDTH == WIDE) };
         // The starts ascend, so those above the key are the highest bits; one more ends them.
-        let above = match WIDTH {
-            NARROW => eight(self.starts.first_chunk()),
-            _ => eight(self.starts.first_chunk()) | eight(self.starts.last_chunk()) << 8,
-        };
+        let above = compare.above(&self.starts, key);
         let run = (above | 1 << WIDTH).trailing_zeros().wrapping_sub(1);
         self.next[run as usize & (WIDTH - 1)]
     }
@@ -202,15 +216,22 @@ impl<const WIDTH: usize> Fork<WIDTH> {
 
 impl Forest {
     /// Walks packets side by side through all diagrams; of keys and places no more than [`LANES`].
-    pub(super) fn walk(&self, keys: &[impl Words], found: &mut [EntryIndex]) {
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "it is made anew for each set of instructions")]
+    pub(super) fn walk(
+        &self,
+        compare: impl Compare,
+        keys: &[impl Words],
+        found: &mut [EntryIndex],
+    ) {
         let mut best = [NO_ENTRY; LANES];
         let mut trees = self.trees.iter();
         if let Some(tree) = trees.next() {
-            tree.walk(keys, &mut best);
+            tree.walk(compare, keys, &mut best);
         }
         for tree in trees {
             let mut at = [NO_ENTRY; LANES];
-            tree.walk(keys, &mut at);
+            tree.walk(compare, keys, &mut at);
             for (best, at) in best.iter_mut().zip(at) {
                 *best = at.min(*best);
             }
@@ -237,8 +258,9 @@ impl Forest {
 
 impl Tree {
     /// Walks packets side by side, each to its entry.
-    #[inline]
-    fn walk(&self, keys: &[impl Words], at: &mut [u32; LANES]) {
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "it is made anew for each set of instructions")]
+    fn walk(&self, compare: impl Compare, keys: &[impl Words], at: &mut [u32; LANES]) {
         for (at, key) in at.iter_mut().zip(keys) {
             *at = self.root.start(key);
         }
@@ -248,12 +270,12 @@ impl Tree {
             if is_wide {
                 for (at, key) in lanes {
                     let Some(fork) = wide.get(*at as usize) else { return };
-                    *at = fork.next(key.word(word));
+                    *at = fork.next(compare, key.word(word));
                 }
             } else {
                 for (at, key) in lanes {
                     let Some(fork) = narrow.get(*at as usize) else { return };
-                    *at = fork.next(key.word(word));
+                    *at = fork.next(compare, key.word(word));
                 }
             }
         }
@@ -265,8 +287,8 @@ impl Tree {
         for &Step { word, wide } in &self.steps {
             let place = at as usize;
             let next = match wide {
-                true => self.wide.get(place).map(|fork| fork.next(key.word(word))),
-                false => self.narrow.get(place).map(|fork| fork.next(key.word(word))),
+                true => self.wide.get(place).map(|fork| fork.next(Portable, key.word(word))),
+                false => self.narrow.get(place).map(|fork| fork.next(Portable, key.word(word))),
             };
             at = next.unwrap_or(NO_ENTRY);
         }

@@ -118,11 +118,8 @@ fn security_groups_of_aws() {
 /// A collector's file has groups under the name that our own file has for them, and says what is left out.
 #[test]
 fn what_a_collector_of_aws_writes() {
-    let groups = &AWS.replace("SecurityGroups", "security_groups")[1..]
-        .rsplit_once('}')
-        .unwrap()
-        .0
-        .to_owned();
+    let groups = AWS.replace("SecurityGroups", "security_groups");
+    let groups = groups.strip_prefix('{').unwrap().strip_suffix('}').unwrap();
     let text = format!(
         r#"{{"provider": "aws", {groups}, "network_acls": [{{}}], "instances": [{{"NetworkInterfaces": [
           {{"NetworkInterfaceId": "eni-1", "Groups": [{{"GroupId": "sg-db"}}], "PrivateIpAddress": "10.0.0.8"}}]}}]}}"#

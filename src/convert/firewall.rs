@@ -208,7 +208,7 @@ pub fn iptables_rules(ordered: &Ordered, family: Family) -> Vec<(usize, String)>
 }
 
 /// An nftables table that does on a host what the rule set does at an interface: input and output, with
-/// connection tracking, a counter and the rule's name at every rule.
+/// connection tracking where the cloud has it, a counter and the rule's name at every rule.
 ///
 /// # Errors
 /// None so far: the kernel has words for all that entries ask.
@@ -227,8 +227,12 @@ pub fn nftables(rules: &RuleSet, interface: usize) -> Result<String, CannotSay> 
         let _ = writeln!(out, "\tchain {direction} {{");
         let _ = writeln!(out, "\t\ttype filter hook {hook} priority filter; policy accept;");
         let _ = writeln!(out, "\t\t{own} lo accept");
-        let _ =
-            writeln!(out, "\t\tct state established,related counter accept comment \"session\"");
+        if rules.cloud().is_stateful() {
+            let _ = writeln!(
+                out,
+                "\t\tct state established,related counter accept comment \"session\""
+            );
+        }
         let then = |_: usize, entry: &Entry| {
             let (group, rule) = rules.names(interface, entry.kind);
             let policy = entry.policy.as_str();
@@ -263,7 +267,10 @@ pub fn iptables(rules: &RuleSet, interface: usize, family: Family) -> Result<Str
     {
         let ordered = rules.ordered(interface, direction);
         let _ = writeln!(out, "-A {chain} {own} lo -j ACCEPT");
-        let _ = writeln!(out, "-A {chain} -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT");
+        if rules.cloud().is_stateful() {
+            let _ =
+                writeln!(out, "-A {chain} -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT");
+        }
         for (n, matches) in iptables_rules(&ordered, family) {
             let Some(entry) = ordered.entries().get(n) else { continue };
             let (group, rule) = rules.names(interface, entry.kind);

@@ -5,23 +5,21 @@ use std::fmt::Write;
 use super::firewall::is_rule;
 use crate::flow::Direction;
 use crate::report::escaped;
-use crate::rules::{EntryKind, GroupType, Policy, RuleSet, services};
+use crate::rules::{Cloud, EntryKind, GroupType, Policy, RuleSet, services};
 
 /// A table for each interface and direction, in evaluation order, with the default at the end.
 pub fn markdown(rules: &RuleSet) -> String {
     let mut out = String::new();
     for group in rules.groups() {
-        let kind = match group.group_type {
-            GroupType::Basic => "basic",
-            GroupType::Enterprise => "enterprise",
-        };
-        let inner = match group.inner_access_policy {
-            Policy::Accept => "members reach each other",
-            Policy::Drop => "members are isolated",
+        let kind = match (rules.cloud(), group.group_type, group.inner_access_policy) {
+            (Cloud::Alibaba, GroupType::Basic, Policy::Accept) => "basic, members reach each other",
+            (Cloud::Alibaba, GroupType::Basic, Policy::Drop) => "basic, members are isolated",
+            (Cloud::Alibaba, GroupType::Enterprise, _) => "enterprise, members are isolated",
+            (other, ..) => other.as_str(),
         };
         let id = escaped(&group.id);
         let count = group.rules.len();
-        let _ = writeln!(out, "- **{id}**: {kind}, {inner}, {count} rules");
+        let _ = writeln!(out, "- **{id}**: {kind}, {count} rules");
     }
     for (position, eni) in rules.interfaces().iter().enumerate() {
         let addresses: Vec<String> = eni.addresses.iter().map(ToString::to_string).collect();
@@ -64,10 +62,19 @@ pub fn markdown(rules: &RuleSet) -> String {
                             true => String::new(),
                             false => format!("; near side {}", local.join(", ")),
                         };
+                        let icmp = match rule.icmp {
+                            None => String::new(),
+                            Some((kind, None)) => format!("type {kind}"),
+                            Some((kind, Some(code))) => format!("type {kind} code {code}"),
+                        };
+                        let targets = match rule.targets.is_empty() {
+                            true => String::new(),
+                            false => format!("; for instances tagged {}", rule.targets.join(", ")),
+                        };
                         [
                             rule.priority.get().to_string(),
-                            format!("{} {}{service}", rule.protocol, ports.join(", ")),
-                            format!("{}{near}", peers.join(", ")),
+                            format!("{} {}{icmp}{service}", rule.protocol, ports.join(", ")),
+                            format!("{}{near}{targets}", peers.join(", ")),
                             format!("{name} of {group}"),
                             rule.description.clone().unwrap_or_default(),
                         ]

@@ -84,8 +84,14 @@ pub fn load(sources: &[Source<'_>], hints: &Hints) -> Result<Content, ParseError
             Kind::Plan => {
                 faults.add("", "a plan has both sides, and cannot be one file among several");
             }
-            Kind::State => merge(&mut loaded, terraform::state(value, &mut faults)),
-            Kind::Ros => alibaba::template(value, &mut loaded, &mut faults),
+            Kind::State => {
+                loaded.of_cloud(Cloud::Alibaba, &mut faults);
+                merge(&mut loaded, terraform::state(value, &mut faults));
+            }
+            Kind::Ros => {
+                loaded.of_cloud(Cloud::Alibaba, &mut faults);
+                alibaba::template(value, &mut loaded, &mut faults);
+            }
             Kind::Other(found) => faults.add("", found),
         }
     }

@@ -170,6 +170,11 @@ fn network_acls_judge_answers_too() {
     assert_snapshot!("acl diff", run_in(dir.path(), &[&diff[..], &local].concat(), b""));
     let connections = run_in(dir.path(), &[&replay[..], &["--per", "connection"]].concat(), b"");
     assert!(connections.contains("without sessions there are no connections"), "{connections}");
+    // A host that is to do the same must not remember connections either.
+    for to in ["nftables", "iptables"] {
+        let host = run_in(dir.path(), &["convert", "a.json", "--to", to], b"");
+        assert!(host.contains("100") && !host.to_lowercase().contains("established"), "{host}");
+    }
 }
 
 #[test]
@@ -397,6 +402,23 @@ fn what_google_cloud_does_not_say() {
     drops(&rules, "ingress tcp 203.0.113.9:40000 10.0.0.5:80", "default");
     let policies = r#"{"firewalls": [], "firewallPolicys": [{"name": "org", "rules": []}]}"#;
     assert_snapshot!("google policies", refused(&[("effective.json", policies)], &[]));
+}
+
+/// Whatever a rule says is in the table for a review.
+#[test]
+fn other_clouds_in_a_review() {
+    let files = [("groups.json", AWS), ("lists.json", AWS_LIST), ("enis.json", AWS_INTERFACES)];
+    let dir = folder(&files);
+    let review = run_in(dir.path(), &["convert", ".", "--to", "markdown"], b"");
+    assert!(
+        review.contains("icmp type 8") && review.contains("**sg-web**: aws, 4 rules"),
+        "{review}"
+    );
+    let dir = folder(&[("rules.json", GOOGLE)]);
+    let tags = ["--define", "web=10.0.0.5", "--define", "job@x.iam=10.0.3.0/24", "--tags", "web"];
+    let args = [&["convert", "rules.json", "--to", "markdown"][..], &tags].concat();
+    let review = run_in(dir.path(), &args, b"");
+    assert!(review.contains("for instances tagged web"), "{review}");
 }
 
 /// Rules of two clouds are no rule set; groups and network ACLs of AWS are two layers, only one of which

@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 
+use super::table::{Room, table_within};
 use super::{Cell, Labels, Rows, text};
 use crate::capture::Frame;
 use crate::flow::{Direction, FlowTuple, Transport};
@@ -134,7 +135,7 @@ impl Connections {
     }
 
     /// The same for people, as a table.
-    pub fn text(&self, labels: &Labels) -> String {
+    pub fn text(&self, labels: &Labels, room: Room) -> String {
         let header = ["", "verdict", "connection", "service", "packets", "bytes", "frame", "why"];
         let mut table = vec![header.map(str::to_owned).to_vec()];
         for row in &self.rows {
@@ -155,7 +156,7 @@ impl Connections {
                 format!("{} {interface}: {why}", row.judgement.decided_in),
             ]);
         }
-        super::table::table(&table)
+        table_within(&table, room.width)
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
+use super::table::{Room, table_within};
 use super::{Labels, text};
 use crate::coverage::{Coverage, NETWORK, SeenService, Usage, Window};
 use crate::flow::Direction;
@@ -134,7 +135,7 @@ impl CoverageReport {
     }
 
     /// For people.
-    pub fn text(&self) -> String {
+    pub fn text(&self, room: Room) -> String {
         let mut out = String::new();
         let (used, all) = self.elements();
         let span = self.window.times.map_or(0, |(first, last)| last - first);
@@ -187,7 +188,7 @@ impl CoverageReport {
                 seen_text(&of.usage, None, None),
             ]);
         }
-        out.push_str(&super::table::table(&rows));
+        out.push_str(&table_within(&rows, room.width));
         let far_wider = self.rules.iter().filter_map(RuleCoverage::far_wider);
         for note in far_wider {
             let _ = writeln!(out, "  far wider than used: {note}");

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::table::{SHOWN, Table};
+use super::table::{Room, Table};
 use super::{Labels, text};
 use crate::capture::{Frame, Recorded};
 use crate::flow::{Direction, FlowTuple};
@@ -114,7 +114,7 @@ impl RecordedActions {
     }
 
     /// For people.
-    pub fn text(&self, labels: &Labels) -> String {
+    pub fn text(&self, labels: &Labels, room: Room) -> String {
         let mut out = format!(
             "\nrecorded verdicts\n  {} of {} agree with the rules, {} not; {} without one or not judged\n",
             text::count(self.agree),
@@ -129,7 +129,7 @@ impl RecordedActions {
             ["records", "packets", "recorded", "", "service", "peer", "record", "by the rules"];
         let mut rows = vec![header.map(str::to_owned).to_vec()];
         let sorted = self.sorted();
-        for (key, difference) in sorted.iter().take(SHOWN) {
+        for (key, difference) in sorted.iter().take(room.lines) {
             let label = labels.entry(key.interface, key.decided_in, key.entry);
             let (direction, interface) = (key.decided_in.as_str(), labels.interface(key.interface));
             rows.push(vec![
@@ -143,11 +143,11 @@ impl RecordedActions {
                 format!("{}: {}", ours(key.recorded).as_str(), text::because(label.reason, label)),
             ]);
         }
-        let rest = sorted.len().saturating_sub(SHOWN) as u64;
+        let rest = sorted.len().saturating_sub(room.lines) as u64;
         let more = (rest > 0)
             .then(|| format!("and {}; --format json has all", text::plural(rest, "more line")));
         let title = "recorded otherwise".to_owned();
-        out.push_str(&Table { title, rows, more }.text(None));
+        out.push_str(&Table { title, rows, more }.text(room.width));
         let refused = self.differ.keys().any(|key| key.recorded == Recorded::Reject);
         if refused {
             let _ = writeln!(

@@ -63,7 +63,7 @@ pub fn table(rows: &[Vec<String>]) -> String {
 
 /// The same in so many characters a line: words of the widest columns go on in further lines, as far as
 /// that helps: no word is broken.
-fn table_within(rows: &[Vec<String>], width: Option<usize>) -> String {
+pub(super) fn table_within(rows: &[Vec<String>], width: Option<usize>) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
     let cell = |row: &Vec<String>, column: usize| row.get(column).cloned().unwrap_or_default();
     let widest =

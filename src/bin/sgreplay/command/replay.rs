@@ -104,8 +104,11 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
     let coverage = coverage.map(|of| CoverageReport::new(&rules, &labels, &of, dropped));
     summary.coverage = coverage.as_ref().map(CoverageReport::json);
     summary.recorded = recorded.as_ref().map(|of| of.json(&labels));
-    let more =
-        [coverage.as_ref().map(CoverageReport::text), recorded.as_ref().map(|of| of.text(&labels))];
+    let room = terminal::room();
+    let more = [
+        coverage.as_ref().map(|of| of.text(room)),
+        recorded.as_ref().map(|of| of.text(&labels, room)),
+    ];
     output.finish(&summary, &replay, &more.into_iter().flatten().collect::<String>())?;
     let fails = match (args.fail_on, recorded) {
         (None, _) => None,
@@ -336,7 +339,7 @@ impl<'l> Output<'l> {
             }
             Self::Connections { format: None, labels, connections } => {
                 let text = text_summary(labels);
-                let rows = terminal::results(format!("{}\n", connections.text(labels)));
+                let rows = terminal::results(format!("{}\n", connections.text(labels, room)));
                 print(stdout(), &(rows + &text))?;
             }
             Self::PacketText { out, labels, .. } => {

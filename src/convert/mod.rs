@@ -31,6 +31,12 @@ fn of_alibaba(rules: &RuleSet) -> Result<(), CannotSay> {
     }
 }
 
+/// A type of ICMP, and its code if only one will do.
+fn icmp_words((kind, code): (u8, Option<u8>)) -> String {
+    let code = code.map_or_else(String::new, |code| format!(" code {code}"));
+    format!("type {kind}{code}")
+}
+
 /// Something that the target has no words for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what}: {why}")]

@@ -62,11 +62,7 @@ pub fn markdown(rules: &RuleSet) -> String {
                             true => String::new(),
                             false => format!("; near side {}", local.join(", ")),
                         };
-                        let icmp = match rule.icmp {
-                            None => String::new(),
-                            Some((kind, None)) => format!("type {kind}"),
-                            Some((kind, Some(code))) => format!("type {kind} code {code}"),
-                        };
+                        let icmp = rule.icmp.map_or_else(String::new, super::icmp_words);
                         let targets = match rule.targets.is_empty() {
                             true => String::new(),
                             false => format!("; for instances tagged {}", rule.targets.join(", ")),

@@ -82,8 +82,7 @@ fn row(side: &str, group: &str, found: &Found, cloud: Cloud) -> [String; 13] {
         if cloud == Cloud::Azure { any(near) } else { near },
         any(joined(source_ports.iter().copied().map(range))),
         match icmp {
-            Some((kind, None)) => format!("type {kind}"),
-            Some((kind, Some(code))) => format!("type {kind} code {code}"),
+            Some(icmp) => super::icmp_words(*icmp),
             None => any(joined(ports.iter().filter_map(|ports| match ports {
                 Ports::Any => None,
                 Ports::Range(of) => Some(range(*of)),

@@ -188,7 +188,8 @@ fn is_own(text: &str) -> bool {
         text.contains("ROSTemplateFormatVersion") || classbench::recognise(text) || is_hcl(text);
     let looks_like_json = text.trim_start().starts_with("{\"")
         || text.trim_start().starts_with(['{', '[']) && text.contains("\":");
-    text.contains("security_groups")
+    // Terraform's instances have an attribute of that name.
+    text.contains("security_groups") && !is_hcl(text)
         || !foreign && !looks_like_json && !text.trim_start().starts_with('<')
 }
 

@@ -179,10 +179,7 @@ fn side(
             }
             "alicloud_ecs_prefix_list" => {
                 let entries = json.list("entry", faults);
-                let cidrs = entries.iter().filter_map(|entry| {
-                    let text = entry.text("cidr", faults)?;
-                    parse_cidr(&text).map_err(|error| entry.fault("cidr", error, faults)).ok()
-                });
+                let cidrs = entries.iter().filter_map(|entry| entry.cidr("cidr", faults));
                 let id = json.text("id", &mut Faults::default());
                 let id = id.unwrap_or_else(|| later(&resource.address));
                 let entries = cidrs.collect();
@@ -305,9 +302,8 @@ fn rule(
     let mut unknown_peer = None;
     let mut peer = None;
     for key in ["cidr_ip", "ipv6_cidr_ip"] {
-        if let (None, Some(text)) = (&peer, json.text(key, faults)) {
-            let net = parse_cidr(&text).map_err(|error| json.fault(key, error, faults));
-            peer = net.ok().map(Peer::Cidr);
+        if peer.is_none() {
+            peer = json.cidr(key, faults).map(Peer::Cidr);
         }
     }
     if let (None, Some(id)) = (&peer, json.text("source_security_group_id", faults)) {

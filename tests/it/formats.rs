@@ -524,6 +524,15 @@ resource "alicloud_security_group_rule" "listed" {
         assert_eq!(rules(yaml).groups().len(), 2);
     }
 
+    /// An instance's attribute is called as the list in our own rules file is.
+    #[test]
+    fn an_instance_makes_no_rules_file_of_ours() {
+        let instance = "resource \"alicloud_instance\" \"i\" {\n  private_ip = \"10.0.0.5\"\n  security_groups = [alicloud_security_group.web.id]\n}\n";
+        let text = format!("{MODULE}{instance}");
+        let yaml = convert(&[("main.tf", text.as_str())], &["main.tf", "--to", "yaml"]);
+        assert!(yaml.starts_with("status 0") && yaml.contains("addresses: 10.0.0.5"), "{yaml}");
+    }
+
     /// What Terraform writes of a rule set is read to the same.
     #[test]
     fn what_is_written_is_read() {

@@ -26,7 +26,7 @@ use sgreplay::decode::{Decoded, Tunnels, decode};
 use sgreplay::evaluate::{Compiled, Evaluator};
 use sgreplay::flow::{Direction, FlowTuple};
 use sgreplay::replay::{Options, Replay, Sessions};
-use sgreplay::rules::RuleSet;
+use sgreplay::rules::{EntryIndex, RuleSet};
 
 const PACKETS: u64 = 20_000;
 const FLOWS: u64 = 500;
@@ -37,9 +37,10 @@ const MOST_GROWTH: f64 = 3.0;
 ///
 /// Reading is not: it is one copy, of which the library's own choice for the processor makes 100
 /// instructions or 700.
-const STAGES: [(&str, fn()); 5] = [
+const STAGES: [(&str, fn()); 6] = [
     ("decode", decode_frames),
-    ("classify", classify),
+    ("classify", || classify(false)),
+    ("classify-batch", || classify(true)),
     ("build", build),
     ("judge", || judge(Sessions::Off)),
     ("judge-with-sessions", || judge(Sessions::On)),
@@ -192,7 +193,7 @@ fn decode_frames() {
     });
 }
 
-fn classify() {
+fn classify(batch: bool) {
     let ordered = rules().ordered(0, Direction::Ingress);
     let compiled = Compiled::new(&ordered);
     let flows: Vec<FlowTuple> = batches()
@@ -200,9 +201,14 @@ fn classify() {
         .flat_map(Batch::frames)
         .filter_map(|frame| decode(frame.link, frame.data).packet().map(|packet| packet.flow))
         .collect();
+    let mut found = vec![EntryIndex(0); flows.len()];
     measured(&mut || {
-        for flow in &flows {
-            black_box(compiled.decide(flow));
+        if batch {
+            compiled.decide_all(&flows, &mut found);
+        } else {
+            for flow in &flows {
+                black_box(compiled.decide(flow));
+            }
         }
     });
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use sgreplay::capture::{Batch, Capture, Frame};
-use sgreplay::compile::{CompiledRules, Key, KeyV4, MOST_MEMORY};
+use sgreplay::compile::{CompiledRules, Instructions, Key, KeyV4, MOST_MEMORY};
 use sgreplay::decode::{Decoded, decode};
 use sgreplay::evaluate::{Compiled, Evaluator, Reference};
 use sgreplay::flow::{Direction, FlowTuple, Packet};
@@ -109,7 +109,7 @@ fn capture_and_decode(c: &mut Criterion) {
     group.finish();
 }
 
-/// Ports → intervals, in the layouts that were tried. `diagram` is what the index does where ports are all
+/// Ports → intervals, in the layouts that were tried. `index` is what the index does where ports are all
 /// that rules ask for.
 fn port_index(c: &mut Criterion) {
     let mut group = c.benchmark_group("port_index");
@@ -137,7 +137,7 @@ fn port_index(c: &mut Criterion) {
         bench("table", &|port| table.find(port));
         let keys: Vec<KeyV4> = flows.iter().filter_map(key_v4).collect();
         let mut found = vec![EntryIndex(0); TUPLES];
-        group.bench_function(BenchmarkId::new("diagram", intervals), |b| {
+        group.bench_function(BenchmarkId::new("index", intervals), |b| {
             b.iter(|| compiled.first_matches_v4(black_box(&keys), black_box(&mut found)));
         });
     }
@@ -198,7 +198,8 @@ fn sessions(c: &mut Criterion) {
 }
 
 /// Rule sets × how tuples are drawn × evaluator. `single` is one lookup after the other, `batch` a slice
-/// of flows at once, `keys` the same where the flows' keys are made already, `list` the reference.
+/// of flows at once, `keys` the same where the flows' keys are made already, `keys-plain` by the
+/// instructions that every processor has, `list` the reference.
 fn classify(c: &mut Criterion) {
     let mut group = c.benchmark_group("classify");
     group.throughput(Throughput::Elements(TUPLES as u64));
@@ -228,8 +229,13 @@ fn classify(c: &mut Criterion) {
                 }
             });
             bench("batch", &mut || compiled.decide_all(black_box(&flows), black_box(&mut found)));
+            let mut index = CompiledRules::new(&ordered, MOST_MEMORY);
             bench("keys", &mut || {
-                compiled.index().first_matches_v4(black_box(&keys), black_box(&mut found));
+                index.first_matches_v4(black_box(&keys), black_box(&mut found));
+            });
+            index.search_by(Instructions::Plain);
+            bench("keys-plain", &mut || {
+                index.first_matches_v4(black_box(&keys), black_box(&mut found));
             });
             if ordered.entries().len() <= 1_200 && draw == Draw::Rules {
                 bench("list", &mut || {

@@ -21,8 +21,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
-use sgreplay::compile::{Key, KeyV4, Layout};
-use sgreplay::evaluate::{Compiled, Evaluator, Reference};
+use sgreplay::compile::{CompiledRules, Instructions, Key, KeyV4, Layout, MOST_MEMORY};
+use sgreplay::evaluate::{Evaluator, Reference};
 use sgreplay::flow::{Direction, FlowTuple};
 use sgreplay::rules::{Addresses, EntryIndex, Matcher, Ordered, RuleProtocol};
 use support::sets::{Draw, Shape, flows, ordered};
@@ -135,30 +135,34 @@ fn main() {
     let program = args.get(1);
     let seed = args.first().map_or(11, |seed| seed.parse().expect("a seed, which is a number"));
     println!(
-        "seed {seed}; ns a lookup, best of {ROUNDS} rounds of {FLOWS} tuples; ratios to rte_acl\n"
+        "seed {seed}; ns a lookup, best of {ROUNDS} rounds of {FLOWS} tuples, batch by {}; ratios to rte_acl\n",
+        Instructions::best().as_str()
     );
     println!(
-        "set           tuples     batch        flows  single    list  build ms      KB {}",
+        "set           tuples     batch        plain        flows  single    list  build ms      KB {}",
         if program.is_some() { "  rte_acl          build ms" } else { "" },
     );
     for (shape, count) in SETS {
         let ordered = ordered(shape, count, seed);
         let start = Instant::now();
-        let compiled = Compiled::new(&ordered);
+        let mut index = CompiledRules::new(&ordered, MOST_MEMORY);
         let built = start.elapsed().as_secs_f64() * 1e3;
-        let index = compiled.index();
         for draw in Draw::ALL {
             let flows: Vec<FlowTuple> = flows(&ordered, draw, FLOWS, seed);
             let mut found = vec![EntryIndex(0); FLOWS];
             let acl = program.map(|program| rte_acl(program, &ordered, &flows));
             let whole = best(|| index.first_matches(black_box(&flows), black_box(&mut found)));
             let keys: Vec<KeyV4> = flows.iter().map(key).collect();
-            let batch = best(|| {
-                index.first_matches_v4(black_box(&keys), black_box(&mut found));
-            });
+            let mut by = |instructions| {
+                index.search_by(instructions);
+                best(|| {
+                    index.first_matches_v4(black_box(&keys), black_box(&mut found));
+                })
+            };
+            let (plain, batch) = (by(Instructions::Plain), by(Instructions::best()));
             let single = best(|| {
                 for flow in &flows {
-                    black_box(compiled.decide(flow));
+                    black_box(index.first_match(flow));
                 }
             });
             let reference = Reference(&ordered);
@@ -170,10 +174,11 @@ fn main() {
             let ratio =
                 |ns: f64| acl.as_ref().map_or(String::new(), |acl| format!("{:.2}", ns / acl.ns));
             print!(
-                "{:5} {count:>6}  {:8} {batch:>6.1} {:4}  {whole:>6.1} {single:>6.1}  {list:>6.0} {built:>9.1} {:>7} ",
+                "{:5} {count:>6}  {:8} {batch:>6.1} {:4}  {plain:>6.1} {:4}  {whole:>6.1} {single:>6.1}  {list:>6.0} {built:>9.1} {:>7} ",
                 shape.name(),
                 draw.name(),
                 ratio(batch),
+                ratio(plain),
                 index.memory_usage() / 1024,
             );
             if let Some(Acl { ns, method, build_ms, found: theirs }) = &acl {

@@ -38,14 +38,6 @@ impl Axis {
             (Self::Local, Family::V6) => 6,
         }
     }
-
-    /// How many words a value has.
-    pub(crate) fn words(self, family: Family) -> usize {
-        match (self, family) {
-            (Self::Service | Self::SourcePort, _) | (_, Family::V4) => 1,
-            (Self::Peer | Self::Local, Family::V6) => 4,
-        }
-    }
 }
 
 /// The family of a packet's addresses.
@@ -56,12 +48,56 @@ pub(crate) enum Family {
 }
 
 /// What the index looks at of a flow between IPv4 addresses.
+#[repr(transparent)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct KeyV4(pub(super) [i32; 4]);
+pub struct KeyV4([u32; 4]);
 
 /// What the index looks at of a flow between IPv6 addresses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct KeyV6(pub(super) [i32; 16]);
+pub struct KeyV6([u32; 10]);
+
+/// A key, word by word.
+pub(super) trait Words: Copy + Default {
+    /// A word that is in it.
+    fn word(&self, word: usize) -> u32;
+    /// The address of four words that begins there.
+    fn address(&self, word: usize) -> u128;
+    /// The same keys if they are of IPv4.
+    fn v4(_keys: &[Self]) -> Option<&[KeyV4]> {
+        None
+    }
+}
+
+impl Words for KeyV4 {
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "the mask keeps it in the array")]
+    fn word(&self, word: usize) -> u32 {
+        self.0[word & 3]
+    }
+
+    #[inline]
+    fn address(&self, word: usize) -> u128 {
+        self.word(word).into()
+    }
+
+    #[inline]
+    fn v4(keys: &[Self]) -> Option<&[KeyV4]> {
+        Some(keys)
+    }
+}
+
+impl Words for KeyV6 {
+    #[inline]
+    fn word(&self, word: usize) -> u32 {
+        self.0.get(word).copied().unwrap_or_default()
+    }
+
+    #[inline]
+    fn address(&self, word: usize) -> u128 {
+        let words = self.0.get(word..).and_then(|words| words.first_chunk::<4>());
+        words.map_or(0, |words| words.iter().fold(0, |all, word| all << 32 | u128::from(*word)))
+    }
+}
 
 /// What the index looks at of a flow: made once, looked up in as many indexes of its direction as need
 /// be.
@@ -78,22 +114,21 @@ impl Key {
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "measured: a key lives in registers then")]
     pub fn new(flow: &FlowTuple, direction: Direction) -> Self {
-        let service = signed(service(flow));
-        let source_port = signed(match flow.transport {
+        let service = service(flow);
+        let source_port = match flow.transport {
             Transport::Ports { src, .. } => src.into(),
             Transport::Icmp { .. } | Transport::Absent => NO_SOURCE_PORT,
-        });
+        };
         let (peer, local) = (flow.peer(direction), flow.local(direction));
         if let (IpAddr::V4(peer), IpAddr::V4(local)) = (peer, local) {
-            let word = |addr: Ipv4Addr| signed(addr.to_bits());
-            return Self::V4(KeyV4([service, source_port, word(peer), word(local)]));
+            return Self::V4(KeyV4([service, source_port, peer.to_bits(), local.to_bits()]));
         }
         let bits = |addr| match addr {
             IpAddr::V4(addr) => Ipv4Addr::to_ipv6_mapped(&addr).to_bits(),
             IpAddr::V6(addr) => addr.to_bits(),
         };
         #[expect(clippy::cast_possible_truncation, reason = "one word after the other")]
-        let words = |addr| [96, 64, 32, 0].map(|shift| signed((bits(addr) >> shift) as u32));
+        let words = |addr| [96, 64, 32, 0].map(|shift| (bits(addr) >> shift) as u32);
         let words = [service, source_port].into_iter().chain(words(peer)).chain(words(local));
         let mut key = KeyV6::default();
         for (place, word) in key.0.iter_mut().zip(words) {
@@ -101,17 +136,6 @@ impl Key {
         }
         Self::V6(key)
     }
-}
-
-/// Vector instructions compare signed numbers: words are kept so that they order as signed ones do.
-#[inline]
-pub(super) fn signed(word: u32) -> i32 {
-    (word ^ 1 << 31).cast_signed()
-}
-
-#[inline]
-pub(super) fn unsigned(word: i32) -> u32 {
-    word.cast_unsigned() ^ 1 << 31
 }
 
 const PROTOCOL: u32 = 18;
@@ -133,24 +157,39 @@ fn service(flow: &FlowTuple) -> u32 {
     rank(flow.proto.0) << PROTOCOL | detail
 }
 
-/// The number of a protocol on [`Axis::Service`]: those that most rules are about change places with
-/// the lowest, so that a table over the axis is mostly about them.
 #[inline]
+#[expect(clippy::indexing_slicing, reason = "there are 256 of each")]
 fn rank(protocol: u8) -> u32 {
-    let rank = match protocol {
-        6 => 0,
-        17 => 1,
-        1 => 2,
-        58 => 3,
-        47 => 4,
-        0 => 6,
-        2 => 17,
-        3 => 58,
-        4 => 47,
-        other => other,
-    };
-    rank.into()
+    RANKS[usize::from(protocol)].into()
 }
+
+/// The number of each protocol on [`Axis::Service`]: those that most rules are about change places with
+/// the lowest, so that a table over the axis is mostly about them.
+#[expect(clippy::indexing_slicing, reason = "there are 256 of each")]
+const RANKS: [u8; 256] = {
+    let mut ranks = [0; 256];
+    let mut protocol = 0;
+    loop {
+        ranks[protocol as usize] = match protocol {
+            6 => 0,
+            17 => 1,
+            1 => 2,
+            58 => 3,
+            47 => 4,
+            132 => 5,
+            0 => 6,
+            2 => 17,
+            3 => 58,
+            4 => 47,
+            5 => 132,
+            other => other,
+        };
+        if protocol == u8::MAX {
+            break ranks;
+        }
+        protocol += 1;
+    }
+};
 
 fn icmp(kind: u8, code: u8) -> u16 {
     u16::from_be_bytes([kind, code])

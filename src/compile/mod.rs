@@ -2,10 +2,10 @@
 //!
 //! Every condition of an entry is a set of intervals on one axis of the packet: a port range; a CIDR,
 //! which is an address range; a protocol, which is a point. The bounds of all entries cut an axis
-//! into elementary intervals, within which the same entries match. The index asks one axis after the
-//! other, each time only for the bounds of the entries that the answers so far have left: a decision
-//! diagram. Axes that no entry restricts (source port, local address, ICMP) are never asked and cost
-//! nothing.
+//! into elementary intervals, within which the same entries match, and intervals of the same entries
+//! are one class. The index finds a packet's class on each axis, and then asks one axis after the other
+//! for what the answers so far have left: a decision diagram, in tables of class × class. Axes that no
+//! entry restricts (source port, local address, ICMP) are never asked and cost nothing.
 //!
 //! Memory is bounded. Where the diagrams of a list would take more, it is indexed by bitmaps, whose
 //! lookup grows with the list but whose memory hardly does.
@@ -20,32 +20,41 @@
 //! let ordered = rules.ordered(0, Direction::Ingress);
 //! let compiled = CompiledRules::new(&ordered, sgreplay::compile::MOST_MEMORY);
 //! assert_eq!(compiled.layout(), Layout::Diagrams);
-//! assert!(compiled.memory_usage() < 10_000);
+//! assert!(compiled.memory_usage() < 20_000);
 //! ```
 
 mod axis;
 mod bitmaps;
+mod classes;
 mod diagram;
+mod distinct;
 pub(crate) mod keys;
+mod paged;
+mod search;
 mod vector;
 mod walk;
 
 use crate::flow::{Direction, FlowTuple};
 use crate::rules::{Entry, EntryIndex, Ordered};
 use bitmaps::Bitmaps;
-use diagram::TooLarge;
 use keys::{Conditions, Family};
 pub use keys::{Key, KeyV4, KeyV6};
-use walk::{Forest, LANES};
+pub use vector::Instructions;
+use vector::One;
+use walk::Forest;
 
 /// The bound on an index's memory, in bytes, where nobody asks for another: 64 MiB.
 pub const MOST_MEMORY: usize = 64 << 20;
+
+/// Flows whose keys are made at once.
+const TOGETHER: usize = 64;
 
 /// An index over the entries of one interface and direction.
 #[derive(Debug)]
 pub struct CompiledRules {
     direction: Direction,
     index: Index,
+    instructions: Instructions,
 }
 
 #[derive(Debug)]
@@ -53,6 +62,10 @@ enum Index {
     Diagrams(Box<Diagrams>),
     Bitmaps(Box<Bitmaps>),
 }
+
+/// The bound was reached.
+#[derive(Debug)]
+struct TooLarge;
 
 /// How the entries are indexed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +98,7 @@ impl Diagrams {
         let forest = |family, most| {
             let conditions = |entry: &Entry| Conditions::new(&entry.matcher, family);
             let entries = ordered.entries().iter().map(conditions);
-            Forest::plant((0..).zip(entries), family, most)
+            Forest::plant(entries, family, most)
         };
         let v4 = forest(Family::V4, most_memory)?;
         let v6 = forest(Family::V6, most_memory.saturating_sub(v4.memory_usage()))?;
@@ -106,7 +119,12 @@ impl CompiledRules {
             Ok(diagrams) => Index::Diagrams(Box::new(diagrams)),
             Err(TooLarge) => Index::Bitmaps(Box::new(Bitmaps::new(ordered))),
         };
-        Self { direction: ordered.direction(), index }
+        Self { direction: ordered.direction(), index, instructions: Instructions::best() }
+    }
+
+    /// Looks many packets up by these instructions instead of the best that there are: to compare them.
+    pub fn search_by(&mut self, instructions: Instructions) {
+        self.instructions = instructions;
     }
 
     /// The first entry that matches.
@@ -114,8 +132,8 @@ impl CompiledRules {
     pub fn first_match(&self, flow: &FlowTuple) -> EntryIndex {
         match &self.index {
             Index::Diagrams(diagrams) => match Key::new(flow, self.direction) {
-                Key::V4(key) => diagrams.v4.walk_one(&key),
-                Key::V6(key) => diagrams.v6.walk_one(&key),
+                Key::V4(key) => diagrams.v4.walk_one(One, &key),
+                Key::V6(key) => diagrams.v6.walk_one(One, &key),
             },
             Index::Bitmaps(bitmaps) => bitmaps.first_match(flow),
         }
@@ -134,8 +152,8 @@ impl CompiledRules {
                 return;
             }
         };
-        let (mut keys_v4, mut keys_v6) = ([KeyV4::default(); LANES], Vec::new());
-        for (flows, places) in flows.chunks(LANES).zip(found.chunks_mut(LANES)) {
+        let (mut keys_v4, mut keys_v6) = ([KeyV4::default(); TOGETHER], Vec::new());
+        for (flows, places) in flows.chunks(TOGETHER).zip(found.chunks_mut(TOGETHER)) {
             for (key, flow) in keys_v4.iter_mut().zip(flows) {
                 match Key::new(flow, self.direction) {
                     Key::V4(of_flow) => *key = of_flow,
@@ -144,11 +162,11 @@ impl CompiledRules {
             }
             if keys_v6.len() < flows.len() {
                 let keys = keys_v4.get(..places.len()).unwrap_or_default();
-                vector::walk(v4, keys, places);
+                self.instructions.walk(v4, keys, places);
             }
             if !keys_v6.is_empty() {
-                let mut found = [EntryIndex(0); LANES];
-                vector::walk(v6, &keys_v6, &mut found);
+                let mut found = [EntryIndex(0); TOGETHER];
+                self.instructions.walk(v6, &keys_v6, &mut found);
                 let places = places.iter_mut().zip(flows).filter(|(_, flow)| flow.src.is_ipv6());
                 for ((place, _), found) in places.zip(found) {
                     *place = found;
@@ -162,9 +180,7 @@ impl CompiledRules {
     /// do not look at keys.
     pub fn first_matches_v4(&self, keys: &[KeyV4], found: &mut [EntryIndex]) -> bool {
         let Index::Diagrams(diagrams) = &self.index else { return false };
-        for (keys, found) in keys.chunks(LANES).zip(found.chunks_mut(LANES)) {
-            vector::walk(&diagrams.v4, keys, found);
-        }
+        self.instructions.walk(&diagrams.v4, keys, found);
         true
     }
 

@@ -1,101 +1,296 @@
-//! The walk by instructions that only some processors have, chosen when the program runs.
+//! Numbers of many packets side by side, and what the index does with them: by the vector instructions
+//! that the processor has, chosen when the program runs. Where it has none of them, packets go one by one.
 //!
-//! Comparing a key with more starts at once is the smaller part of what is won: all of the walk is made of
-//! these instructions, and between them they save moves and turns of masks. See `benches/peers/run`.
+//! What counts is to look up many places of a table at once, which the processor calls a gather: a look is
+//! then one part of an instruction instead of half a dozen. See `benches/peers/run`.
 #![expect(
     unsafe_code,
     reason = "there is no other way to these instructions; all of it is in this file"
 )]
 
-use super::walk::{Forest, Portable, Words};
+use super::keys::Words;
+use super::walk::Forest;
 use crate::rules::EntryIndex;
 
-/// Walks packets side by side, by the best instructions that there are.
-#[inline]
-pub(super) fn walk(forest: &Forest, keys: &[impl Words], found: &mut [EntryIndex]) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if let Some(compare) = x86::Avx512::detect() {
-            return compare.walk(forest, keys, found);
+/// Numbers that are looked up by their places; never empty.
+#[derive(Debug)]
+pub(super) struct Table<T> {
+    /// With one behind the last, since a look takes 32 bits.
+    cells: Vec<T>,
+}
+
+impl<T: Copy + Default> Table<T> {
+    pub(super) fn new(mut cells: Vec<T>) -> Self {
+        cells.reserve_exact(2);
+        if cells.is_empty() {
+            cells.push(T::default());
         }
-        if let Some(compare) = x86::Avx2::detect() {
-            return compare.walk(forest, keys, found);
+        cells.push(T::default());
+        cells.shrink_to_fit();
+        Self { cells }
+    }
+
+    /// The last place; as a signed number too, which a gather takes it for.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "elsewhere it would be a call")]
+    pub(super) fn last(&self) -> u32 {
+        i32::try_from(self.cells.len()).unwrap_or(i32::MAX).cast_unsigned().saturating_sub(2)
+    }
+
+    /// The numbers.
+    pub(super) fn numbers(&self) -> &[T] {
+        self.cells.split_last().map_or(&[], |(_, numbers)| numbers)
+    }
+
+    /// The numbers, to be changed.
+    pub(super) fn numbers_mut(&mut self) -> &mut [T] {
+        self.cells.split_last_mut().map_or(&mut [], |(_, numbers)| numbers)
+    }
+
+    /// What a look costs.
+    pub(super) fn cost(&self) -> usize {
+        look_cost(self.memory_usage())
+    }
+
+    pub(super) fn memory_usage(&self) -> usize {
+        size_of_val(self.cells.as_slice())
+    }
+}
+
+/// More packets than this are never side by side.
+pub(super) const MOST_LANES: usize = 64;
+
+/// What a look into so many bytes costs, by how far memory has to be fetched: so many times 0.05 ns, about.
+pub(super) fn look_cost(bytes: usize) -> usize {
+    3 + (bytes >> 14).max(1).ilog2().min(7) as usize
+}
+
+/// Packets side by side. Who has a value of it may use the instructions that it is made of.
+pub(super) trait Lanes: Copy {
+    /// A number of each packet.
+    type Numbers: Copy;
+    /// How many packets.
+    const COUNT: usize;
+
+    /// The same number for all.
+    fn all(self, number: u32) -> Self::Numbers;
+    /// Each one's own.
+    fn each(self, number: impl Fn(usize) -> u32) -> Self::Numbers;
+    /// A word of each key; there are [`Lanes::COUNT`] keys.
+    fn words<K: Words>(self, keys: &[K], word: usize) -> Self::Numbers;
+    fn add(self, a: Self::Numbers, b: Self::Numbers) -> Self::Numbers;
+    fn mul(self, a: Self::Numbers, b: Self::Numbers) -> Self::Numbers;
+    fn and(self, a: Self::Numbers, b: Self::Numbers) -> Self::Numbers;
+    fn min(self, a: Self::Numbers, b: Self::Numbers) -> Self::Numbers;
+    fn shift_left(self, a: Self::Numbers, bits: u32) -> Self::Numbers;
+    /// By 32 bits it is 0.
+    fn shift_right(self, a: Self::Numbers, bits: u32) -> Self::Numbers;
+    /// 2^`bits` further than `at` where `a` is not above `b`.
+    fn further(
+        self,
+        at: Self::Numbers,
+        bits: u32,
+        a: Self::Numbers,
+        b: Self::Numbers,
+    ) -> Self::Numbers;
+    /// What a table has at these places, which it has.
+    fn look(self, table: &Table<u16>, at: Self::Numbers) -> Self::Numbers;
+    /// The same.
+    fn look_wide(self, table: &Table<u32>, at: Self::Numbers) -> Self::Numbers;
+    /// Writes them where there is room for all.
+    fn put(self, numbers: Self::Numbers, found: &mut [EntryIndex]);
+}
+
+/// One packet, by instructions that every processor has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct One;
+
+#[expect(clippy::inline_always, reason = "elsewhere each instruction would be a call")]
+impl Lanes for One {
+    type Numbers = u32;
+    const COUNT: usize = 1;
+
+    #[inline(always)]
+    fn all(self, number: u32) -> u32 {
+        number
+    }
+    #[inline(always)]
+    fn each(self, number: impl Fn(usize) -> u32) -> u32 {
+        number(0)
+    }
+    #[inline(always)]
+    fn words<K: Words>(self, keys: &[K], word: usize) -> u32 {
+        keys.first().map_or(0, |key| key.word(word))
+    }
+    #[inline(always)]
+    fn add(self, a: u32, b: u32) -> u32 {
+        a.wrapping_add(b)
+    }
+    #[inline(always)]
+    fn mul(self, a: u32, b: u32) -> u32 {
+        a.wrapping_mul(b)
+    }
+    #[inline(always)]
+    fn and(self, a: u32, b: u32) -> u32 {
+        a & b
+    }
+    #[inline(always)]
+    fn min(self, a: u32, b: u32) -> u32 {
+        a.min(b)
+    }
+    #[inline(always)]
+    fn shift_left(self, a: u32, bits: u32) -> u32 {
+        a << (bits & 31)
+    }
+    #[inline(always)]
+    fn shift_right(self, a: u32, bits: u32) -> u32 {
+        a >> (bits & 31)
+    }
+    #[inline(always)]
+    fn further(self, at: u32, bits: u32, a: u32, b: u32) -> u32 {
+        // No jump: it would be guessed wrong half the time.
+        at.wrapping_add(u32::from(a <= b) << (bits & 31))
+    }
+    #[inline(always)]
+    fn look(self, table: &Table<u16>, at: u32) -> u32 {
+        table.cells.get(at as usize).copied().unwrap_or_default().into()
+    }
+    #[inline(always)]
+    fn look_wide(self, table: &Table<u32>, at: u32) -> u32 {
+        table.cells.get(at as usize).copied().unwrap_or_default()
+    }
+    #[inline(always)]
+    fn put(self, numbers: u32, found: &mut [EntryIndex]) {
+        if let Some(found) = found.first_mut() {
+            *found = EntryIndex(numbers);
         }
     }
-    forest.walk(Portable, keys, found);
+}
+
+/// The instructions by which many packets are looked up at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Instructions {
+    /// Those that every processor has: packets one after the other.
+    Plain,
+    /// AVX2, of most processors of the `x86_64` kind since 2013.
+    Avx2,
+    /// AVX-512.
+    Avx512,
+}
+
+impl Instructions {
+    /// Those that this processor has, the best last.
+    pub fn available() -> impl DoubleEndedIterator<Item = Self> {
+        [Self::Plain, Self::Avx2, Self::Avx512].into_iter().filter(|of| of.are_available())
+    }
+
+    /// The best that this processor has.
+    pub fn best() -> Self {
+        Self::available().next_back().unwrap_or(Self::Plain)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn are_available(self) -> bool {
+        match self {
+            Self::Plain => true,
+            Self::Avx2 => x86::Avx2::detect().is_some(),
+            Self::Avx512 => x86::Avx512::detect().is_some(),
+        }
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn are_available(self) -> bool {
+        self == Self::Plain
+    }
+
+    /// The name in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Avx2 => "AVX2",
+            Self::Avx512 => "AVX-512",
+        }
+    }
+
+    /// Walks packets; by the plain ones where the processor has not these.
+    #[inline]
+    pub(super) fn walk<K: Words>(self, forest: &Forest, keys: &[K], found: &mut [EntryIndex]) {
+        #[cfg(target_arch = "x86_64")]
+        match self {
+            Self::Avx512 => {
+                if let Some(lanes) = x86::Avx512::detect() {
+                    return lanes.walk(forest, keys, found);
+                }
+            }
+            Self::Avx2 => {
+                if let Some(lanes) = x86::Avx2::detect() {
+                    return lanes.walk(forest, keys, found);
+                }
+            }
+            Self::Plain => {}
+        }
+        forest.walk_by_ones(keys, found);
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
+#[expect(clippy::inline_always, reason = "elsewhere each instruction would be a call")]
+#[expect(clippy::indexing_slicing, reason = "four vectors, by constants")]
+#[expect(clippy::cast_ptr_alignment, reason = "a gather reads from anywhere")]
 mod x86 {
     use std::arch::x86_64::{
-        _mm256_castsi256_ps, _mm256_cmpgt_epi32, _mm256_cmpgt_epi32_mask, _mm256_loadu_epi32,
-        _mm256_loadu_si256, _mm256_movemask_ps, _mm256_set1_epi32, _mm512_cmpgt_epi32_mask,
-        _mm512_loadu_epi32, _mm512_set1_epi32,
+        __m256i, __m512i, _mm_cvtsi32_si128, _mm256_add_epi32, _mm256_and_si256,
+        _mm256_cmpeq_epi32, _mm256_i32gather_epi32, _mm256_loadu_si256, _mm256_max_epu32,
+        _mm256_min_epu32, _mm256_mullo_epi32, _mm256_set1_epi32, _mm256_sll_epi32,
+        _mm256_srl_epi32, _mm256_storeu_si256, _mm512_add_epi32, _mm512_and_si512,
+        _mm512_cmple_epu32_mask, _mm512_i32gather_epi32, _mm512_loadu_si512, _mm512_mask_add_epi32,
+        _mm512_mask_blend_epi32, _mm512_min_epu32, _mm512_mullo_epi32, _mm512_permutex2var_epi32,
+        _mm512_set1_epi32, _mm512_setr_epi32, _mm512_sll_epi32, _mm512_srl_epi32,
+        _mm512_storeu_si512,
     };
 
-    use super::super::walk::{Compare, Forest, NARROW, WIDE, Words};
+    use super::super::keys::Words;
+    use super::super::walk::Forest;
+    use super::{Lanes, Table};
     use crate::rules::EntryIndex;
 
     /// The processor has AVX-512, of which there is only a value where that was found out.
     #[derive(Clone, Copy, Debug)]
-    pub(in super::super) struct Avx512(());
+    pub(super) struct Avx512(());
 
     impl Avx512 {
         #[inline]
-        pub(in super::super) fn detect() -> Option<Self> {
+        pub(super) fn detect() -> Option<Self> {
             let has = is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512vl")
-                && is_x86_feature_detected!("bmi1")
+                && is_x86_feature_detected!("avx512bw")
                 && is_x86_feature_detected!("bmi2");
             has.then_some(Self(()))
         }
 
-        pub(super) fn walk(self, forest: &Forest, keys: &[impl Words], found: &mut [EntryIndex]) {
-            #[target_feature(enable = "avx512f,avx512vl,avx2,bmi1,bmi2")]
-            fn walk(of: Avx512, forest: &Forest, keys: &[impl Words], found: &mut [EntryIndex]) {
+        pub(super) fn walk<K: Words>(self, forest: &Forest, keys: &[K], found: &mut [EntryIndex]) {
+            #[target_feature(enable = "avx512f,avx512bw,avx2,bmi1,bmi2")]
+            fn walk<K: Words>(of: Avx512, forest: &Forest, keys: &[K], found: &mut [EntryIndex]) {
                 forest.walk(of, keys, found);
             }
             // SAFETY: the processor has what the function is made of, or there were no `self`.
             unsafe { walk(self, forest, keys, found) }
-        }
-    }
-
-    impl Compare for Avx512 {
-        #[inline(always)]
-        #[expect(clippy::inline_always, reason = "elsewhere each instruction would be a call")]
-        fn above<const WIDTH: usize>(self, starts: &[i32; WIDTH], key: i32) -> u32 {
-            const { assert!(WIDTH == NARROW || WIDTH == WIDE) };
-            let starts = starts.as_ptr();
-            // SAFETY: a narrow fork has 8 starts and a wide one 16, and the processor has the instructions, or
-            // there were no `self`.
-            unsafe {
-                if WIDTH == NARROW {
-                    _mm256_cmpgt_epi32_mask(_mm256_loadu_epi32(starts), _mm256_set1_epi32(key))
-                        .into()
-                } else {
-                    _mm512_cmpgt_epi32_mask(_mm512_loadu_epi32(starts), _mm512_set1_epi32(key))
-                        .into()
-                }
-            }
         }
     }
 
     /// The processor has AVX2, likewise.
     #[derive(Clone, Copy, Debug)]
-    pub(in super::super) struct Avx2(());
+    pub(super) struct Avx2(());
 
     impl Avx2 {
         #[inline]
-        pub(in super::super) fn detect() -> Option<Self> {
-            let has = is_x86_feature_detected!("avx2")
-                && is_x86_feature_detected!("bmi1")
-                && is_x86_feature_detected!("bmi2");
+        pub(super) fn detect() -> Option<Self> {
+            let has = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi2");
             has.then_some(Self(()))
         }
 
-        pub(super) fn walk(self, forest: &Forest, keys: &[impl Words], found: &mut [EntryIndex]) {
+        pub(super) fn walk<K: Words>(self, forest: &Forest, keys: &[K], found: &mut [EntryIndex]) {
             #[target_feature(enable = "avx2,bmi1,bmi2")]
-            fn walk(of: Avx2, forest: &Forest, keys: &[impl Words], found: &mut [EntryIndex]) {
+            fn walk<K: Words>(of: Avx2, forest: &Forest, keys: &[K], found: &mut [EntryIndex]) {
                 forest.walk(of, keys, found);
             }
             // SAFETY: the processor has what the function is made of, or there were no `self`.
@@ -103,76 +298,211 @@ mod x86 {
         }
     }
 
-    impl Compare for Avx2 {
-        #[inline(always)]
-        #[expect(clippy::inline_always, reason = "elsewhere each instruction would be a call")]
-        fn above<const WIDTH: usize>(self, starts: &[i32; WIDTH], key: i32) -> u32 {
-            let eight = |starts: Option<&[i32; 8]>| {
-                // SAFETY: the processor has the instructions, or there were no `self`.
-                starts.map_or(0, |starts| unsafe {
-                    let starts = _mm256_loadu_si256(std::ptr::from_ref(starts).cast());
-                    let above = _mm256_cmpgt_epi32(starts, _mm256_set1_epi32(key));
-                    _mm256_movemask_ps(_mm256_castsi256_ps(above)).cast_unsigned()
-                })
-            };
-            if WIDTH == NARROW {
-                eight(starts.first_chunk())
-            } else {
-                eight(starts.first_chunk()) | eight(starts.last_chunk()) << 8
+    /// Each of the four vectors of some numbers: while one waits for memory, so do the others.
+    macro_rules! four {
+        (|$n:ident| $of:expr) => {{
+            // SAFETY: of all that follows, the processor has the instructions, or there were no `self`; what
+            // reads or writes memory says why it may.
+            unsafe {
+                [
+                    { let $n = 0; $of },
+                    { let $n = 1; $of },
+                    { let $n = 2; $of },
+                    { let $n = 3; $of },
+                ]
             }
-        }
+        }};
     }
-}
 
-#[cfg(all(test, target_arch = "x86_64"))]
-mod tests {
-    use proptest::prelude::*;
+    impl Lanes for Avx512 {
+        type Numbers = [__m512i; 4];
+        const COUNT: usize = 64;
 
-    use super::super::walk::{Compare, NARROW, Portable, WIDE};
-    use super::x86::{Avx2, Avx512};
-
-    /// Starts ascend, filled up with the highest; keys lie on them, beside them and anywhere.
-    fn case<const WIDTH: usize>() -> impl Strategy<Value = ([i32; WIDTH], i32)> {
-        let value = prop_oneof![
-            any::<i32>(),
-            -3..3_i32,
-            Just(i32::MIN),
-            Just(i32::MIN + 1),
-            Just(i32::MAX - 1),
-            Just(i32::MAX)
-        ];
-        (
-            prop::collection::vec(value.clone(), WIDTH),
-            value,
-            any::<prop::sample::Index>(),
-            -1..=1_i32,
-        )
-            .prop_map(|(mut starts, anywhere, at, beside)| {
-                starts.sort_unstable();
-                let near = at.get(&starts).wrapping_add(beside);
-                let key = if anywhere % 2 == 0 { near } else { anywhere };
-                (std::array::from_fn(|n| starts.get(n).copied().unwrap_or(i32::MAX)), key)
+        #[inline(always)]
+        fn all(self, number: u32) -> Self::Numbers {
+            four!(|_n| _mm512_set1_epi32(number.cast_signed()))
+        }
+        #[inline(always)]
+        fn each(self, number: impl Fn(usize) -> u32) -> Self::Numbers {
+            let mut all = [0_u32; Self::COUNT];
+            for (lane, place) in all.iter_mut().enumerate() {
+                *place = number(lane);
+            }
+            // Four times 16 numbers are 64.
+            four!(|n| _mm512_loadu_si512(all.as_ptr().add(16 * n).cast()))
+        }
+        #[inline(always)]
+        fn words<K: Words>(self, keys: &[K], word: usize) -> Self::Numbers {
+            let Some(of_v4) = K::v4(keys).and_then(|keys| keys.first_chunk::<64>()) else {
+                return self.each(|lane| keys.get(lane).map_or(0, |key| key.word(word)));
+            };
+            let place = i32::try_from(word).unwrap_or(0);
+            let words: *const __m512i = of_v4.as_ptr().cast();
+            // A key of IPv4 is four words and no more, so 64 of them are 16 vectors, and each four of those have the
+            // words of one.
+            four!(|n| {
+                let of = |m: usize| _mm512_loadu_si512(words.add(4 * n + m));
+                let in_two = _mm512_add_epi32(
+                    _mm512_set1_epi32(place),
+                    _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24, 28),
+                );
+                let low = _mm512_permutex2var_epi32(of(0), in_two, of(1));
+                let high = _mm512_permutex2var_epi32(of(2), in_two, of(3));
+                _mm512_mask_blend_epi32(0xff00, low, high)
             })
+        }
+        #[inline(always)]
+        fn add(self, a: Self::Numbers, b: Self::Numbers) -> Self::Numbers {
+            four!(|n| _mm512_add_epi32(a[n], b[n]))
+        }
+        #[inline(always)]
+        fn mul(self, a: Self::Numbers, b: Self::Numbers) -> Self::Numbers {
+            four!(|n| _mm512_mullo_epi32(a[n], b[n]))
+        }
+        #[inline(always)]
+        fn and(self, a: Self::Numbers, b: Self::Numbers) -> Self::Numbers {
+            four!(|n| _mm512_and_si512(a[n], b[n]))
+        }
+        #[inline(always)]
+        fn min(self, a: Self::Numbers, b: Self::Numbers) -> Self::Numbers {
+            four!(|n| _mm512_min_epu32(a[n], b[n]))
+        }
+        #[inline(always)]
+        fn shift_left(self, a: Self::Numbers, bits: u32) -> Self::Numbers {
+            four!(|n| _mm512_sll_epi32(a[n], _mm_cvtsi32_si128(bits.cast_signed())))
+        }
+        #[inline(always)]
+        fn shift_right(self, a: Self::Numbers, bits: u32) -> Self::Numbers {
+            four!(|n| _mm512_srl_epi32(a[n], _mm_cvtsi32_si128(bits.cast_signed())))
+        }
+        #[inline(always)]
+        fn further(
+            self,
+            at: Self::Numbers,
+            bits: u32,
+            a: Self::Numbers,
+            b: Self::Numbers,
+        ) -> Self::Numbers {
+            let far = self.all(1 << bits);
+            four!(|n| _mm512_mask_add_epi32(
+                at[n],
+                _mm512_cmple_epu32_mask(a[n], b[n]),
+                at[n],
+                far[n]
+            ))
+        }
+        #[inline(always)]
+        fn look(self, table: &Table<u16>, at: Self::Numbers) -> Self::Numbers {
+            let (cells, last) = (table.cells.as_ptr().cast::<i32>(), table.last().cast_signed());
+            // No place is past the last, behind which there is one more cell of 16 bits.
+            four!(|n| {
+                let at = _mm512_min_epu32(at[n], _mm512_set1_epi32(last));
+                let cells = _mm512_i32gather_epi32::<2>(at, cells);
+                _mm512_and_si512(cells, _mm512_set1_epi32(0xffff))
+            })
+        }
+        #[inline(always)]
+        fn look_wide(self, table: &Table<u32>, at: Self::Numbers) -> Self::Numbers {
+            let (cells, last) = (table.cells.as_ptr().cast::<i32>(), table.last().cast_signed());
+            // No place is past the last.
+            four!(|n| {
+                let at = _mm512_min_epu32(at[n], _mm512_set1_epi32(last));
+                _mm512_i32gather_epi32::<4>(at, cells)
+            })
+        }
+        #[inline(always)]
+        fn put(self, numbers: Self::Numbers, found: &mut [EntryIndex]) {
+            let Some(found) = found.first_chunk_mut::<64>() else { return };
+            let found: *mut __m512i = found.as_mut_ptr().cast();
+            // Four times 16 numbers are 64, and a position is a number and no more.
+            four!(|n| _mm512_storeu_si512(found.add(n), numbers[n]));
+        }
     }
 
-    fn all_alike<const WIDTH: usize>(starts: &[i32; WIDTH], key: i32) {
-        let above = (0..).zip(starts).map(|(n, start)| u32::from(*start > key) << n).sum::<u32>();
-        assert_eq!(Portable.above(starts, key), above);
-        if let Some(compare) = Avx2::detect() {
-            assert_eq!(compare.above(starts, key), above);
-        }
-        if let Some(compare) = Avx512::detect() {
-            assert_eq!(compare.above(starts, key), above);
-        }
-    }
+    impl Lanes for Avx2 {
+        type Numbers = [__m256i; 4];
+        const COUNT: usize = 32;
 
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2_000))]
-
-        #[test]
-        fn every_instruction_says_the_same(narrow in case::<NARROW>(), wide in case::<WIDE>()) {
-            all_alike(&narrow.0, narrow.1);
-            all_alike(&wide.0, wide.1);
+        #[inline(always)]
+        fn all(self, number: u32) -> Self::Numbers {
+            four!(|_n| _mm256_set1_epi32(number.cast_signed()))
+        }
+        #[inline(always)]
+        fn each(self, number: impl Fn(usize) -> u32) -> Self::Numbers {
+            let mut all = [0_u32; Self::COUNT];
+            for (lane, place) in all.iter_mut().enumerate() {
+                *place = number(lane);
+            }
+            // Four times 8 numbers are 32.
+            four!(|n| _mm256_loadu_si256(all.as_ptr().add(8 * n).cast()))
+        }
+        #[inline(always)]
+        fn words<K: Words>(self, keys: &[K], word: usize) -> Self::Numbers {
+            self.each(|lane| keys.get(lane).map_or(0, |key| key.word(word)))
+        }
+        #[inline(always)]
+        fn add(self, a: Self::Numbers, b: Self::Numbers) -> Self::Numbers {
+            four!(|n| _mm256_add_epi32(a[n], b[n]))
+        }
+        #[inline(always)]
+        fn mul(self, a: Self::Numbers, b: Self::Numbers) -> Self::Numbers {
+            four!(|n| _mm256_mullo_epi32(a[n], b[n]))
+        }
+        #[inline(always)]
+        fn and(self, a: Self::Numbers, b: Self::Numbers) -> Self::Numbers {
+            four!(|n| _mm256_and_si256(a[n], b[n]))
+        }
+        #[inline(always)]
+        fn min(self, a: Self::Numbers, b: Self::Numbers) -> Self::Numbers {
+            four!(|n| _mm256_min_epu32(a[n], b[n]))
+        }
+        #[inline(always)]
+        fn shift_left(self, a: Self::Numbers, bits: u32) -> Self::Numbers {
+            four!(|n| _mm256_sll_epi32(a[n], _mm_cvtsi32_si128(bits.cast_signed())))
+        }
+        #[inline(always)]
+        fn shift_right(self, a: Self::Numbers, bits: u32) -> Self::Numbers {
+            four!(|n| _mm256_srl_epi32(a[n], _mm_cvtsi32_si128(bits.cast_signed())))
+        }
+        #[inline(always)]
+        fn further(
+            self,
+            at: Self::Numbers,
+            bits: u32,
+            a: Self::Numbers,
+            b: Self::Numbers,
+        ) -> Self::Numbers {
+            let far = self.all(1 << bits);
+            four!(|n| {
+                let not_above = _mm256_cmpeq_epi32(_mm256_max_epu32(a[n], b[n]), b[n]);
+                _mm256_add_epi32(at[n], _mm256_and_si256(not_above, far[n]))
+            })
+        }
+        #[inline(always)]
+        fn look(self, table: &Table<u16>, at: Self::Numbers) -> Self::Numbers {
+            let (cells, last) = (table.cells.as_ptr().cast::<i32>(), table.last().cast_signed());
+            // No place is past the last, behind which there is one more cell of 16 bits.
+            four!(|n| {
+                let at = _mm256_min_epu32(at[n], _mm256_set1_epi32(last));
+                let cells = _mm256_i32gather_epi32::<2>(cells, at);
+                _mm256_and_si256(cells, _mm256_set1_epi32(0xffff))
+            })
+        }
+        #[inline(always)]
+        fn look_wide(self, table: &Table<u32>, at: Self::Numbers) -> Self::Numbers {
+            let (cells, last) = (table.cells.as_ptr().cast::<i32>(), table.last().cast_signed());
+            // No place is past the last.
+            four!(|n| {
+                let at = _mm256_min_epu32(at[n], _mm256_set1_epi32(last));
+                _mm256_i32gather_epi32::<4>(cells, at)
+            })
+        }
+        #[inline(always)]
+        fn put(self, numbers: Self::Numbers, found: &mut [EntryIndex]) {
+            let Some(found) = found.first_chunk_mut::<32>() else { return };
+            let found: *mut __m256i = found.as_mut_ptr().cast();
+            // Four times 8 numbers are 32, and a position is a number and no more.
+            four!(|n| _mm256_storeu_si256(found.add(n), numbers[n]));
         }
     }
 }

@@ -1,297 +1,222 @@
-//! The walk through the decision diagrams: the hot path.
+//! From packets to the first entry that matches each: the hot path.
 //!
-//! A node of a diagram is a search tree of [`Fork`]s: where the runs of values start, and where each
-//! leads to. A step is one comparison of a key with all starts of a fork, a few vector instructions.
+//! First comes each packet's class on each axis that is asked. Then a diagram asks one axis after the other:
+//! its first table leads from the class on one axis to what is left to ask of the next.
 //!
 //! Many packets are walked side by side, and all take the same steps: there is no branch to be guessed
 //! wrong, and while one waits for memory the steps of the others fill the wait.
 
-use wide::i32x8;
-
-use super::keys::{Axis, Family, KeyV4, KeyV6, signed, unsigned};
+use super::keys::{Axis, Words};
+use super::search::Search;
+use super::vector::{Lanes, MOST_LANES, One, Table};
 use crate::rules::EntryIndex;
 
-/// Packets walked side by side.
-pub(super) const LANES: usize = 64;
-
-/// Runs that one fork of the usual kind tells apart: it is one cache line.
-pub(super) const NARROW: usize = 8;
-/// Runs that a wide one tells apart.
-pub(super) const WIDE: usize = 16;
-
-/// A search tree's node.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[repr(align(64))]
-pub(super) struct Fork<const WIDTH: usize> {
-    /// Where the runs start, ascending; the first is not above any key that comes here. Filled up with
-    /// the highest key, which leads where the last run leads.
-    starts: [i32; WIDTH],
-    /// A fork of the next step; behind the last step an entry.
-    next: [u32; WIDTH],
-}
-
-impl<const WIDTH: usize> Fork<WIDTH> {
-    pub(super) fn new(runs: &[(u32, u32)]) -> Self {
-        let last = runs.last().map_or(NO_ENTRY, |(_, next)| *next);
-        let mut fork = Self { starts: [i32::MAX; WIDTH], next: [last; WIDTH] };
-        for ((start, next), run) in fork.starts.iter_mut().zip(&mut fork.next).zip(runs) {
-            (*start, *next) = (signed(run.0), run.1);
-        }
-        fork
-    }
-}
-
-/// A step of all packets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Step {
-    /// The word of the key that it asks.
-    pub(super) word: usize,
-    /// Its forks are wide ones.
-    pub(super) wide: bool,
-}
-
-/// No entry of this diagram matches.
-const NO_ENTRY: u32 = u32::MAX;
-
-/// The diagrams of one family.
+/// The index of one family.
 #[derive(Debug)]
 pub(super) struct Forest {
+    /// Of the axes that are asked.
+    pub(super) searches: Vec<Search>,
     pub(super) trees: Vec<Tree>,
-}
-
-impl Forest {
-    pub(super) fn memory_usage(&self) -> usize {
-        self.trees.iter().map(Tree::memory_usage).sum()
-    }
 }
 
 /// A diagram laid out for walking.
 #[derive(Debug)]
 pub(super) struct Tree {
-    pub(super) root: Root,
-    pub(super) steps: Vec<Step>,
-    pub(super) narrow: Vec<Fork<NARROW>>,
-    pub(super) wide: Vec<Fork<WIDE>>,
+    /// The position of the first axis among those that are asked.
+    pub(super) axis: usize,
+    /// Where each of its classes leads: to a node of the first layer, or an entry where there is none.
+    /// `None` where the search says so at once.
+    pub(super) first: Option<Table<u16>>,
+    pub(super) layers: Vec<Layer>,
     /// The first entry that it can lead to.
     pub(super) earliest: u32,
 }
 
-impl Tree {
-    pub(super) fn memory_usage(&self) -> usize {
-        size_of::<Self>()
-            + size_of_val(self.narrow.as_slice())
-            + size_of_val(self.wide.as_slice())
-            + size_of_val(self.root.table.as_slice())
-            + size_of_val(self.steps.as_slice())
-    }
-}
+/// No entry of a diagram matches.
+pub(super) const NO_ENTRY: u16 = u16::MAX;
 
-/// Where the walk through a diagram begins: a table over the highest bits of one word.
+/// Nodes that ask one axis: for each a table with a place for every class, in pages of which each is there
+/// once.
 #[derive(Debug)]
-pub(super) struct Root {
-    word: usize,
-    shift: u32,
-    /// The runs within each element, until they have become its table.
-    inside: Vec<Vec<(u32, u32)>>,
-    table: Vec<u32>,
+pub(super) struct Layer {
+    /// The position of the axis among those that are asked.
+    pub(super) axis: usize,
+    /// Pages that a node has; classes where there are none.
+    pub(super) width: u32,
+    /// Bits of a class that say the place in a page.
+    pub(super) page_bits: u32,
+    /// By node and the highest bits of a class a page; `None` where a node's table is in one piece.
+    pub(super) nodes: Option<Table<u16>>,
+    /// By the lowest bits a node of the next layer; behind the last layer an entry.
+    pub(super) pages: Table<u16>,
 }
 
-/// A table is at most so many times as long as there are runs, and never longer than this.
-const TABLE_PER_RUN: usize = 8;
-const MOST_TABLE_BITS: u32 = 16;
-
-impl Root {
-    pub(super) fn new(word: usize, family: Family, runs: &[(u32, u32)]) -> Self {
-        // Of the narrow axes only the lowest bits are ever used.
-        let used = match runs.last() {
-            Some((start, _)) if word < Axis::Peer.first_word(family) => {
-                (u32::BITS - start.leading_zeros()).max(1)
-            }
-            _ => u32::BITS,
-        };
-        let bits = match runs.len() {
-            0 | 1 => 0,
-            runs => (runs * TABLE_PER_RUN).ilog2().min(MOST_TABLE_BITS).min(used),
-        };
-        let shift = used - bits;
-        let mut inside = Vec::with_capacity(1 << bits);
-        let (mut left, mut current) = (runs.iter().copied().peekable(), NO_ENTRY);
-        for element in 0..1_u64 << bits {
-            let (first, after) = (element << shift, (element + 1) << shift);
-            let mut of_element: Vec<(u32, u32)> = Vec::new();
-            while let Some((start, next)) = left.next_if(|run| u64::from(run.0) < after) {
-                if of_element.is_empty() && u64::from(start) > first {
-                    of_element.push((u32::try_from(first).unwrap_or(0), current));
-                }
-                of_element.push((start, next));
-                current = next;
-            }
-            if of_element.is_empty() {
-                of_element.push((0, current));
-            }
-            inside.push(of_element);
-        }
-        Self { word, shift, inside, table: Vec::new() }
-    }
-
-    /// The runs within each element.
-    pub(super) fn elements(&self) -> impl Iterator<Item = &[(u32, u32)]> {
-        self.inside.iter().map(Vec::as_slice)
-    }
-
-    /// With where the search trees of the elements begin.
-    pub(super) fn with_table(self, table: Vec<u32>) -> Self {
-        Self { inside: Vec::new(), table, ..self }
-    }
-
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "measured: a call costs as much as the look")]
-    fn start(&self, key: &impl Words) -> u32 {
-        let element = u64::from(unsigned(key.word(self.word))) >> self.shift;
-        let element = usize::try_from(element).unwrap_or(usize::MAX);
-        // Past the table lie keys past every start.
-        let element = element.min(self.table.len().wrapping_sub(1));
-        self.table.get(element).copied().unwrap_or(NO_ENTRY)
-    }
-}
-
-/// A key, word by word. The words that diagrams ask for are in it.
-pub(super) trait Words {
-    fn word(&self, word: usize) -> i32;
-}
-
-impl Words for KeyV4 {
-    #[inline]
-    #[expect(clippy::indexing_slicing, reason = "the mask keeps it in the array")]
-    fn word(&self, word: usize) -> i32 {
-        self.0[word & 3]
-    }
-}
-
-impl Words for KeyV6 {
-    #[inline]
-    #[expect(clippy::indexing_slicing, reason = "the mask keeps it in the array")]
-    fn word(&self, word: usize) -> i32 {
-        self.0[word & 15]
-    }
-}
-
-/// How a key is compared with the starts of a fork. Who has a value of it may compare so.
-pub(super) trait Compare: Copy {
-    /// A bit for each start that is above the key, the first in the lowest.
-    fn above<const WIDTH: usize>(self, starts: &[i32; WIDTH], key: i32) -> u32;
-}
-
-/// By instructions that every processor of the target has.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Portable;
-
-impl Compare for Portable {
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "measured: a call costs as much as the step")]
-    fn above<const WIDTH: usize>(self, starts: &[i32; WIDTH], key: i32) -> u32 {
-        let eight = |starts: Option<&[i32; 8]>| {
-            starts.map_or(0, |starts| i32x8::new(*starts).simd_gt(i32x8::splat(key)).to_bitmask())
-        };
-        match WIDTH {
-            NARROW => eight(starts.first_chunk()),
-            _ => eight(starts.first_chunk()) | eight(starts.last_chunk()) << 8,
-        }
-    }
-}
-
-impl<const WIDTH: usize> Fork<WIDTH> {
-    /// Where the key leads.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "measured: a call costs as much as the step")]
-    #[expect(clippy::indexing_slicing, reason = "the mask keeps it in the array")]
-    fn next(&self, compare: impl Compare, key: i32) -> u32 {
-        const { assert!(WIDTH == NARROW || WIDTH == WIDE) };
-        // The starts ascend, so those above the key are the highest bits; one more ends them.
-        let above = compare.above(&self.starts, key);
-        let run = (above | 1 << WIDTH).trailing_zeros().wrapping_sub(1);
-        self.next[run as usize & (WIDTH - 1)]
-    }
-}
+/// The most axes.
+const AXES: usize = Axis::ALL.len();
 
 impl Forest {
-    /// Walks packets side by side through all diagrams; of keys and places no more than [`LANES`].
+    pub(super) fn memory_usage(&self) -> usize {
+        self.searches.iter().map(Search::memory_usage).sum::<usize>()
+            + self.trees.iter().map(Tree::memory_usage).sum::<usize>()
+    }
+
+    /// Walks packets side by side through all diagrams.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "it is made anew for each set of instructions")]
-    pub(super) fn walk(
-        &self,
-        compare: impl Compare,
-        keys: &[impl Words],
-        found: &mut [EntryIndex],
-    ) {
-        let mut best = [NO_ENTRY; LANES];
-        let mut trees = self.trees.iter();
-        if let Some(tree) = trees.next() {
-            tree.walk(compare, keys, &mut best);
-        }
-        for tree in trees {
-            let mut at = [NO_ENTRY; LANES];
-            tree.walk(compare, keys, &mut at);
-            for (best, at) in best.iter_mut().zip(at) {
-                *best = at.min(*best);
+    pub(super) fn walk<L: Lanes, K: Words>(&self, lanes: L, keys: &[K], found: &mut [EntryIndex]) {
+        for (keys, found) in keys.chunks(L::COUNT).zip(found.chunks_mut(L::COUNT)) {
+            if keys.len() == L::COUNT {
+                self.walk_together(lanes, keys, found);
+            } else {
+                let mut all = ([K::default(); MOST_LANES], [EntryIndex(0); MOST_LANES]);
+                for (place, key) in all.0.iter_mut().zip(keys) {
+                    *place = *key;
+                }
+                if let (Some(keys), Some(of_all)) =
+                    (all.0.get(..L::COUNT), all.1.get_mut(..L::COUNT))
+                {
+                    self.walk_together(lanes, keys, of_all);
+                }
+                for (found, of_all) in found.iter_mut().zip(all.1) {
+                    *found = of_all;
+                }
             }
         }
-        for (found, best) in found.iter_mut().zip(best) {
-            *found = EntryIndex(best);
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "it is made anew for each set of instructions")]
+    fn walk_together<L: Lanes>(&self, lanes: L, keys: &[impl Words], found: &mut [EntryIndex]) {
+        let mut classes = [lanes.all(0); AXES];
+        self.classes(lanes, keys, &mut classes);
+        let mut best = lanes.all(NO_ENTRY.into());
+        for tree in &self.trees {
+            best = lanes.min(best, tree.walk(lanes, &classes));
+        }
+        lanes.put(best, found);
+    }
+
+    /// Into a place of the caller's, since to move it would cost more than to fill it.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "it is made anew for each set of instructions")]
+    fn classes<L: Lanes>(&self, lanes: L, keys: &[impl Words], classes: &mut [L::Numbers; AXES]) {
+        for (search, classes) in self.searches.iter().zip(classes) {
+            *classes = search.classes(lanes, keys);
+        }
+    }
+
+    /// The same by instructions that every processor has: one step of all packets before the next, so that
+    /// what a step needs is at hand.
+    pub(super) fn walk_by_ones(&self, keys: &[impl Words], found: &mut [EntryIndex]) {
+        for (keys, found) in keys.chunks(MOST_LANES).zip(found.chunks_mut(MOST_LANES)) {
+            let mut classes = [[0; MOST_LANES]; AXES];
+            for (search, classes) in self.searches.iter().zip(&mut classes) {
+                search.classes_by_ones(keys, classes);
+            }
+            let mut best = [NO_ENTRY.into(); MOST_LANES];
+            for tree in &self.trees {
+                tree.walk_by_ones(&classes, &mut best);
+            }
+            for (found, best) in found.iter_mut().zip(best) {
+                *found = EntryIndex(best);
+            }
         }
     }
 
     /// Walks one packet.
     #[inline]
-    pub(super) fn walk_one(&self, key: &impl Words) -> EntryIndex {
-        let mut best = NO_ENTRY;
+    pub(super) fn walk_one(&self, lanes: One, key: &impl Words) -> EntryIndex {
+        let mut classes = [0; AXES];
+        self.classes(lanes, std::slice::from_ref(key), &mut classes);
+        let mut best = u32::from(NO_ENTRY);
         for tree in &self.trees {
             // Nothing in this diagram, or in those behind it, comes before what was found.
             if best <= tree.earliest {
                 break;
             }
-            best = best.min(tree.walk_one(key));
+            best = best.min(tree.walk(lanes, &classes));
         }
         EntryIndex(best)
     }
 }
 
 impl Tree {
+    pub(super) fn memory_usage(&self) -> usize {
+        let layers = self.layers.iter().map(Layer::memory_usage);
+        size_of::<Self>()
+            + self.first.as_ref().map_or(0, Table::memory_usage)
+            + layers.sum::<usize>()
+    }
+
+    /// Whether it asks an axis.
+    pub(super) fn asks(&self, axis: usize) -> bool {
+        self.axis == axis || self.layers.iter().any(|layer| layer.axis == axis)
+    }
+
+    /// What a walk costs, as [`Table::cost`] has it.
+    pub(super) fn cost(&self) -> usize {
+        self.first.as_ref().map_or(0, Table::cost)
+            + self.layers.iter().map(Layer::cost).sum::<usize>()
+    }
+
     /// Walks packets side by side, each to its entry.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "it is made anew for each set of instructions")]
-    fn walk(&self, compare: impl Compare, keys: &[impl Words], at: &mut [u32; LANES]) {
-        for (at, key) in at.iter_mut().zip(keys) {
-            *at = self.root.start(key);
-        }
-        let (narrow, wide) = (self.narrow.as_slice(), self.wide.as_slice());
-        for &Step { word, wide: is_wide } in &self.steps {
-            let lanes = at.iter_mut().zip(keys);
-            if is_wide {
-                for (at, key) in lanes {
-                    let Some(fork) = wide.get(*at as usize) else { return };
-                    *at = fork.next(compare, key.word(word));
-                }
-            } else {
-                for (at, key) in lanes {
-                    let Some(fork) = narrow.get(*at as usize) else { return };
-                    *at = fork.next(compare, key.word(word));
-                }
-            }
-        }
-    }
-
-    #[inline]
-    fn walk_one(&self, key: &impl Words) -> u32 {
-        let mut at = self.root.start(key);
-        for &Step { word, wide } in &self.steps {
-            let place = at as usize;
-            let next = match wide {
-                true => self.wide.get(place).map(|fork| fork.next(Portable, key.word(word))),
-                false => self.narrow.get(place).map(|fork| fork.next(Portable, key.word(word))),
-            };
-            at = next.unwrap_or(NO_ENTRY);
+    fn walk<L: Lanes>(&self, lanes: L, classes: &[L::Numbers; AXES]) -> L::Numbers {
+        let none = lanes.all(0);
+        let class = |axis: usize| classes.get(axis).copied().unwrap_or(none);
+        let class_of_first = class(self.axis);
+        let mut at = match &self.first {
+            Some(first) => lanes.look(first, class_of_first),
+            None => class_of_first,
+        };
+        for layer in &self.layers {
+            at = layer.next(lanes, at, class(layer.axis));
         }
         at
+    }
+
+    fn walk_by_ones(&self, classes: &[[u32; MOST_LANES]; AXES], best: &mut [u32; MOST_LANES]) {
+        let none = [0; MOST_LANES];
+        let classes = |axis: usize| classes.get(axis).unwrap_or(&none);
+        let mut at = *classes(self.axis);
+        if let Some(first) = &self.first {
+            for at in &mut at {
+                *at = One.look(first, *at);
+            }
+        }
+        for layer in &self.layers {
+            for (at, class) in at.iter_mut().zip(classes(layer.axis)) {
+                *at = layer.next(One, *at, *class);
+            }
+        }
+        for (best, at) in best.iter_mut().zip(at) {
+            *best = at.min(*best);
+        }
+    }
+}
+
+impl Layer {
+    /// Where nodes lead these classes.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "it is made anew for each set of instructions")]
+    fn next<L: Lanes>(&self, lanes: L, node: L::Numbers, class: L::Numbers) -> L::Numbers {
+        let node = lanes.mul(node, lanes.all(self.width));
+        let Some(nodes) = &self.nodes else {
+            return lanes.look(&self.pages, lanes.add(node, class));
+        };
+        let page = lanes.add(node, lanes.shift_right(class, self.page_bits));
+        let page = lanes.shift_left(lanes.look(nodes, page), self.page_bits);
+        let lowest = lanes.and(class, lanes.all((1 << self.page_bits) - 1));
+        lanes.look(&self.pages, lanes.add(page, lowest))
+    }
+
+    pub(super) fn cost(&self) -> usize {
+        self.nodes.as_ref().map_or(0, Table::cost) + self.pages.cost()
+    }
+
+    pub(super) fn memory_usage(&self) -> usize {
+        let nodes = self.nodes.as_ref().map_or(0, Table::memory_usage);
+        size_of::<Self>() + nodes + self.pages.memory_usage()
     }
 }

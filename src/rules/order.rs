@@ -16,6 +16,7 @@ use super::{
 use crate::flow::{Direction, FlowTuple};
 
 /// A position in evaluation order: 0 is looked at first.
+#[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryIndex(pub u32);
 

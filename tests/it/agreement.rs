@@ -9,7 +9,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
-use sgreplay::compile::Layout;
+use sgreplay::compile::{CompiledRules, Instructions, Layout, MOST_MEMORY};
 use sgreplay::evaluate::{Compiled, Evaluator, Reference};
 use sgreplay::flow::{Direction, FlowTuple, Protocol, Transport};
 use sgreplay::rules::{
@@ -121,7 +121,26 @@ proptest! {
                 prop_assert_eq!(of_all, reference, "{}", flow);
             }
         }
+        let by_reference: Vec<EntryIndex> =
+            flows.iter().map(|flow| Reference(&ordered).decide(flow)).collect();
+        for (_, found) in by_each(&ordered, &flows) {
+            prop_assert_eq!(&found, &by_reference);
+        }
     }
+}
+
+/// What is found by each of the instructions that this processor has.
+fn by_each(
+    ordered: &Ordered,
+    flows: &[FlowTuple],
+) -> impl Iterator<Item = (Instructions, Vec<EntryIndex>)> {
+    let mut compiled = CompiledRules::new(ordered, MOST_MEMORY);
+    Instructions::available().map(move |instructions| {
+        compiled.search_by(instructions);
+        let mut found = vec![EntryIndex(0); flows.len()];
+        compiled.first_matches(flows, &mut found);
+        (instructions, found)
+    })
 }
 
 /// Lists as long as real ones get, in the shapes that the benches measure: the index takes wide entries
@@ -136,10 +155,13 @@ fn long_lists() {
             let flows = sets::flows(&ordered, draw, 300, 1);
             let mut all = vec![EntryIndex(0); flows.len()];
             compiled.decide_all(&flows, &mut all);
-            for (flow, of_all) in flows.iter().zip(all) {
+            for (flow, of_all) in flows.iter().zip(all.iter().copied()) {
                 let reference = Reference(&ordered).decide(flow);
                 assert_eq!(compiled.decide(flow), reference, "{shape:?} {flow}");
                 assert_eq!(of_all, reference, "{shape:?} {flow}");
+            }
+            for (instructions, found) in by_each(&ordered, &flows) {
+                assert_eq!(found, all, "{shape:?} {instructions:?}");
             }
         }
     }

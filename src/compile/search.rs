@@ -1,0 +1,237 @@
+//! The search for packets' classes on one axis: the first half of the hot path.
+//!
+//! Narrow axes have a table for every value, in pages of which each is there once. Addresses have a table
+//! over their highest bits that says where the search among the bounds begins, and every packet takes as many
+//! steps from there.
+
+use super::TooLarge;
+use super::classes::{Class, Classes};
+use super::keys::{Axis, Family, Value, Words};
+use super::paged::Paged;
+use super::vector::{Lanes, MOST_LANES, One, Table, look_cost};
+
+/// From a key to its class on one axis.
+#[derive(Debug)]
+pub(super) enum Search {
+    /// Of a narrow axis.
+    Pages(Pages),
+    /// Of IPv4 addresses.
+    V4(Bounds),
+    /// Of IPv6 addresses.
+    V6(WideBounds),
+}
+
+impl Search {
+    /// # Errors
+    /// When it has more parts than can be numbered.
+    pub(super) fn new(axis: Axis, family: Family, classes: &Classes) -> Result<Self, TooLarge> {
+        let word = axis.first_word(family);
+        Ok(match (axis, family) {
+            (Axis::Service | Axis::SourcePort, _) => Self::Pages(Pages::new(word, classes)?),
+            (Axis::Peer | Axis::Local, Family::V4) => Self::V4(Bounds::new(word, classes)?),
+            (Axis::Peer | Axis::Local, Family::V6) => Self::V6(WideBounds::new(word, classes)),
+        })
+    }
+
+    pub(super) fn memory_usage(&self) -> usize {
+        match self {
+            Self::Pages(Pages { word: _, numbers, classes }) => {
+                numbers.memory_usage() + classes.memory_usage()
+            }
+            Self::V4(Bounds { word: _, shift: _, steps: _, root, starts, classes }) => {
+                root.memory_usage() + starts.memory_usage() + classes.memory_usage()
+            }
+            Self::V6(WideBounds { word: _, starts, classes }) => {
+                size_of_val(starts.as_slice()) + size_of_val(classes.as_slice())
+            }
+        }
+    }
+
+    /// Says of each class what it leads to, instead of the class.
+    pub(super) fn lead_to(&mut self, next: &[u16]) {
+        let lead = |class: &mut Class| {
+            *class = next.get(usize::from(*class)).copied().unwrap_or_default();
+        };
+        match self {
+            Self::Pages(Pages { classes, .. }) | Self::V4(Bounds { classes, .. }) => {
+                classes.numbers_mut().iter_mut().for_each(lead);
+            }
+            Self::V6(WideBounds { classes, .. }) => classes.iter_mut().for_each(lead),
+        }
+    }
+
+    /// The classes of some keys.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "it is made anew for each set of instructions")]
+    pub(super) fn classes<L: Lanes>(&self, lanes: L, keys: &[impl Words]) -> L::Numbers {
+        match self {
+            Self::Pages(pages) => pages.class(lanes, lanes.words(keys, pages.word)),
+            Self::V4(bounds) => bounds.class(lanes, bounds.steps, lanes.words(keys, bounds.word)),
+            Self::V6(bounds) => lanes.each(|lane| {
+                keys.get(lane).map_or(0, |key| bounds.class(key.address(bounds.word)).into())
+            }),
+        }
+    }
+
+    /// The same by instructions that every processor has: one step of all keys before the next, so that what
+    /// a step needs is at hand.
+    pub(super) fn classes_by_ones(&self, keys: &[impl Words], classes: &mut [u32; MOST_LANES]) {
+        let each = classes.iter_mut().zip(keys);
+        match self {
+            Self::Pages(pages) => {
+                each.for_each(|(class, key)| *class = pages.class(One, key.word(pages.word)));
+            }
+            Self::V4(bounds) => {
+                let search = |steps| {
+                    each.for_each(|(class, key)| {
+                        *class = bounds.class(One, steps, key.word(bounds.word));
+                    });
+                };
+                // Loops of a known length are none.
+                match bounds.steps {
+                    1 => search(1),
+                    2 => search(2),
+                    3 => search(3),
+                    4 => search(4),
+                    5 => search(5),
+                    6 => search(6),
+                    steps => search(steps),
+                }
+            }
+            Self::V6(bounds) => {
+                each.for_each(|(class, key)| {
+                    *class = bounds.class(key.address(bounds.word)).into();
+                });
+            }
+        }
+    }
+}
+
+const PAGE_BITS: u32 = 8;
+
+/// A table of classes in pages.
+#[derive(Debug)]
+pub(super) struct Pages {
+    word: usize,
+    /// By the highest bits a page; the last is for all that lies behind.
+    numbers: Table<u16>,
+    /// By page and the lowest bits a class.
+    classes: Table<Class>,
+}
+
+impl Pages {
+    fn new(word: usize, classes: &Classes) -> Result<Self, TooLarge> {
+        let bound = |(start, class): &(Value, Class)| {
+            usize::try_from(*start).map(|start| (start, *class)).map_err(|_| TooLarge)
+        };
+        let runs: Vec<(usize, Class)> =
+            classes.runs.iter().map(bound).collect::<Result<_, TooLarge>>()?;
+        let last = runs.last().map_or(0, |(start, _)| *start);
+        let (mut pages, mut numbers) = (Paged::new(1 << PAGE_BITS), Vec::new());
+        // One page more than there are bounds in: it stands for all behind it.
+        pages.enter(runs.into_iter(), (last >> PAGE_BITS) + 2, &mut numbers)?;
+        Ok(Self { word, numbers: Table::new(numbers), classes: pages.table() })
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "it is made anew for each set of instructions")]
+    fn class<L: Lanes>(&self, lanes: L, value: L::Numbers) -> L::Numbers {
+        let last = lanes.all(self.numbers.last());
+        let number = lanes.min(lanes.shift_right(value, PAGE_BITS), last);
+        let page = lanes.shift_left(lanes.look(&self.numbers, number), PAGE_BITS);
+        let lowest = lanes.and(value, lanes.all((1 << PAGE_BITS) - 1));
+        lanes.look(&self.classes, lanes.add(page, lowest))
+    }
+}
+
+/// The bounds of runs of addresses.
+#[derive(Debug)]
+pub(super) struct Bounds {
+    word: usize,
+    /// By the highest bits of an address, the run in which the lowest with these lies.
+    root: Table<u16>,
+    shift: u32,
+    /// How many steps the search takes from there, each half as far as the one before.
+    steps: u32,
+    /// Where the runs start, ascending, and as many as a search can go past the last.
+    starts: Table<u32>,
+    classes: Table<Class>,
+}
+
+/// The root is for no more bits than this.
+const MOST_ROOT_BITS: u32 = 16;
+
+/// How many bounds lie within an element of a root of so many bits, at most.
+fn most_inside(runs: &[(u32, Class)], bits: u32) -> usize {
+    let (shift, mask) = (u32::BITS - bits, u32::MAX >> bits);
+    // A bound at an element's begin is not within it.
+    let inside = runs.iter().filter(|(start, _)| start & mask != 0);
+    let elements: Vec<u32> = inside.map(|(start, _)| start >> shift).collect();
+    elements.chunk_by(|a, b| a == b).map(<[_]>::len).max().unwrap_or(0)
+}
+
+fn steps(inside: usize) -> u32 {
+    (inside + 1).next_power_of_two().ilog2()
+}
+
+impl Bounds {
+    fn new(word: usize, classes: &Classes) -> Result<Self, TooLarge> {
+        let bound = |(start, class): &(Value, Class)| {
+            u32::try_from(*start).map(|start| (start, *class)).map_err(|_| TooLarge)
+        };
+        let runs: Vec<(u32, Class)> =
+            classes.runs.iter().map(bound).collect::<Result<_, TooLarge>>()?;
+        // The more bits the fewer steps, but the further away the root.
+        let cost = |bits: u32| {
+            let steps = steps(most_inside(&runs, bits)) as usize;
+            look_cost(size_of::<u16>() << bits) + steps * look_cost(size_of_val(runs.as_slice()))
+        };
+        let bits = (1..=MOST_ROOT_BITS).min_by_key(|bits| cost(*bits)).unwrap_or(1);
+        let shift = u32::BITS - bits;
+        let begins = |element: u64| {
+            runs.partition_point(|(start, _)| u64::from(*start) <= element << shift) - 1
+        };
+        let root =
+            (0..1_u64 << bits).map(|element| u16::try_from(begins(element)).map_err(|_| TooLarge));
+        let root = Table::new(root.collect::<Result<_, TooLarge>>()?);
+        let steps = steps(most_inside(&runs, bits));
+        let past =
+            std::iter::repeat_n(runs.last().map(|(_, class)| (u32::MAX, *class)), 1 << steps);
+        let (starts, of_runs): (Vec<u32>, Vec<Class>) =
+            runs.iter().copied().chain(past.flatten()).unzip();
+        let (starts, classes) = (Table::new(starts), Table::new(of_runs));
+        Ok(Self { word, root, shift, steps, starts, classes })
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "it is made anew for each set of instructions")]
+    fn class<L: Lanes>(&self, lanes: L, steps: u32, address: L::Numbers) -> L::Numbers {
+        let mut at = lanes.look(&self.root, lanes.shift_right(address, self.shift));
+        for step in (0..steps).rev() {
+            let further = lanes.add(at, lanes.all(1 << step));
+            at = lanes.further(at, step, lanes.look_wide(&self.starts, further), address);
+        }
+        lanes.look(&self.classes, at)
+    }
+}
+
+/// The same of IPv6, where no table of the highest bits would help: most addresses have those in common.
+#[derive(Debug)]
+pub(super) struct WideBounds {
+    word: usize,
+    starts: Vec<u128>,
+    classes: Vec<Class>,
+}
+
+impl WideBounds {
+    fn new(word: usize, classes: &Classes) -> Self {
+        let (starts, classes) = classes.runs.iter().copied().unzip();
+        Self { word, starts, classes }
+    }
+
+    #[inline]
+    fn class(&self, address: u128) -> Class {
+        let after = self.starts.partition_point(|start| *start <= address);
+        self.classes.get(after.wrapping_sub(1)).copied().unwrap_or_default()
+    }
+}

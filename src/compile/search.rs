@@ -41,7 +41,7 @@ impl Search {
             Self::V4(Bounds { word: _, shift: _, steps: _, root, starts, classes }) => {
                 root.memory_usage() + starts.memory_usage() + classes.memory_usage()
             }
-            Self::V6(WideBounds { word: _, starts, classes }) => {
+            Self::V6(WideBounds { word: _, steps: _, starts, classes }) => {
                 size_of_val(starts.as_slice()) + size_of_val(classes.as_slice())
             }
         }
@@ -67,9 +67,14 @@ impl Search {
         match self {
             Self::Pages(pages) => pages.class(lanes, lanes.words(keys, pages.word)),
             Self::V4(bounds) => bounds.class(lanes, bounds.steps, lanes.words(keys, bounds.word)),
-            Self::V6(bounds) => lanes.each(|lane| {
-                keys.get(lane).map_or(0, |key| bounds.class(key.address(bounds.word)).into())
-            }),
+            Self::V6(bounds) if L::COUNT == 1 => {
+                lanes.each(|lane| keys.get(lane).map_or(0, |key| bounds.class(key)))
+            }
+            Self::V6(bounds) => {
+                let mut classes = [0; MOST_LANES];
+                bounds.classes(keys, &mut classes);
+                lanes.each(|lane| classes.get(lane).copied().unwrap_or_default())
+            }
         }
     }
 
@@ -98,11 +103,7 @@ impl Search {
                     steps => search(steps),
                 }
             }
-            Self::V6(bounds) => {
-                each.for_each(|(class, key)| {
-                    *class = bounds.class(key.address(bounds.word)).into();
-                });
-            }
+            Self::V6(bounds) => bounds.classes(keys, classes),
         }
     }
 }
@@ -219,19 +220,55 @@ impl Bounds {
 #[derive(Debug)]
 pub(super) struct WideBounds {
     word: usize,
+    steps: u32,
     starts: Vec<u128>,
     classes: Vec<Class>,
 }
 
 impl WideBounds {
     fn new(word: usize, classes: &Classes) -> Self {
-        let (starts, classes) = classes.runs.iter().copied().unzip();
-        Self { word, starts, classes }
+        let steps = steps(classes.runs.len() - 1);
+        let past = classes.runs.last().map(|(_, class)| (Value::MAX, *class));
+        let past = std::iter::repeat_n(past, 1 << steps).flatten();
+        let (starts, classes) = classes.runs.iter().copied().chain(past).unzip();
+        Self { word, steps, starts, classes }
+    }
+
+    /// Goes 2^`step` runs further if the address lies behind the begin of that one.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "measured: a call costs as much as the step")]
+    fn further(&self, at: u32, step: u32, address: u128) -> u32 {
+        let start = self.starts.get(at as usize + (1 << step)).copied().unwrap_or(Value::MAX);
+        // No jump: it would be guessed wrong half the time.
+        at + (u32::from(start <= address) << step)
     }
 
     #[inline]
-    fn class(&self, address: u128) -> Class {
-        let after = self.starts.partition_point(|start| *start <= address);
-        self.classes.get(after.wrapping_sub(1)).copied().unwrap_or_default()
+    fn of_run(&self, at: u32) -> u32 {
+        self.classes.get(at as usize).copied().unwrap_or_default().into()
+    }
+
+    #[inline]
+    fn class(&self, key: &impl Words) -> u32 {
+        let address = key.address(self.word);
+        let steps = (0..self.steps).rev();
+        self.of_run(steps.fold(0, |at, step| self.further(at, step, address)))
+    }
+
+    /// One step of all keys before the next, so that their waits for memory overlap.
+    fn classes(&self, keys: &[impl Words], classes: &mut [u32; MOST_LANES]) {
+        let mut addresses = [0; MOST_LANES];
+        for (address, key) in addresses.iter_mut().zip(keys) {
+            *address = key.address(self.word);
+        }
+        let mut all = [0; MOST_LANES];
+        for step in (0..self.steps).rev() {
+            for (at, address) in all.iter_mut().zip(addresses).take(keys.len()) {
+                *at = self.further(*at, step, address);
+            }
+        }
+        for (class, at) in classes.iter_mut().zip(all).take(keys.len()) {
+            *class = self.of_run(at);
+        }
     }
 }

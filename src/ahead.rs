@@ -7,6 +7,8 @@
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -25,6 +27,7 @@ pub struct DecodedBatch {
     batch: Batch,
     decoded: Vec<Decoded>,
     offset: u64,
+    is_decoded: bool,
     /// Whether there are fragments among the packets.
     fragments: bool,
 }
@@ -50,10 +53,15 @@ impl DecodedBatch {
     fn fill(&mut self, capture: &mut Capture) -> Result<bool, CaptureError> {
         let more = capture.next_batch(&mut self.batch)?;
         self.offset = capture.offset();
+        self.is_decoded = false;
         Ok(more)
     }
 
+    /// Decodes the packets, if that was not done yet.
     fn decode(&mut self, tunnels: &Tunnels) {
+        if std::mem::replace(&mut self.is_decoded, true) {
+            return;
+        }
         self.decoded.clear();
         let frames = self.batch.frames();
         if tunnels.is_empty() {
@@ -99,6 +107,9 @@ pub enum Next {
 #[derive(Debug)]
 pub struct Ahead {
     ready: Receiver<Filled>,
+    /// How many batches wait there.
+    waiting: Arc<AtomicUsize>,
+    tunnels: Tunnels,
     to_fill: Sender<DecodedBatch>,
     /// How many batches are to be under way, and how many are.
     wanted: usize,
@@ -149,7 +160,7 @@ const RECORD: u64 = 16;
 
 impl Ahead {
     /// Starts to read. The work is done by so many threads, whoever asks among them: one takes turns, two
-    /// read and decode beside whoever asks, three decode apart from reading too. The frames are the same.
+    /// read beside whoever asks, and who has less to do decodes, three decode apart from reading too. The frames are the same.
     ///
     /// The threads end with the capture, or soon after this is dropped; nobody waits for them, since one
     /// may be blocked on a pipe that says nothing.
@@ -158,15 +169,23 @@ impl Ahead {
         let (drops, flow_log) = (capture.drops(), capture.flow_log());
         let (to_fill, empty) = channel::<DecodedBatch>();
         let (decoded, ready) = sync_channel(AHEAD);
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let (are_waiting, of_threads) = (Arc::clone(&waiting), tunnels.clone());
         let threads = if threads.get() < 3 {
-            let read = move || read(capture, empty, &decoded, |batch| batch.decode(&tunnels));
-            vec![thread::spawn(read)]
+            // Whoever has less to do decodes: where nothing waits to be judged, reading is what takes longer.
+            let decode = move |batch: &mut DecodedBatch| {
+                if are_waiting.fetch_add(1, Ordering::Relaxed) > 0 {
+                    batch.decode(&of_threads);
+                }
+            };
+            vec![thread::spawn(move || read(capture, empty, &decoded, decode))]
         } else {
             let (undecoded, filled) = sync_channel::<Filled>(AHEAD);
             let decode = move || {
                 for mut filled in filled {
                     if let Ok(batch) = &mut filled {
-                        batch.decode(&tunnels);
+                        batch.decode(&of_threads);
+                        are_waiting.fetch_add(1, Ordering::Relaxed);
                     }
                     if decoded.send(filled).is_err() {
                         break;
@@ -178,6 +197,8 @@ impl Ahead {
         };
         Self {
             ready,
+            waiting,
+            tunnels,
             to_fill,
             wanted: if alone { 1 } else { AHEAD },
             under_way: 0,
@@ -239,7 +260,11 @@ impl Ahead {
         let received = self.ready.recv_timeout(patience);
         self.under_way -= usize::from(received.is_ok());
         match received {
-            Ok(Ok(batch)) => Next::Batch(batch),
+            Ok(Ok(mut batch)) => {
+                self.waiting.fetch_sub(1, Ordering::Relaxed);
+                batch.decode(&self.tunnels);
+                Next::Batch(batch)
+            }
             Ok(Err(damage)) => Next::Damage(damage),
             Err(RecvTimeoutError::Timeout) => Next::NotYet,
             Err(RecvTimeoutError::Disconnected) => {

@@ -114,6 +114,8 @@ impl Kind {
 struct Counter {
     count: Count,
     entry: EntryIndex,
+    /// No more peers are noted, since there are as many as a kind has.
+    has_peers: bool,
 }
 
 const MOST_PEERS: usize = 64;
@@ -208,7 +210,7 @@ impl Tally {
         let proto = flow.proto;
         let key = KindKey { interface, direction, entry, proto, port, obstacle, limited };
         *self.kind_of.entry(key).or_insert_with(|| {
-            self.counters.push(Counter { count: Count::default(), entry });
+            self.counters.push(Counter { count: Count::default(), entry, has_peers: false });
             self.kinds.push(Kind {
                 interface,
                 direction,
@@ -243,14 +245,16 @@ impl Tally {
         let mut opens = None;
         for judgement in judged.judgements() {
             let kind = judgement.kind as usize;
-            if let Some(Counter { count, .. }) = self.counters.get_mut(kind) {
+            if let Some(Counter { count, has_peers, .. }) = self.counters.get_mut(kind) {
                 count.packet(bytes, judgement.opened.is_some());
-            }
-            if (judgement.opened.is_some() || judgement.connection.is_none())
-                && let Some(kind) = self.kinds.get_mut(kind)
-            {
-                let most = if self.peers < MANY_PEERS { MOST_PEERS } else { FEW_PEERS };
-                self.peers += kind.look(frame, judgement, most);
+                if !*has_peers
+                    && (judgement.opened.is_some() || judgement.connection.is_none())
+                    && let Some(kind) = self.kinds.get_mut(kind)
+                {
+                    let most = if self.peers < MANY_PEERS { MOST_PEERS } else { FEW_PEERS };
+                    self.peers += kind.look(frame, judgement, most);
+                    *has_peers = kind.peers.len() >= most;
+                }
             }
             if let Some((opening, _)) = judgement.opened.as_deref() {
                 let denied = judgement.verdict == Verdict::Deny;

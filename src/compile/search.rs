@@ -29,7 +29,7 @@ impl Search {
         Ok(match (axis, family) {
             (Axis::Service | Axis::SourcePort, _) => Self::Pages(Pages::new(word, classes)?),
             (Axis::Peer | Axis::Local, Family::V4) => Self::V4(Bounds::new(word, classes)?),
-            (Axis::Peer | Axis::Local, Family::V6) => Self::V6(WideBounds::new(word, classes)),
+            (Axis::Peer | Axis::Local, Family::V6) => Self::V6(WideBounds::new(word, classes)?),
         })
     }
 
@@ -41,8 +41,18 @@ impl Search {
             Self::V4(Bounds { word: _, shift: _, steps: _, root, starts, classes }) => {
                 root.memory_usage() + starts.memory_usage() + classes.memory_usage()
             }
-            Self::V6(WideBounds { word: _, steps: _, starts, classes }) => {
-                size_of_val(starts.as_slice()) + size_of_val(classes.as_slice())
+            Self::V6(WideBounds {
+                word: _,
+                lowest: _,
+                shift: _,
+                steps: _,
+                root,
+                starts,
+                classes,
+            }) => {
+                size_of_val(root.as_slice())
+                    + size_of_val(starts.as_slice())
+                    + size_of_val(classes.as_slice())
             }
         }
     }
@@ -216,22 +226,56 @@ impl Bounds {
     }
 }
 
-/// The same of IPv6, where no table of the highest bits would help: most addresses have those in common.
+/// The same of IPv6. Most addresses have their highest bits in common, so the root is for those behind the
+/// lowest bound.
 #[derive(Debug)]
 pub(super) struct WideBounds {
     word: usize,
+    lowest: u128,
+    /// By the bits that are left after so many, of how far an address lies behind the lowest bound.
+    shift: u32,
+    root: Vec<u16>,
     steps: u32,
     starts: Vec<u128>,
     classes: Vec<Class>,
 }
 
+/// The root is at most so many times as long as there are runs.
+const ROOT_PER_RUN: usize = 8;
+
 impl WideBounds {
-    fn new(word: usize, classes: &Classes) -> Self {
-        let steps = steps(classes.runs.len() - 1);
-        let past = classes.runs.last().map(|(_, class)| (Value::MAX, *class));
+    fn new(word: usize, classes: &Classes) -> Result<Self, TooLarge> {
+        let runs = classes.runs.as_slice();
+        let lowest = runs.get(1).map_or(0, |(start, _)| *start);
+        let span = runs.last().map_or(0, |(start, _)| start.saturating_sub(lowest));
+        let bits = (runs.len() * ROOT_PER_RUN).ilog2().min(MOST_ROOT_BITS);
+        let shift = (Value::BITS - span.leading_zeros()).saturating_sub(bits);
+        let begin = |element: Value| element.checked_mul(1 << shift)?.checked_add(lowest);
+        let runs_before =
+            |end: Value| runs.partition_point(|(start, _)| *start < end).saturating_sub(1);
+        let (mut root, mut most_inside) = (Vec::new(), 0);
+        for element in 0..=span >> shift {
+            let last = begin(element + 1).map_or(runs.len() - 1, runs_before);
+            // What lies before the lowest bound comes to the first element too.
+            let first = begin(element).filter(|_| element > 0);
+            let first = first.map_or(0, |begin| runs_before(begin.saturating_add(1)));
+            most_inside = most_inside.max(last.saturating_sub(first));
+            root.push(u16::try_from(first).map_err(|_| TooLarge)?);
+        }
+        let steps = steps(most_inside);
+        let past = runs.last().map(|(_, class)| (Value::MAX, *class));
         let past = std::iter::repeat_n(past, 1 << steps).flatten();
-        let (starts, classes) = classes.runs.iter().copied().chain(past).unzip();
-        Self { word, steps, starts, classes }
+        let (starts, classes) = runs.iter().copied().chain(past).unzip();
+        Ok(Self { word, lowest, shift, root, steps, starts, classes })
+    }
+
+    /// The run in which the search begins.
+    #[inline]
+    fn begin(&self, address: u128) -> u32 {
+        let element = address.saturating_sub(self.lowest) >> self.shift;
+        let element = usize::try_from(element).unwrap_or(usize::MAX);
+        let element = element.min(self.root.len().wrapping_sub(1));
+        self.root.get(element).copied().unwrap_or_default().into()
     }
 
     /// Goes 2^`step` runs further if the address lies behind the begin of that one.
@@ -252,16 +296,16 @@ impl WideBounds {
     fn class(&self, key: &impl Words) -> u32 {
         let address = key.address(self.word);
         let steps = (0..self.steps).rev();
-        self.of_run(steps.fold(0, |at, step| self.further(at, step, address)))
+        self.of_run(steps.fold(self.begin(address), |at, step| self.further(at, step, address)))
     }
 
     /// One step of all keys before the next, so that their waits for memory overlap.
     fn classes(&self, keys: &[impl Words], classes: &mut [u32; MOST_LANES]) {
-        let mut addresses = [0; MOST_LANES];
-        for (address, key) in addresses.iter_mut().zip(keys) {
+        let (mut addresses, mut all) = ([0; MOST_LANES], [0; MOST_LANES]);
+        for ((address, at), key) in addresses.iter_mut().zip(&mut all).zip(keys) {
             *address = key.address(self.word);
+            *at = self.begin(*address);
         }
-        let mut all = [0; MOST_LANES];
         for step in (0..self.steps).rev() {
             for (at, address) in all.iter_mut().zip(addresses).take(keys.len()) {
                 *at = self.further(*at, step, address);

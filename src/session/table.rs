@@ -77,11 +77,13 @@ impl<K: Words> Table<K> {
         hash & self.slots.len().wrapping_sub(1)
     }
 
-    /// Reads something of a key's slot. The answer means nothing; use it so that the access is not
-    /// dropped.
+    /// Reads something of a key's slot, and of one in the line behind it, where most walks end. The answer
+    /// means nothing; use it so that the access is not dropped.
     #[inline]
     pub(super) fn touch(&self, hash: u64) -> u64 {
-        self.slots.get(self.home(hash)).map_or(0, |slot| slot.session.last)
+        let home = self.home(hash);
+        let last = |at: usize| self.slots.get(at).map_or(0, |slot| slot.session.last);
+        last(home) ^ last(home + 2)
     }
 
     #[inline]

@@ -143,26 +143,60 @@ fn by_each(
     })
 }
 
+/// The same list of IPv6: every address behind `2001:db8::/32`.
+fn in_v6(ordered: &Ordered) -> Ordered {
+    let addresses = |addresses: &Addresses| match addresses {
+        Addresses::Any => Addresses::Any,
+        Addresses::Nets(nets) => Addresses::Nets(nets.iter().map(net_in_v6).collect()),
+    };
+    let entries = ordered.entries().split_last().map_or(&[][..], |(_default, entries)| entries);
+    let entry = |entry: &Entry| {
+        let Matcher { peer, local, .. } = &entry.matcher;
+        let (peer, local) = (addresses(peer), addresses(local));
+        Entry { matcher: Matcher { peer, local, ..entry.matcher.clone() }, ..entry.clone() }
+    };
+    Ordered::new(ordered.direction(), entries.iter().map(entry).collect(), Policy::Drop)
+}
+
+fn net_in_v6(net: &IpNet) -> IpNet {
+    let IpNet::V4(net) = net else { panic!("{net}") };
+    IpNet::new(addr_in_v6(net.network().into()), net.prefix_len() + 32).unwrap()
+}
+
+fn addr_in_v6(addr: IpAddr) -> IpAddr {
+    let IpAddr::V4(addr) = addr else { panic!("{addr}") };
+    Ipv6Addr::from(0x2001_0db8_u128 << 96 | u128::from(addr.to_bits()) << 64).into()
+}
+
 /// Lists as long as real ones get, in the shapes that the benches measure: the index takes wide entries
 /// out into diagrams of their own there.
 #[test]
 fn long_lists() {
     for shape in [Shape::Group, Shape::Acl, Shape::Firewall, Shape::Chain] {
-        let ordered = sets::ordered(shape, 1_000, 1);
-        let compiled = Compiled::new(&ordered);
-        assert_eq!(compiled.index().layout(), Layout::Diagrams, "{shape:?}");
+        let v4 = sets::ordered(shape, 1_000, 1);
+        let v6 = in_v6(&v4);
         for draw in Draw::ALL {
-            let flows = sets::flows(&ordered, draw, 300, 1);
-            let mut all = vec![EntryIndex(0); flows.len()];
-            compiled.decide_all(&flows, &mut all);
-            for (flow, of_all) in flows.iter().zip(all.iter().copied()) {
-                let reference = Reference(&ordered).decide(flow);
-                assert_eq!(compiled.decide(flow), reference, "{shape:?} {flow}");
-                assert_eq!(of_all, reference, "{shape:?} {flow}");
-            }
-            for (instructions, found) in by_each(&ordered, &flows) {
-                assert_eq!(found, all, "{shape:?} {instructions:?}");
-            }
+            let flows = sets::flows(&v4, draw, 300, 1);
+            all_agree(&v4, &flows);
+            let ends = |flow: &FlowTuple| (addr_in_v6(flow.src), addr_in_v6(flow.dst));
+            let of_v6 = flows.iter().map(|flow| (flow, ends(flow)));
+            let of_v6 = of_v6.map(|(flow, (src, dst))| FlowTuple { src, dst, ..*flow });
+            all_agree(&v6, &of_v6.collect::<Vec<_>>());
         }
+    }
+}
+
+fn all_agree(ordered: &Ordered, flows: &[FlowTuple]) {
+    let compiled = Compiled::new(ordered);
+    assert_eq!(compiled.index().layout(), Layout::Diagrams);
+    let mut all = vec![EntryIndex(0); flows.len()];
+    compiled.decide_all(flows, &mut all);
+    for (flow, of_all) in flows.iter().zip(all.iter().copied()) {
+        let reference = Reference(ordered).decide(flow);
+        assert_eq!(compiled.decide(flow), reference, "{flow}");
+        assert_eq!(of_all, reference, "{flow}");
+    }
+    for (instructions, found) in by_each(ordered, flows) {
+        assert_eq!(found, all, "{instructions:?}");
     }
 }

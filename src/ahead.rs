@@ -160,7 +160,8 @@ const RECORD: u64 = 16;
 
 impl Ahead {
     /// Starts to read. The work is done by so many threads, whoever asks among them: one takes turns, two
-    /// read beside whoever asks, and who has less to do decodes, three decode apart from reading too. The frames are the same.
+    /// read beside whoever asks, and who has less to do decodes, three decode apart from both. The frames
+    /// are the same.
     ///
     /// The threads end with the capture, or soon after this is dropped; nobody waits for them, since one
     /// may be blocked on a pipe that says nothing.

@@ -80,6 +80,17 @@ impl Classes {
         Ok(classes)
     }
 
+    /// The runs, where values are numbers of a narrower kind.
+    ///
+    /// # Errors
+    /// When one is not.
+    pub(super) fn runs_as<T: TryFrom<Value>>(&self) -> Result<Vec<(T, Class)>, TooLarge> {
+        let narrow = |(start, class): &(Value, Class)| {
+            T::try_from(*start).map(|start| (start, *class)).map_err(|_| TooLarge)
+        };
+        self.runs.iter().map(narrow).collect()
+    }
+
     fn add(&mut self, matching: &[u32]) -> Result<Class, TooLarge> {
         self.matching += matching.len();
         if self.count == MOST_CLASSES || self.matching > MOST_MATCHING {

@@ -53,18 +53,17 @@ impl Forest {
             let entry = entry.ok_or(TooLarge)?;
             candidates.push(Candidate { entry, on: Default::default() });
         }
-        let mut planter = Planter { candidates, axes: Vec::new(), counts: Vec::new() };
+        let mut planter = Planter { candidates, counts: Vec::new() };
         let (mut searches, mut room) = (Vec::new(), most);
         for axis in Axis::ALL {
             let classes = Classes::new(entries.iter().map(|(_, conditions)| conditions.on(axis)))?;
             if classes.count < 2 {
                 continue;
             }
-            let search = Search::new(axis, family, &classes)?;
+            let search = Search::new(axis, family, &classes, room)?;
             room = room.checked_sub(search.memory_usage()).ok_or(TooLarge)?;
             let position = searches.len();
             searches.push(search);
-            planter.axes.push(position);
             planter.counts.push(classes.count);
             for (candidate, ranges) in planter.candidates.iter_mut().zip(classes.of_entries) {
                 if let Some(on) = candidate.on.get_mut(position) {
@@ -102,9 +101,7 @@ impl Forest {
 #[derive(Debug)]
 struct Planter {
     candidates: Vec<Candidate>,
-    /// The axes that are asked, by their positions among themselves.
-    axes: Vec<usize>,
-    /// How many classes each has.
+    /// How many classes each of the axes has that are asked; an axis goes by its position here.
     counts: Vec<usize>,
 }
 
@@ -188,10 +185,10 @@ impl Planter {
     /// would make. First comes the one that leaves the fewest candidates to an answer, of those that
     /// do not make too many copies.
     fn order(&self, list: &[u32], most_copies: usize) -> Vec<(usize, usize)> {
+        let axes = || 0..self.counts.len();
         let asked = |axis: &usize| list.iter().any(|c| self.restricted(*c, &[*axis]));
         let copies = |axis: usize| {
-            let rest: Vec<usize> =
-                self.axes.iter().copied().filter(|other| *other != axis).collect();
+            let rest: Vec<usize> = axes().filter(|other| *other != axis).collect();
             let (mut copies, mut runs) = (0, 0);
             let counted: Result<(), TooLarge> = self.runs(list, axis, &rest, |_, possible| {
                 copies += possible.len();
@@ -200,7 +197,7 @@ impl Planter {
             });
             (counted.map_or(usize::MAX, |()| copies), runs, axis)
         };
-        let mut axes: Vec<_> = self.axes.iter().copied().filter(asked).map(copies).collect();
+        let mut axes: Vec<_> = axes().filter(asked).map(copies).collect();
         axes.sort_by_key(|(copies, runs, _)| {
             let many = *copies > most_copies.saturating_mul(list.len());
             (many, if many { *copies } else { copies / runs })
@@ -244,6 +241,7 @@ impl Planter {
         let earliest = self.entry(list.first());
         let Some((axis, rest)) = order.split_first() else {
             let (first, layers) = (Table::new(vec![earliest]), Vec::new());
+            // It asks none.
             return Ok(Tree {
                 axis: usize::MAX,
                 first: Some(first),
@@ -251,15 +249,12 @@ impl Planter {
                 earliest: earliest.into(),
             });
         };
-        let mut diagram = Diagram::new(self, rest, most);
+        let mut diagram = Diagram::new(self, rest);
         let top = diagram.runs(list, *axis, rest)?;
-        let layers = diagram.laid_out()?;
+        let layers = diagram.laid_out(most)?;
         let count = self.counts.get(*axis).copied().unwrap_or_default();
         let mut first = Vec::with_capacity(count);
-        let ends = top.iter().skip(1).map(|(start, _)| usize::from(*start)).chain([count]);
-        for ((_, next), end) in top.iter().zip(ends) {
-            first.resize(end, *next);
-        }
+        add_by_class(&top, count, &mut first);
         Ok(Tree { axis: *axis, first: Some(Table::new(first)), layers, earliest: earliest.into() })
     }
 }
@@ -267,6 +262,15 @@ impl Planter {
 /// Where the runs of a node start, and the nodes of the next layer that they lead to; behind the last
 /// layer entries.
 type Runs = Vec<(Class, u16)>;
+
+/// Adds where each of so many classes leads.
+fn add_by_class(runs: &[(Class, u16)], classes: usize, to: &mut Vec<u16>) {
+    let begin = to.len();
+    let ends = runs.iter().skip(1).map(|(start, _)| usize::from(*start)).chain([classes]);
+    for ((_, next), end) in runs.iter().zip(ends) {
+        to.resize(begin + end, *next);
+    }
+}
 
 /// A diagram in the making.
 #[derive(Debug)]
@@ -277,13 +281,12 @@ struct Diagram<'p> {
     /// By the candidates that are left and the number of axes that are.
     known: HashMap<(Vec<u32>, usize), u16, FixedState>,
     copies: usize,
-    most: usize,
 }
 
 impl<'p> Diagram<'p> {
-    fn new(planter: &'p Planter, axes: &[usize], most: usize) -> Self {
+    fn new(planter: &'p Planter, axes: &[usize]) -> Self {
         let layers = axes.iter().map(|axis| (*axis, Distinct::new())).collect();
-        Self { planter, layers, known: HashMap::default(), copies: 0, most }
+        Self { planter, layers, known: HashMap::default(), copies: 0 }
     }
 
     /// The node for what is left of the candidates, and of the axes.
@@ -321,12 +324,11 @@ impl<'p> Diagram<'p> {
         Ok(runs)
     }
 
-    /// Lays the nodes out for walking.
-    fn laid_out(self) -> Result<Vec<Layer>, TooLarge> {
-        let mut room = self.most;
+    /// Lays the nodes out for walking, in so many bytes.
+    fn laid_out(self, mut room: usize) -> Result<Vec<Layer>, TooLarge> {
         let layers = self.layers.into_iter().map(|(axis, nodes)| {
             let count = self.planter.counts.get(axis).copied().unwrap_or_default();
-            let layer = Layer::new(axis, count, &nodes.things)?;
+            let layer = Layer::new(axis, count, &nodes.things, room)?;
             room = room.checked_sub(layer.memory_usage()).ok_or(TooLarge)?;
             Ok(layer)
         });
@@ -335,32 +337,35 @@ impl<'p> Diagram<'p> {
 }
 
 impl Layer {
-    fn new(axis: usize, classes: usize, nodes: &[Runs]) -> Result<Self, TooLarge> {
-        let mut best = Self::in_one_piece(axis, classes, nodes)?;
-        let mut bits = page_bits(classes, nodes);
-        while classes > 1 << bits {
-            let paged = Self::in_pages(axis, classes, nodes, bits)?;
-            let better = best.as_ref().is_none_or(|best| paged.cost() < best.cost());
-            if !better {
+    fn new(axis: usize, classes: usize, nodes: &[Runs], most: usize) -> Result<Self, TooLarge> {
+        let mut best = Self::in_one_piece(axis, classes, nodes, most)?;
+        for bits in page_bits(classes, nodes).. {
+            if classes <= 1 << bits {
+                break;
+            }
+            // Where there are too many, longer ones may be few enough.
+            let Ok(paged) = Self::in_pages(axis, classes, nodes, bits, most) else { continue };
+            if best.as_ref().is_some_and(|best| best.cost() <= paged.cost()) {
                 break;
             }
             best = Some(paged);
-            bits += 1;
         }
         best.ok_or(TooLarge)
     }
 
-    fn in_one_piece(axis: usize, classes: usize, nodes: &[Runs]) -> Result<Option<Self>, TooLarge> {
+    fn in_one_piece(
+        axis: usize,
+        classes: usize,
+        nodes: &[Runs],
+        most: usize,
+    ) -> Result<Option<Self>, TooLarge> {
         let cells = classes * nodes.len();
-        if cells * size_of::<u16>() > MOST_IN_ONE_PIECE {
+        if cells * size_of::<u16>() > MOST_IN_ONE_PIECE.min(most) {
             return Ok(None);
         }
         let mut pages = Vec::with_capacity(cells);
-        for (runs, begin) in nodes.iter().zip((0..).step_by(classes)) {
-            let ends = runs.iter().skip(1).map(|(start, _)| usize::from(*start)).chain([classes]);
-            for ((_, next), end) in runs.iter().zip(ends) {
-                pages.resize(begin + end, *next);
-            }
+        for runs in nodes {
+            add_by_class(runs, classes, &mut pages);
         }
         let width = u32::try_from(classes).map_err(|_| TooLarge)?;
         Ok(Some(Self { axis, width, page_bits: 0, nodes: None, pages: Table::new(pages) }))
@@ -371,10 +376,13 @@ impl Layer {
         classes: usize,
         nodes: &[Runs],
         page_bits: u32,
+        most: usize,
     ) -> Result<Self, TooLarge> {
         let page_length = 1 << page_bits;
         let width = classes.div_ceil(page_length).max(1);
-        let (mut pages, mut numbers) = (Paged::new(page_length), Vec::new());
+        let bytes = width * nodes.len() * size_of::<u16>();
+        let room = most.checked_sub(bytes).ok_or(TooLarge)?;
+        let (mut pages, mut numbers) = (Paged::new(page_length, room), Vec::new());
         for runs in nodes {
             let runs = runs.iter().map(|(start, next)| (usize::from(*start), *next));
             pages.enter(runs, width, &mut numbers)?;

@@ -56,6 +56,13 @@ pub struct KeyV4([u32; 4]);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KeyV6([u32; 10]);
 
+#[cfg(test)]
+impl KeyV4 {
+    pub(super) fn of(words: [u32; 4]) -> Self {
+        Self(words)
+    }
+}
+
 /// A key, word by word.
 pub(super) trait Words: Copy + Default {
     /// A word that is in it.

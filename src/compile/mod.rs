@@ -40,7 +40,6 @@ use bitmaps::Bitmaps;
 use keys::{Conditions, Family};
 pub use keys::{Key, KeyV4, KeyV6};
 pub use vector::Instructions;
-use vector::One;
 use walk::Forest;
 
 /// The bound on an index's memory, in bytes, where nobody asks for another: 64 MiB.
@@ -132,8 +131,8 @@ impl CompiledRules {
     pub fn first_match(&self, flow: &FlowTuple) -> EntryIndex {
         match &self.index {
             Index::Diagrams(diagrams) => match Key::new(flow, self.direction) {
-                Key::V4(key) => diagrams.v4.walk_one(One, &key),
-                Key::V6(key) => diagrams.v6.walk_one(One, &key),
+                Key::V4(key) => diagrams.v4.walk_one(&key),
+                Key::V6(key) => diagrams.v6.walk_one(&key),
             },
             Index::Bitmaps(bitmaps) => bitmaps.first_match(flow),
         }

@@ -12,22 +12,25 @@ use super::vector::Table;
 #[derive(Debug)]
 pub(super) struct Paged {
     length: usize,
+    /// How many there may be.
+    most: usize,
     pages: Distinct<Vec<u16>>,
     /// Pages on which one number alone stands, by that number.
     plain: HashMap<u16, u16, FixedState>,
 }
 
 impl Paged {
-    /// No pages yet, of so many numbers each.
-    pub(super) fn new(length: usize) -> Self {
-        Self { length, pages: Distinct::new(), plain: HashMap::default() }
+    /// No pages yet, of so many numbers each, which may take so many bytes.
+    pub(super) fn new(length: usize, most_memory: usize) -> Self {
+        let most = most_memory / (length * size_of::<u16>());
+        Self { length, most, pages: Distinct::new(), plain: HashMap::default() }
     }
 
     /// Enters a table of so many pages, of which it is said where each run of a number starts; the first
     /// starts at 0. Adds which pages those are.
     ///
     /// # Errors
-    /// When there are more pages than can be numbered.
+    /// When there are more pages than can be numbered, or than may be.
     pub(super) fn enter(
         &mut self,
         runs: impl Iterator<Item = (usize, u16)>,
@@ -56,6 +59,9 @@ impl Paged {
         let is_plain = page.is_empty();
         page.resize(self.length, number);
         let place = self.pages.place(page)?;
+        if self.pages.things.len() > self.most {
+            return Err(TooLarge);
+        }
         if is_plain {
             self.plain.insert(number, place);
         }

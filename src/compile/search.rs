@@ -23,11 +23,16 @@ pub(super) enum Search {
 
 impl Search {
     /// # Errors
-    /// When it has more parts than can be numbered.
-    pub(super) fn new(axis: Axis, family: Family, classes: &Classes) -> Result<Self, TooLarge> {
+    /// When it has more parts than can be numbered, or its pages would take more than `most` bytes.
+    pub(super) fn new(
+        axis: Axis,
+        family: Family,
+        classes: &Classes,
+        most: usize,
+    ) -> Result<Self, TooLarge> {
         let word = axis.first_word(family);
         Ok(match (axis, family) {
-            (Axis::Service | Axis::SourcePort, _) => Self::Pages(Pages::new(word, classes)?),
+            (Axis::Service | Axis::SourcePort, _) => Self::Pages(Pages::new(word, classes, most)?),
             (Axis::Peer | Axis::Local, Family::V4) => Self::V4(Bounds::new(word, classes)?),
             (Axis::Peer | Axis::Local, Family::V6) => Self::V6(WideBounds::new(word, classes)?),
         })
@@ -131,14 +136,10 @@ pub(super) struct Pages {
 }
 
 impl Pages {
-    fn new(word: usize, classes: &Classes) -> Result<Self, TooLarge> {
-        let bound = |(start, class): &(Value, Class)| {
-            usize::try_from(*start).map(|start| (start, *class)).map_err(|_| TooLarge)
-        };
-        let runs: Vec<(usize, Class)> =
-            classes.runs.iter().map(bound).collect::<Result<_, TooLarge>>()?;
+    fn new(word: usize, classes: &Classes, most: usize) -> Result<Self, TooLarge> {
+        let runs: Vec<(usize, Class)> = classes.runs_as()?;
         let last = runs.last().map_or(0, |(start, _)| *start);
-        let (mut pages, mut numbers) = (Paged::new(1 << PAGE_BITS), Vec::new());
+        let (mut pages, mut numbers) = (Paged::new(1 << PAGE_BITS, most), Vec::new());
         // One page more than there are bounds in: it stands for all behind it.
         pages.enter(runs.into_iter(), (last >> PAGE_BITS) + 2, &mut numbers)?;
         Ok(Self { word, numbers: Table::new(numbers), classes: pages.table() })
@@ -185,13 +186,20 @@ fn steps(inside: usize) -> u32 {
     (inside + 1).next_power_of_two().ilog2()
 }
 
+/// Where runs start, and their classes; behind the last as many of its class as a search of so many steps can
+/// go past it, which start at the highest value.
+fn with_room_to_search<T: Copy>(
+    runs: &[(T, Class)],
+    highest: T,
+    steps: u32,
+) -> (Vec<T>, Vec<Class>) {
+    let past = std::iter::repeat_n(runs.last().map(|(_, class)| (highest, *class)), 1 << steps);
+    runs.iter().copied().chain(past.flatten()).unzip()
+}
+
 impl Bounds {
     fn new(word: usize, classes: &Classes) -> Result<Self, TooLarge> {
-        let bound = |(start, class): &(Value, Class)| {
-            u32::try_from(*start).map(|start| (start, *class)).map_err(|_| TooLarge)
-        };
-        let runs: Vec<(u32, Class)> =
-            classes.runs.iter().map(bound).collect::<Result<_, TooLarge>>()?;
+        let runs: Vec<(u32, Class)> = classes.runs_as()?;
         // The more bits the fewer steps, but the further away the root.
         let cost = |bits: u32| {
             let steps = steps(most_inside(&runs, bits)) as usize;
@@ -206,10 +214,7 @@ impl Bounds {
             (0..1_u64 << bits).map(|element| u16::try_from(begins(element)).map_err(|_| TooLarge));
         let root = Table::new(root.collect::<Result<_, TooLarge>>()?);
         let steps = steps(most_inside(&runs, bits));
-        let past =
-            std::iter::repeat_n(runs.last().map(|(_, class)| (u32::MAX, *class)), 1 << steps);
-        let (starts, of_runs): (Vec<u32>, Vec<Class>) =
-            runs.iter().copied().chain(past.flatten()).unzip();
+        let (starts, of_runs) = with_room_to_search(&runs, u32::MAX, steps);
         let (starts, classes) = (Table::new(starts), Table::new(of_runs));
         Ok(Self { word, root, shift, steps, starts, classes })
     }
@@ -263,9 +268,7 @@ impl WideBounds {
             root.push(u16::try_from(first).map_err(|_| TooLarge)?);
         }
         let steps = steps(most_inside);
-        let past = runs.last().map(|(_, class)| (Value::MAX, *class));
-        let past = std::iter::repeat_n(past, 1 << steps).flatten();
-        let (starts, classes) = runs.iter().copied().chain(past).unzip();
+        let (starts, classes) = with_room_to_search(runs, Value::MAX, steps);
         Ok(Self { word, lowest, shift, root, steps, starts, classes })
     }
 

@@ -62,7 +62,7 @@ pub(super) const MOST_LANES: usize = 64;
 
 /// What a look into so many bytes costs, by how far memory has to be fetched: so many times 0.05 ns, about.
 pub(super) fn look_cost(bytes: usize) -> usize {
-    3 + (bytes >> 14).max(1).ilog2().min(7) as usize
+    3 + (bytes >> 14).max(1).ilog2() as usize
 }
 
 /// Packets side by side. Who has a value of it may use the instructions that it is made of.
@@ -82,8 +82,9 @@ pub(super) trait Lanes: Copy {
     fn mul(self, a: Self::Numbers, b: Self::Numbers) -> Self::Numbers;
     fn and(self, a: Self::Numbers, b: Self::Numbers) -> Self::Numbers;
     fn min(self, a: Self::Numbers, b: Self::Numbers) -> Self::Numbers;
+    /// By less than 32 bits.
     fn shift_left(self, a: Self::Numbers, bits: u32) -> Self::Numbers;
-    /// By 32 bits it is 0.
+    /// By less than 32 bits.
     fn shift_right(self, a: Self::Numbers, bits: u32) -> Self::Numbers;
     /// 2^`bits` further than `at` where `a` is not above `b`.
     fn further(
@@ -263,12 +264,13 @@ mod x86 {
         pub(super) fn detect() -> Option<Self> {
             let has = is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx2")
                 && is_x86_feature_detected!("bmi2");
             has.then_some(Self(()))
         }
 
         pub(super) fn walk<K: Words>(self, forest: &Forest, keys: &[K], found: &mut [EntryIndex]) {
-            #[target_feature(enable = "avx512f,avx512bw,avx2,bmi1,bmi2")]
+            #[target_feature(enable = "avx512f,avx512bw,avx2,bmi2")]
             fn walk<K: Words>(of: Avx512, forest: &Forest, keys: &[K], found: &mut [EntryIndex]) {
                 forest.walk(of, keys, found);
             }
@@ -289,7 +291,7 @@ mod x86 {
         }
 
         pub(super) fn walk<K: Words>(self, forest: &Forest, keys: &[K], found: &mut [EntryIndex]) {
-            #[target_feature(enable = "avx2,bmi1,bmi2")]
+            #[target_feature(enable = "avx2,bmi2")]
             fn walk<K: Words>(of: Avx2, forest: &Forest, keys: &[K], found: &mut [EntryIndex]) {
                 forest.walk(of, keys, found);
             }
@@ -503,6 +505,91 @@ mod x86 {
             let found: *mut __m256i = found.as_mut_ptr().cast();
             // Four times 8 numbers are 32, and a position is a number and no more.
             four!(|n| _mm256_storeu_si256(found.add(n), numbers[n]));
+        }
+    }
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::keys::{KeyV4, Words};
+    use super::{Lanes, MOST_LANES, One, Table, x86};
+    use crate::rules::EntryIndex;
+
+    /// What each operation makes of the numbers.
+    fn all_of<L: Lanes>(
+        lanes: L,
+        [a, b, at]: [&[u32]; 3],
+        bits: u32,
+        table: &Table<u16>,
+        wide: &Table<u32>,
+    ) -> Vec<Vec<u32>> {
+        let each = |of: &[u32], first: usize| {
+            lanes.each(|lane| of.get(first + lane).copied().unwrap_or(u32::MAX))
+        };
+        let operations: [&dyn Fn(usize) -> L::Numbers; 9] = [
+            &|n| lanes.add(each(a, n), each(b, n)),
+            &|n| lanes.mul(each(a, n), each(b, n)),
+            &|n| lanes.and(each(a, n), lanes.all(bits)),
+            &|n| lanes.min(each(a, n), each(b, n)),
+            &|n| lanes.shift_left(each(a, n), bits),
+            &|n| lanes.shift_right(each(a, n), bits),
+            &|n| lanes.further(each(at, n), bits % 8, each(a, n), each(b, n)),
+            &|n| lanes.look(table, each(at, n)),
+            &|n| lanes.look_wide(wide, each(at, n)),
+        ];
+        let numbers = |of: &dyn Fn(usize) -> L::Numbers| {
+            let mut found = [EntryIndex(0); MOST_LANES];
+            for (place, first) in found.chunks_mut(L::COUNT).zip((0..).step_by(L::COUNT)) {
+                lanes.put(of(first), place);
+            }
+            found.map(|number| number.0).to_vec()
+        };
+        operations.into_iter().map(numbers).collect()
+    }
+
+    fn words_of<L: Lanes>(lanes: L, keys: &[KeyV4], word: usize) -> Vec<u32> {
+        let mut found = vec![EntryIndex(0); keys.len()];
+        for (place, keys) in found.chunks_mut(L::COUNT).zip(keys.chunks(L::COUNT)) {
+            lanes.put(lanes.words(keys, word), place);
+        }
+        found.into_iter().map(|number| number.0).collect()
+    }
+
+    /// Numbers lie at the edges of signed and unsigned ones, beside each other and anywhere.
+    fn numbers() -> impl Strategy<Value = Vec<u32>> {
+        let edge = prop_oneof![Just(0), Just(1_u32 << 31), Just(u32::MAX), any::<u32>()];
+        let number = (edge, 0..3_u32).prop_map(|(edge, beside)| edge.wrapping_add(beside));
+        prop::collection::vec(number, MOST_LANES)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn every_instruction_says_the_same(
+            a in numbers(),
+            b in numbers(),
+            at in prop::collection::vec(0..8_u32, MOST_LANES),
+            bits in 0..32_u32,
+            cells in prop::collection::vec(any::<u16>(), 8),
+            word in 0..4_usize,
+        ) {
+            let table = Table::new(cells);
+            let wide = Table::new(a.iter().copied().take(8).collect());
+            let of = [a.as_slice(), &b, &at];
+            let keys: Vec<KeyV4> = a.iter().zip(&b).map(|(a, b)| KeyV4::of([*a, *b, !a, !b])).collect();
+            let expected = all_of(One, of, bits, &table, &wide);
+            let words: Vec<u32> = keys.iter().map(|key| key.word(word)).collect();
+            if let Some(lanes) = x86::Avx2::detect() {
+                prop_assert_eq!(&all_of(lanes, of, bits, &table, &wide), &expected);
+                prop_assert_eq!(&words_of(lanes, &keys, word), &words);
+            }
+            if let Some(lanes) = x86::Avx512::detect() {
+                prop_assert_eq!(&all_of(lanes, of, bits, &table, &wide), &expected);
+                prop_assert_eq!(&words_of(lanes, &keys, word), &words);
+            }
         }
     }
 }

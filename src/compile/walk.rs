@@ -125,16 +125,16 @@ impl Forest {
 
     /// Walks one packet.
     #[inline]
-    pub(super) fn walk_one(&self, lanes: One, key: &impl Words) -> EntryIndex {
+    pub(super) fn walk_one(&self, key: &impl Words) -> EntryIndex {
         let mut classes = [0; AXES];
-        self.classes(lanes, std::slice::from_ref(key), &mut classes);
+        self.classes(One, std::slice::from_ref(key), &mut classes);
         let mut best = u32::from(NO_ENTRY);
         for tree in &self.trees {
             // Nothing in this diagram, or in those behind it, comes before what was found.
             if best <= tree.earliest {
                 break;
             }
-            best = best.min(tree.walk(lanes, &classes));
+            best = best.min(tree.walk(One, &classes));
         }
         EntryIndex(best)
     }

@@ -83,7 +83,7 @@ impl<K: Words> Table<K> {
     pub(super) fn touch(&self, hash: u64) -> u64 {
         let home = self.home(hash);
         let last = |at: usize| self.slots.get(at).map_or(0, |slot| slot.session.last);
-        last(home) ^ last(home + 2)
+        last(home) ^ last(home + (64 / size_of::<Slot<K>>()).max(1))
     }
 
     #[inline]

@@ -64,8 +64,8 @@ struct OfInterface {
 /// to be late.
 const SWEEP_FROM: usize = 1 << 20;
 
-/// A session in 16 bytes, since the memory that look-ups touch is what they cost.
-#[derive(Clone, Copy, Debug)]
+/// A session in 16 bytes, since the memory that look-ups touch is what they cost. The default is a free slot.
+#[derive(Clone, Copy, Debug, Default)]
 struct Session {
     /// Time of the newest packet, in ns.
     last: u64,
@@ -81,8 +81,6 @@ const TAG: u64 = (1 << 22) - 1;
 const CONNECTION_AT: u32 = 28;
 
 impl Session {
-    const FREE: Self = Self { last: 0, what: 0 };
-
     fn new(opened: Opened, state: State, last: u64) -> Self {
         let Opened { connection, allowed, direction, tag } = opened;
         let what = connection << CONNECTION_AT
@@ -363,13 +361,12 @@ fn make_room<K: Words>(
     if !table.is_full() {
         return dropped;
     }
-    // A table is copied when it is cleaned: its memory counts twice.
-    let may_grow = table.slots() == 0 || table.memory_doubled() <= most_memory / 2;
-    if table.slots() >= SWEEP_FROM || !may_grow {
+    let may_grow = table.homes() == 0 || table.memory_to_double() <= most_memory;
+    if table.homes() >= SWEEP_FROM || !may_grow {
         let before = table.len();
         drop_expired(table, interfaces, now);
         dropped.expired = (before - table.len()) as u64;
-        if table.len() <= table.slots() / 2 {
+        if table.len() <= table.homes() / 2 {
             return dropped;
         }
     }

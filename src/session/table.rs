@@ -12,14 +12,17 @@ use super::key::Words;
 
 #[derive(Debug)]
 pub(super) struct Table<K> {
-    /// A power of two, at most three quarters full; empty before the first entry.
+    /// A power of two of them that are somebody's home, at most three quarters full, and behind them
+    /// those that walks have run on to: none comes round to the start. Empty before the first entry.
     slots: Vec<Slot<K>>,
+    /// How many are homes.
+    homes: usize,
     len: usize,
     /// Differs from run to run, so that no capture can be made to collide. No answer depends on it.
     seed: u64,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 #[repr(align(32))]
 struct Slot<K> {
     key: K,
@@ -29,11 +32,11 @@ struct Slot<K> {
 /// The golden ratio in 64 bits, odd: its product spreads every bit of a word over both halves.
 const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
-const FEWEST_SLOTS: usize = 64;
+const FEWEST_HOMES: usize = 64;
 
 impl<K: Words> Table<K> {
     pub(super) fn new() -> Self {
-        Self { slots: Vec::new(), len: 0, seed: RandomState::new().hash_one(0) }
+        Self { slots: Vec::new(), homes: 0, len: 0, seed: RandomState::new().hash_one(0) }
     }
 
     /// Bytes that the slots take.
@@ -41,13 +44,14 @@ impl<K: Words> Table<K> {
         self.slots.len() * size_of::<Slot<K>>()
     }
 
-    /// Bytes that they take after [`Table::double`].
-    pub(super) fn memory_doubled(&self) -> usize {
-        (self.slots.len() * 2).max(FEWEST_SLOTS) * size_of::<Slot<K>>()
+    /// Bytes that [`Table::double`] takes, while it copies the slots to where there is room for twice as
+    /// many.
+    pub(super) fn memory_to_double(&self) -> usize {
+        self.memory() + (self.homes * 2).max(FEWEST_HOMES) * size_of::<Slot<K>>()
     }
 
-    pub(super) fn slots(&self) -> usize {
-        self.slots.len()
+    pub(super) fn homes(&self) -> usize {
+        self.homes
     }
 
     pub(super) fn len(&self) -> usize {
@@ -57,7 +61,7 @@ impl<K: Words> Table<K> {
     /// Whether there is no room for another entry.
     #[inline]
     pub(super) fn is_full(&self) -> bool {
-        self.len * 4 >= self.slots.len() * 3
+        self.len * 4 >= self.homes * 3
     }
 
     #[inline]
@@ -74,7 +78,7 @@ impl<K: Words> Table<K> {
     fn home(&self, hash: u64) -> usize {
         #[expect(clippy::cast_possible_truncation, reason = "the mask keeps fewer bits than that")]
         let hash = hash as usize;
-        hash & self.slots.len().wrapping_sub(1)
+        hash & self.homes.wrapping_sub(1)
     }
 
     /// Reads something of a key's slot, and of one in the line behind it, where most walks end. The answer
@@ -88,36 +92,39 @@ impl<K: Words> Table<K> {
 
     #[inline]
     pub(super) fn get_mut(&mut self, hash: u64, key: &K) -> Option<&mut Session> {
-        let at = self.find(hash, key)?;
+        let at = self.find(hash, key);
         let session = &mut self.slots.get_mut(at)?.session;
         (!session.is_free()).then_some(session)
     }
 
     #[inline]
     pub(super) fn get(&self, hash: u64, key: &K) -> Option<&Session> {
-        let session = &self.slots.get(self.find(hash, key)?)?.session;
+        let session = &self.slots.get(self.find(hash, key))?.session;
         (!session.is_free()).then_some(session)
     }
 
-    /// The slot that holds the key, or the free one where it would be put.
+    /// The slot that holds the key, or the free one where it would be put, which may be the one behind
+    /// the last.
     #[inline]
-    fn find(&self, hash: u64, key: &K) -> Option<usize> {
+    fn find(&self, hash: u64, key: &K) -> usize {
         let mut at = self.home(hash);
-        // There is always a free slot, so the walk ends.
-        loop {
-            let slot = self.slots.get(at)?;
-            if slot.key == *key || slot.session.is_free() {
-                return Some(at);
-            }
-            at = (at + 1) & (self.slots.len() - 1);
+        while let Some(slot) = self.slots.get(at)
+            && slot.key != *key
+            && !slot.session.is_free()
+        {
+            at += 1;
         }
+        at
     }
 
     /// Puts a session in, and returns the one that was there. There must be room: see
     /// [`Table::is_full`].
     pub(super) fn insert(&mut self, hash: u64, key: K, session: Session) -> Option<Session> {
-        let slot = self.find(hash, &key).and_then(|at| self.slots.get_mut(at))?;
-        let before = std::mem::replace(slot, Slot { key, session }).session;
+        let at = self.find(hash, &key);
+        if at == self.slots.len() {
+            self.slots.push(Slot::default());
+        }
+        let before = std::mem::replace(self.slots.get_mut(at)?, Slot { key, session }).session;
         self.len += usize::from(before.is_free());
         (!before.is_free()).then_some(before)
     }
@@ -129,19 +136,33 @@ impl<K: Words> Table<K> {
 
     /// Makes room for as many again.
     pub(super) fn double(&mut self) {
-        self.rebuild((self.slots.len() * 2).max(FEWEST_SLOTS), |_, _| true);
+        let before = self.homes;
+        // Those behind the last home stand where the new homes will be.
+        let behind = self.slots.split_off(before);
+        self.homes = (before * 2).max(FEWEST_HOMES);
+        self.slots.reserve_exact(self.homes - before + behind.len());
+        self.slots.resize(self.homes, Slot::default());
+        self.settle(before, |_, _| true);
+        for Slot { key, session } in behind.into_iter().filter(|slot| !slot.session.is_free()) {
+            self.insert(self.hash(&key), key, session);
+        }
     }
 
     /// Drops what `keep` does not want.
     pub(super) fn retain(&mut self, keep: impl Fn(&K, &Session) -> bool) {
-        self.rebuild(self.slots.len(), keep);
+        self.settle(self.slots.len(), keep);
+        let taken = self.slots.iter().skip(self.homes).rposition(|slot| !slot.session.is_free());
+        self.slots.truncate(self.homes + taken.map_or(0, |last| last + 1));
     }
 
-    fn rebuild(&mut self, slots: usize, keep: impl Fn(&K, &Session) -> bool) {
-        let free = Slot { key: K::default(), session: Session::FREE };
-        let old = std::mem::replace(&mut self.slots, vec![free; slots]);
+    /// Takes every entry of the first slots out, from the first on, and puts it in again if it is kept.
+    /// An entry never stands before its home: what lies between the two is settled when its turn comes, so
+    /// that it finds a slot there, its own, or one among the homes that are new, where all are settled.
+    fn settle(&mut self, slots: usize, keep: impl Fn(&K, &Session) -> bool) {
         self.len = 0;
-        for Slot { key, session } in old {
+        for at in 0..slots {
+            let Some(slot) = self.slots.get_mut(at) else { break };
+            let Slot { key, session } = std::mem::take(slot);
             if !session.is_free() && keep(&key, &session) {
                 self.insert(self.hash(&key), key, session);
             }

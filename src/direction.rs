@@ -15,6 +15,9 @@ use crate::decode;
 use crate::flow::{Direction, FlowTuple, Packet, TcpFlags};
 use crate::rules::Interface;
 
+/// A packet's direction at its sender and at its receiver, in the order of [`Interfaces::judging`].
+pub const ENDS: [Direction; 2] = [Direction::Egress, Direction::Ingress];
+
 /// The interfaces by address.
 #[derive(Clone, Debug, Default)]
 pub struct Interfaces {
@@ -72,25 +75,14 @@ impl Interfaces {
         }
     }
 
-    /// Where a packet is judged: at its sender, at its receiver, at both, or nowhere. One that was
-    /// captured at an interface is judged there alone.
+    /// The interfaces that a packet is judged at: its sender's, and its receiver's. One
+    /// that was captured at an interface is judged there alone.
     #[inline]
-    pub fn judging(
-        &self,
-        flow: &FlowTuple,
-        captured_at: Option<usize>,
-    ) -> [Option<(usize, Direction)>; 2] {
-        let (src, dst) = match captured_at {
-            None => (self.of(flow.src), self.of(flow.dst)),
-            Some(at) => {
-                let has = |addr| self.has(at, addr).then_some(at);
-                (has(flow.src), has(flow.dst))
-            }
-        };
-        [
-            src.map(|interface| (interface, Direction::Egress)),
-            dst.map(|interface| (interface, Direction::Ingress)),
-        ]
+    pub fn judging(&self, flow: &FlowTuple, captured_at: Option<usize>) -> [Option<usize>; 2] {
+        [flow.src, flow.dst].map(|addr| match captured_at {
+            None => self.of(addr),
+            Some(at) => self.has(at, addr).then_some(at),
+        })
     }
 
     #[cold]

@@ -42,16 +42,14 @@ impl Obstacle {
 /// ```
 pub fn obstacle(direction: Direction, flow: &FlowTuple, carrier_ports: &[u16]) -> Option<Obstacle> {
     let (_, port) = flow.transport.ports()?;
-    let from_internet = on_the_internet(flow.peer(direction));
-    match (direction, flow.proto) {
-        (Direction::Ingress, Protocol::TCP | Protocol::UDP)
-            if from_internet && carrier_ports.contains(&port) =>
-        {
-            Some(Obstacle::Carrier)
+    let obstacle = match (direction, flow.proto) {
+        (Direction::Ingress, Protocol::TCP | Protocol::UDP) if carrier_ports.contains(&port) => {
+            Obstacle::Carrier
         }
-        (Direction::Egress, Protocol::TCP) if from_internet && port == 25 => Some(Obstacle::Smtp),
-        _ => None,
-    }
+        (Direction::Egress, Protocol::TCP) if port == 25 => Obstacle::Smtp,
+        _ => return None,
+    };
+    on_the_internet(flow.peer(direction)).then_some(obstacle)
 }
 
 /// Not private, shared, local to a link or a host, or multicast.

@@ -7,7 +7,7 @@ use foldhash::fast::FixedState;
 use crate::capture::{Frame, LogRecord};
 use crate::compile;
 use crate::decode::{Decoded, Tunnels, Undecodable, embedded};
-use crate::direction::Interfaces;
+use crate::direction::{ENDS, Interfaces};
 use crate::evaluate::{Compiled, Evaluator};
 use crate::flow::{Direction, FlowTuple, Fragment, Packet, Transport};
 use crate::fragment::FragmentTable;
@@ -211,7 +211,10 @@ impl<'r> Replay<'r> {
     pub fn judge(&mut self, frame: &Frame<'_>, decoded: &Decoded) -> Judged {
         let mut seats = [None; 2];
         self.seat(frame, decoded, &mut seats);
-        self.judge_seated(frame, decoded, &seats)
+        let mut judged = Judged::Not(Reason::NotLocal);
+        self.judge_seated(frame, decoded, &seats, &mut judged);
+        self.tally.count(frame, &mut judged);
+        judged
     }
 
     /// Judges frames in the order of the capture, and hands each with its answer to `each`. Gives the
@@ -225,15 +228,19 @@ impl<'r> Replay<'r> {
         mut each: impl FnMut(&Frame<'_>, &Decoded, &Judged) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut seats = [const { [None; 2] }; FETCHED_AT_ONCE];
+        let mut answers = [const { Judged::Not(Reason::NotLocal) }; FETCHED_AT_ONCE];
         for frames in frames.chunks(FETCHED_AT_ONCE) {
             for (seats, (frame, decoded)) in seats.iter_mut().zip(frames) {
                 self.seat(frame, decoded, seats);
             }
             let seated = seats.iter().take(frames.len());
             self.sessions.fetch(seated.flat_map(|seats| seats.iter().flatten()));
-            for (seats, (frame, decoded)) in seats.iter().zip(frames) {
-                let judged = self.judge_seated(frame, decoded, seats);
-                each(frame, decoded, &judged)?;
+            for ((judged, seats), (frame, decoded)) in answers.iter_mut().zip(&seats).zip(frames) {
+                self.judge_seated(frame, decoded, seats, judged);
+            }
+            for (judged, (frame, decoded)) in answers.iter_mut().zip(frames) {
+                self.tally.count(frame, judged);
+                each(frame, decoded, judged)?;
             }
         }
         Ok(())
@@ -248,8 +255,8 @@ impl<'r> Replay<'r> {
             false => self.interfaces.judging(flow, None),
             true => self.judging(frame, flow),
         };
-        for (seat, at) in seats.iter_mut().zip(judging) {
-            if let Some((interface, direction)) = at {
+        for ((seat, at), direction) in seats.iter_mut().zip(judging).zip(ENDS) {
+            if let Some(interface) = at {
                 *seat = Some(self.sessions.place(interface, direction, flow));
             }
         }
@@ -257,7 +264,7 @@ impl<'r> Replay<'r> {
 
     /// The same where more than addresses says it.
     #[cold]
-    fn judging(&self, frame: &Frame<'_>, flow: &FlowTuple) -> [Option<(usize, Direction)>; 2] {
+    fn judging(&self, frame: &Frame<'_>, flow: &FlowTuple) -> [Option<usize>; 2] {
         let [sender, receiver] = self.interfaces.judging(flow, self.captured_at(frame));
         [sender.filter(|_| !self.rules.cloud().is_one_way()), receiver]
     }
@@ -270,31 +277,41 @@ impl<'r> Replay<'r> {
     }
 
     #[inline]
-    fn judge_seated(&mut self, frame: &Frame<'_>, decoded: &Decoded, seats: &Seats) -> Judged {
+    fn judge_seated(
+        &mut self,
+        frame: &Frame<'_>,
+        decoded: &Decoded,
+        seats: &Seats,
+        judged: &mut Judged,
+    ) {
         self.now = frame.time_ns.unwrap_or(self.now);
-        let judged = match decoded {
-            Decoded::Packet(packet) => self.packet(frame, packet, seats),
-            Decoded::Not(Undecodable { why, .. }) => Judged::Not((*why).into()),
+        match decoded {
+            Decoded::Not(Undecodable { why, .. }) => *judged = Judged::Not((*why).into()),
+            Decoded::Packet(_) if matches!(seats, [None, None]) => {
+                *judged = Judged::Not(Reason::NotLocal);
+            }
+            Decoded::Packet(packet) if packet.fragment == Fragment::No => {
+                self.packet(frame, packet, seats, judged);
+            }
+            Decoded::Packet(packet) => self.fragment(frame, packet, seats, judged),
+        }
+    }
+
+    /// A fragment, once it is known which ports it belongs to.
+    #[cold]
+    fn fragment(&mut self, frame: &Frame<'_>, packet: &Packet, seats: &Seats, judged: &mut Judged) {
+        let Some(packet) = self.fragments.complete(*packet, self.now) else {
+            *judged = Judged::Not(Reason::FragmentWithoutFirst);
+            return;
         };
-        self.tally.count(frame, &judged, self.now);
-        judged
+        let seats = seats.map(|seat| {
+            seat.map(|of| self.sessions.place(of.interface(), of.direction(), &packet.flow))
+        });
+        self.packet(frame, &packet, &seats, judged);
     }
 
     #[inline]
-    fn packet(&mut self, frame: &Frame<'_>, packet: &Packet, seats: &Seats) -> Judged {
-        if matches!(seats, [None, None]) {
-            return Judged::Not(Reason::NotLocal);
-        }
-        let completed;
-        let packet = if packet.fragment == Fragment::No {
-            packet
-        } else {
-            let Some(found) = self.fragments.complete(*packet, self.now) else {
-                return Judged::Not(Reason::FragmentWithoutFirst);
-            };
-            completed = found;
-            &completed
-        };
+    fn packet(&mut self, frame: &Frame<'_>, packet: &Packet, seats: &Seats, judged: &mut Judged) {
         self.openings.learn(packet, self.now);
         if let Some(log) = frame.log {
             self.openings.learn_record(packet, log);
@@ -304,15 +321,10 @@ impl<'r> Replay<'r> {
             Transport::Ports { .. } | Transport::Absent => None,
         };
         let mut opens = None;
-        let mut at = [None, None];
+        *judged = Judged::At([None, None]);
+        let Judged::At(at) = judged else { return };
         for (judgement, seat) in at.iter_mut().zip(seats) {
-            let Some(mut seat) = seat.as_ref() else { continue };
-            let completed;
-            if matches!(packet.fragment, Fragment::Later { .. }) {
-                // Only now is it known which ports it belongs to.
-                completed = self.sessions.place(seat.interface(), seat.direction(), &packet.flow);
-                seat = &completed;
-            }
+            let Some(seat) = seat else { continue };
             *judgement = Some(match self.options.sessions {
                 Sessions::On => match quoted.and_then(|quoted| self.related(seat, packet, &quoted))
                 {
@@ -322,7 +334,6 @@ impl<'r> Replay<'r> {
                 Sessions::Off => self.decide(seat.interface(), seat.direction(), &packet.flow),
             });
         }
-        Judged::At(at)
     }
 
     /// The packet at one interface (SEMANTICS A5). `opens` is the number of the connection that it
@@ -367,7 +378,8 @@ impl<'r> Replay<'r> {
             verdict,
             reason,
             decided_in: opened.direction,
-            entry: self.tally.entry_of(opened.tag),
+            // Its kind knows: see [`Tally::count`].
+            entry: EntryIndex(u32::MAX),
             connection: Some(opened.connection),
             local_began: opened.direction == Direction::Egress,
             opened: None,

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use foldhash::fast::FixedState;
 
 use crate::capture::Frame;
-use crate::flow::{Direction, FlowTuple, Protocol};
+use crate::flow::{Direction, FlowTuple};
 use crate::overlay::{Obstacle, obstacle};
 use crate::rules::EntryIndex;
 use crate::session::Opening;
@@ -125,17 +125,6 @@ const FEW_PEERS: usize = 2;
 /// Beyond this, connections are told apart by protocol only. A scan has 65,536 kinds.
 const MOST_KINDS: usize = 1 << 18;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct KindKey {
-    interface: usize,
-    direction: Direction,
-    entry: EntryIndex,
-    proto: Protocol,
-    port: Option<u16>,
-    obstacle: Option<Obstacle>,
-    limited: bool,
-}
-
 /// Everything that a summary says.
 #[derive(Debug)]
 pub struct Tally {
@@ -146,10 +135,13 @@ pub struct Tally {
     bytes: u64,
     /// Earliest and latest.
     times: (u64, u64),
+    /// Of the last frame, and of one without a time behind it.
+    now: u64,
     opened: u64,
     open_question: u64,
     carrier_ports: Vec<u16>,
-    kind_of: HashMap<KindKey, u32, FixedState>,
+    /// By what tells kinds apart, one number to be hashed.
+    kind_of: HashMap<u128, u32, FixedState>,
     kinds: Vec<Kind>,
     /// One for each kind.
     counters: Vec<Counter>,
@@ -166,6 +158,7 @@ impl Tally {
             midstream: Default::default(),
             bytes: 0,
             times: (u64::MAX, 0),
+            now: 0,
             opened: 0,
             open_question: 0,
             carrier_ports: carrier_ports.to_vec(),
@@ -207,8 +200,14 @@ impl Tally {
         let full = self.kinds.len() >= MOST_KINDS;
         let port = port.filter(|_| !full);
         let obstacle = obstacle(direction, flow, &self.carrier_ports);
-        let proto = flow.proto;
-        let key = KindKey { interface, direction, entry, proto, port, obstacle, limited };
+        let of_port = port.map_or(0, |port| 1 << 16 | u128::from(port));
+        let key = of_port
+            | u128::from(flow.proto.0) << 17
+            | u128::from(entry.0) << 25
+            | obstacle.map_or(0, |obstacle| 1 + obstacle as u128) << 57
+            | (direction as u128) << 59
+            | u128::from(limited) << 60
+            | (interface as u128) << 61;
         *self.kind_of.entry(key).or_insert_with(|| {
             self.counters.push(Counter { count: Count::default(), entry, has_peers: false });
             self.kinds.push(Kind {
@@ -225,27 +224,24 @@ impl Tally {
         })
     }
 
-    /// The entry that decided a kind.
+    /// Counts a frame and its answer, in which it fills in the entry that decided a connection that was open
+    /// before.
     #[inline]
-    pub(crate) fn entry_of(&self, kind: u32) -> EntryIndex {
-        self.counters.get(kind as usize).map_or(EntryIndex(u32::MAX), |counter| counter.entry)
-    }
-
-    /// Counts a frame and its answer.
-    #[inline]
-    pub(crate) fn count(&mut self, frame: &Frame<'_>, judged: &Judged, now: u64) {
+    pub(crate) fn count(&mut self, frame: &Frame<'_>, judged: &mut Judged) {
         let bytes = u64::from(frame.wire_len);
         self.bytes += bytes;
-        self.times = (self.times.0.min(now), self.times.1.max(now));
+        self.now = frame.time_ns.unwrap_or(self.now);
+        self.times = (self.times.0.min(self.now), self.times.1.max(self.now));
         let (verdict, reason) = judged.verdict();
         let of_verdict = self.answers.get_mut(verdict as usize);
         if let Some(count) = of_verdict.and_then(|reasons| reasons.get_mut(reason as usize)) {
             *count += 1;
         }
         let mut opens = None;
-        for judgement in judged.judgements() {
+        for judgement in judged.judgements_mut() {
             let kind = judgement.kind as usize;
-            if let Some(Counter { count, has_peers, .. }) = self.counters.get_mut(kind) {
+            if let Some(Counter { count, has_peers, entry }) = self.counters.get_mut(kind) {
+                judgement.entry = *entry;
                 count.packet(bytes, judgement.opened.is_some());
                 if !*has_peers
                     && (judgement.opened.is_some() || judgement.connection.is_none())

@@ -176,6 +176,15 @@ impl Judged {
         at.iter().flatten()
     }
 
+    #[inline]
+    pub(crate) fn judgements_mut(&mut self) -> impl Iterator<Item = &mut Judgement> {
+        let at: &mut [Option<Judgement>] = match self {
+            Self::At(at) => at,
+            Self::Not(_) => &mut [],
+        };
+        at.iter_mut().flatten()
+    }
+
     /// The judgement that decides: the first that denies, or else the first.
     #[inline]
     pub fn deciding(&self) -> Option<&Judgement> {

@@ -1,11 +1,12 @@
 //! A packet's session key: its 5-tuple in one order for both ways, and the interface and end from
 //! which it is seen.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::initiator;
-use crate::flow::{Direction, FlowTuple, Transport};
+use crate::flow::{Direction, FlowTuple, Protocol, Transport};
 
+/// Of either family.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Key {
     V4([u64; 2]),
@@ -15,48 +16,78 @@ pub(super) enum Key {
 /// Marks the type of an ICMP message without an identifier.
 const NO_ID: u64 = 0x100;
 
-impl Key {
+/// What a packet's transport says of its ends, and of both together.
+#[derive(Clone, Copy)]
+struct Ports {
+    source: u64,
+    target: u64,
+    /// Of no end alone, so without a part in their order.
+    shared: [u64; 2],
+}
+
+impl Ports {
     #[inline]
-    pub(super) fn new(interface: u16, direction: Direction, flow: &FlowTuple) -> Self {
-        let FlowTuple { src, dst, proto, transport } = *flow;
-        let local_is_source = direction == Direction::Egress;
-        let (own_ports, shared) = match transport {
-            Transport::Ports { src, dst } => ((src, dst), (0, 0)),
-            // SEMANTICS A6: how ICMP fills the tuple is undocumented; a query's type family and
-            // identifier are used, and for a message that nothing answers its type and code. They
-            // are no end's own, so they do not take part in the order.
-            Transport::Icmp { kind, id: Some(id), .. } => {
-                ((0, 0), (u64::from(id), initiator::query(kind).into()))
+    fn of(transport: Transport) -> Self {
+        match transport {
+            Transport::Ports { src, dst } => {
+                Self { source: src.into(), target: dst.into(), shared: [0, 0] }
             }
-            Transport::Icmp { kind, code, id: None } => {
-                ((0, 0), (u64::from(code), u64::from(kind) | NO_ID))
-            }
-            Transport::Absent => ((0, 0), (0, 0)),
-        };
-        // Two ends of one connection may both be local: each has a session of its own.
-        let seen_from = |source_is_low: bool| {
-            u64::from(proto.0) << 8 | u64::from(local_is_source == source_is_low)
-        };
-        if let (IpAddr::V4(src), IpAddr::V4(dst)) = (src, dst) {
-            let source = u64::from(src.to_bits()) << 16 | u64::from(own_ports.0);
-            let target = u64::from(dst.to_bits()) << 16 | u64::from(own_ports.1);
-            let source_is_low = source <= target;
-            let (low, high) = (source.min(target) | shared.0, source.max(target) | shared.1);
-            return Self::V4([
-                low | u64::from(interface) << 48,
-                high | seen_from(source_is_low) << 48,
-            ]);
+            Transport::Icmp { .. } | Transport::Absent => Self::otherwise(transport),
         }
-        let source_is_low = (src, own_ports.0) <= (dst, own_ports.1);
-        let ends = [(src, own_ports.0), (dst, own_ports.1)];
-        let [low, high] = if source_is_low { ends } else { [ends[1], ends[0]] };
-        let ([a, b], [c, d]) = (halves(low.0), halves(high.0));
-        let facts = (u64::from(low.1) | shared.0) << 48
-            | (u64::from(high.1) | shared.1) << 32
-            | u64::from(interface) << 16
-            | seen_from(source_is_low);
-        Self::V6([a, b, c, d, facts])
     }
+
+    fn otherwise(transport: Transport) -> Self {
+        // SEMANTICS A6: how ICMP fills the tuple is undocumented; a query's type family and
+        // identifier are used, and for a message that nothing answers its type and code.
+        let shared = match transport {
+            Transport::Icmp { kind, id: Some(id), .. } => {
+                [id.into(), initiator::query(kind).into()]
+            }
+            Transport::Icmp { kind, code, id: None } => [code.into(), u64::from(kind) | NO_ID],
+            Transport::Ports { .. } | Transport::Absent => [0, 0],
+        };
+        Self { source: 0, target: 0, shared }
+    }
+}
+
+/// From which of its ends a session is seen. Two ends of one connection may both be local: each has a
+/// session of its own.
+#[inline]
+fn seen_from(proto: Protocol, direction: Direction, source_is_low: bool) -> u64 {
+    u64::from(proto.0) << 8 | u64::from((direction == Direction::Egress) == source_is_low)
+}
+
+/// The key of a session between IPv4 addresses.
+#[inline]
+pub(super) fn v4(
+    interface: u16,
+    direction: Direction,
+    ends: [Ipv4Addr; 2],
+    flow: &FlowTuple,
+) -> [u64; 2] {
+    let Ports { source, target, shared } = Ports::of(flow.transport);
+    let [src, dst] = ends.map(|addr| u64::from(addr.to_bits()) << 16);
+    let (source, target) = (src | source, dst | target);
+    let seen_from = seen_from(flow.proto, direction, source <= target);
+    [
+        source.min(target) | shared[0] | u64::from(interface) << 48,
+        source.max(target) | shared[1] | seen_from << 48,
+    ]
+}
+
+/// The key of any other session.
+pub(super) fn v6(interface: u16, direction: Direction, flow: &FlowTuple) -> [u64; 5] {
+    let FlowTuple { src, dst, proto, transport } = *flow;
+    let Ports { source, target, shared } = Ports::of(transport);
+    let source_is_low = (src, source) <= (dst, target);
+    let ends = [(src, source), (dst, target)];
+    let [low, high] = if source_is_low { ends } else { [ends[1], ends[0]] };
+    let ([a, b], [c, d]) = (halves(low.0), halves(high.0));
+    let facts = (low.1 | shared[0]) << 48
+        | (high.1 | shared[1]) << 32
+        | u64::from(interface) << 16
+        | seen_from(proto, direction, source_is_low);
+    [a, b, c, d, facts]
 }
 
 fn halves(addr: IpAddr) -> [u64; 2] {

@@ -20,6 +20,8 @@ use key::{Key, Words};
 use state::{IdleTimes, State};
 use table::Table;
 
+use std::net::IpAddr;
+
 use crate::flow::{Direction, FlowTuple, Packet};
 use crate::rules::Interface;
 
@@ -142,7 +144,7 @@ impl Session {
 pub struct Place {
     key: Key,
     hash: u64,
-    interface: usize,
+    interface: u16,
     direction: Direction,
 }
 
@@ -150,7 +152,7 @@ impl Place {
     /// The interface's position.
     #[inline]
     pub fn interface(&self) -> usize {
-        self.interface
+        self.interface.into()
     }
 
     /// The packet's direction there.
@@ -200,12 +202,13 @@ impl SessionTable {
     #[inline]
     pub fn place(&self, interface: usize, direction: Direction, flow: &FlowTuple) -> Place {
         // INVARIANT: a rule set has at most 65,535 interfaces.
-        let key = Key::new(u16::try_from(interface).unwrap_or(u16::MAX), direction, flow);
-        let hash = match &key {
-            Key::V4(key) => self.v4.hash(key),
-            Key::V6(key) => self.v6.hash(key),
-        };
-        Place { key, hash, interface, direction }
+        let interface = u16::try_from(interface).unwrap_or(u16::MAX);
+        if let (IpAddr::V4(src), IpAddr::V4(dst)) = (flow.src, flow.dst) {
+            let key = key::v4(interface, direction, [src, dst], flow);
+            return Place { key: Key::V4(key), hash: self.v4.hash(&key), interface, direction };
+        }
+        let key = key::v6(interface, direction, flow);
+        Place { key: Key::V6(key), hash: self.v6.hash(&key), interface, direction }
     }
 
     /// Brings the sessions of many packets near, so that the accesses to memory overlap.
@@ -229,7 +232,7 @@ impl SessionTable {
             Key::V6(key) => self.v6.get_mut(place.hash, key),
         };
         let Some(session) = session else { return Standing::Unknown };
-        let Some(OfInterface { idle_times, .. }) = self.interfaces.get(place.interface) else {
+        let Some(OfInterface { idle_times, .. }) = self.interfaces.get(place.interface()) else {
             return Standing::Unknown;
         };
         if session.expired(now, idle_times) {
@@ -262,7 +265,7 @@ impl SessionTable {
     /// connection and not part of it.
     pub fn at(&self, place: &Place, now: u64) -> Option<Opened> {
         let session = self.find(place)?;
-        let idle_times = &self.interfaces.get(place.interface)?.idle_times;
+        let idle_times = &self.interfaces.get(place.interface())?.idle_times;
         (!session.expired(now, idle_times)).then(|| session.opened())
     }
 
@@ -276,8 +279,9 @@ impl SessionTable {
     /// Whether the place's interface, which can hold so many sessions, has room for one more there
     /// (SEMANTICS A6). Sessions that were denied take none.
     pub fn has_room(&mut self, place: &Place, most: usize, now: u64) -> bool {
-        let full =
-            |of: &Self| of.interfaces.get(place.interface).is_some_and(|held| held.allowed >= most);
+        let full = |of: &Self| {
+            of.interfaces.get(place.interface()).is_some_and(|held| held.allowed >= most)
+        };
         if !full(self) || self.find(place).is_some_and(Session::is_allowed) {
             return true;
         }
@@ -309,7 +313,7 @@ impl SessionTable {
             Key::V4(key) => self.v4.insert(place.hash, key, session),
             Key::V6(key) => self.v6.insert(place.hash, key, session),
         };
-        if let Some(of) = self.interfaces.get_mut(place.interface) {
+        if let Some(of) = self.interfaces.get_mut(place.interface()) {
             of.allowed += usize::from(opened.allowed);
             of.allowed -= usize::from(before.is_some_and(|before| before.is_allowed()));
             self.none_expires_before =

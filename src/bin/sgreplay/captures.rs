@@ -57,6 +57,8 @@ impl Selection {
 /// Where the system does not say how many processors there are.
 const TWO: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
 
+/// The most frames that are handed on at once: few enough to stay in a near cache.
+const HANDED_ON: usize = 256;
 /// How long to wait for a pipe before looking at whether the user wants to stop.
 const PATIENCE: Duration = Duration::from_millis(50);
 /// How long an interrupted run still listens to a pipe.
@@ -258,25 +260,33 @@ impl Captures {
             let Some(stream) = streams.get_mut(turn) else { break };
             let Some(batch) = stream.batch.take() else { break };
             // Alone, a stream hands on a whole batch; among others, often a frame or two.
-            let room = if until == NEVER { batch.len() - stream.taken } else { 0 };
+            let (alone, before) = (until == NEVER, stream.taken);
+            let room = if alone { HANDED_ON.min(batch.len() - before) } else { 0 };
             let mut chosen = Vec::with_capacity(room);
-            for (mut frame, decoded) in batch.frames_from(stream.taken) {
-                stream.time = frame.time_ns.unwrap_or(stream.time);
-                if selection.left == 0 || (stream.time, turn) >= until {
+            for (mut frame, decoded) in batch.frames_from(before) {
+                let time = frame.time_ns.unwrap_or(stream.time);
+                stream.time = time;
+                if selection.left == 0 || (!alone && (time, turn) >= until) {
                     break;
                 }
                 stream.taken += 1;
-                stream.input.frames += 1;
                 frames += 1;
                 frame.number = frames;
-                frame.interface = stream.interface.as_ref().or(frame.interface);
+                if let Some(interface) = &stream.interface {
+                    frame.interface = Some(interface);
+                }
                 if selection.chooses(&frame, decoded) {
                     selection.left -= 1;
                     ended.notice(&frame, decoded);
                     chosen.push((frame, decoded));
+                    if chosen.len() == HANDED_ON {
+                        each(&chosen)?;
+                        chosen.clear();
+                    }
                 }
             }
             each(&chosen)?;
+            stream.input.frames += (stream.taken - before) as u64;
             stream.input.size = batch.offset();
             if stream.taken == batch.len() {
                 stream.ahead.recycle(batch);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytesize::ByteSize;
 use sgreplay::capture::{Batch, Capture, Frame};
 use sgreplay::decode::{Decoded, decode};
-use sgreplay::direction::Interfaces;
+use sgreplay::direction::{ENDS, Interfaces};
 use sgreplay::evaluate::{Compiled, Evaluator, Reference};
 use sgreplay::flow::{Direction, FlowTuple};
 use sgreplay::replay::{Options, Replay};
@@ -156,8 +156,9 @@ impl Lists {
     ) -> Vec<(&(Ordered, Compiled), Vec<FlowTuple>)> {
         let mut asked: BTreeMap<(usize, Direction), Vec<FlowTuple>> = BTreeMap::new();
         for flow in flows {
-            for at in interfaces.judging(flow, None).into_iter().flatten() {
-                asked.entry(at).or_default().push(*flow);
+            for (at, direction) in interfaces.judging(flow, None).into_iter().zip(ENDS) {
+                let of = at.map(|interface| asked.entry((interface, direction)).or_default());
+                of.into_iter().for_each(|flows| flows.push(*flow));
             }
         }
         let list = |((interface, direction), flows): ((usize, Direction), _)| {

@@ -210,15 +210,15 @@ impl Writers {
         if let Some(writer) = &mut self.annotated {
             writer.write_commented(frame, comment)?;
         }
-        let writer = match judged.verdict().0 {
-            Verdict::Allow => &mut self.allowed,
-            Verdict::Deny => &mut self.denied,
-            Verdict::NotEvaluated => return Ok(()),
-        };
-        match writer {
-            None => Ok(()),
-            Some(writer) => Ok(writer.write_commented(frame, comment)?),
+        let of_verdicts = [(&mut self.allowed, Verdict::Allow), (&mut self.denied, Verdict::Deny)];
+        for (writer, verdict) in of_verdicts {
+            if let Some(writer) = writer
+                && judged.verdict().0 == verdict
+            {
+                writer.write_commented(frame, comment)?;
+            }
         }
+        Ok(())
     }
 
     fn finish(self) -> Result<(), Failure> {

@@ -198,7 +198,7 @@ impl Coverage {
             let usage = self.usage.entry((interface, decided_in, entry)).or_default();
             let (first, last) = usage.times.unwrap_or((now, now));
             usage.times = Some((first.min(now), last.max(now)));
-            let opened = judgement.opened.as_deref().map(|(_, flow)| *flow);
+            let opened = judgement.opened.map(|(_, flow)| flow);
             let alone = packet.filter(|_| judgement.connection.is_none()).map(|packet| packet.flow);
             let Some(flow) = opened.or(alone) else { continue };
             if usage.first_frame == 0 {

@@ -79,10 +79,10 @@ impl Interfaces {
     /// that was captured at an interface is judged there alone.
     #[inline]
     pub fn judging(&self, flow: &FlowTuple, captured_at: Option<usize>) -> [Option<usize>; 2] {
-        [flow.src, flow.dst].map(|addr| match captured_at {
-            None => self.of(addr),
-            Some(at) => self.has(at, addr).then_some(at),
-        })
+        match captured_at {
+            None => [self.of(flow.src), self.of(flow.dst)],
+            Some(at) => [flow.src, flow.dst].map(|addr| self.has(at, addr).then_some(at)),
+        }
     }
 
     #[cold]
@@ -92,11 +92,22 @@ impl Interfaces {
     }
 }
 
+/// So many ranges are looked at one after the other.
+const FEW: usize = 4;
+
 #[inline]
 fn holding<K: Ord + Copy>(ranges: &[(K, K, usize)], value: K) -> Option<usize> {
-    let after = ranges.partition_point(|(first, _, _)| *first <= value);
-    let (_, last, interface) = ranges.get(after.checked_sub(1)?)?;
-    (value <= *last).then_some(*interface)
+    // Most captures are of one interface, with an address or two: a search would take longer.
+    let from = match ranges.len() {
+        ..=FEW => 0,
+        _ => ranges.partition_point(|(_, last, _)| *last < value),
+    };
+    for (first, last, interface) in ranges.get(from..)? {
+        if value <= *last {
+            return (*first <= value).then_some(*interface);
+        }
+    }
+    None
 }
 
 /// What the first packets of a capture show.

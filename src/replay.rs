@@ -255,9 +255,9 @@ impl<'r> Replay<'r> {
             false => self.interfaces.judging(flow, None),
             true => self.judging(frame, flow),
         };
-        for ((seat, at), direction) in seats.iter_mut().zip(judging).zip(ENDS) {
+        for ((seat, at), direction) in seats.iter_mut().zip(&judging).zip(&ENDS) {
             if let Some(interface) = at {
-                *seat = Some(self.sessions.place(interface, direction, flow));
+                *seat = Some(self.sessions.place(*interface, *direction, flow));
             }
         }
     }
@@ -316,78 +316,49 @@ impl<'r> Replay<'r> {
         if let Some(log) = frame.log {
             self.openings.learn_record(packet, log);
         }
-        let quoted = match packet.flow.transport {
-            Transport::Icmp { .. } => embedded(frame.link, frame.data, &self.tunnels),
-            Transport::Ports { .. } | Transport::Absent => None,
-        };
         let mut opens = None;
         *judged = Judged::At([None, None]);
         let Judged::At(at) = judged else { return };
         for (judgement, seat) in at.iter_mut().zip(seats) {
             let Some(seat) = seat else { continue };
-            *judgement = Some(match self.options.sessions {
-                Sessions::On => match quoted.and_then(|quoted| self.related(seat, packet, &quoted))
-                {
-                    Some(judgement) => judgement,
-                    None => self.at(seat, packet, frame.log, &mut opens),
-                },
-                Sessions::Off => self.decide(seat.interface(), seat.direction(), &packet.flow),
-            });
-        }
-    }
-
-    /// The packet at one interface (SEMANTICS A5). `opens` is the number of the connection that it
-    /// has opened at the other, if it has.
-    #[inline]
-    fn at(
-        &mut self,
-        place: &Place,
-        packet: &Packet,
-        log: Option<&LogRecord>,
-        opens: &mut Option<u64>,
-    ) -> Judgement {
-        match self.sessions.meet(place, packet, self.now) {
-            Standing::Live(opened) => self.in_session(place.interface(), place.direction(), opened),
-            standing => self.opening(place, packet, log, standing, opens),
+            // Each answer is written where it stays: to move one takes longer than to find it.
+            if self.options.sessions == Sessions::Off {
+                *judgement = Some(self.decide(seat.interface(), seat.direction(), &packet.flow));
+                continue;
+            }
+            if matches!(packet.flow.transport, Transport::Icmp { .. })
+                && let Some(related) = self.related(seat, frame, packet)
+            {
+                *judgement = Some(related);
+                continue;
+            }
+            // SEMANTICS A5.
+            match self.sessions.meet(seat, packet, self.now) {
+                Standing::Live(opened) => *judgement = Some(in_session(seat, opened)),
+                standing => {
+                    *judgement = Some(self.opening(seat, packet, frame.log, standing, &mut opens));
+                }
+            }
         }
     }
 
     /// An ICMP error at one interface, if the packet that it complains about is of a live session there:
     /// it passes with that session, and would not exist without it. Errors that always pass do so by
     /// that rule (SEMANTICS A8).
-    fn related(&self, at: &Place, error: &Packet, quoted: &Packet) -> Option<Judgement> {
+    #[cold]
+    fn related(&self, at: &Place, frame: &Frame<'_>, error: &Packet) -> Option<Judgement> {
+        let quoted = embedded(frame.link, frame.data, &self.tunnels)?;
         let (interface, direction) = (at.interface(), at.direction());
         let place = self.sessions.place(interface, direction.opposite(), &quoted.flow);
         let opened = self.sessions.at(&place, self.now)?;
         let (ordered, compiled) = self.lists[interface].of(direction);
         let entry = ordered.entry(compiled.decide(&error.flow));
         let always = entry.is_some_and(|entry| matches!(entry.kind, EntryKind::System(_)));
-        (!always).then(|| self.in_session(interface, direction, opened))
+        (!always).then(|| in_session(at, opened))
     }
 
-    /// The answer for what belongs to a session that is known.
-    #[inline]
-    fn in_session(&self, interface: usize, direction: Direction, opened: Opened) -> Judgement {
-        let (verdict, reason) = match opened.allowed {
-            true => (Verdict::Allow, Reason::Session),
-            false => (Verdict::Deny, Reason::ConnectionDenied),
-        };
-        Judgement {
-            interface,
-            direction,
-            verdict,
-            reason,
-            decided_in: opened.direction,
-            // Its kind knows: see [`Tally::count`].
-            entry: EntryIndex(u32::MAX),
-            connection: Some(opened.connection),
-            local_began: opened.direction == Direction::Egress,
-            opened: None,
-            kind: opened.tag,
-        }
-    }
-
-    /// A packet of no live session: it opens one, or its connection was under way before.
+    /// A packet of no live session: it opens one, or its connection was under way before. `opens` is the
+    /// number of the connection that it has opened at its other end, if it has.
     fn opening(
         &mut self,
         place: &Place,
@@ -427,7 +398,7 @@ impl<'r> Replay<'r> {
         let connection = *opens.get_or_insert_with(|| self.tally.next_connection());
         judgement.direction = direction;
         judgement.connection = Some(connection);
-        judgement.opened = Some(Box::new((opening, flow)));
+        judgement.opened = Some((opening, flow));
         let opened = Opened {
             connection,
             allowed: judgement.verdict == Verdict::Allow,
@@ -505,5 +476,27 @@ impl<'r> Replay<'r> {
         direction: Direction,
     ) -> impl Iterator<Item = (EntryIndex, &Entry)> {
         (0..).map(EntryIndex).zip(self.entries(interface, direction))
+    }
+}
+
+/// The answer for what belongs to a session that is known.
+#[inline]
+fn in_session(at: &Place, opened: Opened) -> Judgement {
+    let (verdict, reason) = match opened.allowed {
+        true => (Verdict::Allow, Reason::Session),
+        false => (Verdict::Deny, Reason::ConnectionDenied),
+    };
+    Judgement {
+        interface: at.interface(),
+        direction: at.direction(),
+        verdict,
+        reason,
+        decided_in: opened.direction,
+        // Its kind knows: see [`Tally::count`].
+        entry: EntryIndex(u32::MAX),
+        connection: Some(opened.connection),
+        local_began: opened.direction == Direction::Egress,
+        opened: None,
+        kind: opened.tag,
     }
 }

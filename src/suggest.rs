@@ -107,7 +107,7 @@ impl Observed {
         for judgement in judged.judgements().filter(|_| allowed) {
             let Some(connection) = judgement.connection else { continue };
             let key = (connection, judgement.interface, judgement.local_began);
-            if let Some((_, flow)) = judgement.opened.as_deref().copied() {
+            if let Some((_, flow)) = judgement.opened {
                 if judgement.reason == Reason::System {
                     continue;
                 }

@@ -96,7 +96,7 @@ pub struct Kind {
 impl Kind {
     /// Notes the peer of a connection, or of a packet that is judged alone. How many are noted anew.
     fn look(&mut self, frame: &Frame<'_>, judgement: &Judgement, most_peers: usize) -> usize {
-        let flow = judgement.opened.as_deref().map_or(self.example, |(_, flow)| *flow);
+        let flow = judgement.opened.map_or(self.example, |(_, flow)| flow);
         let peer = flow.peer(self.direction);
         if self.first_frame == 0 {
             self.first_frame = frame.number;
@@ -252,10 +252,10 @@ impl Tally {
                     *has_peers = kind.peers.len() >= most;
                 }
             }
-            if let Some((opening, _)) = judgement.opened.as_deref() {
+            if let Some((opening, _)) = judgement.opened {
                 let denied = judgement.verdict == Verdict::Deny;
-                let (known, _) = opens.unwrap_or((false, *opening));
-                opens = Some((known || denied, *opening));
+                let (known, _) = opens.unwrap_or((false, opening));
+                opens = Some((known || denied, opening));
             }
         }
         if let Some((denied, opening)) = opens {

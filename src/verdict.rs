@@ -131,7 +131,7 @@ impl From<EntryKind> for Reason {
 }
 
 /// The answer for a packet at one interface.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Judgement {
     /// Position of the interface in the rule set.
     pub interface: usize,
@@ -149,15 +149,14 @@ pub struct Judgement {
     pub connection: Option<u64>,
     /// Whether the interface's own end began the connection.
     pub local_began: bool,
-    /// For the packet that opens a connection: how, and the tuple in the initiator's direction. Boxed,
-    /// since few packets open one and every packet has an answer to be moved.
-    pub opened: Option<Box<(Opening, FlowTuple)>>,
+    /// For the packet that opens a connection: how, and the tuple in the initiator's direction.
+    pub opened: Option<(Opening, FlowTuple)>,
     /// Position of the connection's kind in the summary's table.
     pub kind: u32,
 }
 
 /// The answer for a packet, wherever it was judged.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judged {
     /// At its sender, its receiver, or both: allowed only if all allow.
     At([Option<Judgement>; 2]),

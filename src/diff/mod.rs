@@ -180,7 +180,7 @@ impl<'r> Diff<'r> {
         let mut current = std::mem::take(&mut self.judged);
         current.clear();
         self.current.judge_batch(frames, |_, _, judged| {
-            current.push(judged.clone());
+            current.push(*judged);
             Ok(())
         })?;
         let mut before = current.iter();
@@ -243,7 +243,7 @@ impl Book<'_> {
         let effect = self.effect(current, proposed);
         self.packets.add(effect);
         let opening = |judged: &Judged| {
-            let mut opened = judged.judgements().filter_map(|j| j.opened.as_deref());
+            let mut opened = judged.judgements().filter_map(|j| j.opened.as_ref());
             opened.next().map(|(_, flow)| *flow)
         };
         let number = |judged: &Judged| judged.judgements().find_map(|j| j.connection);

@@ -71,7 +71,7 @@ impl Connections {
             let (interface, local_began) = (judgement.interface, judgement.local_began);
             let key = (connection, interface, local_began);
             let time = frame.time_ns;
-            if let Some((opening, flow)) = judgement.opened.as_deref().copied() {
+            if let Some((opening, flow)) = judgement.opened {
                 self.known.insert(key, self.rows.len());
                 let (first_frame, time) = (frame.number, time.unwrap_or_default());
                 self.rows.push(Row {

@@ -76,6 +76,7 @@ struct Session {
     what: u64,
 }
 
+const STATE: u64 = 0xf;
 const ALLOWED: u64 = 1 << 4;
 const EGRESS: u64 = 1 << 5;
 const TAG_AT: u32 = 6;
@@ -126,16 +127,16 @@ impl Session {
 
     #[inline]
     fn state(&self) -> State {
-        State::of(self.what & 0xf)
+        State::of(self.what & STATE)
     }
 
     #[inline]
     fn expired(&self, now: u64, idle_times: &IdleTimes) -> bool {
-        now.saturating_sub(self.last) >= idle_times.of(self.state())
+        now.saturating_sub(self.last) >= idle_times.of(self.what)
     }
 
     fn expires(&self, idle_times: &IdleTimes) -> u64 {
-        self.last.saturating_add(idle_times.of(self.state()))
+        self.last.saturating_add(idle_times.of(self.what))
     }
 }
 
@@ -241,7 +242,7 @@ impl SessionTable {
         // A cut packet or a later fragment shows no flags: it keeps the session alive and no more. So
         // does an ordinary packet of an established connection.
         if let Some(flags) = packet.tcp_flags
-            && (flags.steers() || session.state() != State::Established)
+            && (flags.steers() || session.what & STATE != State::Established as u64)
         {
             let state = session.state();
             let from_initiator = place.direction == session.direction();
@@ -251,9 +252,9 @@ impl SessionTable {
                 return Standing::Expired;
             }
             let state = state.after(flags, from_initiator);
-            session.what = session.what & !0xf | state as u64;
+            session.what = session.what & !STATE | state as u64;
             if state == State::Closed {
-                let closes = now.saturating_add(idle_times.of(state));
+                let closes = now.saturating_add(idle_times.of(session.what));
                 self.none_expires_before = self.none_expires_before.min(closes);
             }
         }

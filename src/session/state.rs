@@ -82,14 +82,15 @@ impl State {
     }
 }
 
-/// The idle timeouts of one interface, in ns, by state.
+/// The idle timeouts of one interface, in ns, by a state's number, of which 4 bits count.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct IdleTimes([u64; State::ALL.len()]);
+pub(super) struct IdleTimes([u64; 16]);
 
 impl IdleTimes {
     pub(super) fn new(timeouts: &Timeouts) -> Self {
-        Self(State::ALL.map(|state| {
-            let timeout = match state {
+        let mut times = [u64::MAX; 16];
+        for (time, state) in times.iter_mut().zip(State::ALL) {
+            *time = nanos(match state {
                 State::Opening | State::Answered => timeouts.tcp_opening,
                 State::Established | State::ClosedByInitiator | State::ClosedByOther => {
                     timeouts.tcp_established
@@ -98,14 +99,15 @@ impl IdleTimes {
                 State::Udp => timeouts.udp,
                 State::Icmp => timeouts.icmp,
                 State::Other => timeouts.other,
-            };
-            nanos(timeout)
-        }))
+            });
+        }
+        Self(times)
     }
 
     #[inline]
-    pub(super) fn of(&self, state: State) -> u64 {
-        self.0.get(state as usize).copied().unwrap_or(u64::MAX)
+    pub(super) fn of(&self, state: u64) -> u64 {
+        #[expect(clippy::indexing_slicing, reason = "there are as many as 4 bits have values")]
+        self.0[(state & 0xf) as usize]
     }
 }
 

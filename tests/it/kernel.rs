@@ -667,7 +667,7 @@ fn openings(rules: &RuleSet) -> Vec<(FlowTuple, Vec<u8>)> {
             let decoded = decode(frame.link, frame.data);
             let judged = replay.judge(&frame, &decoded);
             let opens = judged.judgements().any(|of| {
-                let seen = of.opened.as_deref();
+                let seen = of.opened.as_ref();
                 of.direction == Direction::Ingress
                     && seen.is_some_and(|(how, _)| *how == sgreplay::session::Opening::Seen)
             });

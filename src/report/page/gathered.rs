@@ -159,7 +159,7 @@ impl Gathered {
         let bytes = u64::from(frame.wire_len);
         // Without sessions a packet stands for itself.
         let alone = judgement.connection.is_none();
-        let opened = judged.judgements().find_map(|of| of.opened.as_deref()).map(|(_, flow)| *flow);
+        let opened = judged.judgements().find_map(|of| of.opened).map(|(_, flow)| flow);
         let opened =
             opened.or_else(|| decoded.packet().filter(|_| alone).map(|packet| packet.flow));
         let bar = self.timeline.bar(time);

@@ -200,7 +200,7 @@ fn one_frame(args: &ExplainArgs, rules: &mut RuleSet, wanted: u64) -> Result<Exi
             for judgement in judged.judgements() {
                 let Judgement { interface, local_began, decided_in, .. } = *judgement;
                 if let (Some(connection), Some((_, flow))) =
-                    (judgement.connection, judgement.opened.as_deref().copied())
+                    (judgement.connection, judgement.opened)
                 {
                     let opening =
                         Opening { frame: Some(frame.number), flow, direction: decided_in };

@@ -257,7 +257,7 @@ impl<'r> Replay<'r> {
         };
         for ((seat, at), direction) in seats.iter_mut().zip(&judging).zip(&ENDS) {
             if let Some(interface) = at {
-                *seat = Some(self.sessions.place(*interface, *direction, flow));
+                *seat = Some(self.sessions.places().of(*interface, *direction, flow));
             }
         }
     }
@@ -305,7 +305,7 @@ impl<'r> Replay<'r> {
             return;
         };
         let seats = seats.map(|seat| {
-            seat.map(|of| self.sessions.place(of.interface(), of.direction(), &packet.flow))
+            seat.map(|of| self.sessions.places().of(of.interface(), of.direction(), &packet.flow))
         });
         self.packet(frame, &packet, &seats, judged);
     }
@@ -349,8 +349,8 @@ impl<'r> Replay<'r> {
     fn related(&self, at: &Place, frame: &Frame<'_>, error: &Packet) -> Option<Judgement> {
         let quoted = embedded(frame.link, frame.data, &self.tunnels)?;
         let (interface, direction) = (at.interface(), at.direction());
-        let place = self.sessions.place(interface, direction.opposite(), &quoted.flow);
-        let opened = self.sessions.at(&place, self.now)?;
+        let place = self.sessions.places().of(interface, direction.opposite(), &quoted.flow);
+        let opened = self.sessions.at(&place, &quoted.flow, self.now)?;
         let (ordered, compiled) = self.lists[interface].of(direction);
         let entry = ordered.entry(compiled.decide(&error.flow));
         let always = entry.is_some_and(|entry| matches!(entry.kind, EntryKind::System(_)));
@@ -389,7 +389,7 @@ impl<'r> Replay<'r> {
         };
         let mut judgement = self.decide(interface, judged, &flow);
         if let (Verdict::Allow, Some(most)) = (judgement.verdict, self.options.max_sessions)
-            && !self.sessions.has_room(place, most, self.now)
+            && !self.sessions.has_room(place, &packet.flow, most, self.now)
         {
             judgement.verdict = Verdict::Deny;
             judgement.reason = Reason::SessionLimit;

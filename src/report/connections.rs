@@ -78,7 +78,7 @@ impl Connections {
                     connection,
                     interface,
                     flow,
-                    judgement: judgement.clone(),
+                    judgement: *judgement,
                     opening,
                     first_frame,
                     times: (time, time),

@@ -6,13 +6,6 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::initiator;
 use crate::flow::{Direction, FlowTuple, Protocol, Transport};
 
-/// Of either family.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Key {
-    V4([u64; 2]),
-    V6([u64; 5]),
-}
-
 /// Marks the type of an ICMP message without an identifier.
 const NO_ID: u64 = 0x100;
 
@@ -97,6 +90,19 @@ fn halves(addr: IpAddr) -> [u64; 2] {
     };
     #[expect(clippy::cast_possible_truncation, reason = "both halves are kept")]
     [(bits >> 64) as u64, bits as u64]
+}
+
+/// The golden ratio in 64 bits, odd: its product spreads every bit of a word over both halves.
+const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+
+#[inline]
+pub(super) fn hash(seed: u64, key: &impl Words) -> u64 {
+    key.words().iter().fold(seed, |hash, word| {
+        let product = u128::from(hash ^ word) * u128::from(MULTIPLIER);
+        #[expect(clippy::cast_possible_truncation, reason = "both halves are used")]
+        let folded = product as u64 ^ (product >> 64) as u64;
+        folded
+    })
 }
 
 /// What the table stores keys as.

@@ -15,12 +15,13 @@ mod key;
 mod state;
 mod table;
 
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+
 pub use initiator::{Initiator, Opening, Openings};
-use key::{Key, Words};
+use key::Words;
 use state::{IdleTimes, State};
 use table::Table;
-
-use std::net::IpAddr;
 
 use crate::flow::{Direction, FlowTuple, Packet};
 use crate::rules::Interface;
@@ -45,6 +46,7 @@ pub struct Opened {
 /// The sessions of all interfaces.
 #[derive(Debug)]
 pub struct SessionTable {
+    places: Places,
     v4: Table<[u64; 2]>,
     v6: Table<[u64; 5]>,
     interfaces: Vec<OfInterface>,
@@ -141,12 +143,46 @@ impl Session {
 }
 
 /// Where a packet's session lies, if there is one. See [`SessionTable::fetch`].
+///
+/// Half a cache line, since every packet has one or two: a key of IPv6 addresses would not fit in, and is
+/// made again from the packet when it is needed.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
-    key: Key,
     hash: u64,
+    /// Of IPv4 addresses.
+    key: [u64; 2],
     interface: u16,
     direction: Direction,
+    family: Family,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Family {
+    V4,
+    V6,
+}
+
+/// Finds packets' places, on any thread.
+#[derive(Clone, Copy, Debug)]
+pub struct Places {
+    /// Differs from run to run, so that no capture can be made to collide. No answer depends on it.
+    seed: u64,
+}
+
+impl Places {
+    /// The place of a packet.
+    #[inline]
+    pub fn of(&self, interface: usize, direction: Direction, flow: &FlowTuple) -> Place {
+        // INVARIANT: a rule set has at most 65,535 interfaces.
+        let interface = u16::try_from(interface).unwrap_or(u16::MAX);
+        if let (IpAddr::V4(src), IpAddr::V4(dst)) = (flow.src, flow.dst) {
+            let key = key::v4(interface, direction, [src, dst], flow);
+            let hash = key::hash(self.seed, &key);
+            return Place { hash, key, interface, direction, family: Family::V4 };
+        }
+        let hash = key::hash(self.seed, &key::v6(interface, direction, flow));
+        Place { hash, key: [0, 0], interface, direction, family: Family::V6 }
+    }
 }
 
 impl Place {
@@ -160,6 +196,10 @@ impl Place {
     #[inline]
     pub fn direction(&self) -> Direction {
         self.direction
+    }
+
+    fn v6(&self, flow: &FlowTuple) -> [u64; 5] {
+        key::v6(self.interface, self.direction, flow)
     }
 }
 
@@ -178,13 +218,15 @@ impl SessionTable {
     /// An empty table for the sessions of these interfaces, which takes at most so many bytes; 64 slots
     /// are always had.
     pub fn new(interfaces: &[Interface], most_memory: usize) -> Self {
+        let seed = RandomState::new().hash_one(0);
         let of = |interface: &Interface| OfInterface {
             idle_times: IdleTimes::new(&interface.timeouts),
             allowed: 0,
         };
         Self {
-            v4: Table::new(),
-            v6: Table::new(),
+            places: Places { seed },
+            v4: Table::new(seed),
+            v6: Table::new(seed),
             interfaces: interfaces.iter().map(of).collect(),
             most_memory,
             evicted: 0,
@@ -199,17 +241,9 @@ impl SessionTable {
         self.evicted
     }
 
-    /// Finds a packet's place in the table.
-    #[inline]
-    pub fn place(&self, interface: usize, direction: Direction, flow: &FlowTuple) -> Place {
-        // INVARIANT: a rule set has at most 65,535 interfaces.
-        let interface = u16::try_from(interface).unwrap_or(u16::MAX);
-        if let (IpAddr::V4(src), IpAddr::V4(dst)) = (flow.src, flow.dst) {
-            let key = key::v4(interface, direction, [src, dst], flow);
-            return Place { key: Key::V4(key), hash: self.v4.hash(&key), interface, direction };
-        }
-        let key = key::v6(interface, direction, flow);
-        Place { key: Key::V6(key), hash: self.v6.hash(&key), interface, direction }
+    /// What finds packets' places in the table.
+    pub fn places(&self) -> Places {
+        self.places
     }
 
     /// Brings the sessions of many packets near, so that the accesses to memory overlap.
@@ -217,9 +251,9 @@ impl SessionTable {
     pub fn fetch<'p>(&self, places: impl Iterator<Item = &'p Place>) {
         let touched = places.fold(0, |touched, place| {
             touched
-                ^ match place.key {
-                    Key::V4(_) => self.v4.touch(place.hash),
-                    Key::V6(_) => self.v6.touch(place.hash),
+                ^ match place.family {
+                    Family::V4 => self.v4.touch(place.hash),
+                    Family::V6 => self.v6.touch(place.hash),
                 }
         });
         std::hint::black_box(touched);
@@ -228,9 +262,9 @@ impl SessionTable {
     /// Looks a packet's session up, and lets the packet move it on.
     #[inline]
     pub fn meet(&mut self, place: &Place, packet: &Packet, now: u64) -> Standing {
-        let session = match &place.key {
-            Key::V4(key) => self.v4.get_mut(place.hash, key),
-            Key::V6(key) => self.v6.get_mut(place.hash, key),
+        let session = match place.family {
+            Family::V4 => self.v4.get_mut(place.hash, &place.key),
+            Family::V6 => self.v6.get_mut(place.hash, &place.v6(&packet.flow)),
         };
         let Some(session) = session else { return Standing::Unknown };
         let Some(OfInterface { idle_times, .. }) = self.interfaces.get(place.interface()) else {
@@ -264,26 +298,26 @@ impl SessionTable {
 
     /// The live session at a place, if there is one. It stays as it is: for a packet that is about a
     /// connection and not part of it.
-    pub fn at(&self, place: &Place, now: u64) -> Option<Opened> {
-        let session = self.find(place)?;
+    pub fn at(&self, place: &Place, flow: &FlowTuple, now: u64) -> Option<Opened> {
+        let session = self.find(place, flow)?;
         let idle_times = &self.interfaces.get(place.interface())?.idle_times;
         (!session.expired(now, idle_times)).then(|| session.opened())
     }
 
-    fn find(&self, place: &Place) -> Option<&Session> {
-        match &place.key {
-            Key::V4(key) => self.v4.get(place.hash, key),
-            Key::V6(key) => self.v6.get(place.hash, key),
+    fn find(&self, place: &Place, flow: &FlowTuple) -> Option<&Session> {
+        match place.family {
+            Family::V4 => self.v4.get(place.hash, &place.key),
+            Family::V6 => self.v6.get(place.hash, &place.v6(flow)),
         }
     }
 
-    /// Whether the place's interface, which can hold so many sessions, has room for one more there
-    /// (SEMANTICS A6). Sessions that were denied take none.
-    pub fn has_room(&mut self, place: &Place, most: usize, now: u64) -> bool {
+    /// Whether the place's interface, which can hold so many sessions, has room for one more there, that of
+    /// this tuple (SEMANTICS A6). Sessions that were denied take none.
+    pub fn has_room(&mut self, place: &Place, flow: &FlowTuple, most: usize, now: u64) -> bool {
         let full = |of: &Self| {
             of.interfaces.get(place.interface()).is_some_and(|held| held.allowed >= most)
         };
-        if !full(self) || self.find(place).is_some_and(Session::is_allowed) {
+        if !full(self) || self.find(place, flow).is_some_and(Session::is_allowed) {
             return true;
         }
         if now >= self.none_expires_before {
@@ -298,11 +332,11 @@ impl SessionTable {
     pub fn open(&mut self, place: &Place, packet: &Packet, now: u64, opened: Opened) {
         let session = Session::new(opened, State::opened_by(packet), now);
         let (v4, v6) = (self.v4.memory(), self.v6.memory());
-        let dropped = match place.key {
-            Key::V4(_) => {
+        let dropped = match place.family {
+            Family::V4 => {
                 make_room(&mut self.v4, &self.interfaces, now, self.most_memory.saturating_sub(v6))
             }
-            Key::V6(_) => {
+            Family::V6 => {
                 make_room(&mut self.v6, &self.interfaces, now, self.most_memory.saturating_sub(v4))
             }
         };
@@ -310,9 +344,9 @@ impl SessionTable {
             self.evicted += dropped.live;
             self.recount();
         }
-        let before = match place.key {
-            Key::V4(key) => self.v4.insert(place.hash, key, session),
-            Key::V6(key) => self.v6.insert(place.hash, key, session),
+        let before = match place.family {
+            Family::V4 => self.v4.insert(place.hash, place.key, session),
+            Family::V6 => self.v6.insert(place.hash, place.v6(&packet.flow), session),
         };
         if let Some(of) = self.interfaces.get_mut(place.interface()) {
             of.allowed += usize::from(opened.allowed);

@@ -5,10 +5,8 @@
 //! cache. [`Table::touch`] only reads a slot; doing so for a batch of packets first, with nothing in
 //! between, lets the processor wait for all of them at once.
 
-use std::hash::{BuildHasher, RandomState};
-
 use super::Session;
-use super::key::Words;
+use super::key::{self, Words};
 
 #[derive(Debug)]
 pub(super) struct Table<K> {
@@ -18,7 +16,7 @@ pub(super) struct Table<K> {
     /// How many are homes.
     homes: usize,
     len: usize,
-    /// Differs from run to run, so that no capture can be made to collide. No answer depends on it.
+    /// Of the keys' hashes.
     seed: u64,
 }
 
@@ -29,14 +27,11 @@ struct Slot<K> {
     session: Session,
 }
 
-/// The golden ratio in 64 bits, odd: its product spreads every bit of a word over both halves.
-const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
-
 const FEWEST_HOMES: usize = 64;
 
 impl<K: Words> Table<K> {
-    pub(super) fn new() -> Self {
-        Self { slots: Vec::new(), homes: 0, len: 0, seed: RandomState::new().hash_one(0) }
+    pub(super) fn new(seed: u64) -> Self {
+        Self { slots: Vec::new(), homes: 0, len: 0, seed }
     }
 
     /// Bytes that the slots take.
@@ -65,13 +60,8 @@ impl<K: Words> Table<K> {
     }
 
     #[inline]
-    pub(super) fn hash(&self, key: &K) -> u64 {
-        key.words().iter().fold(self.seed, |hash, word| {
-            let product = u128::from(hash ^ word) * u128::from(MULTIPLIER);
-            #[expect(clippy::cast_possible_truncation, reason = "both halves are used")]
-            let folded = product as u64 ^ (product >> 64) as u64;
-            folded
-        })
+    fn hash(&self, key: &K) -> u64 {
+        key::hash(self.seed, key)
     }
 
     #[inline]
@@ -178,7 +168,7 @@ mod tests {
     /// The plain twin: a map of the standard library.
     #[test]
     fn it_holds_what_a_map_holds() {
-        let (mut table, mut map) = (Table::<[u64; 2]>::new(), HashMap::new());
+        let (mut table, mut map) = (Table::<[u64; 2]>::new(1), HashMap::new());
         for n in 0..20_000_u64 {
             let key = [n % 5_003, n % 7];
             if table.is_full() {

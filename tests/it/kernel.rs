@@ -478,7 +478,7 @@ fn track(
             data: bytes,
         };
         let judged = replay.judge(&frame, &Decoded::Packet(*packet));
-        let Some(judgement) = judged.judgements().next().cloned() else { continue };
+        let Some(judgement) = judged.judgements().next().copied() else { continue };
         // What follows a denied opening would not exist, and the kernel is not shown it.
         if judgement.reason != Reason::ConnectionDenied {
             sent.push((

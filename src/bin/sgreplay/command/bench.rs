@@ -157,8 +157,9 @@ impl Lists {
         let mut asked: BTreeMap<(usize, Direction), Vec<FlowTuple>> = BTreeMap::new();
         for flow in flows {
             for (at, direction) in interfaces.judging(flow, None).into_iter().zip(ENDS) {
-                let of = at.map(|interface| asked.entry((interface, direction)).or_default());
-                of.into_iter().for_each(|flows| flows.push(*flow));
+                if let Some(interface) = at {
+                    asked.entry((interface, direction)).or_default().push(*flow);
+                }
             }
         }
         let list = |((interface, direction), flows): ((usize, Direction), _)| {

@@ -208,7 +208,7 @@ fn one_frame(args: &ExplainArgs, rules: &mut RuleSet, wanted: u64) -> Result<Exi
                 }
             }
             frames_read = frame.number;
-            last = Some((judged.clone(), decoded.packet().map(|packet| packet.flow)));
+            last = Some((*judged, decoded.packet().map(|packet| packet.flow)));
             Ok(())
         })
     })?;

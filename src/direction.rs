@@ -75,8 +75,8 @@ impl Interfaces {
         }
     }
 
-    /// The interfaces that a packet is judged at: its sender's, and its receiver's. One
-    /// that was captured at an interface is judged there alone.
+    /// The interfaces that a packet is judged at: its sender's, and its receiver's. One that was captured at
+    /// an interface is judged there alone.
     #[inline]
     pub fn judging(&self, flow: &FlowTuple, captured_at: Option<usize>) -> [Option<usize>; 2] {
         match captured_at {

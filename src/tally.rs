@@ -200,6 +200,7 @@ impl Tally {
         let full = self.kinds.len() >= MOST_KINDS;
         let port = port.filter(|_| !full);
         let obstacle = obstacle(direction, flow, &self.carrier_ports);
+        // Each in bits of its own, from the lowest: 17 of the port, 8, 32, 2, 1, 1, and the rest.
         let of_port = port.map_or(0, |port| 1 << 16 | u128::from(port));
         let key = of_port
             | u128::from(flow.proto.0) << 17

@@ -259,22 +259,19 @@ impl Captures {
             };
             let Some(stream) = streams.get_mut(turn) else { break };
             let Some(batch) = stream.batch.take() else { break };
-            // Alone, a stream hands on a whole batch; among others, often a frame or two.
-            let (alone, before) = (until == NEVER, stream.taken);
-            let room = if alone { HANDED_ON.min(batch.len() - before) } else { 0 };
+            // Alone, a stream hands on many at once; among others, often a frame or two.
+            let room = if until == NEVER { HANDED_ON.min(batch.len() - stream.taken) } else { 0 };
             let mut chosen = Vec::with_capacity(room);
-            for (mut frame, decoded) in batch.frames_from(before) {
-                let time = frame.time_ns.unwrap_or(stream.time);
-                stream.time = time;
-                if selection.left == 0 || (!alone && (time, turn) >= until) {
+            for (mut frame, decoded) in batch.frames_from(stream.taken) {
+                stream.time = frame.time_ns.unwrap_or(stream.time);
+                if selection.left == 0 || (stream.time, turn) >= until {
                     break;
                 }
                 stream.taken += 1;
+                stream.input.frames += 1;
                 frames += 1;
                 frame.number = frames;
-                if let Some(interface) = &stream.interface {
-                    frame.interface = Some(interface);
-                }
+                frame.interface = stream.interface.as_ref().or(frame.interface);
                 if selection.chooses(&frame, decoded) {
                     selection.left -= 1;
                     ended.notice(&frame, decoded);
@@ -286,7 +283,6 @@ impl Captures {
                 }
             }
             each(&chosen)?;
-            stream.input.frames += (stream.taken - before) as u64;
             stream.input.size = batch.offset();
             if stream.taken == batch.len() {
                 stream.ahead.recycle(batch);

@@ -9,6 +9,9 @@ use crate::flow::{Direction, FlowTuple, Protocol};
 /// so a rules file may name others.
 pub const CARRIER_BLOCKED: [u16; 7] = [25, 135, 139, 444, 445, 5800, 5900];
 
+/// The port of e-mail between servers.
+pub(crate) const SMTP: u16 = 25;
+
 /// Where a connection that the rules allow is likely to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Obstacle {
@@ -46,7 +49,7 @@ pub fn obstacle(direction: Direction, flow: &FlowTuple, carrier_ports: &[u16]) -
         (Direction::Ingress, Protocol::TCP | Protocol::UDP) if carrier_ports.contains(&port) => {
             Obstacle::Carrier
         }
-        (Direction::Egress, Protocol::TCP) if port == 25 => Obstacle::Smtp,
+        (Direction::Egress, Protocol::TCP) if port == SMTP => Obstacle::Smtp,
         _ => return None,
     };
     on_the_internet(flow.peer(direction)).then_some(obstacle)

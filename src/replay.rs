@@ -83,6 +83,15 @@ impl Lists {
     }
 }
 
+/// What the rules say of the packet that opens a connection, or is judged alone.
+struct Decision {
+    verdict: Verdict,
+    reason: Reason,
+    entry: EntryIndex,
+    /// The kind of the connection: see [`Tally::kind`].
+    kind: u32,
+}
+
 /// Where a packet is judged: at its sender and at its receiver.
 type Seats = [Option<Place>; 2];
 
@@ -323,7 +332,7 @@ impl<'r> Replay<'r> {
             let Some(seat) = seat else { continue };
             // Each answer is written where it stays: to move one takes longer than to find it.
             if self.options.sessions == Sessions::Off {
-                *judgement = Some(self.decide(seat.interface(), seat.direction(), &packet.flow));
+                *judgement = Some(self.alone(seat, &packet.flow));
                 continue;
             }
             if matches!(packet.flow.transport, Transport::Icmp { .. })
@@ -387,50 +396,69 @@ impl<'r> Replay<'r> {
             Initiator::Sender => (packet.flow, direction),
             Initiator::Receiver => (packet.flow.reversed(), direction.opposite()),
         };
-        let mut judgement = self.decide(interface, judged, &flow);
-        if let (Verdict::Allow, Some(most)) = (judgement.verdict, self.options.max_sessions)
+        let mut decision = self.decide(interface, judged, &flow);
+        if let (Verdict::Allow, Some(most)) = (decision.verdict, self.options.max_sessions)
             && !self.sessions.has_room(place, &packet.flow, most, self.now)
         {
-            judgement.verdict = Verdict::Deny;
-            judgement.reason = Reason::SessionLimit;
-            judgement.kind = self.tally.kind(interface, judgement.entry, &flow, judged, true);
+            decision.verdict = Verdict::Deny;
+            decision.reason = Reason::SessionLimit;
+            decision.kind = self.tally.kind(interface, decision.entry, &flow, judged, true);
         }
         let connection = *opens.get_or_insert_with(|| self.tally.next_connection());
-        judgement.direction = direction;
-        judgement.connection = Some(connection);
-        judgement.opened = Some((opening, flow));
         let opened = Opened {
             connection,
-            allowed: judgement.verdict == Verdict::Allow,
+            allowed: decision.verdict == Verdict::Allow,
             direction: judged,
-            tag: judgement.kind,
+            tag: decision.kind,
         };
         self.sessions.open(place, packet, self.now, opened);
-        judgement
+        Judgement {
+            interface,
+            direction,
+            verdict: decision.verdict,
+            reason: decision.reason,
+            decided_in: judged,
+            entry: decision.entry,
+            connection: Some(connection),
+            local_began: judged == Direction::Egress,
+            opened: Some((opening, flow)),
+            kind: decision.kind,
+        }
     }
 
-    /// Asks the evaluator.
-    fn decide(&mut self, interface: usize, direction: Direction, flow: &FlowTuple) -> Judgement {
-        let (ordered, compiled) = self.lists[interface].of(direction);
-        let index = compiled.decide(flow);
-        let entry = ordered.entry(index);
-        let verdict = entry.map_or(Verdict::Deny, |entry| entry.policy.into());
-        let mates = &self.lists[interface].mates;
-        if direction == Direction::Egress && verdict == Verdict::Deny && mates.contains(flow.dst) {
-            self.tally.count_open_question();
-        }
+    /// A packet that is judged for itself.
+    fn alone(&mut self, place: &Place, flow: &FlowTuple) -> Judgement {
+        let (interface, direction) = (place.interface(), place.direction());
+        let Decision { verdict, reason, entry, kind } = self.decide(interface, direction, flow);
         Judgement {
             interface,
             direction,
             verdict,
-            reason: entry.map_or(Reason::Default, |entry| entry.kind.into()),
+            reason,
             decided_in: direction,
-            entry: index,
+            entry,
             connection: None,
             local_began: direction == Direction::Egress,
             opened: None,
-            kind: self.tally.kind(interface, index, flow, direction, false),
+            kind,
         }
+    }
+
+    /// Asks the evaluator.
+    #[inline]
+    fn decide(&mut self, interface: usize, direction: Direction, flow: &FlowTuple) -> Decision {
+        let Lists { mates, .. } = &self.lists[interface];
+        let (ordered, compiled) = self.lists[interface].of(direction);
+        let entry = compiled.decide(flow);
+        let (verdict, reason) = match ordered.entry(entry) {
+            Some(Entry { policy, kind, .. }) => ((*policy).into(), (*kind).into()),
+            None => (Verdict::Deny, Reason::Default),
+        };
+        if direction == Direction::Egress && verdict == Verdict::Deny && mates.contains(flow.dst) {
+            self.tally.count_open_question();
+        }
+        let kind = self.tally.kind(interface, entry, flow, direction, false);
+        Decision { verdict, reason, entry, kind }
     }
 
     /// How packets are judged.

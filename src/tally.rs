@@ -10,7 +10,7 @@ use foldhash::fast::FixedState;
 
 use crate::capture::Frame;
 use crate::flow::{Direction, FlowTuple};
-use crate::overlay::{Obstacle, obstacle};
+use crate::overlay::{Obstacle, SMTP, obstacle};
 use crate::rules::EntryIndex;
 use crate::session::Opening;
 use crate::verdict::{Judged, Judgement, Reason, Verdict};
@@ -125,6 +125,12 @@ const FEW_PEERS: usize = 2;
 /// Beyond this, connections are told apart by protocol only. A scan has 65,536 kinds.
 const MOST_KINDS: usize = 1 << 18;
 
+/// A port's remainder by 64, as a bit.
+#[inline]
+fn remainder(port: u16) -> u64 {
+    1 << (port % 64)
+}
+
 /// Everything that a summary says.
 #[derive(Debug)]
 pub struct Tally {
@@ -140,6 +146,8 @@ pub struct Tally {
     opened: u64,
     open_question: u64,
     carrier_ports: Vec<u16>,
+    /// The remainders of ports where there may be an obstacle: nearly all ports have another.
+    obstacles_at: u64,
     /// By what tells kinds apart, one number to be hashed.
     kind_of: HashMap<u128, u32, FixedState>,
     kinds: Vec<Kind>,
@@ -162,6 +170,9 @@ impl Tally {
             opened: 0,
             open_question: 0,
             carrier_ports: carrier_ports.to_vec(),
+            obstacles_at: carrier_ports
+                .iter()
+                .fold(remainder(SMTP), |all, port| all | remainder(*port)),
             kind_of: HashMap::default(),
             kinds: Vec::new(),
             counters: Vec::new(),
@@ -197,9 +208,11 @@ impl Tally {
     ) -> u32 {
         let port = flow.transport.ports().map(|(_, dst)| dst);
         let port = port.or_else(|| flow.transport.icmp().map(|(kind, _)| kind.into()));
+        let obstacle = port
+            .filter(|port| self.obstacles_at & remainder(*port) != 0)
+            .and_then(|_| obstacle(direction, flow, &self.carrier_ports));
         let full = self.kinds.len() >= MOST_KINDS;
         let port = port.filter(|_| !full);
-        let obstacle = obstacle(direction, flow, &self.carrier_ports);
         // Each in bits of its own, from the lowest: 17 of the port, 8, 32, 2, 1, 1, and the rest.
         let of_port = port.map_or(0, |port| 1 << 16 | u128::from(port));
         let key = of_port

@@ -187,8 +187,15 @@ impl Judged {
     /// The judgement that decides: the first that denies, or else the first.
     #[inline]
     pub fn deciding(&self) -> Option<&Judgement> {
-        let denied = self.judgements().find(|judgement| judgement.verdict == Verdict::Deny);
-        denied.or_else(|| self.judgements().next())
+        match self {
+            Self::At([Some(sender), Some(receiver)]) => {
+                let receiver_decides =
+                    sender.verdict == Verdict::Allow && receiver.verdict == Verdict::Deny;
+                Some(if receiver_decides { receiver } else { sender })
+            }
+            Self::At([Some(only), None] | [None, Some(only)]) => Some(only),
+            Self::At([None, None]) | Self::Not(_) => None,
+        }
     }
 
     /// The answer for the packet as a whole, and its reason: that of the first interface to deny it.

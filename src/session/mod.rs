@@ -329,10 +329,33 @@ impl SessionTable {
     }
 
     /// Enters what a packet opened, allowed or not.
+    #[inline]
     pub fn open(&mut self, place: &Place, packet: &Packet, now: u64, opened: Opened) {
+        let is_full = match place.family {
+            Family::V4 => self.v4.is_full(),
+            Family::V6 => self.v6.is_full(),
+        };
+        if is_full {
+            self.make_room(place.family, now);
+        }
         let session = Session::new(opened, State::opened_by(packet), now);
+        let before = match place.family {
+            Family::V4 => self.v4.insert(place.hash, place.key, session),
+            Family::V6 => self.v6.insert(place.hash, place.v6(&packet.flow), session),
+        };
+        if let Some(of) = self.interfaces.get_mut(place.interface()) {
+            of.allowed += usize::from(opened.allowed);
+            of.allowed -= usize::from(before.is_some_and(|before| before.is_allowed()));
+            self.none_expires_before =
+                self.none_expires_before.min(session.expires(&of.idle_times));
+        }
+    }
+
+    /// Makes room in the table of a family, which is full.
+    #[cold]
+    fn make_room(&mut self, family: Family, now: u64) {
         let (v4, v6) = (self.v4.memory(), self.v6.memory());
-        let dropped = match place.family {
+        let dropped = match family {
             Family::V4 => {
                 make_room(&mut self.v4, &self.interfaces, now, self.most_memory.saturating_sub(v6))
             }
@@ -343,16 +366,6 @@ impl SessionTable {
         if dropped != Dropped::default() {
             self.evicted += dropped.live;
             self.recount();
-        }
-        let before = match place.family {
-            Family::V4 => self.v4.insert(place.hash, place.key, session),
-            Family::V6 => self.v6.insert(place.hash, place.v6(&packet.flow), session),
-        };
-        if let Some(of) = self.interfaces.get_mut(place.interface()) {
-            of.allowed += usize::from(opened.allowed);
-            of.allowed -= usize::from(before.is_some_and(|before| before.is_allowed()));
-            self.none_expires_before =
-                self.none_expires_before.min(session.expires(&of.idle_times));
         }
     }
 
@@ -388,7 +401,7 @@ struct Dropped {
     live: u64,
 }
 
-/// Makes room in a table that may take so many bytes, if it is full: by dropping what has expired, else by
+/// Makes room in a full table that may take so many bytes: by dropping what has expired, else by
 /// growing, else by dropping the quarter that has been idle longest.
 fn make_room<K: Words>(
     table: &mut Table<K>,
@@ -397,9 +410,6 @@ fn make_room<K: Words>(
     most_memory: usize,
 ) -> Dropped {
     let mut dropped = Dropped::default();
-    if !table.is_full() {
-        return dropped;
-    }
     let may_grow = table.homes() == 0 || table.memory_to_double() <= most_memory;
     if table.homes() >= SWEEP_FROM || !may_grow {
         let before = table.len();

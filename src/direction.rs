@@ -97,17 +97,16 @@ const FEW: usize = 4;
 
 #[inline]
 fn holding<K: Ord + Copy>(ranges: &[(K, K, usize)], value: K) -> Option<usize> {
-    // Most captures are of one interface, with an address or two: a search would take longer.
-    let from = match ranges.len() {
-        ..=FEW => 0,
-        _ => ranges.partition_point(|(_, last, _)| *last < value),
-    };
-    for (first, last, interface) in ranges.get(from..)? {
-        if value <= *last {
-            return (*first <= value).then_some(*interface);
-        }
+    // Most captures are of one interface, with an address or two: a search would take longer. Whether it is
+    // a packet's source or its destination cannot be foretold, so nothing is jumped over.
+    if ranges.len() <= FEW {
+        return ranges.iter().fold(None, |found, (first, last, interface)| {
+            if *first <= value && value <= *last { Some(*interface) } else { found }
+        });
     }
-    None
+    let behind = ranges.partition_point(|(_, last, _)| *last < value);
+    let (first, _, interface) = ranges.get(behind)?;
+    (*first <= value).then_some(*interface)
 }
 
 /// What the first packets of a capture show.

@@ -1,13 +1,14 @@
 //! The loop: capture → decode → direction → session → evaluate → verdict → sink.
 
 use std::collections::HashMap;
+use std::iter;
 
 use foldhash::fast::FixedState;
 
 use crate::capture::{Frame, LogRecord};
 use crate::compile;
 use crate::decode::{Decoded, Tunnels, Undecodable, embedded};
-use crate::direction::{ENDS, Interfaces};
+use crate::direction::Interfaces;
 use crate::evaluate::{Compiled, Evaluator};
 use crate::flow::{Direction, FlowTuple, Fragment, Packet, Transport};
 use crate::fragment::FragmentTable;
@@ -92,8 +93,8 @@ struct Decision {
     kind: u32,
 }
 
-/// Where a packet is judged: at its sender and at its receiver.
-type Seats = [Option<Place>; 2];
+/// Where a packet is judged: nowhere, or at one of its ends, or at its sender and at its receiver.
+type Seats = Option<(Place, Option<Place>)>;
 
 /// Packets whose sessions are fetched together. Enough to hide the wait for memory, few enough to
 /// stay in the nearest cache.
@@ -218,7 +219,7 @@ impl<'r> Replay<'r> {
     /// Judges one frame. Frames come in the order of the capture.
     #[inline]
     pub fn judge(&mut self, frame: &Frame<'_>, decoded: &Decoded) -> Judged {
-        let mut seats = [None; 2];
+        let mut seats = None;
         self.seat(frame, decoded, &mut seats);
         let mut judged = Judged::Not(Reason::NotLocal);
         self.judge_seated(frame, decoded, &seats, &mut judged);
@@ -236,17 +237,19 @@ impl<'r> Replay<'r> {
         frames: &[(Frame<'_>, &Decoded)],
         mut each: impl FnMut(&Frame<'_>, &Decoded, &Judged) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut seats = [const { [None; 2] }; FETCHED_AT_ONCE];
+        let mut seats = [const { None }; FETCHED_AT_ONCE];
         let mut answers = [const { Judged::Not(Reason::NotLocal) }; FETCHED_AT_ONCE];
         for frames in frames.chunks(FETCHED_AT_ONCE) {
             for (seats, (frame, decoded)) in seats.iter_mut().zip(frames) {
                 self.seat(frame, decoded, seats);
             }
-            let seated = seats.iter().take(frames.len());
-            self.sessions.fetch(seated.flat_map(|seats| seats.iter().flatten()));
+            let places = seats.iter().take(frames.len()).flatten();
+            let places = places.flat_map(|(first, second)| iter::once(first).chain(second));
+            self.sessions.fetch(places);
             for ((judged, seats), (frame, decoded)) in answers.iter_mut().zip(&seats).zip(frames) {
                 self.judge_seated(frame, decoded, seats, judged);
             }
+            self.tally.fetch(answers.iter().take(frames.len()));
             for (judged, (frame, decoded)) in answers.iter_mut().zip(frames) {
                 self.tally.count(frame, judged);
                 each(frame, decoded, judged)?;
@@ -255,19 +258,24 @@ impl<'r> Replay<'r> {
         Ok(())
     }
 
-    /// Finds the interfaces that a packet is judged at, the sender's first.
+    /// Finds the interfaces that a packet is judged at.
     #[inline]
     fn seat(&self, frame: &Frame<'_>, decoded: &Decoded, seats: &mut Seats) {
-        *seats = [None; 2];
+        *seats = None;
         let Decoded::Packet(Packet { flow, .. }) = decoded else { return };
         let judging = match self.by_frame || frame.log.is_some() {
             false => self.interfaces.judging(flow, None),
             true => self.judging(frame, flow),
         };
-        for ((seat, at), direction) in seats.iter_mut().zip(&judging).zip(&ENDS) {
-            if let Some(interface) = at {
-                *seat = Some(self.sessions.places().of(*interface, *direction, flow));
-            }
+        let place = |interface, direction| self.sessions.places().of(interface, direction, flow);
+        let (first, direction) = match judging {
+            [Some(sender), _] => (sender, Direction::Egress),
+            [None, Some(receiver)] => (receiver, Direction::Ingress),
+            [None, None] => return,
+        };
+        *seats = Some((place(first, direction), None));
+        if let ([Some(_), Some(receiver)], Some((_, second))) = (judging, seats) {
+            *second = Some(place(receiver, Direction::Ingress));
         }
     }
 
@@ -294,60 +302,80 @@ impl<'r> Replay<'r> {
         judged: &mut Judged,
     ) {
         self.now = frame.time_ns.unwrap_or(self.now);
-        match decoded {
-            Decoded::Not(Undecodable { why, .. }) => *judged = Judged::Not((*why).into()),
-            Decoded::Packet(_) if matches!(seats, [None, None]) => {
-                *judged = Judged::Not(Reason::NotLocal);
-            }
-            Decoded::Packet(packet) if packet.fragment == Fragment::No => {
+        match (decoded, seats) {
+            (Decoded::Not(Undecodable { why, .. }), _) => *judged = Judged::Not((*why).into()),
+            (Decoded::Packet(_), None) => *judged = Judged::Not(Reason::NotLocal),
+            (Decoded::Packet(packet), Some(seats)) if packet.fragment == Fragment::No => {
                 self.packet(frame, packet, seats, judged);
             }
-            Decoded::Packet(packet) => self.fragment(frame, packet, seats, judged),
+            (Decoded::Packet(packet), Some(seats)) => self.fragment(frame, packet, seats, judged),
         }
     }
 
     /// A fragment, once it is known which ports it belongs to.
     #[cold]
-    fn fragment(&mut self, frame: &Frame<'_>, packet: &Packet, seats: &Seats, judged: &mut Judged) {
+    fn fragment(
+        &mut self,
+        frame: &Frame<'_>,
+        packet: &Packet,
+        (first, second): &(Place, Option<Place>),
+        judged: &mut Judged,
+    ) {
         let Some(packet) = self.fragments.complete(*packet, self.now) else {
             *judged = Judged::Not(Reason::FragmentWithoutFirst);
             return;
         };
-        let seats = seats.map(|seat| {
-            seat.map(|of| self.sessions.places().of(of.interface(), of.direction(), &packet.flow))
-        });
+        let place =
+            |of: &Place| self.sessions.places().of(of.interface(), of.direction(), &packet.flow);
+        let seats = (place(first), second.as_ref().map(place));
         self.packet(frame, &packet, &seats, judged);
     }
 
     #[inline]
-    fn packet(&mut self, frame: &Frame<'_>, packet: &Packet, seats: &Seats, judged: &mut Judged) {
+    fn packet(
+        &mut self,
+        frame: &Frame<'_>,
+        packet: &Packet,
+        (first, second): &(Place, Option<Place>),
+        judged: &mut Judged,
+    ) {
         self.openings.learn(packet, self.now);
         if let Some(log) = frame.log {
             self.openings.learn_record(packet, log);
         }
         let mut opens = None;
-        *judged = Judged::At([None, None]);
-        let Judged::At(at) = judged else { return };
-        for (judgement, seat) in at.iter_mut().zip(seats) {
-            let Some(seat) = seat else { continue };
-            // Each answer is written where it stays: to move one takes longer than to find it.
-            if self.options.sessions == Sessions::Off {
-                *judgement = Some(self.alone(seat, &packet.flow));
-                continue;
-            }
-            if matches!(packet.flow.transport, Transport::Icmp { .. })
-                && let Some(related) = self.related(seat, frame, packet)
-            {
-                *judgement = Some(related);
-                continue;
-            }
-            // SEMANTICS A5.
-            match self.sessions.meet(seat, packet, self.now) {
-                Standing::Live(opened) => *judgement = Some(in_session(seat, opened)),
-                standing => {
-                    *judgement = Some(self.opening(seat, packet, frame.log, standing, &mut opens));
-                }
-            }
+        let judgement = |judgement| *judged = Judged::At(judgement, None);
+        self.judge_at(first, frame, packet, &mut opens, judgement);
+        if let (Some(second), Judged::At(_, at_second)) = (second, judged) {
+            let judgement = |judgement| *at_second = Some(judgement);
+            self.judge_at(second, frame, packet, &mut opens, judgement);
+        }
+    }
+
+    /// Judges a packet at one interface. `opens` is the number of the connection that it has opened at its
+    /// other end, if it has. `put` writes the judgement where it stays: to move one takes longer than to find
+    /// it.
+    #[inline]
+    fn judge_at(
+        &mut self,
+        place: &Place,
+        frame: &Frame<'_>,
+        packet: &Packet,
+        opens: &mut Option<u64>,
+        put: impl FnOnce(Judgement),
+    ) {
+        if self.options.sessions == Sessions::Off {
+            return put(self.alone(place, &packet.flow));
+        }
+        if matches!(packet.flow.transport, Transport::Icmp { .. })
+            && let Some(related) = self.related(place, frame, packet)
+        {
+            return put(related);
+        }
+        // SEMANTICS A5.
+        match self.sessions.meet(place, packet, self.now) {
+            Standing::Live(opened) => put(in_session(place, opened)),
+            standing => put(self.opening(place, packet, frame.log, standing, opens)),
         }
     }
 
@@ -366,8 +394,7 @@ impl<'r> Replay<'r> {
         (!always).then(|| in_session(at, opened))
     }
 
-    /// A packet of no live session: it opens one, or its connection was under way before. `opens` is the
-    /// number of the connection that it has opened at its other end, if it has.
+    /// A packet of no live session: it opens one, or its connection was under way before.
     fn opening(
         &mut self,
         place: &Place,

@@ -238,12 +238,26 @@ impl Tally {
         })
     }
 
+    /// Brings the counters of many answers near, so that the accesses to memory overlap.
+    #[inline]
+    pub(crate) fn fetch<'j>(&self, answers: impl Iterator<Item = &'j Judged>) {
+        let mut touched = 0;
+        let touch = |judgement: &Judgement| {
+            self.counters.get(judgement.kind as usize).map_or(0, |counter| counter.count.packets)
+        };
+        for judged in answers {
+            if let Judged::At(first, second) = judged {
+                touched ^= touch(first) ^ second.as_ref().map_or(0, touch);
+            }
+        }
+        std::hint::black_box(touched);
+    }
+
     /// Counts a frame and its answer, in which it fills in the entry that decided a connection that was open
     /// before.
     #[inline]
     pub(crate) fn count(&mut self, frame: &Frame<'_>, judged: &mut Judged) {
-        let bytes = u64::from(frame.wire_len);
-        self.bytes += bytes;
+        self.bytes += u64::from(frame.wire_len);
         self.now = frame.time_ns.unwrap_or(self.now);
         self.times = (self.times.0.min(self.now), self.times.1.max(self.now));
         let (verdict, reason) = judged.verdict();
@@ -251,26 +265,11 @@ impl Tally {
         if let Some(count) = of_verdict.and_then(|reasons| reasons.get_mut(reason as usize)) {
             *count += 1;
         }
+        let Judged::At(first, second) = judged else { return };
         let mut opens = None;
-        for judgement in judged.judgements_mut() {
-            let kind = judgement.kind as usize;
-            if let Some(Counter { count, has_peers, entry }) = self.counters.get_mut(kind) {
-                judgement.entry = *entry;
-                count.packet(bytes, judgement.opened.is_some());
-                if !*has_peers
-                    && (judgement.opened.is_some() || judgement.connection.is_none())
-                    && let Some(kind) = self.kinds.get_mut(kind)
-                {
-                    let most = if self.peers < MANY_PEERS { MOST_PEERS } else { FEW_PEERS };
-                    self.peers += kind.look(frame, judgement, most);
-                    *has_peers = kind.peers.len() >= most;
-                }
-            }
-            if let Some((opening, _)) = judgement.opened {
-                let denied = judgement.verdict == Verdict::Deny;
-                let (known, _) = opens.unwrap_or((false, opening));
-                opens = Some((known || denied, opening));
-            }
+        self.count_at(frame, first, &mut opens);
+        if let Some(second) = second {
+            self.count_at(frame, second, &mut opens);
         }
         if let Some((denied, opening)) = opens {
             self.connections.add(if denied { Verdict::Deny } else { Verdict::Allow }, 1);
@@ -278,6 +277,35 @@ impl Tally {
             if let Some(count) = inferred.and_then(|position| self.midstream.get_mut(position)) {
                 *count += 1;
             }
+        }
+    }
+
+    /// Counts a packet at one interface. `opens` says of the connection that it opens, if it does, whether it
+    /// is denied anywhere, and how it was found.
+    #[inline]
+    fn count_at(
+        &mut self,
+        frame: &Frame<'_>,
+        judgement: &mut Judgement,
+        opens: &mut Option<(bool, Opening)>,
+    ) {
+        let kind = judgement.kind as usize;
+        if let Some(Counter { count, has_peers, entry }) = self.counters.get_mut(kind) {
+            judgement.entry = *entry;
+            count.packet(frame.wire_len.into(), judgement.opened.is_some());
+            if !*has_peers
+                && (judgement.opened.is_some() || judgement.connection.is_none())
+                && let Some(kind) = self.kinds.get_mut(kind)
+            {
+                let most = if self.peers < MANY_PEERS { MOST_PEERS } else { FEW_PEERS };
+                self.peers += kind.look(frame, judgement, most);
+                *has_peers = kind.peers.len() >= most;
+            }
+        }
+        if let Some((opening, _)) = judgement.opened {
+            let denied = judgement.verdict == Verdict::Deny;
+            let (known, _) = opens.unwrap_or((false, opening));
+            *opens = Some((known || denied, opening));
         }
     }
 

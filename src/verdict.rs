@@ -158,8 +158,9 @@ pub struct Judgement {
 /// The answer for a packet, wherever it was judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judged {
-    /// At its sender, its receiver, or both: allowed only if all allow.
-    At([Option<Judgement>; 2]),
+    /// At its sender or its receiver, or, where both ends are interfaces, at its sender and then at its
+    /// receiver: allowed only if all allow.
+    At(Judgement, Option<Judgement>),
     /// Nowhere, for this reason.
     Not(Reason),
 }
@@ -168,33 +169,24 @@ impl Judged {
     /// Where it was judged, the sender first.
     #[inline]
     pub fn judgements(&self) -> impl Iterator<Item = &Judgement> {
-        let at: &[Option<Judgement>] = match self {
-            Self::At(at) => at,
-            Self::Not(_) => &[],
+        let (first, second) = match self {
+            Self::At(first, second) => (Some(first), second.as_ref()),
+            Self::Not(_) => (None, None),
         };
-        at.iter().flatten()
-    }
-
-    #[inline]
-    pub(crate) fn judgements_mut(&mut self) -> impl Iterator<Item = &mut Judgement> {
-        let at: &mut [Option<Judgement>] = match self {
-            Self::At(at) => at,
-            Self::Not(_) => &mut [],
-        };
-        at.iter_mut().flatten()
+        first.into_iter().chain(second)
     }
 
     /// The judgement that decides: the first that denies, or else the first.
     #[inline]
     pub fn deciding(&self) -> Option<&Judgement> {
         match self {
-            Self::At([Some(sender), Some(receiver)]) => {
-                let receiver_decides =
-                    sender.verdict == Verdict::Allow && receiver.verdict == Verdict::Deny;
-                Some(if receiver_decides { receiver } else { sender })
+            Self::At(first, Some(second))
+                if first.verdict == Verdict::Allow && second.verdict == Verdict::Deny =>
+            {
+                Some(second)
             }
-            Self::At([Some(only), None] | [None, Some(only)]) => Some(only),
-            Self::At([None, None]) | Self::Not(_) => None,
+            Self::At(first, _) => Some(first),
+            Self::Not(_) => None,
         }
     }
 
@@ -203,7 +195,7 @@ impl Judged {
     pub fn verdict(&self) -> (Verdict, Reason) {
         match self {
             Self::Not(reason) => (Verdict::NotEvaluated, *reason),
-            Self::At(_) => self
+            Self::At(..) => self
                 .deciding()
                 .map_or((Verdict::NotEvaluated, Reason::NotLocal), |j| (j.verdict, j.reason)),
         }

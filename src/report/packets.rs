@@ -75,7 +75,7 @@ pub fn verdict_cells<'a>(
     labels: &'a Labels,
 ) -> impl Iterator<Item = [Cell<'a>; 7]> {
     let not_evaluated = match judged {
-        Judged::At(_) => None,
+        Judged::At(..) => None,
         Judged::Not(reason) => {
             let (verdict, reason) = (Verdict::NotEvaluated.as_str(), reason.as_str());
             let words = [Cell::Text(verdict), Cell::Text(reason)];

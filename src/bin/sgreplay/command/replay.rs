@@ -302,7 +302,7 @@ impl<'l> Output<'l> {
             Self::PacketText { out, labels, tunnels, start } => {
                 let start = *start.get_or_insert(frame.time_ns.unwrap_or_default());
                 let not = match judged {
-                    Judged::At(_) => None,
+                    Judged::At(..) => None,
                     Judged::Not(reason) => Some(Answer::Not(*reason)),
                 };
                 let embedded = embedded(frame.link, frame.data, tunnels);

@@ -345,28 +345,17 @@ impl Capture {
             self.buffer.end();
             return Err(damage);
         }
-        loop {
-            // Waits for bytes only while it has nothing to hand out.
-            let wait = batch.records.is_empty();
-            let record = match &mut self.format {
-                Format::Pcap(reader) => reader.next(&mut self.buffer, wait),
-                Format::PcapNg(reader) => reader.next(&mut self.buffer, wait),
-                Format::FlowLog(reader) => reader.next(&mut self.buffer, wait),
-            };
-            match record {
-                Ok(Some(record)) => {
-                    batch.records.push(record);
-                    self.read += 1;
-                }
-                Ok(None) => break,
-                Err(kind) => {
-                    let (file, frame) = (self.name.clone(), Some(self.read + 1));
-                    let offset = self.buffer.offset();
-                    let damage = CaptureError { file, frame, offset, kind };
-                    self.damage = Some(damage);
-                    break;
-                }
-            }
+        let records = &mut batch.records;
+        let filled = match &mut self.format {
+            Format::Pcap(reader) => reader.fill(&mut self.buffer, records),
+            Format::PcapNg(reader) => fill(records, |wait| reader.next(&mut self.buffer, wait)),
+            Format::FlowLog(reader) => fill(records, |wait| reader.next(&mut self.buffer, wait)),
+        };
+        self.read += batch.records.len() as u64;
+        if let Err(kind) = filled {
+            let (file, frame) = (self.name.clone(), Some(self.read + 1));
+            let offset = self.buffer.offset();
+            self.damage = Some(CaptureError { file, frame, offset, kind });
         }
         match &mut self.format {
             Format::Pcap(_) => self.buffer.hand_over(&mut batch.bytes),
@@ -385,4 +374,15 @@ impl Capture {
         }
         Ok(!batch.records.is_empty())
     }
+}
+
+/// Reads records, waiting for bytes only while there is nothing to hand out.
+fn fill(
+    records: &mut Vec<Record>,
+    mut next: impl FnMut(bool) -> Result<Option<Record>, CaptureErrorKind>,
+) -> Result<(), CaptureErrorKind> {
+    while let Some(record) = next(records.is_empty())? {
+        records.push(record);
+    }
+    Ok(())
 }

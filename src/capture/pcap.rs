@@ -1,6 +1,6 @@
 //! Classic pcap.
 
-use pcap_file::pcap::{PcapHeader, PcapParseError, PcapParser, PcapTsResolution};
+use pcap_file::pcap::{PcapHeader, PcapParseError, PcapParser, PcapTsResolution, RawPcapPacket};
 
 use super::buffer::{Buffer, LONGEST_RECORD};
 use super::{CaptureErrorKind, LinkType, Record};
@@ -48,17 +48,52 @@ impl Reader {
         Ok(Some(Self { parser, link, fraction_ns }))
     }
 
-    /// The next record; `None` at the end, or where it is not all there and `wait` is false.
-    pub(super) fn next(
+    /// Reads the next record, for which it waits, and those behind it that are all there; none at the end.
+    pub(super) fn fill(
         &self,
         buffer: &mut Buffer,
-        wait: bool,
-    ) -> Result<Option<Record>, CaptureErrorKind> {
+        records: &mut Vec<Record>,
+    ) -> Result<(), CaptureErrorKind> {
+        records.extend(self.next(buffer, true)?);
+        let (unread, start) = (buffer.unread(), buffer.start());
+        let mut rest = unread;
+        while let Ok((behind, raw)) = self.parser.next_raw_packet(rest) {
+            let data = start + (unread.len() - rest.len()) + RECORD_HEADER;
+            rest = behind;
+            records.push(self.record(&raw, data));
+        }
+        let read = unread.len() - rest.len();
+        buffer.consume(read);
+        // What is not all there comes next time; what is damaged is said now.
+        self.next(buffer, false).map(|record| records.extend(record))
+    }
+
+    /// A record whose data begins there in the buffer.
+    #[inline]
+    fn record(&self, raw: &RawPcapPacket<'_>, data: usize) -> Record {
+        let time =
+            u64::from(raw.ts_sec) * 1_000_000_000 + u64::from(raw.ts_frac) * self.fraction_ns;
+        Record {
+            link: self.link,
+            time_ns: Some(time),
+            wire_len: raw.orig_len,
+            hint: None,
+            interface: None,
+            data: data..data + raw.incl_len as usize,
+        }
+    }
+
+    /// The next record; `None` at the end, or where it is not all there and `wait` is false.
+    fn next(&self, buffer: &mut Buffer, wait: bool) -> Result<Option<Record>, CaptureErrorKind> {
         // Raw packets: `next_packet` would refuse records longer than the file's snap length, and
         // records whose wire length is below their captured length; real files have both.
-        let (ts_sec, ts_frac, len, wire_len) = loop {
+        loop {
             match self.parser.next_raw_packet(buffer.unread()) {
-                Ok((_, raw)) => break (raw.ts_sec, raw.ts_frac, raw.incl_len, raw.orig_len),
+                Ok((_, raw)) => {
+                    let record = self.record(&raw, buffer.start() + RECORD_HEADER);
+                    buffer.consume(RECORD_HEADER + raw.incl_len as usize);
+                    return Ok(Some(record));
+                }
                 Err(PcapParseError::IncompleteBuffer(..)) if !wait => return Ok(None),
                 Err(PcapParseError::IncompleteBuffer(needed, _)) => {
                     let unread = buffer.unread();
@@ -82,12 +117,6 @@ impl Reader {
                     return Err(CaptureErrorKind::Block { block: 0, found: e.to_string() });
                 }
             }
-        };
-        let data = buffer.start() + RECORD_HEADER;
-        let data = data..data + len as usize;
-        buffer.consume(RECORD_HEADER + len as usize);
-        let time = u64::from(ts_sec) * 1_000_000_000 + u64::from(ts_frac) * self.fraction_ns;
-        let (link, time_ns) = (self.link, Some(time));
-        Ok(Some(Record { link, time_ns, wire_len, hint: None, interface: None, data }))
+        }
     }
 }

@@ -29,6 +29,9 @@ use support::sets::{Draw, Shape, flows, ordered};
 
 const FLOWS: usize = 4_096;
 const ROUNDS: u32 = 400;
+/// The rounds of one are over in milliseconds, and a machine that others use is slow for seconds: so each has
+/// several turns.
+const TURNS: usize = 5;
 
 fn ns(best: Duration) -> f64 {
     best.as_secs_f64() * 1e9 / FLOWS as f64
@@ -135,7 +138,7 @@ fn main() {
     let program = args.get(1);
     let seed = args.first().map_or(11, |seed| seed.parse().expect("a seed, which is a number"));
     println!(
-        "seed {seed}; ns a lookup, best of {ROUNDS} rounds of {FLOWS} tuples, batch by {}; ratios to rte_acl\n",
+        "seed {seed}; ns a lookup, best of {TURNS} x {ROUNDS} rounds of {FLOWS} tuples, batch by {}; ratios to rte_acl\n",
         Instructions::best().as_str()
     );
     println!(
@@ -149,22 +152,32 @@ fn main() {
         let built = start.elapsed().as_secs_f64() * 1e3;
         for draw in Draw::ALL {
             let flows: Vec<FlowTuple> = flows(&ordered, draw, FLOWS, seed);
-            let mut found = vec![EntryIndex(0); FLOWS];
-            let acl = program.map(|program| rte_acl(program, &ordered, &flows));
-            let whole = best(|| index.first_matches(black_box(&flows), black_box(&mut found)));
             let keys: Vec<KeyV4> = flows.iter().map(key).collect();
-            let mut by = |instructions| {
-                index.search_by(instructions);
-                best(|| {
-                    index.first_matches_v4(black_box(&keys), black_box(&mut found));
-                })
-            };
-            let (plain, batch) = (by(Instructions::Plain), by(Instructions::best()));
-            let single = best(|| {
-                for flow in &flows {
-                    black_box(index.first_match(flow));
+            let mut found = vec![EntryIndex(0); FLOWS];
+            let (mut acl, mut times): (Option<Acl>, _) = (None, [f64::INFINITY; 4]);
+            for _ in 0..TURNS {
+                if let Some(program) = program {
+                    let again = rte_acl(program, &ordered, &flows);
+                    acl = acl.filter(|acl| acl.ns <= again.ns).or(Some(again));
                 }
-            });
+                let whole = best(|| index.first_matches(black_box(&flows), black_box(&mut found)));
+                let mut by = |instructions| {
+                    index.search_by(instructions);
+                    best(|| {
+                        index.first_matches_v4(black_box(&keys), black_box(&mut found));
+                    })
+                };
+                let (plain, batch) = (by(Instructions::Plain), by(Instructions::best()));
+                let single = best(|| {
+                    for flow in &flows {
+                        black_box(index.first_match(flow));
+                    }
+                });
+                for (time, again) in times.iter_mut().zip([whole, plain, batch, single]) {
+                    *time = time.min(again);
+                }
+            }
+            let [whole, plain, batch, single] = times;
             let reference = Reference(&ordered);
             let (some, start) = (&flows[..1 << 10], Instant::now());
             for (flow, found) in some.iter().zip(&found) {

@@ -1,4 +1,4 @@
-//! Reading and decoding on threads of their own, ahead of whoever judges.
+//! Reading and decoding, on threads of their own ahead of whoever judges, where there may be several.
 //!
 //! The frames and their order are those of [`Capture::next_frame`]; only the work is spread over the
 //! cores. A few batches at most are under way, so memory stays bounded however slow the reader. Batches
@@ -106,15 +106,9 @@ pub enum Next {
 /// A capture being read and decoded.
 #[derive(Debug)]
 pub struct Ahead {
-    ready: Receiver<Filled>,
-    /// How many batches wait there.
-    waiting: Arc<AtomicUsize>,
+    reading: Reading,
     tunnels: Tunnels,
-    to_fill: Sender<DecodedBatch>,
-    /// How many batches are to be under way, and how many are.
-    wanted: usize,
-    under_way: usize,
-    /// Used ones, whose memory is used again.
+    /// Used batches, whose memory is used again.
     spare: Vec<DecodedBatch>,
     /// What was only looked at, and comes again.
     back: VecDeque<Next>,
@@ -124,9 +118,30 @@ pub struct Ahead {
     /// Bytes of the frames that have come, and the time of the last.
     position: u64,
     now: u64,
-    threads: Vec<JoinHandle<()>>,
     drops: Drops,
     flow_log: FlowLog,
+}
+
+/// Who reads.
+#[derive(Debug)]
+enum Reading {
+    /// Whoever asks; `None` behind the end.
+    Here(Option<Box<Capture>>),
+    /// Threads.
+    Apart(Threads),
+}
+
+/// Threads that read, and if they have nothing better to do decode.
+#[derive(Debug)]
+struct Threads {
+    ready: Receiver<Filled>,
+    /// How many batches wait there.
+    waiting: Arc<AtomicUsize>,
+    to_fill: Sender<DecodedBatch>,
+    /// How many batches are to be under way, and how many are.
+    wanted: usize,
+    under_way: usize,
+    running: Vec<JoinHandle<()>>,
 }
 
 type Filled = Result<DecodedBatch, CaptureError>;
@@ -155,24 +170,13 @@ fn read(
     }
 }
 
-/// What a frame adds to a position, beside its bytes: so that empty frames count too.
-const RECORD: u64 = 16;
-
-impl Ahead {
-    /// Starts to read. The work is done by so many threads, whoever asks among them: one takes turns, two
-    /// read beside whoever asks, and who has less to do decodes, three decode apart from both. The frames
-    /// are the same.
-    ///
-    /// The threads end with the capture, or soon after this is dropped; nobody waits for them, since one
-    /// may be blocked on a pipe that says nothing.
-    pub fn new(capture: Capture, tunnels: Tunnels, threads: NonZeroUsize) -> Self {
-        let alone = threads.get() == 1;
-        let (drops, flow_log) = (capture.drops(), capture.flow_log());
+impl Threads {
+    fn start(capture: Capture, tunnels: &Tunnels, threads: NonZeroUsize) -> Self {
         let (to_fill, empty) = channel::<DecodedBatch>();
         let (decoded, ready) = sync_channel(AHEAD);
         let waiting = Arc::new(AtomicUsize::new(0));
         let (are_waiting, of_threads) = (Arc::clone(&waiting), tunnels.clone());
-        let threads = if threads.get() < 3 {
+        let running = if threads.get() < 3 {
             // Whoever has less to do decodes: where nothing waits to be judged, reading is what takes longer.
             let decode = move |batch: &mut DecodedBatch| {
                 if are_waiting.fetch_add(1, Ordering::Relaxed) > 0 {
@@ -196,20 +200,68 @@ impl Ahead {
             let read = move || read(capture, empty, &undecoded, |_| ());
             vec![thread::spawn(read), thread::spawn(decode)]
         };
+        let wanted = if threads.get() == 1 { 1 } else { AHEAD };
+        Self { ready, waiting, to_fill, wanted, under_way: 0, running }
+    }
+
+    /// What comes next, and `None` in it behind the end; `None` while there is nothing.
+    fn receive(
+        &mut self,
+        spare: &mut Vec<DecodedBatch>,
+        patience: Duration,
+    ) -> Option<Result<Option<DecodedBatch>, CaptureError>> {
+        while self.under_way < self.wanted {
+            self.under_way += 1;
+            // Nobody takes it where the capture has ended.
+            _ = self.to_fill.send(spare.pop().unwrap_or_default());
+        }
+        match self.ready.recv_timeout(patience) {
+            Ok(filled) => {
+                self.under_way -= 1;
+                if filled.is_ok() {
+                    self.waiting.fetch_sub(1, Ordering::Relaxed);
+                }
+                Some(filled.map(Some))
+            }
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => {
+                // A thread that has panicked must not look like the end of the capture.
+                for thread in self.running.drain(..) {
+                    if let Err(panic) = thread.join() {
+                        std::panic::resume_unwind(panic);
+                    }
+                }
+                Some(Ok(None))
+            }
+        }
+    }
+}
+
+/// What a frame adds to a position, beside its bytes: so that empty frames count too.
+const RECORD: u64 = 16;
+
+impl Ahead {
+    /// Starts to read. The work is done by so many threads, whoever asks among them: one does all, two
+    /// read beside whoever asks, and who has less to do decodes, three decode apart from both. The frames
+    /// are the same. What may have to be waited for ([`Capture::may_wait`]) is read apart even from one, in turns.
+    ///
+    /// The threads end with the capture, or soon after this is dropped; nobody waits for them, since one
+    /// may be blocked on a pipe that says nothing.
+    pub fn new(capture: Capture, tunnels: Tunnels, threads: NonZeroUsize) -> Self {
+        let (drops, flow_log) = (capture.drops(), capture.flow_log());
+        let reading = match threads.get() == 1 && !capture.may_wait() {
+            true => Reading::Here(Some(Box::new(capture))),
+            false => Reading::Apart(Threads::start(capture, &tunnels, threads)),
+        };
         Self {
-            ready,
-            waiting,
+            reading,
             tunnels,
-            to_fill,
-            wanted: if alone { 1 } else { AHEAD },
-            under_way: 0,
             spare: Vec::new(),
             back: VecDeque::new(),
             held: VecDeque::new(),
             fragments: LookAhead::default(),
             position: 0,
             now: 0,
-            threads,
             drops,
             flow_log,
         }
@@ -253,30 +305,28 @@ impl Ahead {
     }
 
     fn receive(&mut self, patience: Duration) -> Next {
-        while self.under_way < self.wanted {
-            self.under_way += 1;
-            // Nobody takes it where the capture has ended.
-            _ = self.to_fill.send(self.spare.pop().unwrap_or_default());
-        }
-        let received = self.ready.recv_timeout(patience);
-        self.under_way -= usize::from(received.is_ok());
-        match received {
-            Ok(Ok(mut batch)) => {
-                self.waiting.fetch_sub(1, Ordering::Relaxed);
+        let filled = match &mut self.reading {
+            Reading::Here(capture) => {
+                let Some(reader) = capture else { return Next::End };
+                let mut batch = self.spare.pop().unwrap_or_default();
+                let filled = batch.fill(reader).map(|more| more.then_some(batch));
+                if !matches!(filled, Ok(Some(_))) {
+                    *capture = None;
+                }
+                filled
+            }
+            Reading::Apart(threads) => match threads.receive(&mut self.spare, patience) {
+                Some(filled) => filled,
+                None => return Next::NotYet,
+            },
+        };
+        match filled {
+            Ok(Some(mut batch)) => {
                 batch.decode(&self.tunnels);
                 Next::Batch(batch)
             }
-            Ok(Err(damage)) => Next::Damage(damage),
-            Err(RecvTimeoutError::Timeout) => Next::NotYet,
-            Err(RecvTimeoutError::Disconnected) => {
-                // A thread that has panicked must not look like the end of the capture.
-                for thread in self.threads.drain(..) {
-                    if let Err(panic) = thread.join() {
-                        std::panic::resume_unwind(panic);
-                    }
-                }
-                Next::End
-            }
+            Ok(None) => Next::End,
+            Err(damage) => Next::Damage(damage),
         }
     }
 

@@ -202,6 +202,7 @@ const SHOWN_OF_NO_CAPTURE: usize = 16;
 /// A capture being read.
 pub struct Capture {
     name: String,
+    may_wait: bool,
     buffer: Buffer,
     format: Format,
     /// Frames read into batches.
@@ -239,7 +240,7 @@ impl Capture {
         if meta.is_dir() {
             return Err(at_start(CaptureErrorKind::Directory));
         }
-        Self::from_reader(&name, Box::new(file))
+        Ok(Self { may_wait: !meta.is_file(), ..Self::from_reader(&name, Box::new(file))? })
     }
 
     /// Reads a capture from any source, standard input for one; `name` appears in errors.
@@ -251,7 +252,7 @@ impl Capture {
         let mut buffer = source::decompressed(Buffer::new(source)).map_err(at_start)?;
         let format = Self::recognise(&mut buffer).map_err(at_start)?;
         let (name, batch) = (name.to_owned(), Batch::default());
-        Ok(Self { name, buffer, format, read: 0, damage: None, batch, yielded: 0 })
+        Ok(Self { name, may_wait: true, buffer, format, read: 0, damage: None, batch, yielded: 0 })
     }
 
     /// Whether bytes start as an uncompressed capture does.
@@ -287,6 +288,11 @@ impl Capture {
     /// The name given when the capture was opened.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether its bytes may have yet to be written, as those of anything but a file may.
+    pub fn may_wait(&self) -> bool {
+        self.may_wait
     }
 
     /// Where packets are counted that the capturing machine has dropped.

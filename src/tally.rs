@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use foldhash::fast::FixedState;
 
 use crate::capture::Frame;
-use crate::flow::{Direction, FlowTuple};
+use crate::flow::{Direction, FlowTuple, Transport};
 use crate::overlay::{Obstacle, SMTP, obstacle};
 use crate::rules::EntryIndex;
 use crate::session::Opening;
@@ -81,7 +81,8 @@ pub struct Kind {
     pub direction: Direction,
     /// The entry that decided.
     pub entry: EntryIndex,
-    /// The first of them, in its initiator's direction.
+    /// The first of them, in its initiator's direction; without ports where there are so many kinds that this
+    /// one is told apart from others by its protocol only.
     pub example: FlowTuple,
     /// The frame that opened it.
     pub first_frame: u64,
@@ -122,7 +123,7 @@ const MOST_PEERS: usize = 64;
 /// Once so many peers are noted in all, a kind has this many.
 const MANY_PEERS: usize = 1 << 16;
 const FEW_PEERS: usize = 2;
-/// Beyond this, connections are told apart by protocol only. A scan has 65,536 kinds.
+/// Beyond this, connections of a new kind are told apart by protocol only. A scan has 65,536 kinds.
 const MOST_KINDS: usize = 1 << 18;
 
 /// A port's remainder by 64, as a bit.
@@ -211,24 +212,30 @@ impl Tally {
         let obstacle = port
             .filter(|port| self.obstacles_at & remainder(*port) != 0)
             .and_then(|_| obstacle(direction, flow, &self.carrier_ports));
-        let full = self.kinds.len() >= MOST_KINDS;
-        let port = port.filter(|_| !full);
         // Each in bits of its own, from the lowest: 17 of the port, 8, 32, 2, 1, 1, and the rest.
-        let of_port = port.map_or(0, |port| 1 << 16 | u128::from(port));
-        let key = of_port
-            | u128::from(flow.proto.0) << 17
+        let of_port = |port| 1 << 16 | u128::from(port);
+        let of_any = u128::from(flow.proto.0) << 17
             | u128::from(entry.0) << 25
             | obstacle.map_or(0, |obstacle| 1 + obstacle as u128) << 57
             | (direction as u128) << 59
             | u128::from(limited) << 60
             | (interface as u128) << 61;
+        let key = of_any | port.map_or(0, of_port);
+        if let Some(known) = self.kind_of.get(&key) {
+            return *known;
+        }
+        let example = *flow;
+        let (key, example) = match self.kinds.len() < MOST_KINDS || obstacle.is_some() {
+            true => (key, example),
+            false => (of_any, FlowTuple { transport: Transport::Absent, ..example }),
+        };
         *self.kind_of.entry(key).or_insert_with(|| {
             self.counters.push(Counter { count: Count::default(), entry, has_peers: false });
             self.kinds.push(Kind {
                 interface,
                 direction,
                 entry,
-                example: *flow,
+                example,
                 first_frame: 0,
                 peers: Vec::new(),
                 obstacle,
@@ -360,5 +367,42 @@ impl Tally {
     /// The kinds of connections, in order of first appearance.
     pub fn kinds(&self) -> impl Iterator<Item = (&Kind, Count)> {
         self.kinds.iter().zip(&self.counters).map(|(kind, counter)| (kind, counter.count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::Protocol;
+
+    /// Known kinds keep their ports when there is no room for new ones, and these do not take the port
+    /// of the first of them.
+    #[test]
+    fn where_kinds_are_many_new_ones_are_of_a_protocol() {
+        let mut tally = Tally::new(&[445]);
+        let flow = |proto, dst| {
+            let (src, to) = ([192, 0, 2, 1].into(), [10, 0, 0, 5].into());
+            FlowTuple { src, dst: to, proto, transport: Transport::Ports { src: 40_000, dst } }
+        };
+        let mut kind = |entry, proto, port| {
+            let flow = flow(proto, port);
+            tally.kind(0, EntryIndex(entry), &flow, Direction::Ingress, false)
+        };
+        let ssh = kind(7, Protocol::TCP, 22);
+        for (entry, port) in (0..5).flat_map(|entry| (0..=u16::MAX).map(move |port| (entry, port)))
+        {
+            kind(entry, Protocol::UDP, port);
+        }
+        assert_eq!(kind(7, Protocol::TCP, 22), ssh);
+        let new = kind(7, Protocol::TCP, 80);
+        assert_ne!(new, ssh);
+        assert_eq!(kind(7, Protocol::TCP, 443), new);
+        let blocked = kind(7, Protocol::TCP, 445);
+        assert_ne!(blocked, new, "the warning about it names the port");
+        let port = |kind: u32| {
+            let kind = tally.kinds.get(kind as usize);
+            kind.and_then(|kind| kind.example.transport.ports()).map(|(_, port)| port)
+        };
+        assert_eq!([ssh, new, blocked].map(port), [Some(22), None, Some(445)]);
     }
 }

@@ -223,7 +223,7 @@ impl<'r> Replay<'r> {
         self.seat(frame, decoded, &mut seats);
         let mut judged = Judged::Not(Reason::NotLocal);
         self.judge_seated(frame, decoded, &seats, &mut judged);
-        self.tally.count(frame, &mut judged);
+        self.tally.count(frame, decoded, &mut judged);
         judged
     }
 
@@ -251,7 +251,7 @@ impl<'r> Replay<'r> {
             }
             self.tally.fetch(answers.iter().take(frames.len()));
             for (judged, (frame, decoded)) in answers.iter_mut().zip(frames) {
-                self.tally.count(frame, judged);
+                self.tally.count(frame, decoded, judged);
                 each(frame, decoded, judged)?;
             }
         }

@@ -9,7 +9,8 @@ use std::net::IpAddr;
 use foldhash::fast::FixedState;
 
 use crate::capture::Frame;
-use crate::flow::{Direction, FlowTuple, Transport};
+use crate::decode::Decoded;
+use crate::flow::{Direction, FlowTuple, Packet, Transport};
 use crate::overlay::{Obstacle, SMTP, obstacle};
 use crate::rules::EntryIndex;
 use crate::session::Opening;
@@ -96,8 +97,7 @@ pub struct Kind {
 
 impl Kind {
     /// Notes the peer of a connection, or of a packet that is judged alone. How many are noted anew.
-    fn look(&mut self, frame: &Frame<'_>, judgement: &Judgement, most_peers: usize) -> usize {
-        let flow = judgement.opened.map_or(self.example, |(_, flow)| flow);
+    fn look(&mut self, frame: &Frame<'_>, flow: &FlowTuple, most_peers: usize) -> usize {
         let peer = flow.peer(self.direction);
         if self.first_frame == 0 {
             self.first_frame = frame.number;
@@ -263,7 +263,7 @@ impl Tally {
     /// Counts a frame and its answer, in which it fills in the entry that decided a connection that was open
     /// before.
     #[inline]
-    pub(crate) fn count(&mut self, frame: &Frame<'_>, judged: &mut Judged) {
+    pub(crate) fn count(&mut self, frame: &Frame<'_>, decoded: &Decoded, judged: &mut Judged) {
         self.bytes += u64::from(frame.wire_len);
         self.now = frame.time_ns.unwrap_or(self.now);
         self.times = (self.times.0.min(self.now), self.times.1.max(self.now));
@@ -272,11 +272,13 @@ impl Tally {
         if let Some(count) = of_verdict.and_then(|reasons| reasons.get_mut(reason as usize)) {
             *count += 1;
         }
-        let Judged::At(first, second) = judged else { return };
+        let (Judged::At(first, second), Decoded::Packet(packet)) = (judged, decoded) else {
+            return;
+        };
         let mut opens = None;
-        self.count_at(frame, first, &mut opens);
+        self.count_at(frame, packet, first, &mut opens);
         if let Some(second) = second {
-            self.count_at(frame, second, &mut opens);
+            self.count_at(frame, packet, second, &mut opens);
         }
         if let Some((denied, opening)) = opens {
             self.connections.add(if denied { Verdict::Deny } else { Verdict::Allow }, 1);
@@ -293,6 +295,7 @@ impl Tally {
     fn count_at(
         &mut self,
         frame: &Frame<'_>,
+        packet: &Packet,
         judgement: &mut Judgement,
         opens: &mut Option<(bool, Opening)>,
     ) {
@@ -305,7 +308,8 @@ impl Tally {
                 && let Some(kind) = self.kinds.get_mut(kind)
             {
                 let most = if self.peers < MANY_PEERS { MOST_PEERS } else { FEW_PEERS };
-                self.peers += kind.look(frame, judgement, most);
+                let flow = judgement.opened.as_ref().map_or(&packet.flow, |(_, flow)| flow);
+                self.peers += kind.look(frame, flow, most);
                 *has_peers = kind.peers.len() >= most;
             }
         }

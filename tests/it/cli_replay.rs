@@ -20,6 +20,16 @@ fn the_summary() {
     assert_snapshot!("current", run(&["replay", "--rules", "current.yaml", "story.pcap"]));
 }
 
+/// It once named the first packet's peer alone, as if all packets were from there.
+#[test]
+fn a_packet_judged_alone_shows_its_peer_too() {
+    let args = replay(&["--sessions", "off", "--format", "json", "web.pcap"]);
+    let (_, json, _) = output_in(&root().join("captures"), &args, b"");
+    let summary: Value = serde_json::from_str(&json).unwrap();
+    let http = summary["decided"].as_array().unwrap().iter().find(|kind| kind["dport"] == 80);
+    assert_eq!(http.unwrap()["peers"], serde_json::json!(["203.0.113.9", "198.51.100.7"]));
+}
+
 #[test]
 fn a_row_per_packet() {
     assert_snapshot!(

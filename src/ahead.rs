@@ -204,26 +204,22 @@ impl Threads {
         Self { ready, waiting, to_fill, wanted, under_way: 0, running }
     }
 
-    /// What comes next, and `None` in it behind the end; `None` while there is nothing.
-    fn receive(
-        &mut self,
-        spare: &mut Vec<DecodedBatch>,
-        patience: Duration,
-    ) -> Option<Result<Option<DecodedBatch>, CaptureError>> {
+    /// What comes next; a batch may have to be decoded yet.
+    fn receive(&mut self, spare: &mut Vec<DecodedBatch>, patience: Duration) -> Next {
         while self.under_way < self.wanted {
             self.under_way += 1;
             // Nobody takes it where the capture has ended.
             _ = self.to_fill.send(spare.pop().unwrap_or_default());
         }
-        match self.ready.recv_timeout(patience) {
-            Ok(filled) => {
-                self.under_way -= 1;
-                if filled.is_ok() {
-                    self.waiting.fetch_sub(1, Ordering::Relaxed);
-                }
-                Some(filled.map(Some))
+        let received = self.ready.recv_timeout(patience);
+        self.under_way -= usize::from(received.is_ok());
+        match received {
+            Ok(Ok(batch)) => {
+                self.waiting.fetch_sub(1, Ordering::Relaxed);
+                Next::Batch(batch)
             }
-            Err(RecvTimeoutError::Timeout) => None,
+            Ok(Err(damage)) => Next::Damage(damage),
+            Err(RecvTimeoutError::Timeout) => Next::NotYet,
             Err(RecvTimeoutError::Disconnected) => {
                 // A thread that has panicked must not look like the end of the capture.
                 for thread in self.running.drain(..) {
@@ -231,7 +227,7 @@ impl Threads {
                         std::panic::resume_unwind(panic);
                     }
                 }
-                Some(Ok(None))
+                Next::End
             }
         }
     }
@@ -305,29 +301,26 @@ impl Ahead {
     }
 
     fn receive(&mut self, patience: Duration) -> Next {
-        let filled = match &mut self.reading {
+        let mut next = match &mut self.reading {
             Reading::Here(capture) => {
                 let Some(reader) = capture else { return Next::End };
                 let mut batch = self.spare.pop().unwrap_or_default();
-                let filled = batch.fill(reader).map(|more| more.then_some(batch));
-                if !matches!(filled, Ok(Some(_))) {
+                let next = match batch.fill(reader) {
+                    Ok(true) => Next::Batch(batch),
+                    Ok(false) => Next::End,
+                    Err(damage) => Next::Damage(damage),
+                };
+                if !matches!(next, Next::Batch(_)) {
                     *capture = None;
                 }
-                filled
+                next
             }
-            Reading::Apart(threads) => match threads.receive(&mut self.spare, patience) {
-                Some(filled) => filled,
-                None => return Next::NotYet,
-            },
+            Reading::Apart(threads) => threads.receive(&mut self.spare, patience),
         };
-        match filled {
-            Ok(Some(mut batch)) => {
-                batch.decode(&self.tunnels);
-                Next::Batch(batch)
-            }
-            Ok(None) => Next::End,
-            Err(damage) => Next::Damage(damage),
+        if let Next::Batch(batch) = &mut next {
+            batch.decode(&self.tunnels);
         }
+        next
     }
 
     /// The oldest of what is held, if nothing in it waits.

@@ -224,10 +224,9 @@ impl Tally {
         if let Some(known) = self.kind_of.get(&key) {
             return *known;
         }
-        let example = *flow;
         let (key, example) = match self.kinds.len() < MOST_KINDS || obstacle.is_some() {
-            true => (key, example),
-            false => (of_any, FlowTuple { transport: Transport::Absent, ..example }),
+            true => (key, *flow),
+            false => (of_any, FlowTuple { transport: Transport::Absent, ..*flow }),
         };
         *self.kind_of.entry(key).or_insert_with(|| {
             self.counters.push(Counter { count: Count::default(), entry, has_peers: false });
@@ -248,16 +247,9 @@ impl Tally {
     /// Brings the counters of many answers near, so that the accesses to memory overlap.
     #[inline]
     pub(crate) fn fetch<'j>(&self, answers: impl Iterator<Item = &'j Judged>) {
-        let mut touched = 0;
-        let touch = |judgement: &Judgement| {
-            self.counters.get(judgement.kind as usize).map_or(0, |counter| counter.count.packets)
-        };
-        for judged in answers {
-            if let Judged::At(first, second) = judged {
-                touched ^= touch(first) ^ second.as_ref().map_or(0, touch);
-            }
-        }
-        std::hint::black_box(touched);
+        let judgements = answers.flat_map(Judged::judgements);
+        let counters = judgements.filter_map(|of| self.counters.get(of.kind as usize));
+        std::hint::black_box(counters.fold(0, |touched, of| touched ^ of.count.packets));
     }
 
     /// Counts a frame and its answer, in which it fills in the entry that decided a connection that was open

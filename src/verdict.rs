@@ -195,9 +195,10 @@ impl Judged {
     pub fn verdict(&self) -> (Verdict, Reason) {
         match self {
             Self::Not(reason) => (Verdict::NotEvaluated, *reason),
-            Self::At(..) => self
-                .deciding()
-                .map_or((Verdict::NotEvaluated, Reason::NotLocal), |j| (j.verdict, j.reason)),
+            Self::At(first, _) => {
+                let Judgement { verdict, reason, .. } = *self.deciding().unwrap_or(first);
+                (verdict, reason)
+            }
         }
     }
 }

@@ -1,7 +1,10 @@
 //! Writes a first corpus for the fuzz targets, made of the repository's own captures and rules files.
+//!
+//! An example of the crate and not of the fuzz targets' own, so that whoever has run the tests has built
+//! what it needs.
 
 #[path = "targets.rs"]
-#[allow(dead_code, reason = "only lists")]
+#[expect(dead_code, clippy::indexing_slicing, reason = "only its lists are used")]
 mod targets;
 
 use std::fs;
@@ -17,21 +20,21 @@ const FRAMES: usize = 12;
 
 fn main() -> io::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let corpus = |target: &str| root.join("corpus").join(target);
+    let corpus = |target: &str| root.join("tests/fuzz/corpus").join(target);
     for target in ["capture", "decode", "rules"] {
         fs::create_dir_all(corpus(target))?;
     }
-    for entry in fs::read_dir(root.join("../../captures"))? {
+    for entry in fs::read_dir(root.join("captures"))? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let bytes = fs::read(&path)?;
-        if name.ends_with(".yaml") {
+        if path.extension().is_some_and(|extension| extension == "yaml") {
             fs::write(corpus("rules").join(&name), &bytes)?;
         }
         if !Capture::recognises(&bytes) {
             continue;
         }
-        let start = &bytes[..bytes.len().min(LEN)];
+        let start = bytes.get(..LEN).unwrap_or(&bytes);
         fs::write(corpus("capture").join(&name), start)?;
         let mut gzip = GzEncoder::new(Vec::new(), flate2::Compression::default());
         gzip.write_all(start)?;
@@ -43,7 +46,7 @@ fn main() -> io::Result<()> {
             let Some(frame) = capture.next_frame().map_err(io::Error::other)? else { break };
             let link = targets::LINKS.iter().position(|link| *link == frame.link);
             let link = u8::try_from(link.unwrap_or_default()).unwrap_or_default();
-            let data = &frame.data[..frame.data.len().min(200)];
+            let data = frame.data.get(..200).unwrap_or(frame.data);
             let seed = [&[link, 0][..], data].concat();
             fs::write(corpus("decode").join(format!("{name}-{n}")), seed)?;
         }

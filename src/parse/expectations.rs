@@ -13,8 +13,8 @@
 
 use serde_yaml::{Mapping, Value};
 
-use super::locate::Segment;
-use super::yaml::{Reader, local, one, placed, syntax};
+use super::locate::{Places, Segment};
+use super::yaml::{Reader, document, local, one, placed};
 use super::{Fault, ParseError};
 use crate::flow::Direction;
 use crate::rules::{
@@ -48,8 +48,7 @@ pub fn expectations(
     rules: &RuleSet,
 ) -> Result<Vec<Expectation>, ParseError> {
     let failed = |faults: Vec<Fault>| ParseError { file: file.to_owned(), faults };
-    let document: Value =
-        serde_yaml::from_str(text).map_err(|error| failed(vec![syntax(text, &error)]))?;
+    let document = document(text).map_err(|fault| failed(vec![fault]))?;
     let mut reader = Reader::default();
     let mut found = Vec::new();
     let mut paths = Vec::new();
@@ -78,8 +77,9 @@ pub fn expectations(
     if !reader.faults.is_empty() {
         return Err(failed(placed(text, reader.faults)));
     }
+    let places = Places::read(text);
     for (expectation, path) in found.iter_mut().zip(&paths) {
-        expectation.line = super::locate::locate(text, path).map(|(line, _)| line);
+        expectation.line = places.find(path).map(|(line, _)| line);
     }
     Ok(found)
 }

@@ -220,10 +220,8 @@ fn documents(source: &Source<'_>) -> Result<Vec<Value>, ParseError> {
                            `gcloud compute`";
             return Err(fault(None, message.to_owned()));
         }
-        let document = serde_yaml::from_str(text).map_err(|error| ParseError {
-            file: source.name.to_owned(),
-            faults: vec![super::yaml::syntax(text, &error)],
-        })?;
+        let document = super::yaml::document(text)
+            .map_err(|fault| ParseError { file: source.name.to_owned(), faults: vec![fault] })?;
         return Ok(vec![alibaba::untagged(document)]);
     }
     let mut found = Vec::new();

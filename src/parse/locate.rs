@@ -1,16 +1,14 @@
-//! Where in a YAML text a value stands.
+//! Where in a YAML text its values stand.
 //!
-//! `serde_yaml` builds values without positions, but its errors have them. So a position is found by
-//! reading the text once more with a visitor that walks down the path and fails there on purpose.
-//! That costs a second reading per fault, and nothing when there is none.
+//! `serde_yaml` builds values without positions. Where one is asked for, the text is read once more, by a
+//! parser whose events have them.
 
-use std::cell::Cell;
-use std::fmt;
+use std::collections::{HashMap, HashSet};
 
-use serde::de::{
-    DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess,
-    VariantAccess, Visitor,
-};
+use saphyr_parser::{Event, Parser};
+
+/// Line and column, from 1.
+pub(super) type Position = (usize, usize);
 
 /// One step down into a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,136 +23,137 @@ pub(super) enum Segment {
     Again(String),
 }
 
-/// Line and column, from 1, of what the path leads to; of the nearest thing above it, if it leads
-/// nowhere.
-pub(super) fn locate(text: &str, path: &[Segment]) -> Option<(usize, usize)> {
-    (0..=path.len()).rev().find_map(|len| {
-        let probe = Probe { path: path.get(..len)? };
-        let error = probe.deserialize(serde_yaml::Deserializer::from_str(text)).err()?;
-        let at = error.location()?;
-        error.to_string().contains(FOUND).then(|| (at.line(), at.column()))
-    })
+/// The positions of everything in a text's first document, as far as it can be read.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    /// The first is what the document is.
+    nodes: Vec<Node>,
 }
 
-const FOUND: &str = "sgreplay: found the place";
-
-#[derive(Clone, Copy)]
-struct Probe<'p> {
-    path: &'p [Segment],
+#[derive(Debug)]
+struct Node {
+    at: Position,
+    inside: Inside,
 }
 
-impl<'de> DeserializeSeed<'de> for Probe<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
+/// What a node holds, as positions among the nodes.
+#[derive(Debug)]
+enum Inside {
+    Nothing,
+    List(Vec<usize>),
+    /// Keys, where they stand, and their values; of the last one the value may be yet to come.
+    Map(Vec<(String, Position, Option<usize>)>),
 }
 
-impl Probe<'_> {
-    /// A scalar: it is the place, or the path leads nowhere.
-    fn here<E: Error>(self) -> Result<(), E> {
-        if self.path.is_empty() { Err(E::custom(FOUND)) } else { Ok(()) }
-    }
-}
-
-impl<'de> Visitor<'de> for Probe<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("anything")
-    }
-
-    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
-        self.here()
-    }
-
-    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
-        self.here()
-    }
-
-    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
-        self.here()
-    }
-
-    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
-        self.here()
-    }
-
-    fn visit_str<E: Error>(self, _: &str) -> Result<(), E> {
-        self.here()
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<(), E> {
-        self.here()
-    }
-
-    fn visit_enum<A: EnumAccess<'de>>(self, tagged: A) -> Result<(), A::Error> {
-        let (_, value) = tagged.variant::<String>()?;
-        value.newtype_variant_seed(self)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        let (step, rest) = match self.path.split_first() {
-            None => return self.here(),
-            Some((Segment::Index(index), rest)) => (*index, rest),
-            Some(_) => (usize::MAX, self.path),
-        };
-        for position in 0.. {
-            let more = if position == step {
-                list.next_element_seed(Probe { path: rest })?
-            } else {
-                list.next_element::<IgnoredAny>()?.map(|_| ())
+impl Places {
+    /// Reads a text.
+    pub(super) fn read(text: &str) -> Self {
+        let mut places = Self::default();
+        let (mut open, mut anchors) = (Vec::new(), HashMap::new());
+        for next in Parser::new_from_str(text) {
+            let Ok((event, span)) = next else { break };
+            let at = (span.start.line(), span.start.col() + 1);
+            let key = match &event {
+                Event::Scalar(text, ..) => text.as_ref(),
+                _ => "",
             };
-            if more.is_none() {
-                break;
+            let (anchor, inside) = match &event {
+                Event::Scalar(_, _, anchor, _) => (*anchor, Inside::Nothing),
+                Event::SequenceStart(anchor, _) => (*anchor, Inside::List(Vec::new())),
+                Event::MappingStart(anchor, _) => (*anchor, Inside::Map(Vec::new())),
+                Event::Alias(anchor) => {
+                    if let Some(node) = anchors.get(anchor) {
+                        places.enter(&open, *node, at, key);
+                    }
+                    continue;
+                }
+                Event::SequenceEnd | Event::MappingEnd => {
+                    open.pop();
+                    continue;
+                }
+                Event::DocumentEnd => break,
+                _ => continue,
+            };
+            let node = places.nodes.len();
+            let opens = !matches!(inside, Inside::Nothing);
+            places.nodes.push(Node { at, inside });
+            places.enter(&open, node, at, key);
+            // Zero stands for none.
+            if anchor > 0 {
+                anchors.insert(anchor, node);
+            }
+            if opens {
+                open.push(node);
             }
         }
-        Ok(())
+        places
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Some((step, rest)) = self.path.split_first() else { return self.here() };
-        let seen = Cell::new(false);
-        while let Some(is_step) = map.next_key_seed(Key { step, seen: &seen })? {
-            if is_step {
-                map.next_value_seed(Probe { path: rest })?;
-            } else {
-                map.next_value::<IgnoredAny>()?;
+    /// Puts a node into the innermost one that is open, in a map as a key or as the value of the last one.
+    fn enter(&mut self, open: &[usize], node: usize, at: Position, key: &str) {
+        let parent = open.last().and_then(|parent| self.nodes.get_mut(*parent));
+        match parent.map(|parent| &mut parent.inside) {
+            Some(Inside::List(list)) => list.push(node),
+            Some(Inside::Map(map)) => match map.last_mut() {
+                Some((_, _, value @ None)) => *value = Some(node),
+                _ => map.push((key.to_owned(), at, None)),
+            },
+            Some(Inside::Nothing) | None => {}
+        }
+    }
+
+    /// Where that stands which the path leads to; the nearest thing above it, if it leads nowhere. `None`
+    /// where nothing could be read.
+    pub(super) fn find(&self, path: &[Segment]) -> Option<Position> {
+        let mut node = self.nodes.first()?;
+        for step in path {
+            let next = match (step, &node.inside) {
+                (Segment::Index(index), Inside::List(list)) => list.get(*index).copied(),
+                (Segment::Key(key), Inside::Map(map)) => {
+                    map.iter().find(|(known, _, _)| known == key).and_then(|(_, _, value)| *value)
+                }
+                (Segment::Name(key) | Segment::Again(key), Inside::Map(map)) => {
+                    let mut same = map.iter().filter(|(known, _, _)| known == key);
+                    let nth = usize::from(matches!(step, Segment::Again(_)));
+                    return Some(same.nth(nth).map_or(node.at, |(_, at, _)| *at));
+                }
+                _ => None,
+            };
+            match next.and_then(|next| self.nodes.get(next)) {
+                Some(next) => node = next,
+                None => break,
             }
         }
-        Ok(())
+        Some(node.at)
     }
 }
 
-/// Reads a key and says whether it is the next step.
-struct Key<'p> {
-    step: &'p Segment,
-    /// Whether a key that is looked for again was there once.
-    seen: &'p Cell<bool>,
-}
-
-impl<'de> DeserializeSeed<'de> for Key<'_> {
-    type Value = bool;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
-        deserializer.deserialize_str(self)
+/// Where a text gives a name to a second value (`&name`), and the name. YAML allows it; `serde_yaml` then takes
+/// other values for the ones that are named, without a word.
+pub(super) fn named_again(text: &str) -> Option<(String, Position)> {
+    if !text.contains('&') || !text.contains('*') {
+        return None;
     }
-}
-
-impl Visitor<'_> for Key<'_> {
-    type Value = bool;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E: Error>(self, key: &str) -> Result<bool, E> {
-        match self.step {
-            Segment::Key(step) => Ok(step == key),
-            Segment::Name(step) if step == key => Err(E::custom(FOUND)),
-            Segment::Again(step) if step == key && self.seen.replace(true) => Err(E::custom(FOUND)),
-            Segment::Name(_) | Segment::Again(_) | Segment::Index(_) => Ok(false),
+    let lines: Vec<&str> = text.lines().collect();
+    let mut names = HashSet::new();
+    for (event, span) in Parser::new_from_str(text).map_while(Result::ok) {
+        let (Event::Scalar(_, _, anchor, _)
+        | Event::SequenceStart(anchor, _)
+        | Event::MappingStart(anchor, _)) = event
+        else {
+            continue;
+        };
+        let (line, column) = (span.start.line(), span.start.col());
+        // A value starts with its name, or with its tag.
+        let rest = lines.get(line.saturating_sub(1)).into_iter().flat_map(|line| line.chars());
+        let rest: String = rest.skip(column).collect();
+        let ends = |c: char| c.is_whitespace() || ",[]{}".contains(c);
+        let name = rest.split(ends).find_map(|word| word.strip_prefix('&'));
+        if let (1.., Some(name)) = (anchor, name)
+            && !names.insert(name.to_owned())
+        {
+            return Some((name.to_owned(), (line, column + 1)));
         }
     }
+    None
 }

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use serde_yaml::{Mapping, Value};
 
-use super::locate::{Segment, locate};
+use super::locate::{Places, Segment, named_again};
 use super::{Fault, ParseError};
 use crate::flow::Direction;
 use crate::rules::{
@@ -39,8 +39,7 @@ pub fn yaml_told_apart(file: &str, text: &str) -> Result<RuleSet, ParseError> {
 
 fn read(file: &str, text: &str, told_apart: bool) -> Result<RuleSet, ParseError> {
     let failed = |faults| ParseError { file: file.to_owned(), faults };
-    let document: Value =
-        serde_yaml::from_str(text).map_err(|error| failed(vec![syntax(text, &error)]))?;
+    let document = document(text).map_err(|fault| failed(vec![fault]))?;
     let mut reader = Reader::default();
     let parts = reader.document(&document);
     if !reader.faults.is_empty() {
@@ -57,11 +56,23 @@ fn read(file: &str, text: &str, told_apart: bool) -> Result<RuleSet, ParseError>
     })
 }
 
-pub(super) fn syntax(text: &str, error: &serde_yaml::Error) -> Fault {
+/// Reads a text for what it is before anything is known of its meaning.
+pub(super) fn document(text: &str) -> Result<Value, Fault> {
+    let document = serde_yaml::from_str(text).map_err(|error| syntax(text, &error))?;
+    match named_again(text) {
+        None => Ok(document),
+        Some((name, at)) => {
+            let message = format!("a second value is called `&{name}` here; give it another name");
+            Err(Fault { at: Some(at), message })
+        }
+    }
+}
+
+fn syntax(text: &str, error: &serde_yaml::Error) -> Fault {
     if let Some((mut path, key)) = duplicate(&error.to_string()) {
         path.push(Segment::Again(key.clone()));
         let message = format!("`{key}` stands here for the second time; keep one");
-        return Fault { at: locate(text, &path), message };
+        return Fault { at: Places::read(text).find(&path), message };
     }
     let at = error.location().map(|at| (at.line(), at.column()));
     // The crate repeats the position in its message, in other words.
@@ -93,10 +104,9 @@ fn duplicate(message: &str) -> Option<(Vec<Segment>, String)> {
 pub(super) type Unplaced = (Vec<Segment>, String);
 
 pub(super) fn placed(text: &str, faults: Vec<Unplaced>) -> Vec<Fault> {
-    let mut faults: Vec<Fault> = faults
-        .into_iter()
-        .map(|(path, message)| Fault { at: locate(text, &path), message })
-        .collect();
+    let places = Places::read(text);
+    let fault = |(path, message): Unplaced| Fault { at: places.find(&path), message };
+    let mut faults: Vec<Fault> = faults.into_iter().map(fault).collect();
     faults.sort();
     faults
 }

@@ -100,6 +100,25 @@ fn rules_files() {
     assert_snapshot!("a list", replay("- 1\n", &dns()));
 }
 
+/// `serde_yaml` takes `*x` for the value of `&y` when two values are called `x`.
+#[test]
+fn names_of_values() {
+    let rules = |second: &str| {
+        format!(
+            "security_groups:\n  - id: sg-a\n    rules:\n      \
+             - {{direction: ingress, protocol: tcp, ports: &x 22, source: 10.0.0.0/8}}\n      \
+             - {{direction: ingress, protocol: tcp, ports: [&{second} 80, &y 443], source: 11.0.0.0/8}}\n      \
+             - {{direction: ingress, protocol: tcp, ports: *x, source: 12.0.0.0/99}}\n"
+        )
+    };
+    assert_snapshot!("a name for two values", replay(&rules("x"), &dns()));
+    assert_snapshot!("a fault beside a name", replay(&rules("z"), &dns()));
+    assert_snapshot!(
+        "a fault in what is named",
+        replay(&rules("z").replace("22", "22222222").replace("/99", "/9"), &dns())
+    );
+}
+
 /// SEMANTICS B1, one by one.
 #[test]
 fn rules_that_the_cloud_would_refuse() {

@@ -19,7 +19,7 @@ use crate::flow::{FirstFragment, Fragment};
 use crate::fragment::LookAhead;
 
 /// Batches that are being read, decoded, or wait to be judged, where that is done beside judging. With three,
-/// either side waited for the other now and then: a tenth of the time of a large capture.
+/// either side waited for the other now and then: 5 to 10 percent of the time of a large capture.
 const AHEAD: usize = 6;
 
 /// Frames with their decoded packets.

@@ -29,7 +29,7 @@ const MOST: usize = 1 << 16;
 pub struct Usage {
     /// Connections that it decided; packets, where packets are judged alone.
     pub connections: u64,
-    /// When the first of them began and the last packet came, ns since the epoch.
+    /// When the first of them began and the last packet came, ns since the epoch, where that is known.
     pub times: Option<(u64, u64)>,
     /// The frame that opened the first.
     pub first_frame: u64,
@@ -109,7 +109,7 @@ pub fn network(addr: IpAddr) -> IpNet {
 /// When traffic was observed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Window {
-    /// Times of the earliest and the latest packet, ns since the epoch; `None` without packets.
+    /// Times of the earliest and the latest packet, ns since the epoch; `None` where no packet has one.
     pub times: Option<(u64, u64)>,
     /// The longest time in which no packet came, and when it began.
     pub longest_pause: (u64, u64),
@@ -191,13 +191,17 @@ impl Coverage {
     /// Looks at a frame and its answer. Of connections the opening packet counts; without sessions
     /// every packet does.
     pub fn add(&mut self, frame: &Frame<'_>, packet: Option<&Packet>, judged: &Judged) {
-        let now = frame.time_ns.or(self.window.times.map(|(_, last)| last)).unwrap_or_default();
-        self.window.see(now);
+        let now = frame.time_ns.or(self.window.times.map(|(_, last)| last));
+        if let Some(now) = now {
+            self.window.see(now);
+        }
         for judgement in judged.judgements() {
             let Judgement { interface, decided_in, entry, .. } = *judgement;
             let usage = self.usage.entry((interface, decided_in, entry)).or_default();
-            let (first, last) = usage.times.unwrap_or((now, now));
-            usage.times = Some((first.min(now), last.max(now)));
+            if let Some(now) = now {
+                let (first, last) = usage.times.unwrap_or((now, now));
+                usage.times = Some((first.min(now), last.max(now)));
+            }
             let opened = judgement.opened.map(|(_, flow)| flow);
             let alone = packet.filter(|_| judgement.connection.is_none()).map(|packet| packet.flow);
             let Some(flow) = opened.or(alone) else { continue };

@@ -142,8 +142,6 @@ pub struct Tally {
     bytes: u64,
     /// Earliest and latest.
     times: (u64, u64),
-    /// Of the last frame, and of one without a time behind it.
-    now: u64,
     opened: u64,
     open_question: u64,
     carrier_ports: Vec<u16>,
@@ -167,7 +165,6 @@ impl Tally {
             midstream: Default::default(),
             bytes: 0,
             times: (u64::MAX, 0),
-            now: 0,
             opened: 0,
             open_question: 0,
             carrier_ports: carrier_ports.to_vec(),
@@ -257,8 +254,9 @@ impl Tally {
     #[inline]
     pub(crate) fn count(&mut self, frame: &Frame<'_>, decoded: &Decoded, judged: &mut Judged) {
         self.bytes += u64::from(frame.wire_len);
-        self.now = frame.time_ns.unwrap_or(self.now);
-        self.times = (self.times.0.min(self.now), self.times.1.max(self.now));
+        if let Some(now) = frame.time_ns {
+            self.times = (self.times.0.min(now), self.times.1.max(now));
+        }
         let (verdict, reason) = judged.verdict();
         let of_verdict = self.answers.get_mut(verdict as usize);
         if let Some(count) = of_verdict.and_then(|reasons| reasons.get_mut(reason as usize)) {
@@ -344,7 +342,7 @@ impl Tally {
         self.bytes
     }
 
-    /// Earliest and latest time, ns since the epoch; `None` before the first packet.
+    /// Earliest and latest time, ns since the epoch; `None` where no packet has one.
     pub fn times(&self) -> Option<(u64, u64)> {
         (self.times.0 <= self.times.1).then_some(self.times)
     }

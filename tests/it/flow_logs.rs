@@ -286,6 +286,25 @@ fn damaged_logs() {
     assert_snapshot!(errors);
 }
 
+/// Nothing is said of times that no record has, not even that they were in 1970, nor of records where none was
+/// read.
+#[test]
+fn what_a_log_does_not_say() {
+    let header = "eni-id,srcaddr,dstaddr,srcport,dstport,protocol,action,log-status,start\n";
+    let record =
+        |start| format!("{header}eni-web,192.0.2.1,10.0.0.5,40000,443,6,ACCEPT,OK,{start}\n");
+    let said = |log: String| {
+        let text = replay(&log, &["--coverage"]);
+        let json = replay(&log, &["--coverage", "--format", "json"]);
+        let at_1970 = text.contains("1970-01-01") || json.contains("time_ns\": 0,");
+        (text.contains("\ntime "), at_1970, text.contains("rest on a flow log"))
+    };
+    assert_eq!(said(record("1764000000")), (true, false, true));
+    assert_eq!(said(record("XXXXXXXXXX")), (false, false, true));
+    assert_eq!(said(record("-")), (false, false, true));
+    assert_eq!(said(record("-").replace("192.0.2.1", "192.0.2.300")), (false, false, false));
+}
+
 /// There are no packets in a log.
 #[test]
 fn a_log_has_no_packets_to_write() {

@@ -257,14 +257,15 @@ pub(super) fn of_captures(end: &Ended, tally: &Tally) -> Vec<String> {
 fn of_flow_logs(end: &Ended) -> Vec<String> {
     let logs = || end.inputs.iter().filter_map(|input| input.flow_log.as_ref());
     let sum = |of: fn(&FlowLogCounts) -> u64| logs().map(of).sum::<u64>();
-    if logs().next().is_none() {
-        return Vec::new();
+    let mut warnings = Vec::new();
+    let records = sum(|log| log.records);
+    if records > 0 {
+        warnings.push(format!(
+            "verdicts rest on a flow log: each of {} is judged as one packet, and who opened a connection is \
+             inferred where the record does not tell",
+            plural(records, "record"),
+        ));
     }
-    let mut warnings = vec![format!(
-        "verdicts rest on a flow log: each of {} is judged as one packet, and who opened a connection is \
-         inferred where the record does not tell",
-        plural(sum(|log| log.records), "record"),
-    )];
     let mut say = |n: u64, noun: &str, what: &str| {
         if n > 0 {
             warnings.push(format!("{} {what}", plural(n, noun)));

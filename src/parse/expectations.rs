@@ -13,8 +13,9 @@
 
 use serde_yaml::{Mapping, Value};
 
+use super::document::{document, placed};
 use super::locate::{Places, Segment};
-use super::yaml::{Reader, document, local, one, placed};
+use super::yaml::{Reader, local, one};
 use super::{Fault, ParseError};
 use crate::flow::Direction;
 use crate::rules::{

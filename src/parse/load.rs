@@ -220,7 +220,7 @@ fn documents(source: &Source<'_>) -> Result<Vec<Value>, ParseError> {
                            `gcloud compute`";
             return Err(fault(None, message.to_owned()));
         }
-        let document = super::yaml::document(text)
+        let document = super::document::document(text)
             .map_err(|fault| ParseError { file: source.name.to_owned(), faults: vec![fault] })?;
         return Ok(vec![alibaba::untagged(document)]);
     }

@@ -24,6 +24,7 @@ mod alibaba;
 mod aws;
 mod azure;
 mod classbench;
+mod document;
 mod error;
 mod expectations;
 mod google;

@@ -300,6 +300,7 @@ fn what_a_log_does_not_say() {
         (text.contains("\ntime "), at_1970, text.contains("rest on a flow log"))
     };
     assert_eq!(said(record("1764000000")), (true, false, true));
+    // What Zeek's own test baselines have for a time.
     assert_eq!(said(record("XXXXXXXXXX")), (false, false, true));
     assert_eq!(said(record("-")), (false, false, true));
     assert_eq!(said(record("-").replace("192.0.2.1", "192.0.2.300")), (false, false, false));

@@ -84,7 +84,8 @@ impl Accepted {
 
     /// The entry that accepts a change, the first if several do.
     pub fn position(&self, change: &Change) -> Option<usize> {
-        let packet = Packet { flow: change.flow, tcp_flags: None, fragment: Fragment::No };
+        let (tcp_flags, fragment, hop_limit) = (None, Fragment::No, u8::MAX);
+        let packet = Packet { flow: change.flow, tcp_flags, fragment, hop_limit };
         self.filters.iter().position(|(effect, filter, expired)| {
             !expired
                 && effect.is_none_or(|effect| effect == change.effect)

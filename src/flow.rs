@@ -42,6 +42,17 @@ impl Protocol {
         (Self(136), "udplite"),
     ];
 
+    /// Whether a message of this protocol and ICMP type is an error, which quotes the packet it complains about
+    /// (RFC 792, RFC 4443).
+    pub fn is_icmp_error(self, kind: u8) -> bool {
+        match self {
+            // Unreachable, source quench, redirect, time exceeded, parameter problem.
+            Self::ICMP => matches!(kind, 3 | 4 | 5 | 11 | 12),
+            Self::ICMPV6 => kind < 128,
+            _ => false,
+        }
+    }
+
     /// The usual lower-case name, for the protocols that have one in everyday use.
     pub fn name(self) -> Option<&'static str> {
         Self::NAMES.iter().find(|(proto, _)| *proto == self).map(|(_, name)| *name)
@@ -123,6 +134,12 @@ pub struct FlowTuple {
 }
 
 impl FlowTuple {
+    /// Whether this is an ICMP or ICMPv6 error, which opens no session and answers none (SEMANTICS F18).
+    #[inline]
+    pub fn is_icmp_error(&self) -> bool {
+        self.transport.icmp().is_some_and(|(kind, _)| self.proto.is_icmp_error(kind))
+    }
+
     /// The address across the network from an interface that sees the packet so.
     pub fn peer(&self, direction: Direction) -> IpAddr {
         match direction {
@@ -301,4 +318,13 @@ pub struct Packet {
     pub tcp_flags: Option<TcpFlags>,
     /// Place among the fragments.
     pub fragment: Fragment,
+    /// The TTL or hop limit that the packet was captured with.
+    pub hop_limit: u8,
+}
+
+impl Packet {
+    /// Whether the hop limit shows that no router has forwarded the packet, as RFC 4861 asks of neighbour discovery.
+    pub fn crossed_no_router(&self) -> bool {
+        self.hop_limit == u8::MAX
+    }
 }

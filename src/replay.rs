@@ -13,9 +13,9 @@ use crate::evaluate::{Compiled, Evaluator};
 use crate::flow::{Direction, FlowTuple, Fragment, Packet, Transport};
 use crate::fragment::FragmentTable;
 use crate::overlay::CARRIER_BLOCKED;
-use crate::rules::{Addresses, Entry, EntryIndex, EntryKind, Ordered, RuleSet};
+use crate::rules::{Addresses, Builtin, Entry, EntryIndex, EntryKind, Ordered, RuleSet};
 use crate::session::{self, Initiator, Opened, Opening, Openings, Place, SessionTable, Standing};
-use crate::tally::{Kind, Tally};
+use crate::tally::{Kind, Special, Tally};
 use crate::verdict::{Judged, Judgement, Reason, Verdict};
 
 /// How packets are judged.
@@ -181,7 +181,8 @@ impl<'r> Replay<'r> {
                 .enumerate()
                 .map(|(n, eni)| (eni.id.clone(), n))
                 .collect(),
-            sessions: SessionTable::new(rules.interfaces(), options.session_memory),
+            sessions: SessionTable::new(rules.interfaces(), options.session_memory)
+                .with_limit(options.max_sessions),
             openings: Openings::default(),
             fragments: FragmentTable::default(),
             tunnels: Tunnels::default(),
@@ -365,24 +366,30 @@ impl<'r> Replay<'r> {
         put: impl FnOnce(Judgement),
     ) {
         if self.options.sessions == Sessions::Off {
-            return put(self.alone(place, &packet.flow));
+            return put(self.alone(place, packet, Special::No));
         }
         if matches!(packet.flow.transport, Transport::Icmp { .. })
-            && let Some(related) = self.related(place, frame, packet)
+            && !session::is_tracked_icmp(&packet.flow)
         {
-            return put(related);
+            return put(self.untracked(place, frame, packet));
         }
         // SEMANTICS A5.
         match self.sessions.meet(place, packet, self.now) {
             Standing::Live(opened) => put(in_session(place, opened)),
+            Standing::AfterClose => put(self.alone(place, packet, Special::Stray)),
             standing => put(self.opening(place, packet, frame.log, standing, opens)),
         }
     }
 
-    /// An ICMP error at one interface, if the packet that it complains about is of a live session there:
-    /// it passes with that session, and would not exist without it. Errors that always pass do so by
-    /// that rule (SEMANTICS A8).
+    /// An ICMP message that is neither query nor reply. An error passes with the session of the packet that it
+    /// complains about, and would not exist without it (SEMANTICS F18); every other is judged by itself. Errors that
+    /// always pass do so by that rule (A8).
     #[cold]
+    fn untracked(&mut self, at: &Place, frame: &Frame<'_>, packet: &Packet) -> Judgement {
+        let related = packet.flow.is_icmp_error().then(|| self.related(at, frame, packet));
+        related.flatten().unwrap_or_else(|| self.alone(at, packet, Special::No))
+    }
+
     fn related(&self, at: &Place, frame: &Frame<'_>, error: &Packet) -> Option<Judgement> {
         let quoted = embedded(frame.link, frame.data, &self.tunnels)?;
         let (interface, direction) = (at.interface(), at.direction());
@@ -419,17 +426,23 @@ impl<'r> Replay<'r> {
             }
             _ => (Initiator::Sender, Opening::Seen),
         };
+        // No reply opens a connection: one that nobody asked for is judged by itself (SEMANTICS F17).
+        if (initiator, log) == (Initiator::Sender, None) && session::is_icmp_reply(&packet.flow) {
+            return self.alone(place, packet, Special::No);
+        }
         let (flow, judged) = match initiator {
             Initiator::Sender => (packet.flow, direction),
             Initiator::Receiver => (packet.flow.reversed(), direction.opposite()),
         };
-        let mut decision = self.decide(interface, judged, &flow);
-        if let (Verdict::Allow, Some(most)) = (decision.verdict, self.options.max_sessions)
-            && !self.sessions.has_room(place, &packet.flow, most, self.now)
+        let mut decision = self.decide(interface, judged, &flow, Special::No);
+        if decision.verdict == Verdict::Allow
+            && self.options.max_sessions.is_some()
+            && !self.sessions.has_room(place, &packet.flow, self.now)
         {
             decision.verdict = Verdict::Deny;
             decision.reason = Reason::SessionLimit;
-            decision.kind = self.tally.kind(interface, decision.entry, &flow, judged, true);
+            let special = Special::SessionLimit;
+            decision.kind = self.tally.kind(interface, decision.entry, &flow, judged, special);
         }
         let connection = *opens.get_or_insert_with(|| self.tally.next_connection());
         let opened = Opened {
@@ -449,14 +462,19 @@ impl<'r> Replay<'r> {
             connection: Some(connection),
             local_began: judged == Direction::Egress,
             opened: Some((opening, flow)),
+            stray: false,
             kind: decision.kind,
         }
     }
 
-    /// A packet that is judged for itself.
-    fn alone(&mut self, place: &Place, flow: &FlowTuple) -> Judgement {
+    /// A packet that is judged by itself, whatever connection it may belong to.
+    fn alone(&mut self, place: &Place, packet: &Packet, special: Special) -> Judgement {
         let (interface, direction) = (place.interface(), place.direction());
-        let Decision { verdict, reason, entry, kind } = self.decide(interface, direction, flow);
+        let mut decision = self.decide(interface, direction, &packet.flow, special);
+        if decision.reason == Reason::System && !packet.crossed_no_router() {
+            decision = self.decide_routed(interface, direction, &packet.flow, special);
+        }
+        let Decision { verdict, reason, entry, kind } = decision;
         Judgement {
             interface,
             direction,
@@ -467,16 +485,57 @@ impl<'r> Replay<'r> {
             connection: None,
             local_began: direction == Direction::Egress,
             opened: None,
+            stray: special == Special::Stray,
             kind,
         }
     }
 
+    /// Asks the rules about a packet that may have crossed a router: only on its own link is neighbour discovery
+    /// exempt (SEMANTICS F19).
+    #[cold]
+    fn decide_routed(
+        &mut self,
+        interface: usize,
+        direction: Direction,
+        flow: &FlowTuple,
+        special: Special,
+    ) -> Decision {
+        let (ordered, _) = self.lists[interface].of(direction);
+        let decides = |entry: &Entry| {
+            entry.kind != EntryKind::System(Builtin::NeighbourDiscovery)
+                && entry.matcher.fails_on(flow, direction).is_none()
+        };
+        let position = ordered.entries().iter().position(decides);
+        let entry = EntryIndex(position.and_then(|at| u32::try_from(at).ok()).unwrap_or(u32::MAX));
+        self.decision(interface, direction, flow, entry, special)
+    }
+
     /// Asks the evaluator.
     #[inline]
-    fn decide(&mut self, interface: usize, direction: Direction, flow: &FlowTuple) -> Decision {
-        let Lists { mates, .. } = &self.lists[interface];
-        let (ordered, compiled) = self.lists[interface].of(direction);
+    fn decide(
+        &mut self,
+        interface: usize,
+        direction: Direction,
+        flow: &FlowTuple,
+        special: Special,
+    ) -> Decision {
+        let (_, compiled) = self.lists[interface].of(direction);
         let entry = compiled.decide(flow);
+        self.decision(interface, direction, flow, entry, special)
+    }
+
+    /// The answer of an entry.
+    #[inline]
+    fn decision(
+        &mut self,
+        interface: usize,
+        direction: Direction,
+        flow: &FlowTuple,
+        entry: EntryIndex,
+        special: Special,
+    ) -> Decision {
+        let Lists { mates, .. } = &self.lists[interface];
+        let (ordered, _) = self.lists[interface].of(direction);
         let (verdict, reason) = match ordered.entry(entry) {
             Some(Entry { policy, kind, .. }) => ((*policy).into(), (*kind).into()),
             None => (Verdict::Deny, Reason::Default),
@@ -484,7 +543,7 @@ impl<'r> Replay<'r> {
         if direction == Direction::Egress && verdict == Verdict::Deny && mates.contains(flow.dst) {
             self.tally.count_open_question();
         }
-        let kind = self.tally.kind(interface, entry, flow, direction, false);
+        let kind = self.tally.kind(interface, entry, flow, direction, special);
         Decision { verdict, reason, entry, kind }
     }
 
@@ -516,7 +575,7 @@ impl<'r> Replay<'r> {
 
     /// What became of the connections of a kind, and why.
     pub fn answer(&self, kind: &Kind) -> (Verdict, Reason) {
-        if kind.limited {
+        if kind.special == Special::SessionLimit {
             return (Verdict::Deny, Reason::SessionLimit);
         }
         let entry = self.entries(kind.interface, kind.direction).get(kind.entry.0 as usize);
@@ -552,6 +611,7 @@ fn in_session(at: &Place, opened: Opened) -> Judgement {
         connection: Some(opened.connection),
         local_began: opened.direction == Direction::Egress,
         opened: None,
+        stray: false,
         kind: opened.tag,
     }
 }

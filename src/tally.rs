@@ -91,8 +91,20 @@ pub struct Kind {
     pub peers: Vec<IpAddr>,
     /// What is likely to block them on the way, if the rules do not.
     pub obstacle: Option<Obstacle>,
+    /// What tells them from ordinary connections.
+    pub special: Special,
+}
+
+/// What tells a kind from that of ordinary connections which the same entry decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Special {
+    /// Nothing.
+    #[default]
+    No,
     /// The entry allows them, and there was no room for their sessions.
-    pub limited: bool,
+    SessionLimit,
+    /// Packets after their connection closed, each judged by itself (SEMANTICS F16).
+    Stray,
 }
 
 impl Kind {
@@ -138,6 +150,7 @@ pub struct Tally {
     /// Packets by verdict and reason.
     answers: [[u64; Reason::ALL.len()]; Verdict::ALL.len()],
     connections: ByVerdict,
+    strays: ByVerdict,
     midstream: [u64; Opening::INFERRED.len()],
     bytes: u64,
     /// Earliest and latest.
@@ -162,6 +175,7 @@ impl Tally {
         Self {
             answers: Default::default(),
             connections: ByVerdict::default(),
+            strays: ByVerdict::default(),
             midstream: Default::default(),
             bytes: 0,
             times: (u64::MAX, 0),
@@ -202,21 +216,21 @@ impl Tally {
         entry: EntryIndex,
         flow: &FlowTuple,
         direction: Direction,
-        limited: bool,
+        special: Special,
     ) -> u32 {
         let port = flow.transport.ports().map(|(_, dst)| dst);
         let port = port.or_else(|| flow.transport.icmp().map(|(kind, _)| kind.into()));
         let obstacle = port
             .filter(|port| self.obstacles_at & remainder(*port) != 0)
             .and_then(|_| obstacle(direction, flow, &self.carrier_ports));
-        // Each in bits of its own, from the lowest: 17 of the port, 8, 32, 2, 1, 1, and the rest.
+        // Each in bits of its own, from the lowest: 17 of the port, 8, 32, 2, 1, 2, and the rest.
         let of_port = |port| 1 << 16 | u128::from(port);
         let of_any = u128::from(flow.proto.0) << 17
             | u128::from(entry.0) << 25
             | obstacle.map_or(0, |obstacle| 1 + obstacle as u128) << 57
             | (direction as u128) << 59
-            | u128::from(limited) << 60
-            | (interface as u128) << 61;
+            | (special as u128) << 60
+            | (interface as u128) << 62;
         let key = of_any | port.map_or(0, of_port);
         if let Some(known) = self.kind_of.get(&key) {
             return *known;
@@ -235,7 +249,7 @@ impl Tally {
                 first_frame: 0,
                 peers: Vec::new(),
                 obstacle,
-                limited,
+                special,
             });
             u32::try_from(self.kinds.len() - 1).unwrap_or(u32::MAX)
         })
@@ -261,6 +275,9 @@ impl Tally {
         let of_verdict = self.answers.get_mut(verdict as usize);
         if let Some(count) = of_verdict.and_then(|reasons| reasons.get_mut(reason as usize)) {
             *count += 1;
+        }
+        if judged.is_stray() {
+            self.strays.add(verdict, 1);
         }
         let (Judged::At(first, second), Decoded::Packet(packet)) = (judged, decoded) else {
             return;
@@ -324,6 +341,12 @@ impl Tally {
         self.connections
     }
 
+    /// Packets without SYN after their connection closed, by verdict: they are among [`Self::packets`] and belong to
+    /// no connection (SEMANTICS F16).
+    pub fn strays(&self) -> ByVerdict {
+        self.strays
+    }
+
     /// Packets by reason, those that occurred, in the order of [`Reason::ALL`].
     pub fn reasons(&self) -> impl Iterator<Item = (Reason, u64)> {
         let packets =
@@ -380,7 +403,7 @@ mod tests {
         };
         let mut kind = |entry, proto, port| {
             let flow = flow(proto, port);
-            tally.kind(0, EntryIndex(entry), &flow, Direction::Ingress, false)
+            tally.kind(0, EntryIndex(entry), &flow, Direction::Ingress, Special::No)
         };
         let ssh = kind(7, Protocol::TCP, 22);
         for (entry, port) in (0..5).flat_map(|entry| (0..=u16::MAX).map(move |port| (entry, port)))

@@ -145,12 +145,15 @@ pub struct Judgement {
     pub decided_in: Direction,
     /// The entry of that list that decided.
     pub entry: EntryIndex,
-    /// The connection's number; `None` without sessions.
+    /// The connection's number; `None` for a packet that is judged by itself: without sessions, a stray, an ICMP
+    /// error that is about no session.
     pub connection: Option<u64>,
     /// Whether the interface's own end began the connection.
     pub local_began: bool,
     /// For the packet that opens a connection: how, and the tuple in the initiator's direction.
     pub opened: Option<(Opening, FlowTuple)>,
+    /// The packet is a stray: it has no SYN, and its connection had closed (SEMANTICS F16).
+    pub stray: bool,
     /// Position of the connection's kind in the summary's table.
     pub kind: u32,
 }
@@ -188,6 +191,12 @@ impl Judged {
             Self::At(first, _) => Some(first),
             Self::Not(_) => None,
         }
+    }
+
+    /// Whether the judgement that decides is of a stray.
+    #[inline]
+    pub fn is_stray(&self) -> bool {
+        self.deciding().is_some_and(|judgement| judgement.stray)
     }
 
     /// The answer for the packet as a whole, and its reason: that of the first interface to deny it.

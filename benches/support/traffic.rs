@@ -106,5 +106,5 @@ pub(crate) fn opening(flow: u64) -> Packet {
     let transport = Transport::Ports { src: ports.0, dst: ports.1 };
     let (src, dst) = ([a % 222 + 1, b, c, d].into(), [10, 0, 0, 5].into());
     let flow = FlowTuple { src, dst, proto: Protocol::TCP, transport };
-    Packet { flow, tcp_flags: Some(TcpFlags(0x02)), fragment: Fragment::No }
+    Packet { flow, tcp_flags: Some(TcpFlags(0x02)), fragment: Fragment::No, hop_limit: 64 }
 }

@@ -34,6 +34,7 @@ pub(super) struct Upper<'a> {
     pub(super) payload: &'a [u8],
     /// The capture holds all of the payload, so that what is missing was never there.
     whole: bool,
+    hop_limit: u8,
 }
 
 #[inline]
@@ -58,6 +59,7 @@ fn v4(ip: &[u8]) -> Result<Upper<'_>, Undecodable> {
         // Ethernet pads short packets: what lies past the total length is not part of this one.
         payload: ip.get(len..total.min(ip.len())).unwrap_or_default(),
         whole: ip.len() >= total,
+        hop_limit: header.get_ttl(),
     })
 }
 
@@ -117,6 +119,7 @@ fn v6(ip: &[u8]) -> Result<Upper<'_>, Undecodable> {
         fragment: Fragment::No,
         payload,
         whole,
+        hop_limit: header.get_hop_limit(),
     };
     while let Some(kind) = Extension::of(upper.proto) {
         // Past a later fragment's own header lies the middle of something.
@@ -195,6 +198,6 @@ fn packet(
     transport: Transport,
     tcp_flags: Option<crate::flow::TcpFlags>,
 ) -> Packet {
-    let Upper { src, dst, proto, fragment, payload: _, whole: _ } = *upper;
-    Packet { flow: FlowTuple { src, dst, proto, transport }, tcp_flags, fragment }
+    let Upper { src, dst, proto, fragment, payload: _, whole: _, hop_limit } = *upper;
+    Packet { flow: FlowTuple { src, dst, proto, transport }, tcp_flags, fragment, hop_limit }
 }

@@ -32,7 +32,8 @@ pub(super) fn decode(proto: Protocol, payload: &[u8]) -> Option<(Transport, Opti
                 Some(icmp) => (icmp.get_icmpv6_type().0, icmp.get_icmpv6_code().0),
                 None => pair(payload)?,
             };
-            Some((icmp(kind, code, matches!(kind, 128 | 129), payload), None))
+            // Echo, and node information (RFC 4620), whose query type stands where an identifier would.
+            Some((icmp(kind, code, matches!(kind, 128 | 129 | 139 | 140), payload), None))
         }
         _ => Some((Transport::Absent, None)),
     }
@@ -41,14 +42,7 @@ pub(super) fn decode(proto: Protocol, payload: &[u8]) -> Option<(Transport, Opti
 /// What an ICMP or ICMPv6 error quotes of the packet that it complains about.
 pub(super) fn quoted(proto: Protocol, payload: &[u8]) -> Option<&[u8]> {
     const HEADER: usize = 8;
-    let errors: &[u8] = match proto {
-        // Unreachable, source quench, redirect, time exceeded, parameter problem.
-        Protocol::ICMP => &[3, 4, 5, 11, 12],
-        // Unreachable, too big, time exceeded, parameter problem.
-        Protocol::ICMPV6 => &[1, 2, 3, 4],
-        _ => return None,
-    };
-    payload.get(HEADER..).filter(|_| payload.first().is_some_and(|kind| errors.contains(kind)))
+    payload.get(HEADER..).filter(|_| payload.first().is_some_and(|kind| proto.is_icmp_error(*kind)))
 }
 
 #[inline]

@@ -228,7 +228,7 @@ pub fn rule_counts(rules: &RuleSet, replay: &Replay<'_>) -> Vec<RuleCount> {
 fn decided(kind: &Kind, count: Count, replay: &Replay<'_>, labels: &Labels) -> Value {
     let Label { group, rule, .. } = labels.entry(kind.interface, kind.direction, kind.entry);
     let (verdict, reason) = replay.answer(kind);
-    let Kind { interface, direction, entry: _, example, first_frame, peers, obstacle, limited: _ } =
+    let Kind { interface, direction, entry: _, example, first_frame, peers, obstacle, special: _ } =
         kind;
     serde_json::json!({
         "interface": labels.interface(*interface),

@@ -22,11 +22,15 @@ pub enum Builtin {
     Slb,
     /// DHCP and DHCPv6 of the instance as a client, where the switch exempts them (SEMANTICS F5).
     Dhcp,
+    /// IPv6 neighbour discovery (ICMPv6 133 to 137) with hop limit 255, which is to IPv6 what ARP is to IPv4
+    /// (SEMANTICS F19), unless the switch has it judged by the rules.
+    NeighbourDiscovery,
 }
 
 impl Builtin {
     /// All.
-    pub const ALL: [Self; 4] = [Self::MetaServer, Self::PathMtu, Self::Slb, Self::Dhcp];
+    pub const ALL: [Self; 5] =
+        [Self::MetaServer, Self::PathMtu, Self::Slb, Self::Dhcp, Self::NeighbourDiscovery];
 
     /// The name in the `rule` column.
     pub fn as_str(self) -> &'static str {
@@ -35,11 +39,26 @@ impl Builtin {
             Self::PathMtu => "path-mtu",
             Self::Slb => "slb",
             Self::Dhcp => "dhcp",
+            Self::NeighbourDiscovery => "neighbour-discovery",
         }
     }
 
     /// The builtin entries of one direction.
     pub(super) fn matchers(rules: &RuleSet, direction: Direction) -> Vec<(Self, Matcher)> {
+        let mut entries = Self::of_cloud(rules, direction);
+        if !rules.switches.neighbour_discovery_by_rules {
+            let message = |kind| Matcher {
+                protocol: RuleProtocol::Only(Protocol::ICMPV6),
+                icmp: Some((kind, None)),
+                ..Matcher::any()
+            };
+            let messages = (133..=137).map(|kind| (Self::NeighbourDiscovery, message(kind)));
+            entries.extend(messages);
+        }
+        entries
+    }
+
+    fn of_cloud(rules: &RuleSet, direction: Direction) -> Vec<(Self, Matcher)> {
         // Other clouds have exceptions of their own, and nothing here speaks for those.
         if rules.cloud != Cloud::Alibaba {
             return Vec::new();

@@ -248,6 +248,8 @@ pub struct Switches {
     pub intra_group_egress: bool,
     /// F5: DHCP passes whatever the rules say. The default is that the rules judge it.
     pub exempt_dhcp: bool,
+    /// F19: the rules judge IPv6 neighbour discovery. The default is that it passes whatever they say.
+    pub neighbour_discovery_by_rules: bool,
 }
 
 /// A valid set of groups, interfaces and lists.

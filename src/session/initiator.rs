@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use foldhash::fast::RandomState;
 
+use super::icmp;
 use crate::capture::{LogRecord, Opener};
 use crate::flow::{FlowTuple, Packet, Protocol, TcpFlags, Transport};
 use crate::rules::{Timeouts, services};
@@ -31,6 +32,8 @@ pub enum Opening {
     ServicePort,
     /// Nothing else is known: the first sender.
     FirstSender,
+    /// A stray: a TCP packet without SYN whose connection had closed. It opens nothing (SEMANTICS F16).
+    AfterClose,
 }
 
 impl Opening {
@@ -46,6 +49,7 @@ impl Opening {
             Self::AcceptingPort => "accepting_port",
             Self::ServicePort => "service_port",
             Self::FirstSender => "first_sender",
+            Self::AfterClose => "after_close",
         }
     }
 }
@@ -134,7 +138,7 @@ impl Openings {
     fn inferred(&self, packet: &Packet) -> (Initiator, Opening) {
         let FlowTuple { src, dst, proto, transport } = packet.flow;
         match transport {
-            Transport::Icmp { kind, .. } if query(kind) != kind => {
+            Transport::Icmp { kind, id: Some(_), .. } if icmp::request(kind) != kind => {
                 (Initiator::Receiver, Opening::Answer)
             }
             Transport::Icmp { .. } | Transport::Absent => (Initiator::Sender, Opening::Seen),
@@ -158,15 +162,5 @@ impl Openings {
                 }
             }
         }
-    }
-}
-
-/// The request that an ICMP or ICMPv6 message answers, or the message's own type.
-pub(super) fn query(kind: u8) -> u8 {
-    match kind {
-        0 => 8,
-        14 | 16 | 18 => kind - 1,
-        129 => 128,
-        _ => kind,
     }
 }

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::initiator;
+use super::icmp;
 use crate::flow::{Direction, FlowTuple, Protocol, Transport};
 
 /// Marks the type of an ICMP message without an identifier.
@@ -33,9 +33,7 @@ impl Ports {
         // SEMANTICS A6: how ICMP fills the tuple is undocumented; a query's type family and
         // identifier are used, and for a message that nothing answers its type and code.
         let shared = match transport {
-            Transport::Icmp { kind, id: Some(id), .. } => {
-                [id.into(), initiator::query(kind).into()]
-            }
+            Transport::Icmp { kind, id: Some(id), .. } => [id.into(), icmp::request(kind).into()],
             Transport::Icmp { kind, code, id: None } => [code.into(), u64::from(kind) | NO_ID],
             Transport::Ports { .. } | Transport::Absent => [0, 0],
         };
@@ -43,11 +41,22 @@ impl Ports {
     }
 }
 
+/// Whether a packet's source is the first end of its key. Ends are in order of address and port, so that both
+/// directions have one key; those of an ICMP message are requester and responder, since a query from the
+/// other end with the same identifier is a connection of its own (SEMANTICS F17).
+#[inline]
+fn source_is_first<T: Ord>(flow: &FlowTuple, source: T, target: T) -> bool {
+    match flow.transport {
+        Transport::Icmp { kind, id, .. } => id.is_none() || icmp::request(kind) == kind,
+        Transport::Ports { .. } | Transport::Absent => source <= target,
+    }
+}
+
 /// From which of its ends a session is seen. Two ends of one connection may both be local: each has a
 /// session of its own.
 #[inline]
-fn seen_from(proto: Protocol, direction: Direction, source_is_low: bool) -> u64 {
-    u64::from(proto.0) << 8 | u64::from((direction == Direction::Egress) == source_is_low)
+fn seen_from(proto: Protocol, direction: Direction, source_is_first: bool) -> u64 {
+    u64::from(proto.0) << 8 | u64::from((direction == Direction::Egress) == source_is_first)
 }
 
 /// The key of a session between IPv4 addresses.
@@ -61,25 +70,24 @@ pub(super) fn v4(
     let Ports { source, target, shared } = Ports::of(flow.transport);
     let [src, dst] = ends.map(|addr| u64::from(addr.to_bits()) << 16);
     let (source, target) = (src | source, dst | target);
-    let seen_from = seen_from(flow.proto, direction, source <= target);
-    [
-        source.min(target) | shared[0] | u64::from(interface) << 48,
-        source.max(target) | shared[1] | seen_from << 48,
-    ]
+    let source_is_first = source_is_first(flow, source, target);
+    let (first, second) = if source_is_first { (source, target) } else { (target, source) };
+    let seen_from = seen_from(flow.proto, direction, source_is_first);
+    [first | shared[0] | u64::from(interface) << 48, second | shared[1] | seen_from << 48]
 }
 
 /// The key of any other session.
 pub(super) fn v6(interface: u16, direction: Direction, flow: &FlowTuple) -> [u64; 5] {
     let FlowTuple { src, dst, proto, transport } = *flow;
     let Ports { source, target, shared } = Ports::of(transport);
-    let source_is_low = (src, source) <= (dst, target);
+    let source_is_first = source_is_first(flow, (src, source), (dst, target));
     let ends = [(src, source), (dst, target)];
-    let [low, high] = if source_is_low { ends } else { [ends[1], ends[0]] };
-    let ([a, b], [c, d]) = (halves(low.0), halves(high.0));
-    let facts = (low.1 | shared[0]) << 48
-        | (high.1 | shared[1]) << 32
+    let [first, second] = if source_is_first { ends } else { [ends[1], ends[0]] };
+    let ([a, b], [c, d]) = (halves(first.0), halves(second.0));
+    let facts = (first.1 | shared[0]) << 48
+        | (second.1 | shared[1]) << 32
         | u64::from(interface) << 16
-        | seen_from(proto, direction, source_is_low);
+        | seen_from(proto, direction, source_is_first);
     [a, b, c, d, facts]
 }
 

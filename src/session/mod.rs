@@ -6,24 +6,29 @@
 //! Times are those of the capture. They may jump or run backwards, as real captures' do; a session
 //! is then as old as its newest packet.
 //!
-//! Memory is bounded ([`SessionTable::new`]). Expired sessions stay until the table would have to grow,
-//! and are dropped then, all at once: each pass over the table is paid for by as many openings as it
-//! has slots. Where that leaves no room, the sessions that have been idle longest go.
+//! Memory is bounded ([`SessionTable::new`]). Expired sessions stay until the table reaches that bound, so that
+//! no answer depends on the table's size: a late packet of a closed connection is known to be late (SEMANTICS
+//! F16), and a denied connection stays denied (F15). At the bound, expired sessions that no later packet
+//! depends on are dropped, and where that leaves no room, those that have been idle longest.
 
+mod icmp;
 mod initiator;
 mod key;
+mod limit;
 mod state;
 mod table;
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 
+pub(crate) use icmp::{is_icmp_reply, is_tracked_icmp};
 pub use initiator::{Initiator, Opening, Openings};
 use key::Words;
+use limit::Limit;
 use state::{IdleTimes, State};
 use table::Table;
 
-use crate::flow::{Direction, FlowTuple, Packet};
+use crate::flow::{Direction, FlowTuple, Packet, Transport};
 use crate::rules::Interface;
 
 /// The bound on the table's memory, in bytes, where nobody asks for another: 1 GiB, which is 12 million
@@ -33,7 +38,7 @@ pub const MOST_MEMORY: usize = 1 << 30;
 /// What was decided when a connection opened, at one interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Opened {
-    /// The connection's number, counted from 1 in order of opening; its lowest 36 bits are kept.
+    /// The connection's number, counted from 1 in order of opening; its lowest 35 bits are kept.
     pub connection: u64,
     /// Whether the opening packet was let through.
     pub allowed: bool,
@@ -49,41 +54,32 @@ pub struct SessionTable {
     places: Places,
     v4: Table<[u64; 2]>,
     v6: Table<[u64; 5]>,
-    interfaces: Vec<OfInterface>,
+    /// Of each interface.
+    idle_times: Vec<IdleTimes>,
     most_memory: usize,
     evicted: u64,
-    /// No allowed session expires before this time, in ns.
-    none_expires_before: u64,
+    /// What an interface can hold, where that is limited.
+    limit: Option<Limit>,
 }
-
-/// What is known of an interface's sessions.
-#[derive(Debug)]
-struct OfInterface {
-    idle_times: IdleTimes,
-    /// Allowed sessions, expired ones that are still in the table among them.
-    allowed: usize,
-}
-
-/// Expired sessions stay as long as the table has fewer slots than this, so that a late packet is known
-/// to be late.
-const SWEEP_FROM: usize = 1 << 20;
 
 /// A session in 16 bytes, since the memory that look-ups touch is what they cost. The default is a free slot.
 #[derive(Clone, Copy, Debug, Default)]
 struct Session {
     /// Time of the newest packet, in ns.
     last: u64,
-    /// From the lowest bit: 4 of the state, whether it is allowed, whether it was judged as egress, 22 of
-    /// the tag, 36 of the connection. Zero in a free slot: connections are counted from 1.
+    /// From the lowest bit: 4 of the state, whether it is allowed, whether it was judged as egress, whether it
+    /// counts against its interface's limit, 22 of the tag, 35 of the connection. Zero in a free slot:
+    /// connections are counted from 1.
     what: u64,
 }
 
 const STATE: u64 = 0xf;
 const ALLOWED: u64 = 1 << 4;
 const EGRESS: u64 = 1 << 5;
-const TAG_AT: u32 = 6;
+const HELD: u64 = 1 << 6;
+const TAG_AT: u32 = 7;
 const TAG: u64 = (1 << 22) - 1;
-const CONNECTION_AT: u32 = 28;
+const CONNECTION_AT: u32 = 29;
 
 impl Session {
     fn new(opened: Opened, state: State, last: u64) -> Self {
@@ -139,6 +135,24 @@ impl Session {
 
     fn expires(&self, idle_times: &IdleTimes) -> u64 {
         self.last.saturating_add(idle_times.of(self.what))
+    }
+
+    #[inline]
+    fn is_held(&self) -> bool {
+        self.what & HELD != 0
+    }
+
+    /// Whether later packets are judged by it although it has expired: those of a closed connection are strays
+    /// (SEMANTICS F16), those of a denied one are denied (F15).
+    fn outlives_expiry(&self) -> bool {
+        self.state() == State::Closed || self.is_denied_tcp()
+    }
+
+    /// A denied TCP connection stays denied until a SYN opens its tuple anew, however long it was idle (SEMANTICS
+    /// F15).
+    #[inline]
+    fn is_denied_tcp(&self) -> bool {
+        !self.is_allowed() && self.state().is_tcp()
     }
 }
 
@@ -220,6 +234,8 @@ pub enum Standing {
     Live(Opened),
     /// It belonged to one that has expired: its own sender begins anew (SEMANTICS A6).
     Expired,
+    /// It has no SYN, and its connection was allowed and has closed: a stray (SEMANTICS F16).
+    AfterClose,
     /// Nothing is known.
     Unknown,
 }
@@ -229,23 +245,26 @@ impl SessionTable {
     /// are always had.
     pub fn new(interfaces: &[Interface], most_memory: usize) -> Self {
         let seed = RandomState::new().hash_one(0);
-        let of = |interface: &Interface| OfInterface {
-            idle_times: IdleTimes::new(&interface.timeouts),
-            allowed: 0,
-        };
         Self {
             places: Places { seed },
             v4: Table::new(seed),
             v6: Table::new(seed),
-            interfaces: interfaces.iter().map(of).collect(),
+            idle_times: interfaces.iter().map(|of| IdleTimes::new(&of.timeouts)).collect(),
             most_memory,
             evicted: 0,
-            none_expires_before: 0,
+            limit: None,
         }
     }
 
-    /// Sessions that were dropped although they were live, the longest idle first, because memory had
-    /// reached its bound. What comes of their connections later is judged like the packets of a connection
+    /// Limits the allowed sessions that each interface holds at once (SEMANTICS A6).
+    #[must_use]
+    pub fn with_limit(mut self, most: Option<usize>) -> Self {
+        self.limit = most.map(|most| Limit::new(most, self.idle_times.len()));
+        self
+    }
+
+    /// Sessions that were dropped although later packets may depend on them, the longest idle first, because
+    /// memory had reached its bound. Later packets of their connections are judged like those of a connection
     /// already under way.
     pub fn evicted(&self) -> u64 {
         self.evicted
@@ -277,30 +296,36 @@ impl SessionTable {
             Family::V6 => self.v6.get_mut(place.hash, &place.v6(&packet.flow)),
         };
         let Some(session) = session else { return Standing::Unknown };
-        let Some(OfInterface { idle_times, .. }) = self.interfaces.get(place.interface()) else {
+        let Some(idle_times) = self.idle_times.get(place.interface()) else {
             return Standing::Unknown;
         };
-        if session.expired(now, idle_times) {
-            return Standing::Expired;
-        }
         // A cut packet or a later fragment shows no flags: it keeps the session alive and no more. So
         // does an ordinary packet of an established connection.
-        if let Some(flags) = packet.tcp_flags
-            && (flags.steers() || session.what & STATE != State::Established as u64)
+        let moves_on = packet.tcp_flags.is_some_and(|flags| {
+            flags.steers() || session.what & STATE != State::Established as u64
+        });
+        if moves_on || session.expired(now, idle_times) {
+            if let Some(standing) = over(session, idle_times, place, packet, now) {
+                return standing;
+            }
+            if let Some(flags) = packet.tcp_flags {
+                let from_initiator = place.direction == session.direction();
+                let before = session.state();
+                let state = before.after(flags, from_initiator);
+                session.what = session.what & !STATE | state as u64;
+                if let (State::Closed, Some(limit)) = (state, &mut self.limit)
+                    && before != state
+                {
+                    let expires = now.saturating_add(idle_times.of(session.what));
+                    limit.watch(expires, session.connection(), place, &packet.flow);
+                }
+            }
+        } else if matches!(packet.flow.transport, Transport::Icmp { .. })
+            && place.direction != session.direction()
+            && icmp::is_query(&packet.flow)
         {
-            let state = session.state();
-            let from_initiator = place.direction == session.direction();
-            // What was denied never existed: the other end's own SYN opens a connection.
-            let own_opening = !session.is_allowed() && !from_initiator && flags.opens();
-            if own_opening || state.reopens(flags) {
-                return Standing::Expired;
-            }
-            let state = state.after(flags, from_initiator);
-            session.what = session.what & !STATE | state as u64;
-            if state == State::Closed {
-                let closes = now.saturating_add(idle_times.of(session.what));
-                self.none_expires_before = self.none_expires_before.min(closes);
-            }
+            // A query opens, whatever an unasked reply may have left behind.
+            return Standing::Expired;
         }
         session.last = session.last.max(now);
         Standing::Live(session.opened())
@@ -310,8 +335,9 @@ impl SessionTable {
     /// connection and not part of it.
     pub fn at(&self, place: &Place, flow: &FlowTuple, now: u64) -> Option<Opened> {
         let session = self.find(place, flow)?;
-        let idle_times = &self.interfaces.get(place.interface())?.idle_times;
-        (!session.expired(now, idle_times)).then(|| session.opened())
+        let idle_times = self.idle_times.get(place.interface())?;
+        let is_live = !session.expired(now, idle_times) || session.is_denied_tcp();
+        is_live.then(|| session.opened())
     }
 
     fn find(&self, place: &Place, flow: &FlowTuple) -> Option<&Session> {
@@ -321,21 +347,39 @@ impl SessionTable {
         }
     }
 
-    /// Whether the place's interface, which can hold so many sessions, has room for one more there, that of
-    /// this tuple (SEMANTICS A6). Sessions that were denied take none.
-    pub fn has_room(&mut self, place: &Place, flow: &FlowTuple, most: usize, now: u64) -> bool {
-        let full = |of: &Self| {
-            of.interfaces.get(place.interface()).is_some_and(|held| held.allowed >= most)
+    /// Whether the place's interface has room for one more session there, that of this tuple (SEMANTICS A6).
+    /// Sessions that were denied take none.
+    pub fn has_room(&mut self, place: &Place, flow: &FlowTuple, now: u64) -> bool {
+        let Some(mut limit) = self.limit.take() else { return true };
+        limit.release(now, |at, flow, connection| self.still_held(at, flow, connection, now));
+        let full = limit.is_full(place.interface());
+        self.limit = Some(limit);
+        !full || self.find(place, flow).is_some_and(Session::is_held)
+    }
+
+    /// When a session that counts against its interface's limit expires; `None` where it does so no more, which
+    /// it is marked with.
+    fn still_held(
+        &mut self,
+        place: &Place,
+        flow: &FlowTuple,
+        connection: u64,
+        now: u64,
+    ) -> limit::Held {
+        let session = match place.family {
+            Family::V4 => self.v4.get_mut(place.hash, &place.key),
+            Family::V6 => self.v6.get_mut(place.hash, &place.v6(flow)),
         };
-        if !full(self) || self.find(place, flow).is_some_and(Session::is_allowed) {
-            return true;
+        let session = session.filter(|of| of.is_held() && of.connection() == connection);
+        let Some((session, idle_times)) = session.zip(self.idle_times.get(place.interface()))
+        else {
+            return limit::Held::Gone;
+        };
+        if !session.expired(now, idle_times) {
+            return limit::Held::Until(session.expires(idle_times));
         }
-        if now >= self.none_expires_before {
-            drop_expired(&mut self.v4, &self.interfaces, now);
-            drop_expired(&mut self.v6, &self.interfaces, now);
-            self.recount();
-        }
-        !full(self)
+        session.what &= !HELD;
+        limit::Held::Released
     }
 
     /// Enters what a packet opened, allowed or not.
@@ -348,16 +392,22 @@ impl SessionTable {
         if is_full {
             self.make_room(place.family, now);
         }
-        let session = Session::new(opened, State::opened_by(packet), now);
+        let from_initiator = place.direction == opened.direction;
+        let state = State::opened_by(packet, from_initiator);
+        let mut session = Session::new(opened, state, now);
+        if let (Some(limit), true) = (&mut self.limit, opened.allowed)
+            && let Some(idle_times) = self.idle_times.get(place.interface())
+        {
+            session.what |= HELD;
+            limit.hold(place.interface());
+            limit.watch(session.expires(idle_times), session.connection(), place, &packet.flow);
+        }
         let before = match place.family {
             Family::V4 => self.v4.insert(place.hash, place.key, session),
             Family::V6 => self.v6.insert(place.hash, place.v6(&packet.flow), session),
         };
-        if let Some(of) = self.interfaces.get_mut(place.interface()) {
-            of.allowed += usize::from(opened.allowed);
-            of.allowed -= usize::from(before.is_some_and(|before| before.is_allowed()));
-            self.none_expires_before =
-                self.none_expires_before.min(session.expires(&of.idle_times));
+        if let (Some(limit), true) = (&mut self.limit, before.is_some_and(|of| of.is_held())) {
+            limit.give_back(place.interface());
         }
     }
 
@@ -365,73 +415,80 @@ impl SessionTable {
     #[cold]
     fn make_room(&mut self, family: Family, now: u64) {
         let (v4, v6) = (self.v4.memory(), self.v6.memory());
+        let (table_memory, idle_times) = (self.most_memory, &self.idle_times);
         let dropped = match family {
             Family::V4 => {
-                make_room(&mut self.v4, &self.interfaces, now, self.most_memory.saturating_sub(v6))
+                make_room(&mut self.v4, idle_times, now, table_memory.saturating_sub(v6))
             }
             Family::V6 => {
-                make_room(&mut self.v6, &self.interfaces, now, self.most_memory.saturating_sub(v4))
+                make_room(&mut self.v6, idle_times, now, table_memory.saturating_sub(v4))
             }
         };
-        if dropped != Dropped::default() {
-            self.evicted += dropped.live;
-            self.recount();
-        }
-    }
-
-    /// Counts what is in the tables, after some of it was dropped.
-    fn recount(&mut self) {
-        for of in &mut self.interfaces {
-            of.allowed = 0;
-        }
-        self.none_expires_before = u64::MAX;
-        let v4 = self.v4.entries().map(|(key, session)| (key.interface(), session));
-        let v6 = self.v6.entries().map(|(key, session)| (key.interface(), session));
-        for (interface, session) in v4.chain(v6).filter(|(_, session)| session.is_allowed()) {
-            if let Some(of) = self.interfaces.get_mut(interface) {
-                of.allowed += 1;
-                let expires = session.expires(&of.idle_times);
-                self.none_expires_before = self.none_expires_before.min(expires);
-            }
+        self.evicted += dropped.evicted;
+        if let (true, Some(limit)) = (dropped.any, &mut self.limit) {
+            let v4 = self.v4.entries().map(|(key, session)| (key.interface(), session));
+            let v6 = self.v6.entries().map(|(key, session)| (key.interface(), session));
+            let held = v4.chain(v6).filter(|(_, session)| session.is_held());
+            limit.recount(held.map(|(interface, _)| interface));
         }
     }
 }
 
-fn drop_expired<K: Words>(table: &mut Table<K>, interfaces: &[OfInterface], now: u64) {
-    table.retain(|key, session| {
-        let of = interfaces.get(key.interface());
-        of.is_some_and(|of| !session.expired(now, &of.idle_times))
-    });
+/// What is to be said of a packet that a session does not simply carry on with: it opens a connection itself, or
+/// the session has expired. `None` where the session goes on.
+fn over(
+    session: &Session,
+    idle_times: &IdleTimes,
+    place: &Place,
+    packet: &Packet,
+    now: u64,
+) -> Option<Standing> {
+    let expired = session.expired(now, idle_times);
+    let from_initiator = place.direction == session.direction();
+    let Some(flags) = packet.tcp_flags else {
+        // Without flags nothing shows that a denied connection was opened anew.
+        return (expired && !session.is_denied_tcp()).then_some(Standing::Expired);
+    };
+    if flags.opens() {
+        // What was denied never existed: the other end's own SYN opens a connection.
+        let own_opening = !session.is_allowed() && !from_initiator;
+        let anew = own_opening || expired || session.state() == State::Closed;
+        return anew.then_some(Standing::Expired);
+    }
+    if !expired || session.is_denied_tcp() {
+        return None;
+    }
+    let is_stray = session.state() == State::Closed && !flags.accepts();
+    Some(if is_stray { Standing::AfterClose } else { Standing::Expired })
 }
 
-/// Sessions that had to make room.
+/// What had to make room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Dropped {
-    expired: u64,
-    live: u64,
+    any: bool,
+    /// Sessions that later packets may depend on.
+    evicted: u64,
 }
 
-/// Makes room in a full table that may take so many bytes: by dropping what has expired, else by
-/// growing, else by dropping the quarter that has been idle longest.
+/// Makes room in a full table that may take so many bytes: by growing, else by dropping what has expired and
+/// decides nothing any more, else by dropping the quarter that has been idle longest.
 fn make_room<K: Words>(
     table: &mut Table<K>,
-    interfaces: &[OfInterface],
+    idle_times: &[IdleTimes],
     now: u64,
     most_memory: usize,
 ) -> Dropped {
-    let mut dropped = Dropped::default();
-    let may_grow = table.homes() == 0 || table.memory_to_double() <= most_memory;
-    if table.homes() >= SWEEP_FROM || !may_grow {
-        let before = table.len();
-        drop_expired(table, interfaces, now);
-        dropped.expired = (before - table.len()) as u64;
-        if table.len() <= table.homes() / 2 {
-            return dropped;
-        }
-    }
-    if may_grow {
+    if table.homes() == 0 || table.memory_to_double() <= most_memory {
         table.double();
-        return dropped;
+        return Dropped::default();
+    }
+    table.retain(|key, session| {
+        let of_interface = idle_times.get(key.interface());
+        session.outlives_expiry()
+            || of_interface.is_some_and(|idle_times| !session.expired(now, idle_times))
+    });
+    if table.len() <= table.homes() / 2 {
+        return Dropped { any: true, evicted: 0 };
     }
     let (age, before) = (|session: &Session| (session.last, session.connection()), table.len());
     let mut ages: Vec<_> = table.entries().map(|(_, session)| age(session)).collect();
@@ -440,6 +497,5 @@ fn make_room<K: Words>(
     let oldest_kept = *oldest_kept;
     drop(ages);
     table.retain(|_, session| age(session) >= oldest_kept);
-    dropped.live = (before - table.len()) as u64;
-    dropped
+    Dropped { any: true, evicted: (before - table.len()) as u64 }
 }

@@ -46,9 +46,15 @@ impl State {
         Self::ALL.get(position).copied().unwrap_or(Self::Other)
     }
 
-    pub(super) fn opened_by(packet: &Packet) -> Self {
+    /// The state after the first packet that is seen of a connection; a FIN or an RST counts for closing like any
+    /// other (SEMANTICS F20).
+    pub(super) fn opened_by(packet: &Packet, from_initiator: bool) -> Self {
         match (packet.flow.proto, packet.tcp_flags) {
             (Protocol::TCP, Some(flags)) if flags.rst() => Self::Closed,
+            (Protocol::TCP, Some(flags)) if flags.fin() => match from_initiator {
+                true => Self::ClosedByInitiator,
+                false => Self::ClosedByOther,
+            },
             (Protocol::TCP, Some(flags)) if flags.opens() => Self::Opening,
             (Protocol::TCP, Some(flags)) if flags.accepts() => Self::Answered,
             (Protocol::TCP, _) => Self::Established,
@@ -58,9 +64,8 @@ impl State {
         }
     }
 
-    /// A SYN on a closed connection opens a new one with the same 5-tuple.
-    pub(super) fn reopens(self, flags: TcpFlags) -> bool {
-        self == Self::Closed && flags.opens()
+    pub(super) fn is_tcp(self) -> bool {
+        !matches!(self, Self::Udp | Self::Icmp | Self::Other)
     }
 
     /// The state after a packet with these TCP flags.

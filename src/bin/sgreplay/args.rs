@@ -542,6 +542,10 @@ pub(crate) struct SwitchArgs {
     /// Let DHCP pass whatever the rules say
     #[arg(long)]
     pub exempt_dhcp: bool,
+    /// IPv6 neighbour discovery (ICMPv6 133 to 137 with hop limit 255): let it pass whatever the rules say, as ARP
+    /// does, or judge it by the rules
+    #[arg(long, value_name = "HOW", default_value = "exempt")]
+    pub neighbour_discovery: NeighbourDiscovery,
 }
 
 impl CaptureArgs {
@@ -579,8 +583,9 @@ impl SwitchArgs {
 
 impl From<&SwitchArgs> for Switches {
     fn from(args: &SwitchArgs) -> Self {
-        let SwitchArgs { intra_group_egress, exempt_dhcp, .. } = *args;
-        Self { intra_group_egress, exempt_dhcp }
+        let SwitchArgs { intra_group_egress, exempt_dhcp, neighbour_discovery, .. } = *args;
+        let neighbour_discovery_by_rules = neighbour_discovery == NeighbourDiscovery::Rules;
+        Self { intra_group_egress, exempt_dhcp, neighbour_discovery_by_rules }
     }
 }
 
@@ -729,6 +734,12 @@ pub(crate) enum TextOrJson {
 pub(crate) enum Per {
     Packet,
     Connection,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NeighbourDiscovery {
+    Exempt,
+    Rules,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

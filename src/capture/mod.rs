@@ -72,6 +72,8 @@ impl LinkType {
     pub const LOOP: Self = Self(108);
     /// Linux "cooked" capture.
     pub const LINUX_SLL: Self = Self(113);
+    /// 802.11 wireless behind a Prism header.
+    pub const IEEE802_11_PRISM: Self = Self(119);
     /// 802.11 wireless behind a radiotap header.
     pub const IEEE802_11_RADIOTAP: Self = Self(127);
     /// ARCNET as Linux gives it.
@@ -86,6 +88,8 @@ impl LinkType {
     pub const IEEE802_15_4_NOFCS: Self = Self(230);
     /// Linux netfilter log (`tcpdump -i nflog`).
     pub const NFLOG: Self = Self(239);
+    /// Messages between Linux and its programs.
+    pub const NETLINK: Self = Self(253);
     /// macOS `pktap`, which carries frames of other link types.
     pub const PKTAP: Self = Self(258);
     /// Linux sockets between a virtual machine and its host.

@@ -4,8 +4,8 @@ use pnet_packet::ethernet::EthernetPacket;
 use pnet_packet::sll::SLLPacket;
 use pnet_packet::sll2::SLL2Packet;
 
-use super::Why;
 use super::ethertype::{self, after_ppp, after_pppoe, llc, next, of_any_version, of_version, rest};
+use super::{NoIp, NonIp, TypeField};
 use crate::capture::{DirectionHint, LinkType};
 
 /// The length of the "cooked" headers. `pnet_packet` takes 8 bytes for enough and then reads past the end
@@ -15,20 +15,20 @@ const SLL2_HEADER: usize = 20;
 
 /// The IP packet in a frame.
 #[inline]
-pub(super) fn payload(link: LinkType, data: &[u8]) -> Result<&[u8], Why> {
+pub(super) fn payload(link: LinkType, data: &[u8]) -> Result<&[u8], NoIp> {
     match link {
         LinkType::ETHERNET => {
-            let frame = EthernetPacket::new(data).ok_or(Why::NonIp)?;
+            let frame = EthernetPacket::new(data).ok_or(NonIp::CUT)?;
             ethertype::payload(frame.get_ethertype().0, rest(data, 14)?)
         }
         LinkType::LINUX_SLL => {
             let body = rest(data, SLL_HEADER)?;
-            let header = SLLPacket::new(data).ok_or(Why::NonIp)?;
+            let header = SLLPacket::new(data).ok_or(NonIp::CUT)?;
             cooked(header.get_link_layer_address_type(), header.get_protocol().0, body)
         }
         LinkType::LINUX_SLL2 => {
             let body = rest(data, SLL2_HEADER)?;
-            let header = SLL2Packet::new(data).ok_or(Why::NonIp)?;
+            let header = SLL2Packet::new(data).ok_or(NonIp::CUT)?;
             cooked(header.get_arphrd_type(), header.get_protocol_type().0, body)
         }
         LinkType::RAW | LinkType::RAW_BSD | LinkType::RAW_OPENBSD => of_any_version(data),
@@ -41,7 +41,7 @@ pub(super) fn payload(link: LinkType, data: &[u8]) -> Result<&[u8], Why> {
 
 /// Link types that a server's capture seldom has.
 #[cold]
-fn rare(link: LinkType, data: &[u8]) -> Result<&[u8], Why> {
+fn rare(link: LinkType, data: &[u8]) -> Result<&[u8], NoIp> {
     let (ethertype, data) = match link {
         LinkType::PPP | LinkType::PPP_HDLC => return ppp(data),
         LinkType::PPP_ETHER => return after_pppoe(data),
@@ -58,16 +58,26 @@ fn rare(link: LinkType, data: &[u8]) -> Result<&[u8], Why> {
         LinkType::PKTAP => return pktap(data),
         // These have no IP header on the wire: 802.15.4 compresses it, vsock has addresses of its own.
         LinkType::IEEE802_15_4 | LinkType::IEEE802_15_4_NOFCS | LinkType::VSOCK => {
-            return Err(Why::NonIp);
+            return Err(of_link(link));
         }
-        _ => return Err(Why::UnsupportedLink),
+        _ => return Err(NoIp::UnsupportedLink),
     };
     ethertype::payload(ethertype, data)
 }
 
+/// A link type that carries no IP header.
+fn of_link(link: LinkType) -> NoIp {
+    number(TypeField::Link, link.0).into()
+}
+
+/// A number that is longer in its field than any that has a name.
+fn number(field: TypeField, number: u32) -> NonIp {
+    NonIp { field, number: u16::try_from(number).unwrap_or(u16::MAX) }
+}
+
 /// Behind a Linux "cooked" header: what the protocol field means depends on the device (ARPHRD).
 #[inline]
-fn cooked(device: u16, protocol: u16, data: &[u8]) -> Result<&[u8], Why> {
+fn cooked(device: u16, protocol: u16, data: &[u8]) -> Result<&[u8], NoIp> {
     match protocol {
         ethertype::IPV4 | ethertype::IPV6 if !matches!(device, 770 | 801..=803 | 824) => Ok(data),
         _ => cooked_otherwise(device, protocol, data),
@@ -75,7 +85,7 @@ fn cooked(device: u16, protocol: u16, data: &[u8]) -> Result<&[u8], Why> {
 }
 
 #[cold]
-fn cooked_otherwise(device: u16, protocol: u16, data: &[u8]) -> Result<&[u8], Why> {
+fn cooked_otherwise(device: u16, protocol: u16, data: &[u8]) -> Result<&[u8], NoIp> {
     const NOVELL_802_3: u16 = 1;
     const LLC: u16 = 4;
     let (ethertype, data) = match (device, protocol) {
@@ -84,8 +94,10 @@ fn cooked_otherwise(device: u16, protocol: u16, data: &[u8]) -> Result<&[u8], Wh
         // ARPHRD_IEEE80211, and with a radiotap header
         (801, _) => wireless(data)?,
         (803, _) => after_radiotap(data)?,
-        // ARPHRD_IEEE80211_PRISM, ARPHRD_NETLINK; IPX
-        (802 | 824, _) | (_, NOVELL_802_3) => return Err(Why::NonIp),
+        // ARPHRD_IEEE80211_PRISM, ARPHRD_NETLINK
+        (802, _) => return Err(of_link(LinkType::IEEE802_11_PRISM)),
+        (824, _) => return Err(of_link(LinkType::NETLINK)),
+        (_, NOVELL_802_3) => return Err(NonIp::ethertype(NOVELL_802_3).into()),
         (_, LLC) => llc(data)?,
         _ => (protocol, data),
     };
@@ -93,18 +105,18 @@ fn cooked_otherwise(device: u16, protocol: u16, data: &[u8]) -> Result<&[u8], Wh
 }
 
 /// BSD loopback: the family in the byte order of the capturing machine, or in network order.
-fn after_family(data: &[u8]) -> Result<&[u8], Why> {
-    let (family, ip) = data.split_first_chunk().ok_or(Why::NonIp)?;
+fn after_family(data: &[u8]) -> Result<&[u8], NoIp> {
+    let (family, ip) = data.split_first_chunk().ok_or(NonIp::CUT)?;
     let family = u32::from_le_bytes(*family).min(u32::from_be_bytes(*family));
     match family {
         // AF_INET; AF_INET6 of Linux, NetBSD, FreeBSD, macOS.
         2 | 10 | 24 | 28 | 30 => Ok(ip),
-        _ => Err(Why::NonIp),
+        family => Err(number(TypeField::Family, family).into()),
     }
 }
 
 /// PPP, alone or in HDLC-like framing (RFC 1662), or Cisco's HDLC in its place.
-fn ppp(data: &[u8]) -> Result<&[u8], Why> {
+fn ppp(data: &[u8]) -> Result<&[u8], NoIp> {
     match data {
         [0xff, 0x03, data @ ..] => after_ppp(data),
         [0x0f | 0x8f, 0x00, data @ ..] => {
@@ -117,14 +129,17 @@ fn ppp(data: &[u8]) -> Result<&[u8], Why> {
 
 /// An address of which the last byte is marked, then either control and who speaks (RFC 2427), or an
 /// EtherType, as Cisco has it.
-fn frame_relay(data: &[u8]) -> Result<&[u8], Why> {
+fn frame_relay(data: &[u8]) -> Result<&[u8], NoIp> {
     const UNNUMBERED: u8 = 0x03;
-    let address = data.iter().take(4).position(|byte| byte & 1 == 1).ok_or(Why::NonIp)?;
+    let address = data.iter().take(4).position(|byte| byte & 1 == 1).ok_or(NonIp::CUT)?;
     let (ethertype, data) = match rest(data, address + 1)? {
         [UNNUMBERED, 0xcc | 0x8e, ip @ ..] => return Ok(ip),
         // The padding is there where what follows is to start at an even byte.
         [UNNUMBERED, 0x00, 0x80, 0, 0, 0, data @ ..] | [UNNUMBERED, 0x80, 0, 0, 0, data @ ..] => {
             next(data)?
+        }
+        [UNNUMBERED, 0x00, nlpid, ..] | [UNNUMBERED, nlpid, ..] => {
+            return Err(NonIp { field: TypeField::Nlpid, number: (*nlpid).into() }.into());
         }
         data => next(data)?,
     };
@@ -132,14 +147,17 @@ fn frame_relay(data: &[u8]) -> Result<&[u8], Why> {
 }
 
 /// 802.11: data frames that are not encrypted carry LLC.
-fn wireless(data: &[u8]) -> Result<(u16, &[u8]), Why> {
-    let [control, flags, ..] = *data else { return Err(Why::NonIp) };
+fn wireless(data: &[u8]) -> Result<(u16, &[u8]), NoIp> {
+    let [control, flags, ..] = *data else { return Err(NonIp::CUT.into()) };
     let (version, kind, subtype) = (control & 0x03, control >> 2 & 0x03, control >> 4);
     let (to, from) = (flags & 0x01 != 0, flags & 0x02 != 0);
     let (protected, order) = (flags & 0x40 != 0, flags & 0x80 != 0);
     let (quality, no_data) = (subtype & 0x08 != 0, subtype & 0x04 != 0);
-    if version != 0 || kind != 2 || no_data || protected {
-        return Err(Why::NonIp);
+    if version != 0 || kind != 2 || no_data {
+        return Err(NonIp { field: TypeField::Wireless, number: control.into() }.into());
+    }
+    if protected {
+        return Err(NonIp { field: TypeField::Encrypted, number: 0 }.into());
     }
     let fourth_address = if to && from { 6 } else { 0 };
     let quality_header = if quality { 2 } else { 0 };
@@ -148,25 +166,26 @@ fn wireless(data: &[u8]) -> Result<(u16, &[u8]), Why> {
 }
 
 /// Radiotap: its own length, little-endian, at byte 2.
-fn after_radiotap(data: &[u8]) -> Result<(u16, &[u8]), Why> {
-    let len = *rest(data, 2)?.first_chunk().ok_or(Why::NonIp)?;
+fn after_radiotap(data: &[u8]) -> Result<(u16, &[u8]), NoIp> {
+    let len = *rest(data, 2)?.first_chunk().ok_or(NonIp::CUT)?;
     wireless(rest(data, u16::from_le_bytes(len).into())?)
 }
 
 /// Linux ARCNET: addresses, offset, then the type; after the types of RFC 1201 three bytes more.
-fn arcnet(data: &[u8]) -> Result<&[u8], Why> {
+fn arcnet(data: &[u8]) -> Result<&[u8], NoIp> {
     match rest(data, 4)? {
         // RFC 1051
         [240, ip @ ..]
         // RFC 1201: IPv4 and IPv6
         | [212 | 196, _, _, _, ip @ ..] => Ok(ip),
-        _ => Err(Why::NonIp),
+        [kind, ..] => Err(NonIp { field: TypeField::Arcnet, number: (*kind).into() }.into()),
+        [] => Err(NonIp::CUT.into()),
     }
 }
 
 /// Linux netfilter log: family, version, resource, then attributes, of which one is the packet. Their
 /// byte order is that of the capturing machine.
-fn nflog(data: &[u8]) -> Result<&[u8], Why> {
+fn nflog(data: &[u8]) -> Result<&[u8], NoIp> {
     const PAYLOAD: u16 = 9;
     let mut rest = rest(data, 4)?;
     // The first attribute is a short one.
@@ -175,25 +194,25 @@ fn nflog(data: &[u8]) -> Result<&[u8], Why> {
     let number = |bytes| if little { u16::from_le_bytes(bytes) } else { u16::from_be_bytes(bytes) };
     while let Some((&[a, b, c, d], _)) = rest.split_first_chunk() {
         let (len, kind) = (usize::from(number([a, b])), number([c, d]));
-        let value = rest.get(4..len).ok_or(Why::NonIp)?;
+        let value = rest.get(4..len).ok_or(NonIp::CUT)?;
         if kind == PAYLOAD {
             return of_any_version(value);
         }
-        rest = rest.get(len.next_multiple_of(4)..).ok_or(Why::NonIp)?;
+        rest = rest.get(len.next_multiple_of(4)..).ok_or(NonIp::CUT)?;
     }
-    Err(Why::NonIp)
+    Err(NonIp::CUT.into())
 }
 
 /// macOS `pktap`: its own length and the link type of what follows, little-endian.
-fn pktap(data: &[u8]) -> Result<&[u8], Why> {
-    let number = |at| {
-        let bytes = rest(data, at)?.first_chunk().ok_or(Why::NonIp)?;
+fn pktap(data: &[u8]) -> Result<&[u8], NoIp> {
+    let number = |at| -> Result<u32, NoIp> {
+        let bytes = rest(data, at)?.first_chunk().ok_or(NonIp::CUT)?;
         Ok(u32::from_le_bytes(*bytes))
     };
-    let inner = rest(data, usize::try_from(number(0)?).map_err(|_| Why::NonIp)?)?;
+    let inner = rest(data, usize::try_from(number(0)?).map_err(|_| NonIp::CUT)?)?;
     match LinkType(number(8)?) {
         // What follows is then no capture of a device.
-        LinkType::PKTAP => Err(Why::NonIp),
+        LinkType::PKTAP => Err(of_link(LinkType::PKTAP)),
         link => payload(link, inner),
     }
 }

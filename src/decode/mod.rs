@@ -22,12 +22,14 @@
 mod ethertype;
 mod link;
 mod network;
+mod non_ip;
 mod transport;
 mod tunnel;
 
 use crate::capture::{DirectionHint, LinkType};
 use crate::flow::{Fragment, Packet};
 use network::Upper;
+pub use non_ip::{NonIp, TypeField};
 use tunnel::Inside;
 pub use tunnel::Tunnels;
 
@@ -45,8 +47,18 @@ pub enum Decoded {
 pub struct Undecodable {
     /// Why.
     pub why: Why,
+    /// The type field at which the walk ended, of a frame without IP.
+    pub non_ip: Option<NonIp>,
     /// The headers before the fault, when the IP header is among them.
     pub seen: Option<Packet>,
+}
+
+impl Undecodable {
+    /// Whether the frame may carry IP traffic, of which nothing is known then: all but frames that are not
+    /// IP by nature, such as ARP, LLDP and STP (see [`NonIp::hides_traffic`]).
+    pub fn hides_traffic(&self) -> bool {
+        self.non_ip.is_none_or(NonIp::hides_traffic)
+    }
 }
 
 /// Why a frame has no tuple.
@@ -94,7 +106,29 @@ impl Decoded {
 
 impl From<Why> for Undecodable {
     fn from(why: Why) -> Self {
-        Self { why, seen: None }
+        Self { why, non_ip: None, seen: None }
+    }
+}
+
+/// Why a link layer leads to no IP header; small, unlike [`Undecodable`], since every frame may return it.
+#[derive(Clone, Copy, Debug)]
+enum NoIp {
+    Type(NonIp),
+    UnsupportedLink,
+}
+
+impl From<NonIp> for NoIp {
+    fn from(non_ip: NonIp) -> Self {
+        Self::Type(non_ip)
+    }
+}
+
+impl From<NoIp> for Undecodable {
+    fn from(no_ip: NoIp) -> Self {
+        match no_ip {
+            NoIp::Type(non_ip) => Self { why: Why::NonIp, non_ip: Some(non_ip), seen: None },
+            NoIp::UnsupportedLink => Why::UnsupportedLink.into(),
+        }
     }
 }
 

@@ -179,6 +179,89 @@ fn what_carries_no_ip_and_what_is_not_known() {
     }
 }
 
+/// Gates count frames that may hide traffic; those that are not IP by nature do not count.
+#[test]
+fn what_hides_traffic_and_what_is_not_ip_by_nature() {
+    let seen = |link, frame: &[u8]| match decode(link, frame) {
+        Decoded::Not(undecodable) => (
+            undecodable.non_ip.map(|of| of.to_string()).unwrap_or_default(),
+            undecodable.hides_traffic(),
+        ),
+        Decoded::Packet(packet) => panic!("{packet:?}"),
+    };
+    let wireless = |control: [u8; 2]| [&control[..], &[0; 40]].concat();
+    let ethernet = |behind: &[u8]| [&[0; 12][..], behind, &[0; 40]].concat();
+    let cases: Vec<(LinkType, Vec<u8>, &str, bool)> = vec![
+        (LinkType::ETHERNET, ethernet(&[0x08, 0x06]), "ethertype 0x0806 (ARP)", false),
+        (LinkType::ETHERNET, ethernet(&[0x88, 0xcc]), "ethertype 0x88cc (LLDP)", false),
+        (LinkType::ETHERNET, ethernet(&[0x88, 0x8e]), "ethertype 0x888e (EAPOL)", false),
+        (
+            LinkType::ETHERNET,
+            ethernet(&[0x88, 0x09]),
+            "ethertype 0x8809 (slow protocols (LACP, OAM))",
+            false,
+        ),
+        (LinkType::ETHERNET, ethernet(&[0x88, 0xf7]), "ethertype 0x88f7 (PTP)", false),
+        (
+            LinkType::ETHERNET,
+            ethernet(&[0x81, 0, 0, 1, 0x08, 0x06]),
+            "ethertype 0x0806 (ARP)",
+            false,
+        ),
+        (
+            LinkType::ETHERNET,
+            ethernet(&[0, 38, 0x42, 0x42, 3]),
+            "LLC service access point 0x42 (STP)",
+            false,
+        ),
+        (
+            LinkType::ETHERNET,
+            ethernet(&[0, 38, 0xaa, 0xaa, 3, 0, 0, 0x0c, 0x20, 0]),
+            "SNAP protocol 0x2000 (CDP)",
+            false,
+        ),
+        (
+            LinkType::ETHERNET,
+            ethernet(&[0, 38, 0xaa, 0xaa, 3, 1, 2, 3, 0x20, 0]),
+            "SNAP protocol 0x2000",
+            true,
+        ),
+        (
+            LinkType::ETHERNET,
+            ethernet(&[0, 38, 0x3a, 0x3a, 3]),
+            "LLC service access point 0x3a",
+            true,
+        ),
+        (LinkType::ETHERNET, ethernet(&[0xab, 0xcd]), "ethertype 0xabcd", true),
+        (
+            LinkType::ETHERNET,
+            ethernet(&[0x88, 0xe5, 0x0c]),
+            "encrypted payload of ethertype 0x88e5 (MACsec)",
+            true,
+        ),
+        (LinkType::ETHERNET, vec![0; 13], "frame that ends before its type", true),
+        (LinkType::PPP, vec![0xc0, 0x21], "PPP protocol 0xc021", false),
+        (LinkType::PPP, vec![0x00, 0x3d], "PPP protocol 0x003d (multilink)", true),
+        (LinkType::NULL, vec![16, 0, 0, 0], "address family 16 (AppleTalk)", false),
+        (LinkType::NULL, vec![99, 0, 0, 0], "address family 99", true),
+        (
+            LinkType::IEEE802_11,
+            wireless([0x80, 0]),
+            "802.11 frame of type 0x80 (management)",
+            false,
+        ),
+        (LinkType::IEEE802_11, wireless([0x08, 0x40]), "encrypted 802.11 frame", true),
+        (LinkType::VSOCK, vec![], "link type 271 (vsock)", false),
+        (LinkType::RAW, vec![0x95; 40], "IP version 9", true),
+        // Whatever claims to be IP, and whatever is not read.
+        (LinkType::ETHERNET, ethernet(&[0x08, 0x00]), "", true),
+        (LinkType(147), vec![], "", true),
+    ];
+    for (link, frame, name, hides) in cases {
+        assert_eq!(seen(link, &frame), (name.to_owned(), hides), "{link:?} {frame:02x?}");
+    }
+}
+
 /// An IPv6 packet with these extension headers before UDP 40000 > 53.
 fn v6(first: u8, payload_len: u16, headers: &[u8]) -> Vec<u8> {
     let len = payload_len.to_be_bytes();

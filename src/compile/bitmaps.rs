@@ -93,11 +93,9 @@ impl Bitmaps {
         let icmp = matchers().any(|matcher| matcher.icmp.is_some()).then(|| {
             Axis::new(matchers().map(|matcher| match matcher.icmp {
                 None => Condition::Any,
-                Some((kind, Some(code))) => {
-                    Condition::In(vec![(icmp_key(kind, code), icmp_key(kind, code))])
-                }
-                Some((kind, None)) => {
-                    Condition::In(vec![(icmp_key(kind, 0), icmp_key(kind, u8::MAX))])
+                Some(types) => {
+                    let [first, last] = types.ends().map(|(kind, code)| icmp_key(kind, code));
+                    Condition::In(vec![(first, last)])
                 }
             }))
         });

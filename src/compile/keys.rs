@@ -382,9 +382,9 @@ fn services(matcher: &Matcher) -> Condition {
                 let detail = |range: &PortRange| Detail::Ports(range.first(), range.last());
                 ports.iter().map(|range| values(detail(range))).collect()
             }
-            Some((kind, code)) if any_port => {
-                let (first, last) = (code.unwrap_or(0), code.unwrap_or(u8::MAX));
-                vec![values(Detail::Icmp(icmp(*kind, first), icmp(*kind, last)))]
+            Some(types) if any_port => {
+                let [first, last] = types.ends().map(|(kind, code)| icmp(kind, code));
+                vec![values(Detail::Icmp(first, last))]
             }
             // No packet has both.
             Some(_) => Vec::new(),

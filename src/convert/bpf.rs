@@ -127,13 +127,18 @@ fn addresses(side: &str, nets: &[IpNet]) -> String {
 fn service(matcher: &Matcher, v6: bool) -> Matches {
     let Matcher { protocol, ports, source_ports, icmp, .. } = matcher;
     let of_icmp = if v6 { Protocol::ICMPV6 } else { Protocol::ICMP };
-    if let Some((kind, code)) = icmp {
+    if let Some(types) = icmp {
         if !protocol.matches(of_icmp) || !ports.is_empty() || !source_ports.is_empty() {
             return Matches::Nothing;
         }
         let name = if v6 { "icmp6" } else { "icmp" };
-        let code = code.map_or_else(String::new, |code| format!(" and {name}[1] == {code}"));
-        return Matches::Some(format!("{name}[0] == {kind}{code}"));
+        let code =
+            types.code().map_or_else(String::new, |code| format!(" and {name}[1] == {code}"));
+        let (first, last) = types.kinds().into_inner();
+        return Matches::Some(match first == last {
+            true => format!("{name}[0] == {first}{code}"),
+            false => format!("{name}[0] >= {first} and {name}[0] <= {last}{code}"),
+        });
     }
     let number = |proto: Protocol| format!("{} proto {}", if v6 { "ip6" } else { "ip" }, proto.0);
     let has_ports = !ports.is_empty() || !source_ports.is_empty();

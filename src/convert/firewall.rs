@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use super::CannotSay;
 use crate::flow::{Direction, Protocol};
 use crate::rules::{
-    Addresses, Entry, EntryKind, Ordered, Policy, PortRange, RuleProtocol, RuleSet,
+    Addresses, Entry, EntryKind, IcmpTypes, Ordered, Policy, PortRange, RuleProtocol, RuleSet,
 };
 
 /// The family that a rule of a packet filter is about.
@@ -45,7 +45,7 @@ struct Transport {
     proto: Option<Protocol>,
     ports: Vec<(u16, u16)>,
     source_ports: Vec<(u16, u16)>,
-    icmp: Option<(u8, Option<u8>)>,
+    icmp: Option<IcmpTypes>,
 }
 
 /// Several where the entry names no protocol and yet ports or a type; none where it never matches.
@@ -138,10 +138,12 @@ pub fn nft_rules(ordered: &Ordered, then: impl Fn(usize, &Entry) -> String) -> S
                         let _ = write!(rule, " th {side} {{ {ranges} }}");
                     }
                 }
-                if let Some((kind, code)) = icmp {
+                if let Some(types) = icmp {
                     let name = if family == Family::V4 { "icmp" } else { "icmpv6" };
-                    let _ = write!(rule, " {name} type {kind}");
-                    if let Some(code) = code {
+                    let (first, last) = types.kinds().into_inner();
+                    let end = if first == last { String::new() } else { format!("-{last}") };
+                    let _ = write!(rule, " {name} type {first}{end}");
+                    if let Some(code) = types.code() {
                         let _ = write!(rule, " {name} code {code}");
                     }
                 }
@@ -179,14 +181,11 @@ pub fn iptables_rules(ordered: &Ordered, family: Family) -> Vec<(usize, String)>
             if let Some(proto) = proto.filter(|proto| proto.has_ports()) {
                 let _ = write!(start, " -m {proto}");
             }
-            if let Some((kind, code)) = icmp {
-                let code = code.map_or_else(String::new, |code| format!("/{code}"));
-                let (module, option) = match family {
-                    Family::V4 => ("icmp", "icmp-type"),
-                    Family::V6 => ("icmp6", "icmpv6-type"),
-                };
-                let _ = write!(start, " -m {module} --{option} {kind}{code}");
-            }
+            // It has no ranges of types either.
+            let kinds: Vec<String> = icmp.map_or_else(
+                || vec![String::new()],
+                |types| types.kinds().map(|kind| icmp_option(family, kind, types.code())).collect(),
+            );
             let any = |ranges: Vec<(u16, u16)>| match ranges.is_empty() {
                 true => vec![None],
                 false => ranges.into_iter().map(Some).collect(),
@@ -197,7 +196,8 @@ pub fn iptables_rules(ordered: &Ordered, family: Family) -> Vec<(usize, String)>
             for dport in any(ports) {
                 for sport in any(source_ports.clone()) {
                     let (dport, sport) = (option("dport", dport), option("sport", sport));
-                    of_transport.push(format!("{start}{dport}{sport}"));
+                    of_transport
+                        .extend(kinds.iter().map(|kind| format!("{start}{kind}{dport}{sport}")));
                 }
             }
         }
@@ -205,6 +205,16 @@ pub fn iptables_rules(ordered: &Ordered, family: Family) -> Vec<(usize, String)>
         found.extend(all.into_iter().map(|rule| (n, rule)));
     }
     found
+}
+
+/// What iptables is asked for one ICMP type.
+fn icmp_option(family: Family, kind: u8, code: Option<u8>) -> String {
+    let code = code.map_or_else(String::new, |code| format!("/{code}"));
+    let (module, option) = match family {
+        Family::V4 => ("icmp", "icmp-type"),
+        Family::V6 => ("icmp6", "icmpv6-type"),
+    };
+    format!(" -m {module} --{option} {kind}{code}")
 }
 
 /// An nftables table that does on a host what the rule set does at an interface: input and output, with

@@ -28,7 +28,7 @@ use foldhash::fast::FixedState;
 use crate::capture::Frame;
 use crate::decode::Decoded;
 use crate::flow::{Direction, FlowTuple};
-use crate::replay::Replay;
+use crate::replay::{Replay, Sessions};
 use crate::rules::{Entry, EntryIndex, EntryKind, Rule, RuleId, RuleSet};
 use crate::verdict::{Judged, Judgement, Reason, Verdict};
 pub use regions::{Turned, regions, unpaired};
@@ -138,7 +138,7 @@ pub struct Diff<'r> {
     changes: Vec<Change>,
     /// Changed connections by their numbers in both replays.
     known: HashMap<[Option<u64>; 2], usize, FixedState>,
-    /// Without sessions: one direction of a connection, and its place among the changes if it is one.
+    /// Packets that are judged by themselves, by their tuple, and the tuple's place among the changes if it is one.
     flows: HashMap<FlowTuple, Option<usize>, FixedState>,
     judged: Vec<Judged>,
 }
@@ -185,7 +185,9 @@ impl<'r> Diff<'r> {
         })?;
         let mut before = current.iter();
         let Self { proposed, deciders, connections, packets, changes, known, flows, .. } = self;
-        let mut book = Book { deciders, connections, packets, changes, known, flows };
+        let stateless = self.current.options().sessions == Sessions::Off
+            && proposed.options().sessions == Sessions::Off;
+        let mut book = Book { stateless, deciders, connections, packets, changes, known, flows };
         proposed.judge_batch(frames, |frame, decoded, proposed| {
             let Some(current) = before.next() else { return Ok(()) };
             let effect = book.enter(frame, decoded, current, proposed);
@@ -196,7 +198,7 @@ impl<'r> Diff<'r> {
     }
 
     /// Connections by what the change does to them. Where neither rule set remembers any, each direction of
-    /// one is counted by itself.
+    /// one is counted by itself. Strays and ICMP errors about no session are none (SEMANTICS F16, F18).
     pub fn connections(&self) -> Effects {
         self.connections
     }
@@ -224,6 +226,8 @@ impl<'r> Diff<'r> {
 
 /// Where effects are entered, while a replay is borrowed.
 struct Book<'d> {
+    /// Neither rule set remembers connections.
+    stateless: bool,
     deciders: &'d [Vec<[Vec<u32>; 2]>; 2],
     connections: &'d mut Effects,
     packets: &'d mut Effects,
@@ -250,15 +254,17 @@ impl Book<'_> {
         let key = [number(current), number(proposed)];
         let judged = current.deciding().or_else(|| proposed.deciding());
         let alone = match (key, judged, decoded.packet()) {
-            ([None, None], Some(_), Some(packet)) => Some(packet.flow),
+            ([None, None], Some(judged), Some(packet)) if !judged.stray => Some(packet.flow),
             _ => None,
         };
-        let first = alone.filter(|flow| !self.flows.contains_key(flow));
+        // Where there are connections, a packet without one is remembered only if the change does something to it.
+        let counts = self.stateless || effect != Effect::Unchanged;
+        let first = alone.filter(|flow| counts && !self.flows.contains_key(flow));
         let opened = opening(current).or_else(|| opening(proposed)).or(first);
         if let Some(flow) = first {
             self.flows.insert(flow, None);
         }
-        if opened.is_some() {
+        if opened.is_some() && (self.stateless || alone.is_none()) {
             self.connections.add(effect);
         }
         if effect == Effect::Unchanged {

@@ -2,9 +2,9 @@
 
 use std::net::Ipv4Addr;
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::order::{Addresses, Matcher};
+use super::order::{Addresses, IcmpTypes, Matcher};
 use super::{Cloud, PortRange, RuleProtocol, RuleSet};
 use crate::flow::{Direction, Protocol};
 
@@ -47,13 +47,13 @@ impl Builtin {
     pub(super) fn matchers(rules: &RuleSet, direction: Direction) -> Vec<(Self, Matcher)> {
         let mut entries = Self::of_cloud(rules, direction);
         if !rules.switches.neighbour_discovery_by_rules {
-            let message = |kind| Matcher {
+            let messages = Matcher {
                 protocol: RuleProtocol::Only(Protocol::ICMPV6),
-                icmp: Some((kind, None)),
+                icmp: Some(IcmpTypes::range(133, 137)),
+                peer: Addresses::Nets(vec![Ipv6Net::default().into()]),
                 ..Matcher::any()
             };
-            let messages = (133..=137).map(|kind| (Self::NeighbourDiscovery, message(kind)));
-            entries.extend(messages);
+            entries.push((Self::NeighbourDiscovery, messages));
         }
         entries
     }
@@ -77,7 +77,7 @@ impl Builtin {
             Direction::Ingress => {
                 let error = |proto, kind, code| Matcher {
                     protocol: RuleProtocol::Only(proto),
-                    icmp: Some((kind, code)),
+                    icmp: Some(IcmpTypes::one(kind, code)),
                     ..Matcher::any()
                 };
                 let mut entries = vec![

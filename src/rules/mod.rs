@@ -29,7 +29,7 @@ pub use field::{
     FieldError, GroupRef, GroupType, NicType, Peer, Policy, PortRange, Priority, RuleProtocol,
     parse_cidr,
 };
-pub use order::{Addresses, Entry, EntryIndex, EntryKind, Matcher, Ordered, Step};
+pub use order::{Addresses, Entry, EntryIndex, EntryKind, IcmpTypes, Matcher, Ordered, Step};
 pub use ports::Ports;
 pub use validate::{Field, Invalid, Place, Warning};
 

@@ -6,6 +6,7 @@
 //! entry found is the reason.
 
 use std::cmp::Reverse;
+use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -72,8 +73,71 @@ pub struct Matcher {
     pub peer: Addresses,
     /// The near side's address.
     pub local: Addresses,
-    /// ICMP type, and code if only one will do.
-    pub icmp: Option<(u8, Option<u8>)>,
+    /// ICMP types.
+    pub icmp: Option<IcmpTypes>,
+}
+
+/// A condition on the type and code of an ICMP or ICMPv6 message: a range of types with any code, or one type with
+/// one code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IcmpTypes {
+    first: u8,
+    last: u8,
+    code: Option<u8>,
+}
+
+impl IcmpTypes {
+    /// One type, with one code or any.
+    pub fn one(kind: u8, code: Option<u8>) -> Self {
+        Self { first: kind, last: kind, code }
+    }
+
+    /// The types from one to another, both included, with any code.
+    pub fn range(first: u8, last: u8) -> Self {
+        Self { first, last, code: None }
+    }
+
+    /// The types.
+    pub fn kinds(self) -> std::ops::RangeInclusive<u8> {
+        self.first..=self.last
+    }
+
+    /// The code, where only one will do.
+    pub fn code(self) -> Option<u8> {
+        self.code
+    }
+
+    /// The first and the last message that fits, as type and code.
+    pub fn ends(self) -> [(u8, u8); 2] {
+        [(self.first, self.code.unwrap_or(0)), (self.last, self.code.unwrap_or(u8::MAX))]
+    }
+
+    /// Whether a message of this type and code fits.
+    pub fn contains(self, kind: u8, code: u8) -> bool {
+        self.kinds().contains(&kind) && self.code.is_none_or(|only| only == code)
+    }
+
+    /// The messages that fit both; `None` where there is none.
+    fn and(self, other: Self) -> Option<Self> {
+        let (first, last) = (self.first.max(other.first), self.last.min(other.last));
+        let code = match (self.code, other.code) {
+            (Some(a), Some(b)) if a != b => return None,
+            (a, b) => a.or(b),
+        };
+        (first <= last).then_some(Self { first, last, code })
+    }
+}
+
+impl fmt::Display for IcmpTypes {
+    /// `8`, `3 code 4`, `133 to 137`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { first, last, code } = self;
+        match code {
+            Some(code) => write!(f, "{first} code {code}"),
+            None if first == last => write!(f, "{first}"),
+            None => write!(f, "{first} to {last}"),
+        }
+    }
 }
 
 /// A condition on an address.
@@ -165,14 +229,7 @@ impl Matcher {
         };
         let icmp = match (self.icmp, other.icmp) {
             (None, of) | (of, None) => of,
-            (Some((one, code)), Some((two, other_code))) if one == two => {
-                match (code, other_code) {
-                    (None, of) | (of, None) => Some((one, of)),
-                    (Some(a), Some(b)) if a == b => Some((one, Some(a))),
-                    _ => return None,
-                }
-            }
-            _ => return None,
+            (Some(one), Some(two)) => Some(one.and(two)?),
         };
         Some(Self {
             protocol,
@@ -228,10 +285,11 @@ fn common_ports(one: &[PortRange], two: &[PortRange]) -> Option<Vec<PortRange>> 
     }
 }
 
-fn icmp_matches(wanted: Option<(u8, Option<u8>)>, flow: &FlowTuple) -> bool {
-    wanted.is_none_or(|(kind, code)| {
-        flow.transport.icmp().is_some_and(|(k, c)| k == kind && code.is_none_or(|code| c == code))
-    })
+fn icmp_matches(wanted: Option<IcmpTypes>, flow: &FlowTuple) -> bool {
+    let fits = |types: IcmpTypes| {
+        flow.transport.icmp().is_some_and(|(kind, code)| types.contains(kind, code))
+    };
+    wanted.is_none_or(fits)
 }
 
 impl Ordered {
@@ -397,7 +455,7 @@ pub(super) fn matcher(rules: &RuleSet, rule: &Rule) -> Matcher {
             [] => Addresses::Any,
             local => Addresses::Nets(addresses(rules, local)),
         },
-        icmp: rule.icmp,
+        icmp: rule.icmp.map(|(kind, code)| IcmpTypes::one(kind, code)),
     }
 }
 

@@ -417,12 +417,8 @@ impl SessionTable {
         let (v4, v6) = (self.v4.memory(), self.v6.memory());
         let (table_memory, idle_times) = (self.most_memory, &self.idle_times);
         let dropped = match family {
-            Family::V4 => {
-                make_room(&mut self.v4, idle_times, now, table_memory.saturating_sub(v6))
-            }
-            Family::V6 => {
-                make_room(&mut self.v6, idle_times, now, table_memory.saturating_sub(v4))
-            }
+            Family::V4 => make_room(&mut self.v4, idle_times, now, table_memory.saturating_sub(v6)),
+            Family::V6 => make_room(&mut self.v6, idle_times, now, table_memory.saturating_sub(v4)),
         };
         self.evicted += dropped.evicted;
         if let (true, Some(limit)) = (dropped.any, &mut self.limit) {

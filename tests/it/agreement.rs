@@ -13,8 +13,8 @@ use sgreplay::compile::{CompiledRules, Instructions, Layout, MOST_MEMORY};
 use sgreplay::evaluate::{Compiled, Evaluator, Reference};
 use sgreplay::flow::{Direction, FlowTuple, Protocol, Transport};
 use sgreplay::rules::{
-    Addresses, Builtin, Entry, EntryIndex, EntryKind, Matcher, Ordered, Policy, PortRange,
-    RuleProtocol,
+    Addresses, Builtin, Entry, EntryIndex, EntryKind, IcmpTypes, Matcher, Ordered, Policy,
+    PortRange, RuleProtocol,
 };
 
 #[path = "../../benches/support/mod.rs"]
@@ -68,7 +68,9 @@ pub(crate) fn entry() -> impl Strategy<Value = Entry> {
     let protocol = prop_oneof![Just(RuleProtocol::All), proto().prop_map(RuleProtocol::Only)];
     let local = prop_oneof![3 => Just(Addresses::Any), 1 => addresses()];
     let source_ports = prop_oneof![3 => Just(Vec::new()), 1 => ranges()];
-    let icmp = prop_oneof![6 => Just(None), 1 => (0_u8..4, option::of(0_u8..4)).prop_map(Some)];
+    let one = (0_u8..4, option::of(0_u8..4)).prop_map(|(kind, code)| IcmpTypes::one(kind, code));
+    let range = (0_u8..3, 0_u8..3).prop_map(|(first, more)| IcmpTypes::range(first, first + more));
+    let icmp = prop_oneof![6 => Just(None), 1 => prop_oneof![one, range].prop_map(Some)];
     (protocol, ranges(), source_ports, addresses(), local, icmp, any::<bool>()).prop_map(
         |(protocol, ports, source_ports, peer, local, icmp, accept)| Entry {
             policy: if accept { Policy::Accept } else { Policy::Drop },

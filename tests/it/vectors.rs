@@ -54,7 +54,8 @@ fn judge(cases: &[Mapping]) -> usize {
                 .is_some_and(|on| on.as_sequence().unwrap().contains(&Value::from(switch)))
         };
         let (intra_group_egress, exempt_dhcp) = (on("intra_group_egress"), on("exempt_dhcp"));
-        rules.set_switches(Switches { intra_group_egress, exempt_dhcp });
+        let switches = Switches { intra_group_egress, exempt_dhcp, ..Switches::default() };
+        rules.set_switches(switches);
         for wanted in case["packets"].as_sequence().unwrap() {
             let text = wanted["packet"].as_str().unwrap();
             let (direction, flow) = support::packet(text);

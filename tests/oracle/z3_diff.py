@@ -73,7 +73,9 @@ def verdict(family, group, direction):
         always = z3.And(proto == 1, icmp == 3 << 8 | 4)
     else:
         always = z3.And(proto == 58, z3.Extract(15, 8, icmp) == 2)
-    return z3.Or(always, result)
+    # F19: neighbour discovery is to IPv6 what ARP is to IPv4.
+    neighbour = z3.And(family == 6, proto == 58, between(z3.Extract(15, 8, icmp), 133, 137))
+    return z3.Or(always, neighbour, result)
 
 
 def service(text):

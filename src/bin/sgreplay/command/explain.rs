@@ -389,11 +389,7 @@ fn wanted(matcher: &Matcher, field: Step, direction: Direction) -> String {
         (Step::Source, Direction::Egress) | (Step::Destination, Direction::Ingress) => {
             addresses(&matcher.local)
         }
-        (Step::Icmp, _) => match matcher.icmp {
-            Some((kind, Some(code))) => format!("{kind} code {code}"),
-            Some((kind, None)) => kind.to_string(),
-            None => String::new(),
-        },
+        (Step::Icmp, _) => matcher.icmp.map_or_else(String::new, |types| types.to_string()),
     }
 }
 

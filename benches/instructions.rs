@@ -20,13 +20,14 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use sgreplay::ahead::{Ahead, Next};
-use sgreplay::capture::{Batch, Capture, Frame};
+use sgreplay::capture::{Batch, Capture};
 use sgreplay::compile::{CompiledRules, MOST_MEMORY};
-use sgreplay::decode::{Decoded, Tunnels, decode};
+use sgreplay::decode::{Tunnels, decode};
 use sgreplay::evaluate::{Compiled, Evaluator};
 use sgreplay::flow::{Direction, FlowTuple};
 use sgreplay::replay::{Options, Replay, Sessions};
 use sgreplay::rules::{EntryIndex, RuleSet};
+use sgreplay::sources::Input;
 
 const PACKETS: u64 = 20_000;
 const FLOWS: u64 = 500;
@@ -232,11 +233,12 @@ fn judge(sessions: Sessions) {
             Next::NotYet | Next::Damage(_) => return,
         }
     }
-    let frames: Vec<Vec<(Frame<'_>, &Decoded)>> =
-        decoded.iter().map(|batch| batch.frames_from(0).collect()).collect();
+    let input = |(frame, decoded)| Input { frame, decoded, selected: true };
+    let inputs: Vec<Vec<Input<'_>>> =
+        decoded.iter().map(|batch| batch.frames_from(0).map(input).collect()).collect();
     measured(&mut || {
-        for frames in &frames {
-            let done: Result<(), ()> = replay.judge_batch(frames, |_, _, _| Ok(()));
+        for inputs in &inputs {
+            let done: Result<(), ()> = replay.judge_batch(inputs, |_, _| Ok(()));
             done.expect("nothing fails");
         }
     });

@@ -17,6 +17,7 @@ use sgreplay::flow::{Direction, FlowTuple, Packet};
 use sgreplay::replay::{Options, Replay};
 use sgreplay::rules::{EntryIndex, RuleSet};
 use sgreplay::session::{self, Opened, SessionTable};
+use sgreplay::sources::Input;
 use support::layouts;
 use support::sets::{Draw, Shape, flows, ordered};
 
@@ -275,8 +276,9 @@ fn replay(c: &mut Criterion) {
                     while capture.next_batch(&mut batch).expect("it is whole") {
                         let decoded: Vec<Decoded> =
                             batch.frames().map(|frame| decode(frame.link, frame.data)).collect();
-                        let frames: Vec<_> = batch.frames().zip(&decoded).collect();
-                        let done: Result<(), ()> = replay.judge_batch(&frames, |_, _, _| Ok(()));
+                        let input = |(frame, decoded)| Input { frame, decoded, selected: true };
+                        let inputs: Vec<_> = batch.frames().zip(&decoded).map(input).collect();
+                        let done: Result<(), ()> = replay.judge_batch(&inputs, |_, _| Ok(()));
                         done.expect("nothing fails");
                     }
                     replay.tally().packets().denied

@@ -14,6 +14,7 @@
 //! ```
 
 use std::fmt;
+use std::net::IpAddr;
 use std::ops::{Range, RangeInclusive};
 
 use ipnet::IpNet;
@@ -114,6 +115,17 @@ impl Filter {
         }
     }
 
+    /// Whether the filter chooses an ARP frame between these protocol addresses: as in libpcap, `host` and `net`
+    /// look at them, and nothing else is true of it but `not`.
+    pub fn matches_arp(&self, sender: IpAddr, target: IpAddr) -> bool {
+        self.expr.holds(&|qualifiers, value| match value {
+            Value::Net(net) if qualifiers.proto.is_none() => {
+                qualifiers.side.of(net.contains(&sender), net.contains(&target))
+            }
+            _ => false,
+        })
+    }
+
     /// Whether the filter chooses the packet. Of a frame without one, nothing is true but `not`.
     pub fn matches(&self, packet: Option<&Packet>) -> bool {
         self.expr.matches(packet.map(|packet| &packet.flow))
@@ -122,13 +134,21 @@ impl Filter {
 
 impl Expr {
     fn matches(&self, flow: Option<&FlowTuple>) -> bool {
-        match self {
-            Self::And(a, b) => a.matches(flow) && b.matches(flow),
-            Self::Or(a, b) => a.matches(flow) || b.matches(flow),
-            Self::Not(a) => !a.matches(flow),
-            Self::Test(qualifiers, value) => flow.is_some_and(|flow| {
+        self.holds(&|qualifiers, value| {
+            flow.is_some_and(|flow| {
                 qualifiers.match_proto(flow) && value.matches(flow, qualifiers.side)
-            }),
+            })
+        })
+    }
+
+    /// Whether the expression holds where its tests hold as `test` says.
+    #[inline]
+    fn holds(&self, test: &impl Fn(&Qualifiers, &Value) -> bool) -> bool {
+        match self {
+            Self::And(a, b) => a.holds(test) && b.holds(test),
+            Self::Or(a, b) => a.holds(test) || b.holds(test),
+            Self::Not(a) => !a.holds(test),
+            Self::Test(qualifiers, value) => test(qualifiers, value),
         }
     }
 }

@@ -55,6 +55,7 @@ pub mod decode;
 pub mod filter;
 pub mod flow;
 pub mod fragment;
+pub mod sources;
 
 // The rules' side.
 pub mod compile;

@@ -15,7 +15,8 @@ use crate::fragment::FragmentTable;
 use crate::overlay::CARRIER_BLOCKED;
 use crate::rules::{Addresses, Builtin, Entry, EntryIndex, EntryKind, Ordered, RuleSet};
 use crate::session::{self, Initiator, Opened, Opening, Openings, Place, SessionTable, Standing};
-use crate::tally::{Kind, Special, Tally};
+use crate::sources::Input;
+use crate::tally::{Hidden, Kind, Special, Tally};
 use crate::verdict::{Judged, Judgement, Reason, Verdict};
 
 /// How packets are judged.
@@ -217,6 +218,14 @@ impl<'r> Replay<'r> {
         self
     }
 
+    /// Says that only some of the packets are reported: the counters leave out the others, and a connection is counted
+    /// with the first packet of it that is reported (SEMANTICS F21).
+    #[must_use]
+    pub fn with_selection(mut self) -> Self {
+        self.tally.select();
+        self
+    }
+
     /// Judges one frame. Frames come in the order of the capture.
     #[inline]
     pub fn judge(&mut self, frame: &Frame<'_>, decoded: &Decoded) -> Judged {
@@ -224,39 +233,53 @@ impl<'r> Replay<'r> {
         self.seat(frame, decoded, &mut seats);
         let mut judged = Judged::Not(Reason::NotLocal);
         self.judge_seated(frame, decoded, &seats, &mut judged);
-        self.tally.count(frame, decoded, &mut judged);
+        self.tally.count(frame, decoded, &mut judged, true);
+        if let Judged::Not(reason) = judged {
+            self.note_unevaluated(frame, decoded, reason);
+        }
         judged
     }
 
-    /// Judges frames in the order of the capture, and hands each with its answer to `each`. Gives the
+    /// Judges frames in the order of the capture, and hands each with its answer to `each`, selected or not. Gives the
     /// same answers as [`Replay::judge`], faster: the sessions of several packets are fetched at once.
     ///
     /// # Errors
     /// The first that `each` returns.
     pub fn judge_batch<E>(
         &mut self,
-        frames: &[(Frame<'_>, &Decoded)],
-        mut each: impl FnMut(&Frame<'_>, &Decoded, &Judged) -> Result<(), E>,
+        inputs: &[Input<'_>],
+        mut each: impl FnMut(&Input<'_>, &Judged) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut seats = [const { None }; FETCHED_AT_ONCE];
         let mut answers = [const { Judged::Not(Reason::NotLocal) }; FETCHED_AT_ONCE];
-        for frames in frames.chunks(FETCHED_AT_ONCE) {
-            for (seats, (frame, decoded)) in seats.iter_mut().zip(frames) {
-                self.seat(frame, decoded, seats);
+        for inputs in inputs.chunks(FETCHED_AT_ONCE) {
+            for (seats, input) in seats.iter_mut().zip(inputs) {
+                self.seat(&input.frame, input.decoded, seats);
             }
-            let places = seats.iter().take(frames.len()).flatten();
+            let places = seats.iter().take(inputs.len()).flatten();
             let places = places.flat_map(|(first, second)| iter::once(first).chain(second));
             self.sessions.fetch(places);
-            for ((judged, seats), (frame, decoded)) in answers.iter_mut().zip(&seats).zip(frames) {
-                self.judge_seated(frame, decoded, seats, judged);
+            for ((judged, seats), input) in answers.iter_mut().zip(&seats).zip(inputs) {
+                self.judge_seated(&input.frame, input.decoded, seats, judged);
             }
-            self.tally.fetch(answers.iter().take(frames.len()));
-            for (judged, (frame, decoded)) in answers.iter_mut().zip(frames) {
-                self.tally.count(frame, decoded, judged);
-                each(frame, decoded, judged)?;
+            self.tally.fetch(answers.iter().take(inputs.len()));
+            for (judged, input) in answers.iter_mut().zip(inputs) {
+                self.tally.count(&input.frame, input.decoded, judged, input.selected);
+                if let (Judged::Not(reason), true) = (&*judged, input.selected) {
+                    self.note_unevaluated(&input.frame, input.decoded, *reason);
+                }
+                each(input, judged)?;
             }
         }
         Ok(())
+    }
+
+    #[cold]
+    fn note_unevaluated(&mut self, frame: &Frame<'_>, decoded: &Decoded, reason: Reason) {
+        let is_local = |addr| self.interfaces.of(addr).is_some();
+        if let Some(hidden) = Hidden::of(frame, decoded, reason, is_local) {
+            self.tally.note_unevaluated(hidden, frame.number);
+        }
     }
 
     /// Finds the interfaces that a packet is judged at.

@@ -12,12 +12,12 @@ use std::net::IpAddr;
 use foldhash::fast::FixedState;
 use ipnet::IpNet;
 
-use crate::capture::Frame;
-use crate::flow::{Direction, FlowTuple, Packet, Protocol, TcpFlags};
+use crate::flow::{Direction, FlowTuple, Protocol, TcpFlags};
 use crate::rules::{
     GroupType, Interface, Invalid, Parts, Peer, Policy, PortRange, Ports, Priority, Rule, RuleId,
     RuleProtocol, RuleSet, SecurityGroup,
 };
+use crate::sources::Input;
 use crate::verdict::{Judged, Reason, Verdict};
 
 /// The largest networks that peers are widened to, by prefix length.
@@ -71,6 +71,8 @@ pub struct Observation {
     pub flow: FlowTuple,
     /// Whether the other end answered: over TCP by more than a reset.
     pub answered: bool,
+    /// Whether one of its packets is reported.
+    pub selected: bool,
 }
 
 impl Observation {
@@ -101,7 +103,10 @@ pub struct Observed {
 
 impl Observed {
     /// Adds a packet, if it was allowed at every interface; system traffic needs no rule.
-    pub fn add(&mut self, frame: &Frame<'_>, packet: Option<&Packet>, judged: &Judged) {
+    /// A connection is learned from if one of its packets is selected.
+    pub fn add(&mut self, input: &Input<'_>, judged: &Judged) {
+        let Input { frame, decoded, selected } = *input;
+        let packet = decoded.packet();
         let time = frame.time_ns.unwrap_or_default();
         let allowed = judged.verdict().0 == Verdict::Allow;
         for judgement in judged.judgements().filter(|_| allowed) {
@@ -118,19 +123,21 @@ impl Observed {
                     direction: judgement.decided_in,
                     flow,
                     answered: false,
+                    selected: false,
                 });
             }
             let known = self.known.get(&key).and_then(|place| self.list.get_mut(*place));
             let reset = packet.and_then(|packet| packet.tcp_flags).is_some_and(TcpFlags::rst);
-            if let Some(known) = known.filter(|_| judgement.direction != judgement.decided_in) {
-                known.answered |= !reset;
+            if let Some(known) = known {
+                known.selected |= selected;
+                known.answered |= judgement.direction != judgement.decided_in && !reset;
             }
         }
     }
 
-    /// The connections, in order of opening.
-    pub fn list(&self) -> &[Observation] {
-        &self.list
+    /// The connections of which a packet is selected, in order of opening.
+    pub fn list(&self) -> Vec<Observation> {
+        self.list.iter().filter(|one| one.selected).copied().collect()
     }
 }
 

@@ -7,7 +7,7 @@ use super::{NoIp, NonIp, TypeField};
 pub(super) const IPV4: u16 = 0x0800;
 pub(super) const IPV6: u16 = 0x86dd;
 /// Tags before which an EtherType stands again: 802.1Q, 802.1ad and the older QinQ numbers.
-const VLAN_TAGS: [u16; 5] = [0x8100, 0x88a8, 0x9100, 0x9200, 0x9300];
+pub(super) const VLAN_TAGS: [u16; 5] = [0x8100, 0x88a8, 0x9100, 0x9200, 0x9300];
 /// The tag of 802.1BR port extenders and VN-Link.
 const VNTAG: u16 = 0x8926;
 /// MAC in MAC: the service tag of 802.1ah, then the customer's Ethernet frame.

@@ -19,6 +19,8 @@
 //! assert!(matches!(decode(LinkType::RAW, &bytes), Decoded::Not(_)));
 //! ```
 
+mod arp;
+mod checksum;
 mod ethertype;
 mod link;
 mod network;
@@ -28,10 +30,12 @@ mod tunnel;
 
 use crate::capture::{DirectionHint, LinkType};
 use crate::flow::{Fragment, Packet};
+pub use arp::arp;
+pub use checksum::is_left_to_card;
 use network::Upper;
 pub use non_ip::{NonIp, TypeField};
 use tunnel::Inside;
-pub use tunnel::Tunnels;
+pub use tunnel::{Tunnels, tunnel_of};
 
 /// What became of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -27,13 +27,13 @@ pub(super) fn walk(ip: &[u8]) -> Result<Upper<'_>, Undecodable> {
 
 /// What follows the IP headers.
 pub(super) struct Upper<'a> {
-    src: IpAddr,
-    dst: IpAddr,
+    pub(super) src: IpAddr,
+    pub(super) dst: IpAddr,
     pub(super) proto: Protocol,
     pub(super) fragment: Fragment,
     pub(super) payload: &'a [u8],
     /// The capture holds all of the payload, so that what is missing was never there.
-    whole: bool,
+    pub(super) whole: bool,
     hop_limit: u8,
 }
 

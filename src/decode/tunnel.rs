@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use super::network::Upper;
-use crate::flow::{Fragment, Protocol};
+use crate::flow::{FlowTuple, Fragment, Protocol};
 
 /// The tunnels to look into; none by default, so that the outer packet is judged.
 ///
@@ -23,6 +23,9 @@ pub struct Tunnels {
     gre: bool,
     ipip: bool,
 }
+
+const GENEVE_PORT: u16 = 6081;
+const GTPU_PORT: u16 = 2152;
 
 /// Tunnels over UDP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +53,8 @@ impl Tunnels {
         };
         let (kind, usual) = match (name.to_ascii_lowercase().as_str(), port) {
             ("vxlan", _) => (Kind::Vxlan, Self::VXLAN_PORT),
-            ("geneve", _) => (Kind::Geneve, 6081),
-            ("gtpu", _) => (Kind::Gtpu, 2152),
+            ("geneve", _) => (Kind::Geneve, GENEVE_PORT),
+            ("gtpu", _) => (Kind::Gtpu, GTPU_PORT),
             ("gre", None) => {
                 self.gre = true;
                 return Ok(());
@@ -95,6 +98,18 @@ impl Tunnels {
             Protocol(4 | 41) if self.ipip => Some(Inside::Ip(upper.payload)),
             _ => None,
         }
+    }
+}
+
+/// The name by which [`Tunnels::add`] knows the tunnel that a packet belongs to, by its protocol and port.
+pub fn tunnel_of(flow: &FlowTuple) -> Option<&'static str> {
+    match (flow.proto, flow.transport.ports()) {
+        (Protocol::UDP, Some((_, Tunnels::VXLAN_PORT))) => Some("vxlan"),
+        (Protocol::UDP, Some((_, GENEVE_PORT))) => Some("geneve"),
+        (Protocol::UDP, Some((_, GTPU_PORT))) => Some("gtpu"),
+        (Protocol::GRE, _) => Some("gre"),
+        (Protocol(4 | 41), _) => Some("ipip"),
+        _ => None,
     }
 }
 

@@ -25,11 +25,10 @@ use std::collections::{HashMap, HashSet};
 
 use foldhash::fast::FixedState;
 
-use crate::capture::Frame;
-use crate::decode::Decoded;
 use crate::flow::{Direction, FlowTuple};
 use crate::replay::{Replay, Sessions};
 use crate::rules::{Entry, EntryIndex, EntryKind, Rule, RuleId, RuleSet};
+use crate::sources::Input;
 use crate::verdict::{Judged, Judgement, Reason, Verdict};
 pub use regions::{Turned, regions, unpaired};
 
@@ -124,6 +123,8 @@ pub struct Change {
     pub packets: u64,
     /// Their bytes on the wire.
     pub bytes: u64,
+    /// Whether one of its packets is reported.
+    selected: bool,
 }
 
 /// Two replays of the same packets.
@@ -140,6 +141,8 @@ pub struct Diff<'r> {
     known: HashMap<[Option<u64>; 2], usize, FixedState>,
     /// Packets that are judged by themselves, by their tuple, and the tuple's place among the changes if it is one.
     flows: HashMap<FlowTuple, Option<usize>, FixedState>,
+    /// Connections that were opened by a packet which is not selected, and are counted with the first one that is.
+    pending: HashMap<[Option<u64>; 2], Effect, FixedState>,
     judged: Vec<Judged>,
 }
 
@@ -163,6 +166,7 @@ impl<'r> Diff<'r> {
             changes: Vec::new(),
             known: HashMap::default(),
             flows: HashMap::default(),
+            pending: HashMap::default(),
             judged: Vec::new(),
         }
     }
@@ -174,12 +178,12 @@ impl<'r> Diff<'r> {
     /// The first that `each` returns.
     pub fn judge_batch<E>(
         &mut self,
-        frames: &[(Frame<'_>, &Decoded)],
-        mut each: impl FnMut(&Frame<'_>, &Decoded, [&Judged; 2], Effect) -> Result<(), E>,
+        inputs: &[Input<'_>],
+        mut each: impl FnMut(&Input<'_>, [&Judged; 2], Effect) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut current = std::mem::take(&mut self.judged);
         current.clear();
-        self.current.judge_batch(frames, |_, _, judged| {
+        self.current.judge_batch(inputs, |_, judged| {
             current.push(*judged);
             Ok(())
         })?;
@@ -187,11 +191,13 @@ impl<'r> Diff<'r> {
         let Self { proposed, deciders, connections, packets, changes, known, flows, .. } = self;
         let stateless = self.current.options().sessions == Sessions::Off
             && proposed.options().sessions == Sessions::Off;
-        let mut book = Book { stateless, deciders, connections, packets, changes, known, flows };
-        proposed.judge_batch(frames, |frame, decoded, proposed| {
+        let pending = &mut self.pending;
+        let mut book =
+            Book { stateless, deciders, connections, packets, changes, known, flows, pending };
+        proposed.judge_batch(inputs, |input, proposed| {
             let Some(current) = before.next() else { return Ok(()) };
-            let effect = book.enter(frame, decoded, current, proposed);
-            each(frame, decoded, [current, proposed], effect)
+            let effect = book.enter(input, current, proposed);
+            each(input, [current, proposed], effect)
         })?;
         self.judged = current;
         Ok(())
@@ -208,7 +214,14 @@ impl<'r> Diff<'r> {
         self.packets
     }
 
-    /// The connections that are not unchanged, in order of opening.
+    /// Ends the comparison: changed connections of which no packet is selected are left out.
+    pub fn finish(&mut self) {
+        self.changes.retain(|change| change.selected);
+        self.known.clear();
+        self.flows.clear();
+    }
+
+    /// The connections that are not unchanged, in order of opening; complete after [`Diff::finish`].
     pub fn changes(&self) -> &[Change] {
         &self.changes
     }
@@ -234,18 +247,16 @@ struct Book<'d> {
     changes: &'d mut Vec<Change>,
     known: &'d mut HashMap<[Option<u64>; 2], usize, FixedState>,
     flows: &'d mut HashMap<FlowTuple, Option<usize>, FixedState>,
+    pending: &'d mut HashMap<[Option<u64>; 2], Effect, FixedState>,
 }
 
 impl Book<'_> {
-    fn enter(
-        &mut self,
-        frame: &Frame<'_>,
-        decoded: &Decoded,
-        current: &Judged,
-        proposed: &Judged,
-    ) -> Effect {
+    fn enter(&mut self, input: &Input<'_>, current: &Judged, proposed: &Judged) -> Effect {
+        let Input { frame, decoded, selected } = *input;
         let effect = self.effect(current, proposed);
-        self.packets.add(effect);
+        if selected {
+            self.packets.add(effect);
+        }
         let opening = |judged: &Judged| {
             let mut opened = judged.judgements().filter_map(|j| j.opened.as_ref());
             opened.next().map(|(_, flow)| *flow)
@@ -254,7 +265,9 @@ impl Book<'_> {
         let key = [number(current), number(proposed)];
         let judged = current.deciding().or_else(|| proposed.deciding());
         let alone = match (key, judged, decoded.packet()) {
-            ([None, None], Some(judged), Some(packet)) if !judged.stray => Some(packet.flow),
+            ([None, None], Some(judged), Some(packet)) if !judged.stray && selected => {
+                Some(packet.flow)
+            }
             _ => None,
         };
         // Where there are connections, a packet without one is remembered only if the change does something to it.
@@ -264,8 +277,15 @@ impl Book<'_> {
         if let Some(flow) = first {
             self.flows.insert(flow, None);
         }
-        if opened.is_some() && (self.stateless || alone.is_none()) {
-            self.connections.add(effect);
+        match opened {
+            Some(_) if !selected => _ = self.pending.insert(key, effect),
+            Some(_) if self.stateless || alone.is_none() => self.connections.add(effect),
+            None if selected && !self.pending.is_empty() => {
+                if let Some(effect) = self.pending.remove(&key) {
+                    self.connections.add(effect);
+                }
+            }
+            _ => {}
         }
         if effect == Effect::Unchanged {
             return effect;
@@ -285,6 +305,7 @@ impl Book<'_> {
                 times: (time, time),
                 packets: 0,
                 bytes: 0,
+                selected: false,
             });
         }
         let change = match alone {
@@ -294,6 +315,7 @@ impl Book<'_> {
         let change = change.and_then(|change| self.changes.get_mut(change));
         if let Some(change) = change {
             change.packets += 1;
+            change.selected |= selected;
             change.bytes += u64::from(frame.wire_len);
             change.times.1 = change.times.1.max(time);
         }

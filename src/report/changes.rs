@@ -11,11 +11,12 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::connections::community_id;
-use super::summary::{CaptureInput, Local, RulesInput};
+use super::summary::{CaptureInput, Local, RulesInput, strays_json};
 use super::table::{Room, Table};
 use super::{Cell, Label, Labels, Rows, SCHEMA, Seen, region_tables, text};
 use crate::accept::Accepted;
 use crate::diff::{Change, Diff, Effect, Effects, Side, Turned};
+use crate::tally::UnevaluatedCount;
 
 /// What a difference was made from.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -39,6 +40,8 @@ pub struct DiffSummary {
     pub local: Local,
     connections: BTreeMap<&'static str, u64>,
     packets: BTreeMap<&'static str, u64>,
+    strays: Value,
+    unevaluated: Vec<UnevaluatedCount>,
     /// What was accepted beforehand, with the number of connections that each entry accepts.
     accepted: Vec<Value>,
     first_time_ns: Option<u64>,
@@ -80,6 +83,8 @@ impl DiffSummary {
             local,
             connections: counts(diff.connections()),
             packets: counts(diff.packets()),
+            strays: strays_json(diff.proposed().tally()),
+            unevaluated: diff.proposed().tally().unevaluated().counts(),
             accepted: accepted.collect(),
             first_time_ns: times.map(|(first, _)| first),
             last_time_ns: times.map(|(_, last)| last),
@@ -146,7 +151,8 @@ pub fn change_rows(
     rows: &mut Rows<impl io::Write>,
 ) -> io::Result<()> {
     for change in diff.changes() {
-        let Change { effect, flow, current, proposed, first_frame, times, packets, bytes } = change;
+        let Change { effect, flow, current, proposed, first_frame, times, packets, bytes, .. } =
+            change;
         let (ports, icmp) = (flow.transport.ports(), flow.transport.icmp());
         let tuple = [
             Cell::Text(effect.as_str()),
@@ -192,7 +198,8 @@ pub fn changes_json(diff: &Diff<'_>, labels: BothLabels<'_>) -> Vec<Value> {
         })
     };
     let object = |change: &Change| {
-        let Change { effect, flow, current, proposed, first_frame, times, packets, bytes } = change;
+        let Change { effect, flow, current, proposed, first_frame, times, packets, bytes, .. } =
+            change;
         let (ports, icmp) = (flow.transport.ports(), flow.transport.icmp());
         json!({
             "change": effect.as_str(),
@@ -249,8 +256,8 @@ pub fn diff_text(
     for table in change_tables(diff, labels, room.lines) {
         out.push_str(&table.text(room.width));
     }
-    if diff.connections().total() == diff.connections().of(Effect::Unchanged) {
-        let _ = writeln!(out, "\nThe change does nothing to this traffic.");
+    if diff.changes().is_empty() {
+        let _ = writeln!(out, "\n{}", unchanged(diff));
     }
     let seen = Seen::of(turned, diff.changes());
     for table in region_tables(turned, labels, Some(&seen), room.lines) {
@@ -260,6 +267,15 @@ pub fn diff_text(
         let _ = writeln!(out, "\nwarning: {warning}");
     }
     out
+}
+
+/// What is to be said where no connection is changed.
+pub(super) fn unchanged(diff: &Diff<'_>) -> &'static str {
+    let packets = diff.proposed().tally().packets();
+    match packets.allowed + packets.denied {
+        0 => "No packet was judged, so nothing is known of what the change does to this traffic.",
+        _ => "The change does nothing to this traffic.",
+    }
 }
 
 pub(super) fn words(effect: Effect) -> String {
@@ -303,6 +319,7 @@ pub(super) fn sentence(diff: &Diff<'_>, labels: BothLabels<'_>) -> String {
         .filter_map(|(verb, effect)| part(verb, effect))
         .collect();
     match parts.as_slice() {
+        [] if connections.total() == 0 => unchanged(diff).to_owned(),
         [] => format!("The proposal changes the verdict of none of {total}."),
         parts => format!("The proposal {}.", parts.join("; it ")),
     }

@@ -10,10 +10,10 @@ use sha1::{Digest, Sha1};
 
 use super::table::{Room, table_within};
 use super::{Cell, Labels, Rows, text};
-use crate::capture::Frame;
 use crate::flow::{Direction, FlowTuple, Transport};
 use crate::rules::services;
 use crate::session::Opening;
+use crate::sources::Input;
 use crate::verdict::{Judged, Judgement};
 
 /// Gathers connections until the end of the run; memory grows with their number.
@@ -35,6 +35,8 @@ struct Row {
     times: (u64, u64),
     /// From the initiator, and from the other end.
     sent: [(u64, u64); 2],
+    /// One of its packets is reported.
+    selected: bool,
 }
 
 impl Connections {
@@ -65,7 +67,9 @@ impl Connections {
     ];
 
     /// Adds a packet.
-    pub fn add(&mut self, frame: &Frame<'_>, judged: &Judged) {
+    /// A connection has a row if one of its packets is selected; the row counts all of them.
+    pub fn add(&mut self, input: &Input<'_>, judged: &Judged) {
+        let Input { frame, selected, .. } = *input;
         for judgement in judged.judgements() {
             let Some(connection) = judgement.connection else { continue };
             let (interface, local_began) = (judgement.interface, judgement.local_began);
@@ -83,6 +87,7 @@ impl Connections {
                     first_frame,
                     times: (time, time),
                     sent: [(0, 0); 2],
+                    selected: false,
                 });
             }
             let row = self.known.get(&key).and_then(|row| self.rows.get_mut(*row));
@@ -93,15 +98,17 @@ impl Connections {
                 *packets += 1;
                 *bytes += u64::from(frame.wire_len);
             }
+            row.selected |= selected;
             row.times.1 = row.times.1.max(time.unwrap_or(row.times.1));
         }
     }
 
     /// Writes the rows, in order of opening.
     pub fn write(&self, labels: &Labels, rows: &mut Rows<impl Write>) -> io::Result<()> {
-        for row in &self.rows {
-            let Row { connection, interface, flow, judgement, opening, first_frame, times, sent } =
+        for row in self.rows.iter().filter(|row| row.selected) {
+            let Row { connection, interface, flow, judgement, opening, first_frame, times, .. } =
                 row;
+            let sent = &row.sent;
             let [(packets, bytes), (packets_back, bytes_back)] = *sent;
             let label = labels.of(judgement);
             let ports = flow.transport.ports();
@@ -138,7 +145,7 @@ impl Connections {
     pub fn text(&self, labels: &Labels, room: Room) -> String {
         let header = ["", "verdict", "connection", "service", "packets", "bytes", "frame", "why"];
         let mut table = vec![header.map(str::to_owned).to_vec()];
-        for row in &self.rows {
+        for row in self.rows.iter().filter(|row| row.selected) {
             let [(packets, bytes), (packets_back, bytes_back)] = row.sent;
             let dport = row.flow.transport.ports().map(|(_, dst)| dst);
             let service = dport.and_then(|port| services::of_port(row.flow.proto, port));

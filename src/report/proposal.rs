@@ -23,18 +23,26 @@ pub struct Answer {
     pub fails: Vec<String>,
     /// What there is beside that, in words.
     pub notes: Vec<String>,
+    /// Why it is not known whether the proposal passes, where nothing fails.
+    pub unanswered: Option<String>,
 }
 
 impl Answer {
-    /// `passes`, or `fails`, and why.
+    /// Whether the proposal passes.
+    pub fn passes(&self) -> bool {
+        self.fails.is_empty() && self.unanswered.is_none()
+    }
+
+    /// `passes`, `fails` or neither, and why.
     pub fn text(&self) -> String {
         let mut out = String::new();
-        match self.fails.as_slice() {
-            [] => out.push_str("\nThe proposal passes.\n"),
-            fails => {
-                let _ = writeln!(out, "\nThe proposal fails: {}.", fails.join("; "));
+        let _ = match (self.fails.as_slice(), &self.unanswered) {
+            ([], None) => writeln!(out, "\nThe proposal passes."),
+            ([], Some(why)) => {
+                writeln!(out, "\nIt is not known whether the proposal passes: {why}.")
             }
-        }
+            (fails, _) => writeln!(out, "\nThe proposal fails: {}.", fails.join("; ")),
+        };
         for note in &self.notes {
             let _ = writeln!(out, "  {note}");
         }
@@ -78,6 +86,17 @@ impl Difference<'_> {
                     region_tables(turned, *labels, Some(&seen), SHOWN),
                 )
             }
+        }
+    }
+
+    /// What a code host shows where it is not known whether the proposal passes.
+    pub fn unanswered(file: &str, why: &str) -> SarifResult {
+        SarifResult {
+            id: "no-full-answer",
+            about: "It is not known whether the proposal passes.",
+            severity: Severity::Error,
+            message: why.to_owned(),
+            at: (file.to_owned(), None),
         }
     }
 
@@ -180,8 +199,15 @@ pub fn proposal_markdown(
     tested: Option<TestedProposal<'_>>,
 ) -> String {
     let mut out = String::new();
-    let word = if answer.fails.is_empty() { "passes" } else { "fails" };
+    let word = match (answer.fails.is_empty(), &answer.unanswered) {
+        (false, _) => "fails",
+        (true, None) => "passes",
+        (true, Some(_)) => "has no full answer",
+    };
     let _ = writeln!(out, "## sgreplay: the proposal {word}\n");
+    if let Some(why) = &answer.unanswered {
+        let _ = writeln!(out, "- **{}**", escaped(why));
+    }
     for reason in &answer.fails {
         let _ = writeln!(out, "- **{}**", escaped(reason));
     }
@@ -266,7 +292,8 @@ pub fn proposal_json(
     serde_json::json!({
         "schema": SCHEMA,
         "version": env!("CARGO_PKG_VERSION"),
-        "passes": answer.fails.is_empty(),
+        "passes": answer.passes(),
+        "unanswered": answer.unanswered,
         "fails": answer.fails,
         "notes": answer.notes,
         "diff": difference,

@@ -11,7 +11,7 @@ use crate::rules::RuleSet;
 use crate::suggest::{Bound, Observation};
 
 /// What rules were learned from.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Learned {
     /// The rules whose allowed connections were looked at, if not all were.
     pub rules: Option<RulesInput>,
@@ -85,8 +85,8 @@ fn account(learned: &Learned, steps: &[Step], holdout: Option<&Holdout>) -> Stri
     if let Some(RulesInput { path, sha256, .. }) = rules {
         let _ = writeln!(out, "allowed  by {path}, sha256 {sha256}");
     }
-    let assumed = if local.assumed { "assumed: " } else { "" };
-    let _ = writeln!(out, "local    {} ({assumed}{})", local.addresses.join(", "), local.why);
+    let trust = local.trust();
+    let _ = writeln!(out, "local    {} ({trust}{})", local.addresses.join(", "), local.why);
     let left_out = match scans {
         0 => String::new(),
         scans => format!("; {} left out as scans", text::plural(*scans as u64, "connection")),

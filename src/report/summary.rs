@@ -1,17 +1,19 @@
 //! The summary of a run, as a program reads it.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{Label, Labels, SCHEMA};
-use crate::capture::FlowLogCounts;
+use crate::direction::Evidence;
 use crate::flow::Direction;
 use crate::overlay::Obstacle;
 use crate::replay::Replay;
 use crate::rules::{Cloud, Entry, EntryKind, RuleSet};
-use crate::tally::{Count, Kind};
+pub use crate::sources::CaptureInput;
+use crate::tally::{Count, Kind, Tally, UnevaluatedCount};
 
 /// What the results were made from.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -45,38 +47,33 @@ impl RulesInput {
     }
 }
 
-/// One capture.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct CaptureInput {
-    /// As the user named it.
-    pub path: String,
-    /// Bytes read.
-    pub size: u64,
-    /// Frames in it.
-    pub frames: u64,
-    /// Packets that the capturing machine says it has dropped; `None` where it does not say.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dropped: Option<u64>,
-    /// What it holds, where it is a flow log and no capture.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub flow_log: Option<FlowLogCounts>,
-    /// Of its bytes, with `--hash`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sha256: Option<String>,
-    /// What was wrong with it, where reading had to stop.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-}
-
 /// The addresses taken for the interface's.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Local {
     /// Addresses and networks.
     pub addresses: Vec<String>,
     /// Whether they were inferred from the capture.
     pub assumed: bool,
-    /// Where they are from, in words.
+    /// What tells them from other addresses.
+    pub evidence: Evidence,
+    /// Whether that singles them out.
+    pub sure: bool,
+    /// The evidence in words.
     pub why: String,
+    /// Where it does not, the address that is the next likely.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runner_up: Option<IpAddr>,
+}
+
+impl Local {
+    /// How far to trust them, in a few words before the evidence.
+    pub(super) fn trust(&self) -> &'static str {
+        match (self.assumed, self.sure) {
+            (false, _) => "",
+            (true, true) => "inferred: ",
+            (true, false) => "unsure: ",
+        }
+    }
 }
 
 /// What one rule did.
@@ -114,6 +111,8 @@ pub struct Summary {
     first_time_ns: Option<u64>,
     last_time_ns: Option<u64>,
     connections: Value,
+    strays: Value,
+    unevaluated: Vec<UnevaluatedCount>,
     reasons: Map<String, Value>,
     /// Every rule, the unused ones too.
     pub rules: Vec<RuleCount>,
@@ -166,6 +165,8 @@ impl Summary {
                 "denied": connections.denied,
                 "midstream": midstream,
             }),
+            strays: strays_json(tally),
+            unevaluated: tally.unevaluated().counts(),
             reasons: tally
                 .reasons()
                 .map(|(r, count)| (r.as_str().to_owned(), count.into()))
@@ -187,6 +188,16 @@ impl Summary {
         self.decided = kinds.map(|(kind, count)| decided(kind, count, replay, labels)).collect();
         self
     }
+}
+
+/// Packets without SYN after their connection closed.
+pub(super) fn strays_json(tally: &Tally) -> Value {
+    let strays = tally.strays();
+    serde_json::json!({
+        "packets": strays.total(),
+        "allowed": strays.allowed,
+        "denied": strays.denied,
+    })
 }
 
 /// Every rule in file order, with what it did at all interfaces.

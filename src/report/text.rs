@@ -12,7 +12,7 @@ use super::{CaptureInput, Label, Labels, Local, RuleCount, Summary};
 use crate::flow::{Direction, FlowTuple, TcpFlags};
 use crate::replay::Replay;
 use crate::rules::services;
-use crate::tally::{Count, Kind};
+use crate::tally::{Count, Kind, Special};
 use crate::verdict::{Reason, Verdict};
 
 /// Kinds of connections that one entry has decided and one protocol, before the others share a line.
@@ -128,8 +128,8 @@ pub(super) fn captures(out: &mut String, captures: &[CaptureInput], times: Optio
 /// The program's version, the local addresses, and what is missing.
 pub(super) fn made_by(out: &mut String, local: &Local, partial: Option<&str>) {
     let _ = writeln!(out, "by       sgreplay {}", env!("CARGO_PKG_VERSION"));
-    let assumed = if local.assumed { "assumed: " } else { "" };
-    let _ = writeln!(out, "local    {} ({assumed}{})", local.addresses.join(", "), local.why);
+    let Local { addresses, why, .. } = local;
+    let _ = writeln!(out, "local    {} ({}{why})", addresses.join(", "), local.trust());
     if let Some(why) = partial {
         let _ = writeln!(out, "PARTIAL  {why}");
     }
@@ -201,6 +201,12 @@ pub(super) fn counts(replay: &Replay<'_>) -> Vec<Vec<String>> {
             count(connections.denied),
         ]);
     }
+    let strays = tally.strays();
+    if strays.total() > 0 {
+        let numbers = [strays.total(), strays.allowed, strays.denied].map(count);
+        let note = "packets after their connection closed".to_owned();
+        counts.push(["strays".to_owned()].into_iter().chain(numbers).chain([note]).collect());
+    }
     counts
 }
 
@@ -229,6 +235,9 @@ pub(super) fn sentence(replay: &Replay<'_>, labels: &Labels) -> String {
     let stateful = connections.total() > 0;
     let (of, noun) = if stateful { (connections, "connection") } else { (packets, "packet") };
     let judged = plural(of.allowed + of.denied, noun);
+    if of.allowed + of.denied == 0 {
+        return "No packet was judged.".to_owned();
+    }
     let lines = lines(replay, Verdict::Deny);
     let Some(Line { kind, count: most, .. }) = lines.first().filter(|_| of.denied > 0) else {
         return format!("The rules allow all of {judged}.");
@@ -256,8 +265,10 @@ struct Line<'t> {
 /// One line per kind of connection, most connections first; where one entry has decided many kinds of
 /// a protocol, the rarer ones share a line.
 fn lines<'t>(replay: &'t Replay<'_>, verdict: Verdict) -> Vec<Line<'t>> {
-    let of_verdict =
-        |(kind, count): &(&Kind, Count)| replay.answer(kind).0 == verdict && count.packets > 0;
+    // Strays have a line of their own.
+    let of_verdict = |(kind, _): &(&Kind, Count)| {
+        kind.special != Special::Stray && replay.answer(kind).0 == verdict
+    };
     let mut kinds: Vec<(&Kind, Count)> = replay.tally().kinds().filter(of_verdict).collect();
     let rank = |count: &Count| Reverse((count.connections, count.packets));
     kinds.sort_by_key(|(_, count)| rank(count));

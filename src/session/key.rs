@@ -45,7 +45,7 @@ impl Ports {
 /// directions have one key; those of an ICMP message are requester and responder, since a query from the
 /// other end with the same identifier is a connection of its own (SEMANTICS F17).
 #[inline]
-fn source_is_first<T: Ord>(flow: &FlowTuple, source: T, target: T) -> bool {
+fn source_is_first<T: Ord + Copy>(flow: &FlowTuple, source: T, target: T) -> bool {
     match flow.transport {
         Transport::Icmp { kind, id, .. } => id.is_none() || icmp::request(kind) == kind,
         Transport::Ports { .. } | Transport::Absent => source <= target,

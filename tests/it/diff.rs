@@ -8,6 +8,7 @@ use sgreplay::decode::{Decoded, decode};
 use sgreplay::diff::{Diff, Effect};
 use sgreplay::replay::{Options, Replay};
 use sgreplay::rules::RuleSet;
+use sgreplay::sources::Input;
 
 use crate::support::{self, output_in, root, run};
 
@@ -141,7 +142,8 @@ fn effects(current: &RuleSet, proposed: &RuleSet) -> BTreeMap<Effect, (u64, u64)
         let mut capture = Capture::open(&path).unwrap();
         while let Some(frame) = capture.next_frame().unwrap() {
             let decoded: Decoded = decode(frame.link, frame.data);
-            let done: Result<(), ()> = diff.judge_batch(&[(frame, &decoded)], |_, _, _, _| Ok(()));
+            let input = Input { frame, decoded: &decoded, selected: true };
+            let done: Result<(), ()> = diff.judge_batch(&[input], |_, _, _| Ok(()));
             done.unwrap();
         }
         let denied = |replay: &Replay<'_>| i128::from(replay.tally().connections().denied);

@@ -37,7 +37,8 @@ fn a_capture_dealt_out_and_merged_is_the_capture() {
         let whole = decoded(dir.path(), &["whole.pcap".to_owned()], &[]);
         let way = |frame: &Frame<'_>| frame.data.len() % 3;
         let names = deal(name, dir.path(), way, 3);
-        let merged = decoded(dir.path(), &names, &["--merge"]);
+        let merged = decoded(dir.path(), &names, &[]);
+        assert_eq!(decoded(dir.path(), &names, &["--merge"]), merged, "the option of before");
         // Frames of the same microsecond come in the order of the files.
         let sorted = |csv: &str| {
             let mut rows: Vec<(String, String)> = csv
@@ -56,7 +57,7 @@ fn a_capture_dealt_out_and_merged_is_the_capture() {
         let numbers = merged.lines().skip(1).map(|row| row.split(',').next().unwrap());
         assert!(numbers.eq((1..=times.len()).map(|n| n.to_string()).collect::<Vec<_>>()));
         // In the order of the names, the same packets in another order.
-        let chained = decoded(dir.path(), &names, &[]);
+        let chained = decoded(dir.path(), &names, &["--as-named"]);
         assert_ne!(chained, merged);
         assert_eq!(sorted(&chained), sorted(&whole));
     }
@@ -80,8 +81,8 @@ fn both_directions_of_a_connection_from_two_files() {
         let summary: serde_json::Value = serde_json::from_str(&json).unwrap();
         ["packets", "connections", "rules", "decided", "reasons"].map(|key| summary[key].clone())
     };
-    assert_eq!(summary(&["--merge", "1.pcap", "0.pcap"]), summary(&["whole.pcap"]));
-    assert_eq!(summary(&["-m", "0.pcap", "1.pcap"]), summary(&["whole.pcap"]));
+    assert_eq!(summary(&["1.pcap", "0.pcap"]), summary(&["whole.pcap"]));
+    assert_eq!(summary(&["0.pcap", "1.pcap"]), summary(&["whole.pcap"]));
 }
 
 #[test]
@@ -92,7 +93,7 @@ fn damage_in_one_leaves_the_others() {
     let path = dir.path().join(&names[0]);
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-    for order in [&["--merge"][..], &[]] {
+    for order in [&["--as-named"][..], &[]] {
         let args = [&["decode", "-f", "csv"][..], order, &["0.pcap", "1.pcap"]].concat();
         let (status, csv, stderr) = support::output_in(dir.path(), &args, b"");
         assert_eq!(status, 0);

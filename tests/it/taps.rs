@@ -49,11 +49,11 @@ fn captures_tell_interfaces_apart() {
         rows,
         [
             "eni-web ingress allow rule web",
+            "eni-ssh ingress deny default default",
             "eni-web ingress deny default default",
+            "eni-ssh ingress allow rule ssh",
             // Seen at eni-web, and none of its addresses.
             "not_evaluated not_local",
-            "eni-ssh ingress deny default default",
-            "eni-ssh ingress allow rule ssh",
             "eni-ssh ingress allow rule ssh",
         ]
     );

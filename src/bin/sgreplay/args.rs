@@ -63,30 +63,37 @@ pub(crate) enum Command {
 /// Which packets.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct CaptureArgs {
-    /// pcap or pcapng files, read one after the other; `-` is standard input
+    /// pcap or pcapng files, or directories of them, read in the order of their packets' times; `-` is standard input
     #[arg(value_name = "CAPTURE")]
     pub positional: Vec<PathBuf>,
     /// The same, for fingers used to tcpdump
     #[arg(short, long, value_name = "CAPTURE")]
     pub read: Vec<PathBuf>,
-    /// Read several captures as one, in the order of their packets' times, not of their names
-    #[arg(short = 'm', long)]
+    /// Read several captures one after the other, in the order given, not in that of their packets' times
+    #[arg(long)]
+    pub as_named: bool,
+    /// Accepted for compatibility: several captures are always read in the order of their packets' times
+    #[arg(short = 'm', long, hide = true, conflicts_with = "as_named")]
     pub merge: bool,
-    /// Only packets that match, in the usual subset of pcap-filter: 'tcp port 443 and net 10.0.0.0/8'
+    /// Judge a pipe as its packets come, for a stream that does not end: nothing is inferred from packets that have
+    /// not come yet
+    #[arg(long)]
+    pub live: bool,
+    /// Report only packets that match, in the usual subset of pcap-filter: 'tcp port 443 and net 10.0.0.0/8'
     #[arg(long, value_name = "FILTER")]
     pub filter: Option<String>,
     /// Look at the packet inside a tunnel instead: vxlan (a traffic mirror), geneve, gre, ipip, gtpu;
     /// may be repeated, with a port as in vxlan:8472
     #[arg(long, value_name = "TUNNEL", value_delimiter = ',')]
     pub decap: Vec<String>,
-    /// Stop after N packets (of those that the other options choose)
+    /// Stop after reporting N packets
     #[arg(short, long, value_name = "N")]
     pub count: Option<u64>,
-    /// Only packets from this time on: 2026-11-23T14:00:00Z, '2026-11-23 14:00:00' (UTC) or seconds
+    /// Report only packets from this time on; those before it open sessions: 2026-11-23T14:00:00Z, '2026-11-23 14:00:00' (UTC) or seconds
     /// since 1970
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub since: Option<u64>,
-    /// Only packets before this time
+    /// Report only packets before this time
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub until: Option<u64>,
     /// How many threads work; as many as there are processors if not given. One takes turns between
@@ -97,7 +104,6 @@ pub(crate) struct CaptureArgs {
 }
 
 #[derive(Debug, clap::Args)]
-#[expect(clippy::struct_excessive_bools, reason = "flags that do not exclude each other")]
 pub(crate) struct ReplayArgs {
     /// The proposed rules; `-` is standard input
     #[arg(long, value_name = "FILE")]
@@ -139,9 +145,8 @@ pub(crate) struct ReplayArgs {
     /// Exit with status 1 if a packet is denied, or if a flow log has recorded another verdict
     #[arg(long, value_name = "WHAT")]
     pub fail_on: Option<FailOn>,
-    /// With --fail-on: accept a capture that breaks off in the middle
-    #[arg(long)]
-    pub allow_truncated: bool,
+    #[command(flatten)]
+    pub gate: GateArgs,
     /// Print the SHA-256 of the captures too (reads them twice)
     #[arg(long)]
     pub hash: bool,
@@ -190,9 +195,8 @@ pub(crate) struct DiffArgs {
     /// without a capture, if any packet would be
     #[arg(long, value_name = "WHAT")]
     pub fail_on: Option<DiffFailOn>,
-    /// With --fail-on: accept a capture that breaks off in the middle
-    #[arg(long)]
-    pub allow_truncated: bool,
+    #[command(flatten)]
+    pub gate: GateArgs,
     /// Print the SHA-256 of the captures too (reads them twice)
     #[arg(long)]
     pub hash: bool,
@@ -320,9 +324,10 @@ The file, with everything that it may say; paths are relative to it:
   accept: accepted.yaml              # optional: changes that were looked at
   fail_on: [newly-denied, new-error, expectations]
                                      # also: newly-allowed, new-warning, error, warning
-  local: 10.0.0.5                    # as --local, --decap, --filter, --merge, --interface in diff
+  local: 10.0.0.5                    # as --local, --decap, --filter, --as-named, --interface in diff
   interfaces: {eni-web: web.pcap}
   allow_truncated: false
+  max_unevaluated: 1                 # percent
   markdown: summary.md               # written beside the text
   sarif: sgreplay.sarif
   junit: sgreplay.xml")]
@@ -437,6 +442,24 @@ pub(crate) enum CheckFormat {
 pub(crate) enum CheckFailOn {
     Warning,
     Error,
+}
+
+/// When a condition that was asked for has no full answer.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct GateArgs {
+    /// With --fail-on or --min-coverage: accept a capture that breaks off in the middle
+    #[arg(long)]
+    pub allow_truncated: bool,
+    /// With --fail-on or --min-coverage: exit with status 2 if more than so many percent of the packets that carry or
+    /// may hide traffic were not evaluated
+    #[arg(long, value_name = "PERCENT", value_parser = percent, default_value = "1")]
+    pub max_unevaluated: f64,
+}
+
+impl Default for GateArgs {
+    fn default() -> Self {
+        Self { allow_truncated: false, max_unevaluated: 1.0 }
+    }
 }
 
 /// How packets are judged.
@@ -557,7 +580,8 @@ impl CaptureArgs {
     /// The first option that is about a capture's packets, if one is given.
     pub(crate) fn chosen(&self) -> Option<&'static str> {
         let given = [
-            (self.merge, "--merge"),
+            (self.as_named, "--as-named"),
+            (self.live, "--live"),
             (self.filter.is_some(), "--filter"),
             (!self.decap.is_empty(), "--decap"),
             (self.count.is_some(), "--count"),
@@ -882,7 +906,7 @@ fn time(text: &str) -> Result<u64, String> {
         let fraction: u64 = format!("{fraction:0<9}").parse().unwrap_or_default();
         return seconds
             .checked_mul(1_000_000_000)
-            .map(|ns| ns + fraction)
+            .and_then(|ns| ns.checked_add(fraction))
             .ok_or(expected.to_owned());
     }
     let utc = || jiff::tz::TimeZone::UTC.to_timestamp(text.parse().ok()?).ok();

@@ -13,7 +13,7 @@ use askama::Template;
 use ipnet::IpNet;
 use serde::Serialize;
 
-use super::changes::{change_tables, counts, sentence as diff_sentence};
+use super::changes::{change_tables, counts, sentence as diff_sentence, unchanged};
 use super::regions::region_tables;
 use super::table::{SHOWN, Table};
 use super::{BothLabels, DiffSummary, Labels, Local, RuleCount, RulesInput, Seen, Summary, text};
@@ -214,7 +214,7 @@ pub fn diff_page(
         Section { id: "changed", title: "What changes".to_owned(), ..Section::default() };
     changed.tables = change_tables(diff, labels, SHOWN).into_iter().map(Grid::new).collect();
     if changed.tables.is_empty() {
-        changed.lines.push("The change does nothing to this traffic.".to_owned());
+        changed.lines.push(unchanged(diff).to_owned());
     }
     let mut regions = Section {
         id: "regions",
@@ -481,12 +481,8 @@ fn inputs(
         let (from, to) = (text::time(first), text::time(last));
         lines.push(format!("Traffic from {from} to {to}, {}.", text::duration(last - first)));
     }
-    let assumed = if local.assumed { "assumed: " } else { "" };
-    lines.push(format!(
-        "Local addresses: {} ({assumed}{}).",
-        local.addresses.join(", "),
-        local.why
-    ));
+    let trust = local.trust();
+    lines.push(format!("Local addresses: {} ({trust}{}).", local.addresses.join(", "), local.why));
     lines.extend(
         rules
             .iter()

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use bytesize::ByteSize;
-use sgreplay::capture::{Batch, Capture, Frame};
+use sgreplay::capture::{Batch, Capture};
 use sgreplay::decode::{Decoded, decode};
 use sgreplay::direction::{ENDS, Interfaces};
 use sgreplay::evaluate::{Compiled, Evaluator, Reference};
@@ -15,6 +15,7 @@ use sgreplay::replay::{Options, Replay};
 use sgreplay::report::{NotComparable, Stage, TimingChange, Timings};
 use sgreplay::rules::{EntryIndex, Ordered, RuleSet};
 use sgreplay::session::Openings;
+use sgreplay::sources::Input;
 
 use super::{judging, stdout};
 use crate::args::{BenchArgs, BenchFailOn, CaptureArgs, TextOrJson};
@@ -253,12 +254,13 @@ impl Bench<'_> {
                     spent.indexed += flows.len() as u64;
                 }
 
-                let frames: Vec<(Frame<'_>, &Decoded)> = batch.frames().zip(&decoded).collect();
-                bytes += frames.iter().map(|(frame, _)| u64::from(frame.wire_len)).sum::<u64>();
+                let input = |(frame, decoded)| Input { frame, decoded, selected: true };
+                let inputs: Vec<Input<'_>> = batch.frames().zip(&decoded).map(input).collect();
+                bytes += inputs.iter().map(|input| u64::from(input.frame.wire_len)).sum::<u64>();
                 clock = Clock::start();
-                replay.judge_batch(&frames, |_, _, _| Ok::<(), Failure>(()))?;
+                replay.judge_batch(&inputs, |_, _| Ok::<(), Failure>(()))?;
                 clock.lap(session);
-                spent.packets += frames.len() as u64;
+                spent.packets += inputs.len() as u64;
             }
         }
         Ok(bytes)
@@ -269,7 +271,7 @@ impl Bench<'_> {
         let start = Instant::now();
         let mut replay = self.replay();
         let ended = captures
-            .read(false, |frames| replay.judge_batch(frames, |_, _, _| Ok::<(), Failure>(())))?;
+            .read(false, |inputs| replay.judge_batch(inputs, |_, _| Ok::<(), Failure>(())))?;
         black_box(replay.tally().packets());
         match ended.damage.into_iter().next() {
             Some(damage) => Err(damage.into()),

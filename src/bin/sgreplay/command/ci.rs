@@ -10,15 +10,16 @@ use serde::Deserialize;
 use sgreplay::check::{Checked, Finding, check};
 use sgreplay::diff::Effect;
 use sgreplay::report::{
-    CheckedProposal, Difference, FindingsSummary, Labels, ProposalAnswer as Answer, Shown, Suite,
-    TestSummary, TestedProposal, findings_json, findings_text, junit, plural, proposal_json,
+    Case, CheckedProposal, Difference, FindingsSummary, Labels, ProposalAnswer as Answer, Shown,
+    Suite, TestSummary, TestedProposal, findings_json, findings_text, junit, plural, proposal_json,
     proposal_markdown, sarif, suppressed_json, tested_json, tested_suite, tested_text,
 };
 use sgreplay::rules::Severity;
 
 use super::diff::{self, Compared};
-use super::{judging, stdout, test, with};
-use crate::args::{Args, CiArgs, CiFormat, Command, DiffArgs};
+use super::judging::{self, Gate};
+use super::{stdout, test, with};
+use crate::args::{Args, CiArgs, CiFormat, Command, DiffArgs, GateArgs};
 use crate::exit::{ExitStatus, Failure};
 use crate::input::{self, Reading, RulesFile, Side};
 use crate::terminal;
@@ -42,10 +43,14 @@ struct Config {
     #[serde(default)]
     interfaces: BTreeMap<String, PathBuf>,
     filter: Option<String>,
+    /// Accepted: captures are always read in the order of their packets' times.
+    #[serde(default, rename = "merge")]
+    _merge: bool,
     #[serde(default)]
-    merge: bool,
+    as_named: bool,
     #[serde(default)]
     allow_truncated: bool,
+    max_unevaluated: Option<f64>,
     markdown: Option<PathBuf>,
     sarif: Option<PathBuf>,
     junit: Option<PathBuf>,
@@ -139,6 +144,14 @@ impl Config {
         Ok(config)
     }
 
+    fn gate(&self) -> GateArgs {
+        let usual = GateArgs::default();
+        GateArgs {
+            allow_truncated: self.allow_truncated,
+            max_unevaluated: self.max_unevaluated.unwrap_or(usual.max_unevaluated),
+        }
+    }
+
     fn fail_on(&self) -> &[FailOn] {
         self.fail_on.as_deref().unwrap_or(&USUAL)
     }
@@ -184,8 +197,8 @@ impl Config {
         for capture in self.captures.list() {
             option("read", capture);
         }
-        if self.merge {
-            line.push("--merge".to_owned());
+        if self.as_named {
+            line.push("--as-named".to_owned());
         }
         let parsed = Args::try_parse_from(line).map_err(|error| {
             let text = error.to_string();
@@ -241,7 +254,7 @@ pub(crate) fn run(args: &CiArgs) -> Result<ExitStatus, Failure> {
             diff::compare(
                 &diff,
                 || Ok(sides),
-                |compared| finish(args, &config, &proposal, Some(compared)),
+                |compared| finish(args, &config, &proposal, Some(&compared)),
             )
         }
     }
@@ -281,7 +294,8 @@ fn answer(config: &Config, proposal: &Proposal, compared: Option<&Compared<'_>>)
         let words = match compared {
             Compared::Traffic { diff, .. } => {
                 let all = plural(diff.connections().total(), "connection");
-                let accepted = match diff.connections().of(effect) - open {
+                let of_effect = diff.changes().iter().filter(|change| change.effect == effect);
+                let accepted = match of_effect.count() as u64 - open {
                     0 => String::new(),
                     accepted => format!(", and {accepted} more that are accepted"),
                 };
@@ -316,10 +330,19 @@ fn finish(
     args: &CiArgs,
     config: &Config,
     proposal: &Proposal,
-    compared: Option<Compared<'_>>,
+    compared: Option<&Compared<'_>>,
 ) -> Result<ExitStatus, Failure> {
-    let answer = answer(config, proposal, compared.as_ref());
-    let difference = compared.as_ref().map(|compared| match compared {
+    let mut answer = answer(config, proposal, compared);
+    let gate = match compared {
+        Some(Compared::Traffic { traffic, .. }) => {
+            Some(traffic.gate(&config.gate(), "the proposal"))
+        }
+        _ => None,
+    };
+    if answer.fails.is_empty() {
+        answer.unanswered = gate.as_ref().and_then(Gate::unanswered);
+    }
+    let difference = compared.map(|compared| match compared {
         Compared::Rules { summary, turned, labels } => Difference::Rules(summary, turned, *labels),
         Compared::Traffic { summary, diff, turned, labels, .. } => {
             Difference::Traffic(summary, diff, turned, *labels)
@@ -335,12 +358,13 @@ fn finish(
         write_file(path, &page)?;
     }
     if let Some(path) = &config.sarif {
-        let results = difference.map(|of| of.results(file)).unwrap_or_default();
+        let mut results = difference.map(|of| of.results(file)).unwrap_or_default();
+        results.extend(answer.unanswered.iter().map(|why| Difference::unanswered(file, why)));
         let sarif = sarif(file, checked, &rules.positions, &results);
         write_file(path, &format!("{sarif:#}\n"))?;
     }
     if let Some(path) = &config.junit {
-        write_file(path, &junit(&suites(config, proposal, difference))?)?;
+        write_file(path, &junit(&suites(config, proposal, difference, &answer))?)?;
     }
 
     let mut out = stdout();
@@ -354,13 +378,13 @@ fn finish(
             let of_test = tests
                 .map(|(summary, tested)| with(summary, [("results", tested_json(tested, labels))]));
             let of_test = of_test.transpose()?;
-            let of_diff = compared.as_ref().map(diff::json).transpose()?;
+            let of_diff = compared.map(diff::json).transpose()?;
             let of_check = with(summary, of_check)?;
             let json = proposal_json(&answer, of_diff.as_ref(), &of_check, of_test.as_ref());
             writeln!(out, "{json:#}")?;
         }
         CiFormat::Text => {
-            let difference = compared.as_ref().map(|compared| diff::text(compared) + "\n");
+            let difference = compared.map(|compared| diff::text(compared) + "\n");
             let findings =
                 findings_text(&rules.rules, summary, checked, &rules.positions, Shown::Problems);
             let tested = tests.map(|(summary, tested)| tested_text(summary, tested, labels));
@@ -371,16 +395,19 @@ fn finish(
     }
     out.flush()?;
     let fails = !answer.fails.is_empty();
-    match compared {
-        Some(Compared::Traffic { end, .. }) => {
-            judging::status(end, Some(fails), config.allow_truncated)
-        }
+    match gate {
+        Some(gate) => judging::finish(&gate, Some(fails)),
         _ if fails => Ok(ExitStatus::Failed),
         _ => Ok(ExitStatus::Done),
     }
 }
 
-fn suites(config: &Config, proposal: &Proposal, difference: Option<Difference<'_>>) -> Vec<Suite> {
+fn suites(
+    config: &Config,
+    proposal: &Proposal,
+    difference: Option<Difference<'_>>,
+    answer: &Answer,
+) -> Vec<Suite> {
     let file = &proposal.summary.rules.path;
     let effects =
         [(FailOn::NewlyDenied, Effect::NewlyDenied), (FailOn::NewlyAllowed, Effect::NewlyAllowed)];
@@ -393,6 +420,14 @@ fn suites(config: &Config, proposal: &Proposal, difference: Option<Difference<'_
             let (summary, checked) = (&proposal.summary, &proposal.checked);
             suites.push(CheckedProposal { summary, checked, new: found }.suite(least));
         }
+    }
+    if let Some(why) = &answer.unanswered {
+        let case = Case {
+            name: "the traffic gives a full answer".to_owned(),
+            at: (file.clone(), None),
+            failure: Some((why.clone(), why.clone())),
+        };
+        suites.push(Suite { name: "captures".to_owned(), cases: vec![case] });
     }
     let tested = proposal.tested.as_ref();
     suites.extend(tested.map(|(summary, tested)| tested_suite(summary, tested, &proposal.labels)));

@@ -7,6 +7,7 @@ use sgreplay::decode::embedded;
 use sgreplay::report::{
     DECODE_COLUMNS, EMBEDDED_COLUMNS, Rows, SCHEMA, decode_cells, embedded_cells, packet_line,
 };
+use sgreplay::sources::Input;
 
 use super::{ended, row_format, stdout};
 use crate::args::DecodeArgs;
@@ -19,8 +20,8 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<ExitStatus, Failure> {
     let Some(format) = row_format(args.format) else {
         let mut out = stdout();
         let mut start = None;
-        let end = captures.read(false, |frames| {
-            for (frame, decoded) in frames {
+        let end = captures.read(false, |inputs| {
+            for Input { frame, decoded, .. } in inputs.iter().filter(|input| input.selected) {
                 let start = *start.get_or_insert(frame.time_ns.unwrap_or_default());
                 let embedded = embedded(frame.link, frame.data, &tunnels);
                 writeln!(out, "{}", packet_line(frame, decoded, embedded.as_ref(), start, None))?;
@@ -28,7 +29,7 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<ExitStatus, Failure> {
             Ok(())
         })?;
         out.flush()?;
-        return ended(end);
+        return ended(&end);
     };
     let mut columns = DECODE_COLUMNS.to_vec();
     if args.embedded {
@@ -36,8 +37,8 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<ExitStatus, Failure> {
     }
     let mut rows = Rows::new(stdout(), format, "packet", columns)?;
     let mut packets = 0_u64;
-    let end = captures.read(false, |frames| {
-        for (frame, decoded) in frames {
+    let end = captures.read(false, |inputs| {
+        for Input { frame, decoded, .. } in inputs.iter().filter(|input| input.selected) {
             packets += 1;
             let cells = decode_cells(frame, decoded);
             if args.embedded {
@@ -50,5 +51,5 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<ExitStatus, Failure> {
         Ok(())
     })?;
     rows.finish(&json!({"schema": SCHEMA, "packets": packets, "captures": &end.inputs}))?;
-    ended(end)
+    ended(&end)
 }

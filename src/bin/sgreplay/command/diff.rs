@@ -17,11 +17,12 @@ use sgreplay::report::{
 };
 use sgreplay::rules::RuleSet;
 use sgreplay::session::Openings;
+use sgreplay::sources::{Ended, Input};
 
-use super::judging::{self, Report};
+use super::judging::{self, Gate, Report};
 use super::{stdout, summary_rows, with};
-use crate::args::{DiffArgs, DiffFailOn, SummaryFormat};
-use crate::captures::{Captures, Ended};
+use crate::args::{DiffArgs, DiffFailOn, GateArgs, SummaryFormat};
+use crate::captures::Captures;
 use crate::exit::{ExitStatus, Failure};
 use crate::input::{self, Side};
 use crate::terminal;
@@ -34,7 +35,9 @@ pub(crate) fn run(args: &DiffArgs) -> Result<ExitStatus, Failure> {
             print(args, &compared)?;
             let fails = args.fail_on.map(|what| fails(what, |effect| compared.open(effect) > 0));
             match compared {
-                Compared::Traffic { end, .. } => judging::status(end, fails, args.allow_truncated),
+                Compared::Traffic { traffic, .. } => {
+                    judging::finish(&traffic.gate(&args.gate, "--fail-on"), fails)
+                }
                 Compared::Rules { .. } if fails == Some(true) => Ok(ExitStatus::Failed),
                 Compared::Rules { .. } => Ok(ExitStatus::Done),
             }
@@ -52,8 +55,30 @@ pub(super) enum Compared<'c> {
         diff: &'c Diff<'c>,
         turned: Vec<Turned>,
         labels: BothLabels<'c>,
-        end: Ended,
+        traffic: Traffic<'c>,
     },
+}
+
+/// The captures of a comparison, and how far they answer it.
+pub(super) struct Traffic<'c> {
+    end: Ended,
+    local: Local,
+    diff: &'c Diff<'c>,
+}
+
+impl Traffic<'_> {
+    pub(super) fn gate<'g>(&'g self, args: &GateArgs, asked_by: &'g str) -> Gate<'g> {
+        let Self { end, local, diff } = self;
+        Gate {
+            end,
+            tally: diff.proposed().tally(),
+            local,
+            evicted: diff.current().sessions_evicted() + diff.proposed().sessions_evicted(),
+            max_unevaluated: args.max_unevaluated,
+            allow_truncated: args.allow_truncated,
+            asked_by,
+        }
+    }
 }
 
 impl Compared<'_> {
@@ -202,10 +227,11 @@ fn of_traffic<T>(
     let (local, openings) = local(&mut current_rules, &mut proposed_rules, args, &mut captures)?;
     let options = judging::options(&args.judge, Sessions::On);
     let replay = |rules, taps| {
-        Replay::new(rules, options)
+        let replay = Replay::new(rules, options)
             .with_openings(openings.clone())
             .with_tunnels(captures.tunnels())
-            .with_taps(taps)
+            .with_taps(taps);
+        if captures.report_everything() { replay } else { replay.with_selection() }
     };
     let replays = (replay(&current_rules, current_taps?), replay(&proposed_rules, proposed_taps?));
     let (current_labels, proposed_labels) =
@@ -215,9 +241,13 @@ fn of_traffic<T>(
     let mut diff = Diff::new((&current_rules, replays.0), (&proposed_rules, replays.1));
 
     let mut unseen = judging::Unseen::new(&args.judge.interface);
-    let end = captures.read(hash, |frames| {
-        unseen.look(frames);
-        diff.judge_batch(frames, |frame, decoded, [current, proposed], effect| {
+    let end = captures.read(hash, |inputs| {
+        unseen.look(inputs);
+        diff.judge_batch(inputs, |input, [current, proposed], effect| {
+            let Input { frame, decoded, selected } = input;
+            if !selected {
+                return Ok(());
+            }
             if let Some(page) = &mut page {
                 page.gathered.add(frame, decoded, proposed, Some(effect), &proposed_labels);
             }
@@ -240,11 +270,12 @@ fn of_traffic<T>(
             }
         })
     })?;
+    diff.finish();
     for writer in [writer, annotated].into_iter().flatten() {
         writer.finish()?;
     }
 
-    let mut warnings = judging::of_captures(&end, diff.proposed().tally());
+    let mut warnings = judging::of_captures(&end, diff.proposed().tally(), &local);
     warnings.extend(unseen.warnings());
     let evicted = diff.current().sessions_evicted() + diff.proposed().sessions_evicted();
     warnings.extend(judging::evicted(evicted, options));
@@ -257,15 +288,8 @@ fn of_traffic<T>(
             Vec::new()
         }
     };
-    for (n, entry) in accepted.entries().iter().enumerate() {
-        let (filter, until) = (&entry.filter, entry.until.unwrap_or_default());
-        if accepted.expired(n) {
-            warnings.push(format!("`{filter}` was accepted until {until}, and is no longer"));
-        } else if !diff.changes().iter().any(|change| accepted.position(change) == Some(n)) {
-            warnings.push(format!("`{filter}` is accepted, and no connection changes so"));
-        }
-    }
-    let mut summary = DiffSummary::new(&diff, &accepted, inputs, local, warnings);
+    warnings.extend(unused(&accepted, &diff));
+    let mut summary = DiffSummary::new(&diff, &accepted, inputs, local.clone(), warnings);
     summary.partial = judging::partial(&end);
     if let Some(page) = &page {
         let checked = check::check(&proposed_rules, input::today());
@@ -275,7 +299,22 @@ fn of_traffic<T>(
         page.write(&diff_page(&summary, &diff, &turned, labels, &counts, made)?)?;
     }
     let summary = Box::new(summary);
-    report(Compared::Traffic { summary, diff: &diff, turned, labels, end })
+    let traffic = Traffic { end, local, diff: &diff };
+    report(Compared::Traffic { summary, diff: &diff, turned, labels, traffic })
+}
+
+/// Accepted changes that accept nothing.
+fn unused(accepted: &Accepted, diff: &Diff<'_>) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (n, entry) in accepted.entries().iter().enumerate() {
+        let (filter, until) = (&entry.filter, entry.until.unwrap_or_default());
+        if accepted.expired(n) {
+            warnings.push(format!("`{filter}` was accepted until {until}, and is no longer"));
+        } else if !diff.changes().iter().any(|change| accepted.position(change) == Some(n)) {
+            warnings.push(format!("`{filter}` is accepted, and no connection changes so"));
+        }
+    }
+    warnings
 }
 
 /// The local addresses, which are the same to both.

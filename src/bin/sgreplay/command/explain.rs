@@ -11,6 +11,7 @@ use sgreplay::report::{Label, SCHEMA, because};
 use sgreplay::rules::{
     Addresses, EntryKind, Matcher, Ordered, RuleProtocol, RuleSet, Step, services,
 };
+use sgreplay::sources::Input;
 use sgreplay::verdict::{Judged, Judgement, Reason, Verdict};
 
 use super::judging::local;
@@ -195,8 +196,9 @@ fn one_frame(args: &ExplainArgs, rules: &mut RuleSet, wanted: u64) -> Result<Exi
     let mut opened: HashMap<(u64, usize, bool), Opening> = HashMap::new();
     let mut last = None;
     let mut frames_read = 0;
-    let end = captures.read(false, |frames| {
-        replay.judge_batch(frames, |frame, decoded, judged| {
+    let end = captures.read(false, |inputs| {
+        replay.judge_batch(inputs, |input, judged| {
+            let Input { frame, decoded, .. } = input;
             for judgement in judged.judgements() {
                 let Judgement { interface, local_began, decided_in, .. } = *judgement;
                 if let (Some(connection), Some((_, flow))) =
@@ -213,7 +215,7 @@ fn one_frame(args: &ExplainArgs, rules: &mut RuleSet, wanted: u64) -> Result<Exi
         })
     })?;
     let Some((judged, flow)) = last.filter(|_| frames_read == wanted) else {
-        ended(end)?;
+        ended(&end)?;
         return Err(Failure::Usage(format!(
             "there is no frame {wanted}; the capture has {frames_read}"
         )));

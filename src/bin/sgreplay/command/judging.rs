@@ -5,21 +5,22 @@ use std::path::Path;
 
 use bytesize::ByteSize;
 use ipnet::IpNet;
-use sgreplay::capture::{CaptureError, FlowLogCounts, Frame, LinkType, PcapWriter};
-use sgreplay::decode::Decoded;
-use sgreplay::direction::Guess;
+use sgreplay::capture::{CaptureError, FlowLogCounts, PcapWriter};
+use sgreplay::direction::Evidence;
 use sgreplay::replay::{Midstream, Options, Sessions};
-use sgreplay::report::{Gathered, Local, RulesInput, plural};
+use sgreplay::report::{Gathered, Local, RulesInput, count, duration, plural};
 use sgreplay::rules::RuleSet;
 use sgreplay::session::Openings;
-use sgreplay::tally::Tally;
+use sgreplay::sources::{CaptureInput, ClockBackwards, Ended, Input, SkippedFile};
+use sgreplay::tally::{Tally, UnevaluatedCount};
 use sgreplay::verdict::Reason;
 
 use super::ended;
 use crate::args::{JudgeArgs, MidstreamArg, Tap};
-use crate::captures::{Captures, Ended};
+use crate::captures::Captures;
 use crate::exit::{ExitStatus, Failure};
 use crate::input::{self, Reading, Side};
+use crate::terminal;
 
 /// Whether everything can be read as often as it has to be.
 pub(super) fn readable(captures: &Captures, rules: &[&Path], hash: bool) -> Result<(), Failure> {
@@ -155,29 +156,48 @@ pub(super) fn local(
     given: &[IpNet],
     captures: &mut Captures,
 ) -> Result<(Local, Openings), Failure> {
-    let (survey, openings) = captures.survey(given.is_empty() && !rules.lists_interfaces())?;
-    let names = |nets: &[IpNet]| nets.iter().map(shown).collect();
     if !given.is_empty() {
         none_listed(rules)?;
     }
+    let (survey, openings) = captures.survey()?;
+    let names = |nets: &[IpNet]| nets.iter().map(shown).collect();
+    let known = |nets: &[IpNet], evidence, why: &str| Local {
+        addresses: names(nets),
+        assumed: false,
+        evidence,
+        sure: true,
+        why: why.to_owned(),
+        runner_up: None,
+    };
     if rules.lists_interfaces() {
         let nets: Vec<IpNet> =
             rules.interfaces().iter().flat_map(|eni| eni.addresses.clone()).collect();
-        let why = "interfaces of the rules file".to_owned();
-        return Ok((Local { addresses: names(&nets), assumed: false, why }, openings));
+        return Ok((known(&nets, Evidence::Rules, "interfaces of the rules file"), openings));
     }
     if !given.is_empty() {
         rules.set_local(given.to_vec());
-        let why = "--local".to_owned();
-        return Ok((Local { addresses: names(given), assumed: false, why }, openings));
+        return Ok((known(given, Evidence::Given, "--local"), openings));
     }
-    let Some(Guess { addresses, why }) = survey.guess() else {
-        let why = "the capture shows no IP packet".to_owned();
-        return Ok((Local { addresses: Vec::new(), assumed: true, why }, openings));
+    if captures.are_live() {
+        let message = "--live looks at no packet before it is judged, so the local address cannot be inferred; \
+                       give --local";
+        return Err(Failure::Usage(message.to_owned()));
+    }
+    let guess = survey.guess();
+    let why = match &guess {
+        Some(guess) => guess.why.clone(),
+        None => "the capture shows no IP packet".to_owned(),
     };
-    let nets: Vec<IpNet> = addresses.into_iter().map(IpNet::from).collect();
-    let why = format!("{why}; --local says otherwise");
-    let local = Local { addresses: names(&nets), assumed: true, why };
+    let nets = guess.iter().flat_map(|guess| &guess.addresses).map(|addr| IpNet::from(*addr));
+    let nets: Vec<IpNet> = nets.collect();
+    let local = Local {
+        addresses: names(&nets),
+        assumed: true,
+        evidence: guess.as_ref().map_or(Evidence::Nothing, |guess| guess.evidence),
+        sure: guess.as_ref().is_some_and(|guess| guess.sure),
+        why,
+        runner_up: guess.and_then(|guess| guess.runner_up),
+    };
     rules.set_local(nets);
     Ok((local, openings))
 }
@@ -212,21 +232,37 @@ pub(super) fn dropped(end: &Ended) -> Option<u64> {
 }
 
 /// What the captures themselves give cause to say.
-pub(super) fn of_captures(end: &Ended, tally: &Tally) -> Vec<String> {
+pub(super) fn of_captures(end: &Ended, tally: &Tally, local: &Local) -> Vec<String> {
     let mut warnings: Vec<String> = end.damage.iter().map(CaptureError::to_string).collect();
-    let of_reason = |wanted| tally.reasons().find(|(reason, _)| *reason == wanted).map(|(_, n)| n);
-    if let (Some(LinkType(link)), Some(n)) =
-        (end.unsupported_link, of_reason(Reason::UnsupportedLink))
+    warnings.extend(unsure(local));
+    if end.live {
+        warnings.push(
+            "--live: a connection already under way is judged by the packets before it alone, not by who accepts \
+             connections later"
+                .to_owned(),
+        );
+    }
+    let unevaluated = Unevaluated::new(tally, local);
+    if let Some(text) = unevaluated.text() {
+        warnings.push(text);
+    }
+    if let (Some(UnevaluatedCount { detail: Some(name), frames, .. }), false) =
+        (tally.tunnelled().into_iter().next(), local.assumed)
+        && frames * 2 > tally.packets().total()
     {
         warnings.push(format!(
-            "{} not evaluated: link type {link} is not read, so nothing is known of its packets",
-            plural(n, "packet"),
+            "{} of {} packets are {name}, as a traffic mirror delivers; --decap {name} judges what is inside",
+            count(frames),
+            count(tally.packets().total()),
         ));
     }
     let packets = tally.packets();
     if packets.total() == 0 && end.damage.is_empty() {
-        warnings
-            .push("no packet: the capture is empty, or the options choose none of it".to_owned());
+        let read: u64 = end.inputs.iter().map(|input| input.frames).sum();
+        warnings.push(match read {
+            0 => "no packet: the capture is empty".to_owned(),
+            _ => format!("no packet: the options choose none of {}", plural(read, "packet")),
+        });
     }
     let dropped: u64 = end.inputs.iter().filter_map(|input| input.dropped).sum();
     if dropped > 0 {
@@ -235,22 +271,178 @@ pub(super) fn of_captures(end: &Ended, tally: &Tally) -> Vec<String> {
             plural(dropped, "packet"),
         ));
     }
-    warnings.extend(of_flow_logs(end));
-    if end.vxlan * 2 > packets.total() {
-        warnings.push(format!(
-            "{} of {} packets are VXLAN, as a traffic mirror delivers; --decap vxlan judges what is \
-             inside",
-            end.vxlan,
-            packets.total(),
-        ));
+    for CaptureInput { path, clock_backwards, .. } in &end.inputs {
+        if let Some(ClockBackwards { times, most_ns, frame }) = clock_backwards {
+            warnings.push(format!(
+                "the clock of {path} runs backwards {}, by {} at the most, first at its frame {frame}; sessions do \
+                 not expire by it",
+                plural(*times, "time"),
+                duration(*most_ns),
+            ));
+        }
     }
+    for SkippedFile { path, why, .. } in &end.skipped {
+        warnings.push(format!("{path} is not read: {why}"));
+    }
+    warnings.extend(of_flow_logs(end));
     let judged = packets.allowed + packets.denied;
-    if let Some(n) = of_reason(Reason::NotLocal).filter(|_| judged == 0) {
+    let not_local = tally.reasons().find(|(reason, _)| *reason == Reason::NotLocal);
+    if let Some((_, n)) = not_local.filter(|_| judged == 0) {
         warnings.push(format!(
             "none of the {n} IP packets is to or from the local addresses; --local names others"
         ));
     }
     warnings
+}
+
+/// Says which local address was inferred, where no summary does.
+pub(super) fn say_local(local: &Local) {
+    let Local { addresses, sure, why, .. } = local;
+    let trust = if *sure { "inferred" } else { "unsure" };
+    terminal::say(&format!("local address {trust}: {} ({why})", addresses.join(", ")));
+}
+
+/// What is to be said of a local address that the capture does not single out.
+fn unsure(local: &Local) -> Option<String> {
+    let Local { addresses, assumed, sure, runner_up, .. } = local;
+    if !*assumed || *sure || addresses.is_empty() {
+        return None;
+    }
+    let addresses = addresses.join(", ");
+    Some(match runner_up {
+        Some(other) => format!(
+            "the local address is unsure: {addresses} is assumed, and {other} may be it; --local says which"
+        ),
+        None => {
+            format!("the local address is unsure: {addresses} is assumed; --local says which it is")
+        }
+    })
+}
+
+/// Frames that carry or hide traffic and were not evaluated.
+struct Unevaluated {
+    counts: Vec<UnevaluatedCount>,
+    frames: u64,
+    /// Those that were evaluated.
+    judged: u64,
+}
+
+impl Unevaluated {
+    /// Tunnels that were judged as they are count too where the local address is a guess: a traffic mirror's receiver
+    /// is in all packets of a capture, and is not the instance.
+    fn new(tally: &Tally, local: &Local) -> Self {
+        let packets = tally.packets();
+        let (mut counts, mut judged) =
+            (tally.unevaluated().counts(), packets.allowed + packets.denied);
+        let tunnelled = if local.assumed { tally.tunnelled() } else { Vec::new() };
+        for count in tunnelled {
+            judged = judged.saturating_sub(count.frames);
+            match counts.iter_mut().find(|known| known.detail == count.detail) {
+                Some(known) => known.frames += count.frames,
+                None => counts.push(count),
+            }
+        }
+        counts.sort_by_key(|count| std::cmp::Reverse(count.frames));
+        let frames = counts.iter().map(|count| count.frames).sum();
+        Self { counts, frames, judged }
+    }
+
+    /// Their share of all frames that carry or may hide traffic, in percent.
+    #[expect(clippy::cast_precision_loss, reason = "a share in percent")]
+    fn percent(&self) -> f64 {
+        let all = self.frames + self.judged;
+        if all == 0 { 0.0 } else { self.frames as f64 * 100.0 / all as f64 }
+    }
+
+    /// How many there are, most of them why, with an example and what helps; `None` where there are none.
+    fn text(&self) -> Option<String> {
+        let first = self.counts.first()?;
+        let UnevaluatedCount { reason, detail, frames, example, help } = first;
+        let most = match self.counts.len() {
+            1 => String::new(),
+            _ => format!("{} of them ", count(*frames)),
+        };
+        let detail = detail.as_ref().map_or_else(String::new, |detail| format!(" ({detail})"));
+        Some(format!(
+            "{} of the {} packets that carry or may hide traffic not evaluated: {most}{}{detail}, the first is frame \
+             {example}; {help}",
+            count(self.frames),
+            count(self.frames + self.judged),
+            reason.replace('_', " "),
+        ))
+    }
+}
+
+/// Whether a condition that was asked for can be answered at all.
+pub(super) struct Gate<'a> {
+    pub(super) end: &'a Ended,
+    pub(super) tally: &'a Tally,
+    pub(super) local: &'a Local,
+    /// Sessions that were forgotten.
+    pub(super) evicted: u64,
+    /// In percent.
+    pub(super) max_unevaluated: f64,
+    pub(super) allow_truncated: bool,
+    /// The option, in messages.
+    pub(super) asked_by: &'a str,
+}
+
+impl Gate<'_> {
+    /// Why there is no full answer, if there is none.
+    pub(super) fn unanswered(&self) -> Option<String> {
+        let Self { end, tally, local, evicted, max_unevaluated, allow_truncated, asked_by } = self;
+        let no_full_answer =
+            |why: &str, helps: &str| Some(format!("{asked_by} has no full answer: {why}; {helps}"));
+        let read: u64 = end.inputs.iter().map(|input| input.frames).sum();
+        let packets = tally.packets();
+        if !end.damage.is_empty() && !allow_truncated {
+            return no_full_answer("the capture breaks off", "--allow-truncated accepts it");
+        }
+        if end.interrupted {
+            return no_full_answer("the run was interrupted", "run it to the end");
+        }
+        if read == 0 {
+            return no_full_answer("there was no packet", "name a capture that holds some");
+        }
+        if packets.total() == 0 {
+            let why = "the options choose no packet";
+            return no_full_answer(why, "change --filter, --since or --until");
+        }
+        let unevaluated = Unevaluated::new(tally, local);
+        let judged = packets.allowed + packets.denied;
+        let not_evaluated = unevaluated.text().filter(|_| unevaluated.percent() > *max_unevaluated);
+        if let Some(text) = not_evaluated {
+            return no_full_answer(&text, "--max-unevaluated accepts a larger share");
+        }
+        if judged == 0 {
+            return no_full_answer(
+                "no packet was evaluated, since none is to or from the local addresses",
+                "--local names others",
+            );
+        }
+        if let Some(text) = unsure(local) {
+            return Some(format!("{asked_by} has no full answer: {text}"));
+        }
+        if let Some(skipped) = end.skipped.iter().find(|skipped| skipped.may_hide_traffic) {
+            let why = format!("{} is not read: {}", skipped.path, skipped.why);
+            return no_full_answer(&why, "name the captures to leave it out");
+        }
+        if *evicted > 0 {
+            let why = format!("{} forgotten for want of memory", plural(*evicted, "session"));
+            return no_full_answer(&why, "--session-memory allows more");
+        }
+        None
+    }
+
+    /// The status: whether the condition holds, unless the input does not allow an answer. Where it already holds,
+    /// that is the answer.
+    pub(super) fn status(&self, fails: bool) -> Result<ExitStatus, Failure> {
+        match (fails, self.unanswered()) {
+            (true, _) => Ok(ExitStatus::Failed),
+            (false, Some(why)) => Err(Failure::Usage(why)),
+            (false, None) => Ok(ExitStatus::Done),
+        }
+    }
 }
 
 /// What verdicts rest on that come from flow logs.
@@ -305,8 +497,8 @@ impl<'a> Unseen<'a> {
         Self(given.iter().collect())
     }
 
-    pub(super) fn look(&mut self, frames: &[(Frame<'_>, &Decoded)]) {
-        for (frame, _) in frames {
+    pub(super) fn look(&mut self, inputs: &[Input<'_>]) {
+        for Input { frame, .. } in inputs {
             if self.0.is_empty() {
                 return;
             }
@@ -325,29 +517,13 @@ impl<'a> Unseen<'a> {
     }
 }
 
-/// The status: whether what was asked for with `--fail-on` holds, unless the input does not allow an
-/// answer.
-pub(super) fn status(
-    end: Ended,
-    fails: Option<bool>,
-    allow_truncated: bool,
-) -> Result<ExitStatus, Failure> {
-    let truncated = !end.damage.is_empty();
-    let interrupted = end.interrupted;
-    let frames: u64 = end.inputs.iter().map(|input| input.frames).sum();
-    let status = ended(end)?;
+/// The last word of a run over captures: what is to be said of damage, and the status, by the gate where a condition
+/// was asked for.
+pub(super) fn finish(gate: &Gate<'_>, fails: Option<bool>) -> Result<ExitStatus, Failure> {
+    let ended = ended(gate.end);
     match fails {
         Some(true) => Ok(ExitStatus::Failed),
-        Some(false) if truncated && !allow_truncated => Err(Failure::Usage(
-            "the capture breaks off, so --fail-on has no full answer; --allow-truncated accepts it"
-                .to_owned(),
-        )),
-        Some(false) if frames == 0 => {
-            Err(Failure::Usage("there was no packet, so --fail-on has no answer".to_owned()))
-        }
-        Some(false) if interrupted => {
-            Err(Failure::Usage("interrupted, so --fail-on has no full answer".to_owned()))
-        }
-        Some(false) | None => Ok(status),
+        Some(false) => ended.and_then(|_| gate.status(false)),
+        None => ended,
     }
 }

@@ -18,11 +18,10 @@ use std::io::{self, BufWriter, StdoutLock};
 
 use serde::Serialize;
 use serde_json::Value;
-use sgreplay::capture::CaptureError;
 use sgreplay::report::RowFormat;
+use sgreplay::sources::Ended;
 
 use crate::args::{Format, SummaryFormat};
-use crate::captures::Ended;
 use crate::exit::{ExitStatus, Failure};
 use crate::terminal;
 
@@ -64,9 +63,9 @@ fn with<const N: usize>(
 }
 
 /// Tells the user how reading ended, after the results; the status if nothing else decides it.
-fn ended(ended: Ended) -> Result<ExitStatus, Failure> {
+fn ended(ended: &Ended) -> Result<ExitStatus, Failure> {
     let (truncated, damaged): (Vec<_>, Vec<_>) =
-        ended.damage.into_iter().partition(CaptureError::is_truncation);
+        ended.damage.iter().partition(|damage| damage.is_truncation());
     for damage in truncated {
         terminal::say(&format!("warning: {damage}"));
     }
@@ -75,5 +74,5 @@ fn ended(ended: Ended) -> Result<ExitStatus, Failure> {
     for damage in damaged {
         terminal::say(&format!("error: {damage}"));
     }
-    first.map_or(Ok(ExitStatus::Done), |damage| Err(damage.into()))
+    first.map_or(Ok(ExitStatus::Done), |damage| Err(Failure::Usage(damage.to_string())))
 }

@@ -11,18 +11,19 @@ use sgreplay::decode::{Decoded, Tunnels, embedded};
 use sgreplay::overlay::Obstacle;
 use sgreplay::replay::{Replay, Sessions};
 use sgreplay::report::{
-    Answer, Connections, CoverageReport, DECODE_COLUMNS, Inputs, Labels, Made, RecordedActions,
-    RowFormat, Rows, Summary, VERDICT_COLUMNS, decode_cells, packet_line, plural, replay_markdown,
-    replay_page, text_summary, verdict_cells,
+    Answer, Connections, CoverageReport, DECODE_COLUMNS, Inputs, Labels, Local, Made,
+    RecordedActions, RowFormat, Rows, Summary, VERDICT_COLUMNS, decode_cells, packet_line, plural,
+    replay_markdown, replay_page, text_summary, verdict_cells,
 };
 use sgreplay::rules::RuleSet;
+use sgreplay::sources::{Ended, Input};
 use sgreplay::tally::Count;
 use sgreplay::verdict::{Judged, Verdict};
 
-use super::judging::{self, Report};
+use super::judging::{self, Gate, Report};
 use super::{stdout, summary_rows};
 use crate::args::{FailOn, OnOff, Per, ReplayArgs, SummaryFormat};
-use crate::captures::{Captures, Ended};
+use crate::captures::Captures;
 use crate::exit::{ExitStatus, Failure};
 use crate::input::{self, Side};
 use crate::terminal;
@@ -49,11 +50,13 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
         .with_openings(openings)
         .with_tunnels(captures.tunnels())
         .with_taps(taps);
+    if !captures.report_everything() {
+        replay = replay.with_selection();
+    }
     let labels = Labels::new(&rules);
     let mut output = Output::new(args, &labels, captures.tunnels(), replay.options().sessions)?;
     if local.assumed && !output.is_summary() {
-        let addresses = local.addresses.join(", ");
-        terminal::say(&format!("local address assumed: {addresses} ({})", local.why));
+        judging::say_local(&local);
     }
 
     let mut unseen = judging::Unseen::new(&args.judge.interface);
@@ -61,9 +64,14 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
     let mut coverage = covers.then(|| Coverage::new(&rules));
     let compares = args.compare_action || args.fail_on == Some(FailOn::ActionDiffers);
     let mut recorded = compares.then(RecordedActions::default);
-    let end = captures.read(hash, |frames| {
-        unseen.look(frames);
-        replay.judge_batch(frames, |frame, decoded, judged| {
+    let end = captures.read(hash, |inputs| {
+        unseen.look(inputs);
+        replay.judge_batch(inputs, |input, judged| {
+            output.connection(input, judged);
+            if !input.selected {
+                return Ok(());
+            }
+            let Input { frame, decoded, .. } = input;
             writers.write(frame, judged, &labels)?;
             if let Some(report) = &mut report {
                 report.gathered.add(frame, decoded, judged, None, &labels);
@@ -80,7 +88,7 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
 
     writers.finish()?;
     let inputs = Inputs { rules: rules_input, captures: end.inputs.clone() };
-    let mut warnings = warnings(&rules, &replay, &end);
+    let mut warnings = warnings(&rules, &replay, &end, &local);
     warnings.extend(unseen.warnings());
     if recorded.as_ref().is_some_and(RecordedActions::is_empty) {
         warnings.push(
@@ -89,7 +97,7 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
                 .to_owned(),
         );
     }
-    let mut summary = Summary::new(&rules, &replay, inputs, local, warnings);
+    let mut summary = Summary::new(&rules, &replay, inputs, local.clone(), warnings);
     if let Some(report) = &report {
         let checked = check::check(&rules, input::today());
         let Report { gathered, command, .. } = report;
@@ -110,6 +118,27 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
         recorded.as_ref().map(|of| of.text(&labels, room)),
     ];
     output.finish(&summary, &replay, &more.into_iter().flatten().collect::<String>())?;
+    let fails = fails(args, &replay, recorded, coverage.as_ref())?;
+    let asked_by = if args.fail_on.is_some() { "--fail-on" } else { "--min-coverage" };
+    let gate = Gate {
+        end: &end,
+        tally: replay.tally(),
+        local: &local,
+        evicted: replay.sessions_evicted(),
+        max_unevaluated: args.gate.max_unevaluated,
+        allow_truncated: args.gate.allow_truncated,
+        asked_by,
+    };
+    judging::finish(&gate, fails)
+}
+
+/// Whether a condition that was asked for holds; `None` where none was.
+fn fails(
+    args: &ReplayArgs,
+    replay: &Replay<'_>,
+    recorded: Option<RecordedActions>,
+    coverage: Option<&CoverageReport>,
+) -> Result<Option<bool>, Failure> {
     let fails = match (args.fail_on, recorded) {
         (None, _) => None,
         (Some(FailOn::ActionDiffers), Some(recorded)) if recorded.is_empty() => {
@@ -117,14 +146,17 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
             return Err(Failure::Usage(message.to_owned()));
         }
         (Some(FailOn::ActionDiffers), recorded) => Some(recorded.is_some_and(|of| of.differ() > 0)),
-        (Some(FailOn::Denied), _) => Some(replay.tally().packets().denied > 0),
+        // A stray makes no gate fail (SEMANTICS F16).
+        (Some(FailOn::Denied), _) => {
+            let (packets, strays) = (replay.tally().packets(), replay.tally().strays());
+            Some(packets.denied > strays.denied)
+        }
     };
     let uncovered = args.min_coverage.zip(coverage).map(|(least, of)| of.percent() < least);
-    let fails = [fails, uncovered].into_iter().flatten().reduce(|a, b| a || b);
-    judging::status(end, fails, args.allow_truncated)
+    Ok([fails, uncovered].into_iter().flatten().reduce(|a, b| a || b))
 }
 
-fn warnings(rules: &RuleSet, replay: &Replay<'_>, end: &Ended) -> Vec<String> {
+fn warnings(rules: &RuleSet, replay: &Replay<'_>, end: &Ended, local: &Local) -> Vec<String> {
     let mut warnings: Vec<String> = rules.warnings().into_iter().map(|warning| warning.0).collect();
     let tally = replay.tally();
     warnings.extend(obstacles(replay));
@@ -139,7 +171,7 @@ fn warnings(rules: &RuleSet, replay: &Replay<'_>, end: &Ended) -> Vec<String> {
             plural(tally.open_question(), unit),
         ));
     }
-    warnings.extend(judging::of_captures(end, tally));
+    warnings.extend(judging::of_captures(end, tally, local));
     warnings.extend(judging::evicted(replay.sessions_evicted(), replay.options()));
     warnings
 }
@@ -289,6 +321,14 @@ impl<'l> Output<'l> {
         matches!(self, Self::Summary { format: None, .. })
     }
 
+    /// Adds a packet to its connection, whether it is selected or not.
+    #[inline]
+    fn connection(&mut self, input: &Input<'_>, judged: &Judged) {
+        if let Self::Connections { connections, .. } = self {
+            connections.add(input, judged);
+        }
+    }
+
     #[inline]
     fn packet(
         &mut self,
@@ -297,8 +337,7 @@ impl<'l> Output<'l> {
         judged: &Judged,
     ) -> Result<(), Failure> {
         match self {
-            Self::Summary { .. } | Self::Markdown { .. } => {}
-            Self::Connections { connections, .. } => connections.add(frame, judged),
+            Self::Summary { .. } | Self::Markdown { .. } | Self::Connections { .. } => {}
             Self::PacketText { out, labels, tunnels, start } => {
                 let start = *start.get_or_insert(frame.time_ns.unwrap_or_default());
                 let not = match judged {

@@ -46,27 +46,31 @@ pub(crate) fn run(args: &SuggestArgs) -> Result<ExitStatus, Failure> {
         .with_taps(taps);
     let mut observed = Observed::default();
     let mut unseen = judging::Unseen::new(&args.judge.interface);
-    let end = captures.read(false, |frames| {
-        unseen.look(frames);
-        replay.judge_batch(frames, |frame, decoded, judged| {
-            observed.add(frame, decoded.packet(), judged);
+    if !captures.report_everything() {
+        replay = replay.with_selection();
+    }
+    let end = captures.read(false, |inputs| {
+        unseen.look(inputs);
+        replay.judge_batch(inputs, |input, judged| {
+            observed.add(input, judged);
             Ok::<(), Failure>(())
         })
     })?;
-    let mut warnings = judging::of_captures(&end, replay.tally());
+    let mut warnings = judging::of_captures(&end, replay.tally(), &local);
     warnings.extend(unseen.warnings());
     warnings.extend(judging::evicted(replay.sessions_evicted(), replay.options()));
 
+    let list = observed.list();
     let seen = match args.without_scans {
-        true => without_scans(observed.list()),
-        false => observed.list().to_vec(),
+        true => without_scans(&list),
+        false => list.clone(),
     };
-    let scans = observed.list().len() - seen.len();
+    let scans = list.len() - seen.len();
     let (named, unnamed): (Vec<_>, Vec<_>) = seen.into_iter().partition(Observation::can_be_named);
     let (first, rest) = split(named, args.holdout);
     if first.is_empty() {
         let what = if args.rules.is_some() { "the rules allow" } else { "the capture shows" };
-        ended(end)?;
+        ended(&end)?;
         return Err(Failure::Usage(format!(
             "{what} no connection to learn from, and no rules at all would cut everything"
         )));
@@ -105,7 +109,7 @@ pub(crate) fn run(args: &SuggestArgs) -> Result<ExitStatus, Failure> {
         }
     }
     out.flush()?;
-    ended(end)
+    ended(&end)
 }
 
 /// The connections to learn from, and those to be held against what was learned, by time.

@@ -3,18 +3,22 @@
 //! Memory does not grow with the packets: there is one counter per entry, and one per kind of
 //! connection (an entry, a protocol, a destination port), up to a limit.
 
+mod unevaluated;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 
 use foldhash::fast::FixedState;
 
 use crate::capture::Frame;
-use crate::decode::Decoded;
+use crate::decode::{Decoded, tunnel_of};
 use crate::flow::{Direction, FlowTuple, Packet, Transport};
 use crate::overlay::{Obstacle, SMTP, obstacle};
 use crate::rules::EntryIndex;
 use crate::session::Opening;
 use crate::verdict::{Judged, Judgement, Reason, Verdict};
+pub(crate) use unevaluated::Hidden;
+pub use unevaluated::{Unevaluated, UnevaluatedCount};
 
 /// Packets, bytes on the wire and connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -113,6 +117,9 @@ impl Kind {
         let peer = flow.peer(self.direction);
         if self.first_frame == 0 {
             self.first_frame = frame.number;
+            if self.example.transport != Transport::Absent {
+                self.example = *flow;
+            }
         }
         let is_new = self.peers.len() < most_peers && !self.peers.contains(&peer);
         if is_new {
@@ -151,6 +158,7 @@ pub struct Tally {
     answers: [[u64; Reason::ALL.len()]; Verdict::ALL.len()],
     connections: ByVerdict,
     strays: ByVerdict,
+    unevaluated: Unevaluated,
     midstream: [u64; Opening::INFERRED.len()],
     bytes: u64,
     /// Earliest and latest.
@@ -167,6 +175,16 @@ pub struct Tally {
     counters: Vec<Counter>,
     /// Peers noted, of all kinds.
     peers: usize,
+    /// Where only some packets are reported, what is known of each connection by its number.
+    marks: Option<Vec<Mark>>,
+}
+
+/// What is known of a connection that may be counted later than it was opened.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mark {
+    opening: Option<Opening>,
+    denied: bool,
+    counted: bool,
 }
 
 impl Tally {
@@ -176,6 +194,7 @@ impl Tally {
             answers: Default::default(),
             connections: ByVerdict::default(),
             strays: ByVerdict::default(),
+            unevaluated: Unevaluated::default(),
             midstream: Default::default(),
             bytes: 0,
             times: (u64::MAX, 0),
@@ -189,7 +208,13 @@ impl Tally {
             kinds: Vec::new(),
             counters: Vec::new(),
             peers: 0,
+            marks: None,
         }
+    }
+
+    /// Counts only packets that are selected from now on, and connections with the first such packet.
+    pub(crate) fn select(&mut self) {
+        self.marks = Some(Vec::new());
     }
 
     /// The number of the next connection.
@@ -266,7 +291,20 @@ impl Tally {
     /// Counts a frame and its answer, in which it fills in the entry that decided a connection that was open
     /// before.
     #[inline]
-    pub(crate) fn count(&mut self, frame: &Frame<'_>, decoded: &Decoded, judged: &mut Judged) {
+    pub(crate) fn count(
+        &mut self,
+        frame: &Frame<'_>,
+        decoded: &Decoded,
+        judged: &mut Judged,
+        selected: bool,
+    ) {
+        let late = match self.marks {
+            None => None,
+            Some(_) => match self.mark(judged, selected) {
+                Some(late) => late,
+                None => return,
+            },
+        };
         self.bytes += u64::from(frame.wire_len);
         if let Some(now) = frame.time_ns {
             self.times = (self.times.0.min(now), self.times.1.max(now));
@@ -282,22 +320,73 @@ impl Tally {
         let (Judged::At(first, second), Decoded::Packet(packet)) = (judged, decoded) else {
             return;
         };
-        let mut opens = None;
-        self.count_at(frame, packet, first, &mut opens);
+        let mut opens = late;
+        self.count_at(frame, packet, first, &mut opens, late.is_some());
         if let Some(second) = second {
-            self.count_at(frame, packet, second, &mut opens);
+            self.count_at(frame, packet, second, &mut opens, late.is_some());
         }
         if let Some((denied, opening)) = opens {
-            self.connections.add(if denied { Verdict::Deny } else { Verdict::Allow }, 1);
-            let inferred = Opening::INFERRED.iter().position(|known| *known == opening);
-            if let Some(count) = inferred.and_then(|position| self.midstream.get_mut(position)) {
-                *count += 1;
+            self.count_connection(denied, opening);
+        }
+    }
+
+    fn count_connection(&mut self, denied: bool, opening: Opening) {
+        self.connections.add(if denied { Verdict::Deny } else { Verdict::Allow }, 1);
+        let inferred = Opening::INFERRED.iter().position(|known| *known == opening);
+        if let Some(count) = inferred.and_then(|position| self.midstream.get_mut(position)) {
+            *count += 1;
+        }
+    }
+
+    /// Remembers what a packet opens, whether it is selected or not. `None` where the packet is not counted; else,
+    /// where it is the first selected one of a connection that was opened before, whether that is denied, and how it
+    /// was opened.
+    #[cold]
+    #[expect(
+        clippy::option_option,
+        reason = "whether it counts, and then whether it counts its connection"
+    )]
+    fn mark(&mut self, judged: &mut Judged, selected: bool) -> Option<Option<(bool, Opening)>> {
+        let marks = self.marks.get_or_insert_default();
+        let (mut opens, mut late) = (false, None);
+        for judgement in judged.judgements() {
+            let Some(connection) = judgement.connection else { continue };
+            let number = usize::try_from(connection).unwrap_or(usize::MAX);
+            if let Some((opening, _)) = judgement.opened {
+                if marks.len() <= number {
+                    marks.resize(number + 1, Mark::default());
+                }
+                let Some(mark) = marks.get_mut(number) else { continue };
+                mark.opening = Some(opening);
+                mark.denied |= judgement.verdict == Verdict::Deny;
+                mark.counted |= selected;
+                opens = true;
+            } else if let Some(mark) = marks.get_mut(number)
+                && selected
+                && !std::mem::replace(&mut mark.counted, true)
+            {
+                late = Some((mark.denied, mark.opening.unwrap_or(Opening::Seen)));
+            }
+        }
+        if !selected {
+            self.resolve(judged);
+        }
+        selected.then(|| late.filter(|_| !opens))
+    }
+
+    /// Fills in the entry that decided connections which were open before.
+    fn resolve(&self, judged: &mut Judged) {
+        if let Judged::At(first, second) = judged {
+            for judgement in std::iter::once(first).chain(second) {
+                if let Some(counter) = self.counters.get(judgement.kind as usize) {
+                    judgement.entry = counter.entry;
+                }
             }
         }
     }
 
     /// Counts a packet at one interface. `opens` says of the connection that it opens, if it does, whether it
-    /// is denied anywhere, and how it was found.
+    /// is denied anywhere, and how it was found. `late` says that it counts a connection which was opened before.
     #[inline]
     fn count_at(
         &mut self,
@@ -305,18 +394,24 @@ impl Tally {
         packet: &Packet,
         judgement: &mut Judgement,
         opens: &mut Option<(bool, Opening)>,
+        late: bool,
     ) {
         let kind = judgement.kind as usize;
         if let Some(Counter { count, has_peers, entry }) = self.counters.get_mut(kind) {
             judgement.entry = *entry;
-            count.packet(frame.wire_len.into(), judgement.opened.is_some());
+            let opens = judgement.opened.is_some() || late;
+            count.packet(frame.wire_len.into(), opens);
             if !*has_peers
-                && (judgement.opened.is_some() || judgement.connection.is_none())
+                && (opens || judgement.connection.is_none())
                 && let Some(kind) = self.kinds.get_mut(kind)
             {
                 let most = if self.peers < MANY_PEERS { MOST_PEERS } else { FEW_PEERS };
-                let flow = judgement.opened.as_ref().map_or(&packet.flow, |(_, flow)| flow);
-                self.peers += kind.look(frame, flow, most);
+                let flow = match judgement.opened {
+                    Some((_, flow)) => flow,
+                    None if judgement.direction == judgement.decided_in => packet.flow,
+                    None => packet.flow.reversed(),
+                };
+                self.peers += kind.look(frame, &flow, most);
                 *has_peers = kind.peers.len() >= most;
             }
         }
@@ -345,6 +440,27 @@ impl Tally {
     /// no connection (SEMANTICS F16).
     pub fn strays(&self) -> ByVerdict {
         self.strays
+    }
+
+    /// Notes a frame that carries or hides traffic and was not evaluated.
+    pub(crate) fn note_unevaluated(&mut self, hidden: Hidden, frame: u64) {
+        self.unevaluated.note(hidden, 1, frame);
+    }
+
+    /// Frames that carry or hide traffic and were not evaluated.
+    pub fn unevaluated(&self) -> &Unevaluated {
+        &self.unevaluated
+    }
+
+    /// Packets of tunnels that were judged as they are, by the name of the tunnel.
+    pub fn tunnelled(&self) -> Vec<UnevaluatedCount> {
+        let mut found = Unevaluated::default();
+        for (kind, count) in self.kinds() {
+            if let Some(name) = tunnel_of(&kind.example) {
+                found.note(Hidden::Tunnel(name), count.packets, kind.first_frame);
+            }
+        }
+        found.counts()
     }
 
     /// Packets by reason, those that occurred, in the order of [`Reason::ALL`].
@@ -383,7 +499,8 @@ impl Tally {
 
     /// The kinds of connections, in order of first appearance.
     pub fn kinds(&self) -> impl Iterator<Item = (&Kind, Count)> {
-        self.kinds.iter().zip(&self.counters).map(|(kind, counter)| (kind, counter.count))
+        let counted = self.kinds.iter().zip(&self.counters);
+        counted.map(|(kind, of)| (kind, of.count)).filter(|(_, count)| count.packets > 0)
     }
 }
 

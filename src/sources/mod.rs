@@ -1,0 +1,477 @@
+//! Captures and flow logs, read as one stream of packets.
+//!
+//! Several captures are read in the order of their packets' times, whatever the order of their names (SEMANTICS
+//! F22); one that lies wholly behind another is opened when its turn has come. A bounded part of each capture's
+//! start is looked at ahead of time ([`Sources::look_ahead`]), the same of a pipe as of a file (F23). A
+//! [`Selection`] says which packets are reported; all are handed over, since all are judged (F21).
+
+mod selection;
+mod stream;
+
+use std::collections::VecDeque;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::ahead::{Ahead, Next};
+use crate::capture::{Capture, CaptureError, CaptureErrorKind, FlowLogCounts, Frame};
+use crate::decode::{Decoded, Tunnels, decode_inside};
+use selection::Choice;
+pub use selection::Selection;
+use stream::{Finished, Stream};
+
+/// How captures are read.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The packets that are reported.
+    pub selection: Selection,
+    /// The tunnels of which the packet inside is judged.
+    pub tunnels: Tunnels,
+    /// How many threads read and decode, with whoever asks among them.
+    pub threads: NonZeroUsize,
+    /// The order of several captures.
+    pub order: Order,
+    /// A pipe is a stream that may not end: nothing of it is looked at ahead of time.
+    pub live: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            selection: Selection::default(),
+            tunnels: Tunnels::default(),
+            threads: NonZeroUsize::MIN,
+            order: Order::default(),
+            live: false,
+        }
+    }
+}
+
+/// The order in which several captures are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// By the times of their packets; between equals the capture that was named first goes first.
+    #[default]
+    Time,
+    /// One after the other, as they were named.
+    AsNamed,
+}
+
+/// A frame with its decoded packet.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// The frame; its number counts the frames of all captures in the order in which they are read.
+    pub frame: Frame<'a>,
+    /// What it holds.
+    pub decoded: &'a Decoded,
+    /// Whether the selection chooses it, so that it is reported and not only judged.
+    pub selected: bool,
+}
+
+/// One capture, as it was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CaptureInput {
+    /// As the user named it.
+    pub path: String,
+    /// Bytes read.
+    pub size: u64,
+    /// Frames in it.
+    pub frames: u64,
+    /// Packets that the capturing machine says it has dropped; `None` where it does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dropped: Option<u64>,
+    /// Where its clock runs backwards.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock_backwards: Option<ClockBackwards>,
+    /// What it holds, where it is a flow log and no capture.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flow_log: Option<FlowLogCounts>,
+    /// Of its bytes, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// What was wrong with it, where reading had to stop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// Frames of one capture that are earlier than the frame before them by more than network cards reorder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ClockBackwards {
+    /// How many.
+    pub times: u64,
+    /// The largest step, ns.
+    pub most_ns: u64,
+    /// The first such frame, counted in its capture.
+    pub frame: u64,
+}
+
+/// A file of a directory that was not read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SkippedFile {
+    /// Its path.
+    pub path: String,
+    /// Why, in words.
+    pub why: String,
+    /// It is no text, so it may be a capture of a format that is not read.
+    pub may_hide_traffic: bool,
+}
+
+/// How a run over captures ended.
+#[derive(Debug, Default)]
+pub struct Ended {
+    /// What was read, in the order in which it was named.
+    pub inputs: Vec<CaptureInput>,
+    /// Frames that the selection chose.
+    pub selected: u64,
+    /// Damage that ended captures before their time, in the same order.
+    pub damage: Vec<CaptureError>,
+    /// Files of directories that were left out.
+    pub skipped: Vec<SkippedFile>,
+    /// The user stopped it.
+    pub interrupted: bool,
+    /// Packets of a pipe were judged as they came, without a look ahead.
+    pub live: bool,
+}
+
+/// How standard input is named.
+pub const STDIN: &str = "-";
+
+/// How far is looked ahead into a capture, in frames and bytes; of many captures into each less.
+const LOOK_AHEAD_FRAMES: u64 = 1 << 14;
+const LOOK_AHEAD_BYTES: u64 = 16 << 20;
+/// So many captures are each looked into that far.
+const FEW_CAPTURES: u64 = 16;
+const LEAST_FRAMES: u64 = 64;
+/// What a frame counts beside its bytes, so that empty frames count too.
+const RECORD: u64 = 16;
+
+/// The most frames that are handed over at once: few enough to stay in a near cache.
+const HANDED_OVER: usize = 256;
+/// How long to wait for a pipe before looking at whether the user wants to stop.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// How long an interrupted run still listens to a pipe.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Captures that are to be read.
+#[derive(Debug)]
+pub struct Sources {
+    captures: Vec<Source>,
+    skipped: Vec<SkippedFile>,
+    options: Options,
+    interrupted: Arc<AtomicBool>,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Source {
+    path: PathBuf,
+    /// Its place among those that were named.
+    position: usize,
+    /// The interface that its frames were captured at, whatever they say themselves.
+    interface: Option<String>,
+    /// The time of its first frame, ns; 0 where that is not known.
+    first_time: u64,
+    /// Being read already: a pipe that was looked into.
+    started: Option<Ahead>,
+}
+
+impl Sources {
+    /// Finds the captures that paths name, and checks that each can be opened and is one. A directory stands for
+    /// the captures in it, `-` for standard input.
+    ///
+    /// Setting `interrupted` ends a run early.
+    ///
+    /// # Errors
+    /// When a file cannot be opened or is no capture, or a directory holds none.
+    pub fn open(
+        paths: impl IntoIterator<Item = PathBuf>,
+        options: Options,
+        interrupted: Arc<AtomicBool>,
+    ) -> Result<Self, CaptureError> {
+        let mut found = Self { captures: Vec::new(), skipped: Vec::new(), options, interrupted };
+        for path in paths {
+            match path.is_dir() {
+                true => found.add_directory(&path)?,
+                false => found.add(path)?,
+            }
+        }
+        Ok(found)
+    }
+
+    fn add(&mut self, path: PathBuf) -> Result<(), CaptureError> {
+        let position = self.captures.len();
+        let mut source = Source { path, position, interface: None, first_time: 0, started: None };
+        // A pipe can be opened only once.
+        if !source.is_pipe() {
+            let mut capture = source.open()?;
+            // Damage is for the reading to report.
+            let first = capture.next_frame().ok().flatten();
+            source.first_time = first.and_then(|frame| frame.time_ns).unwrap_or(0);
+        }
+        self.captures.push(source);
+        Ok(())
+    }
+
+    /// Adds the captures of a directory, in the order of their names.
+    fn add_directory(&mut self, dir: &Path) -> Result<(), CaptureError> {
+        let failed =
+            |kind| CaptureError { file: dir.display().to_string(), frame: None, offset: 0, kind };
+        let unreadable = |error| failed(CaptureErrorKind::Io(error));
+        let mut paths = Vec::new();
+        for entry in fs::read_dir(dir).map_err(unreadable)? {
+            paths.push(entry.map_err(unreadable)?.path());
+        }
+        paths.sort();
+        let before = self.captures.len();
+        for path in paths {
+            let (name, text) = (path.display().to_string(), !path.is_file() || is_text(&path));
+            if !path.is_file() {
+                let why = "is no file".to_owned();
+                self.skipped.push(SkippedFile { path: name, why, may_hide_traffic: path.is_dir() });
+            } else if let Err(error) = self.add(path) {
+                if matches!(error.kind, CaptureErrorKind::Io(_)) {
+                    return Err(error);
+                }
+                let why = error.kind.to_string();
+                self.skipped.push(SkippedFile { path: name, why, may_hide_traffic: !text });
+            }
+        }
+        match self.captures.len() == before {
+            true => Err(failed(CaptureErrorKind::Directory)),
+            false => Ok(()),
+        }
+    }
+
+    /// Says at which interface a capture was made; whether there is such a capture.
+    pub fn made_at(&mut self, path: &Path, interface: &str) -> bool {
+        let source = self.captures.iter_mut().find(|source| source.path == path);
+        source.map(|source| source.interface = Some(interface.to_owned())).is_some()
+    }
+
+    /// The paths of the captures.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.captures.iter().map(|source| source.path.as_path())
+    }
+
+    /// Whether one of them can be read only once.
+    pub fn have_pipe(&self) -> bool {
+        self.captures.iter().any(Source::is_pipe)
+    }
+
+    /// Whether standard input is among them.
+    pub fn read_stdin(&self) -> bool {
+        self.paths().any(|path| path.as_os_str() == STDIN)
+    }
+
+    /// Bytes of all of them; `None` where one is a pipe.
+    pub fn size(&self) -> Option<u64> {
+        self.captures.iter().map(Source::size).sum()
+    }
+
+    /// How they are read.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Hands over the first packets of each capture, whatever the selection, so that the local addresses and who
+    /// accepts connections can be inferred from them. The captures are read again from their starts.
+    ///
+    /// # Errors
+    /// When a capture cannot be opened.
+    pub fn look_ahead(
+        &mut self,
+        mut each: impl FnMut(&Frame<'_>, &Decoded),
+    ) -> Result<(), CaptureError> {
+        let captures = (self.captures.len() as u64).max(FEW_CAPTURES);
+        let most_frames = (LOOK_AHEAD_FRAMES * FEW_CAPTURES / captures).max(LEAST_FRAMES);
+        let most_bytes = LOOK_AHEAD_BYTES * FEW_CAPTURES / captures;
+        let Options { tunnels, threads, live, .. } = &self.options;
+        for source in &mut self.captures {
+            // The same frames of a pipe as of a file: batches of either may end elsewhere.
+            let (mut frames, mut bytes) = (0, 0);
+            let mut look = |frame: &Frame<'_>, decoded: &Decoded| {
+                if frames < most_frames && bytes < most_bytes {
+                    frames += 1;
+                    bytes += frame.data.len() as u64 + RECORD;
+                    each(frame, decoded);
+                }
+                frames < most_frames && bytes < most_bytes
+            };
+            if !source.is_pipe() {
+                let mut capture = source.open()?;
+                while let Ok(Some(frame)) = capture.next_frame() {
+                    if !look(&frame, &decode_inside(frame.link, frame.data, tunnels)) {
+                        break;
+                    }
+                }
+            } else if !live {
+                let mut ahead = Ahead::new(source.open()?, tunnels.clone(), *threads);
+                let mut seen: Vec<Next> = Vec::new();
+                while !self.interrupted.load(Ordering::Relaxed) {
+                    let next = ahead.next_batch(PATIENCE);
+                    let mut more = !matches!(next, Next::Damage(_) | Next::End);
+                    if let Next::Batch(batch) = &next {
+                        if seen.is_empty() {
+                            let first = batch.frames_from(0).next();
+                            source.first_time =
+                                first.and_then(|(frame, _)| frame.time_ns).unwrap_or(0);
+                        }
+                        more &= batch.frames_from(0).all(|(frame, decoded)| look(&frame, decoded));
+                    }
+                    if !matches!(next, Next::NotYet) {
+                        seen.push(next);
+                    }
+                    if !more {
+                        break;
+                    }
+                }
+                ahead.put_back(seen);
+                source.started = Some(ahead);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the captures to their ends, or to the first damage in each, and hands over every packet up to the
+    /// last one that the selection may choose. `progress` is told the bytes and frames that were read.
+    ///
+    /// # Errors
+    /// When a capture cannot be opened, and the first that `each` returns.
+    pub fn read<E: From<CaptureError>>(
+        self,
+        mut progress: impl FnMut(u64, u64),
+        mut each: impl FnMut(&[Input<'_>]) -> Result<(), E>,
+    ) -> Result<Ended, E> {
+        let Self { mut captures, skipped, options, interrupted } = self;
+        let Options { selection, tunnels, threads, order, live } = options;
+        let live = live && captures.iter().any(Source::is_pipe);
+        if order == Order::Time {
+            captures.sort_by_key(Source::turn);
+        }
+        let mut waiting = VecDeque::from(captures);
+        let mut streams: Vec<Stream> = Vec::new();
+        let mut finished: Vec<Finished> = Vec::new();
+        let mut closed = 0;
+        let mut ended = Ended { skipped, live, ..Ended::default() };
+        let (mut left, mut frames, mut stop_at) = (selection.count.unwrap_or(u64::MAX), 0, None);
+        while left > 0 && !ended.interrupted {
+            for stream in streams.extract_if(.., |stream| stream.has_ended()) {
+                closed += stream.size();
+                finished.push(stream.finish());
+            }
+            while let Some(next) = waiting.front()
+                && next.is_due(order, &streams)
+                && let Some(source) = waiting.pop_front()
+            {
+                streams.push(Stream::start(source, &tunnels, threads)?);
+            }
+            if streams.is_empty() {
+                break;
+            }
+            if interrupted.load(Ordering::Relaxed) {
+                // Whoever writes to a pipe is told to stop too, and may have a last word to say.
+                let is_live = streams.iter().any(Stream::is_pipe);
+                let grace = if is_live { GRACE } else { Duration::ZERO };
+                let stop_at = *stop_at.get_or_insert_with(|| Instant::now() + grace);
+                ended.interrupted = Instant::now() >= stop_at;
+                streams.iter_mut().for_each(Stream::flush_fragments);
+            }
+            if !streams.iter_mut().all(Stream::fill) {
+                continue;
+            }
+            let next = waiting.front().filter(|_| order == Order::Time).map(Source::turn);
+            let Some((stream, until)) = stream::earliest(&mut streams, next) else { continue };
+            stream.lend(|head, interface, batch| {
+                let room = if until.is_none() { HANDED_OVER.min(batch.len()) } else { 0 };
+                let mut handed_over = Vec::with_capacity(room);
+                for (mut frame, decoded) in head.rest(batch) {
+                    if left == 0 || !head.is_before(&frame, until) {
+                        break;
+                    }
+                    head.note(&frame);
+                    frames += 1;
+                    frame.number = frames;
+                    frame.interface = interface.or(frame.interface);
+                    let choice = selection.choose(&frame, decoded);
+                    if choice == Choice::Skipped {
+                        continue;
+                    }
+                    let selected = choice == Choice::Reported;
+                    left -= u64::from(selected);
+                    ended.selected += u64::from(selected);
+                    handed_over.push(Input { frame, decoded, selected });
+                    if handed_over.len() == HANDED_OVER {
+                        each(&handed_over)?;
+                        handed_over.clear();
+                    }
+                }
+                each(&handed_over)
+            })?;
+            progress(closed + streams.iter().map(Stream::size).sum::<u64>(), frames);
+        }
+        finished.extend(streams.into_iter().map(Stream::finish));
+        finished.sort_by_key(|of| of.position);
+        for Finished { position: _, input, damage } in finished {
+            ended.inputs.push(input);
+            ended.damage.extend(damage);
+        }
+        Ok(ended)
+    }
+}
+
+impl Source {
+    /// When its first frame is read among those of other captures.
+    fn turn(&self) -> (u64, usize) {
+        (self.first_time, self.position)
+    }
+
+    /// Whether its turn may have come, so that it has to be open.
+    fn is_due(&self, order: Order, streams: &[Stream]) -> bool {
+        match order {
+            Order::Time => streams.iter().all(|stream| stream.turn() >= self.turn()),
+            Order::AsNamed => streams.is_empty(),
+        }
+    }
+
+    fn is_pipe(&self) -> bool {
+        let is_special = |meta: Metadata| !meta.is_file() && !meta.is_dir();
+        self.path.as_os_str() == STDIN || self.path.metadata().is_ok_and(is_special)
+    }
+
+    /// Bytes of a regular file; `None` for a pipe.
+    fn size(&self) -> Option<u64> {
+        self.path.metadata().ok().filter(Metadata::is_file).map(|meta| meta.len())
+    }
+
+    fn name(&self) -> String {
+        match self.path.as_os_str() == STDIN {
+            true => "standard input".to_owned(),
+            false => self.path.display().to_string(),
+        }
+    }
+
+    fn open(&self) -> Result<Capture, CaptureError> {
+        match self.path.as_os_str() == STDIN {
+            true => Capture::from_reader(&self.name(), Box::new(io::stdin())),
+            false => Capture::open(&self.path),
+        }
+    }
+}
+
+/// Whether a file starts as text does, so that it is no capture of any kind.
+fn is_text(path: &Path) -> bool {
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(4096).read_to_end(&mut start));
+    let valid = match std::str::from_utf8(&start) {
+        Ok(_) => true,
+        // A character may be cut at the end.
+        Err(error) => error.error_len().is_none(),
+    };
+    read.is_ok() && valid && !start.contains(&0)
+}

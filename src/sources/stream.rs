@@ -1,0 +1,217 @@
+//! A capture being read among others.
+
+use std::num::NonZeroUsize;
+
+use super::{CaptureInput, ClockBackwards, PATIENCE, Source};
+use crate::ahead::{Ahead, DecodedBatch, Next};
+use crate::capture::{CaptureError, Frame};
+use crate::decode::{Decoded, Tunnels};
+
+/// Frames that are earlier than the one before by no more than this, in ns, are none to speak of: queues of a
+/// network card are not read in order.
+const REORDERING: u64 = 10_000_000;
+
+/// A capture being read.
+pub(super) struct Stream {
+    ahead: Ahead,
+    interface: Option<String>,
+    is_pipe: bool,
+    /// Frames that have come.
+    batch: Option<DecodedBatch>,
+    head: Head,
+    ended: bool,
+    damage: Option<CaptureError>,
+}
+
+/// How far a capture was handed over.
+pub(super) struct Head {
+    position: usize,
+    /// Frames of the batch that were handed over.
+    taken: usize,
+    /// The time of the next frame; that of the one before, where it has none.
+    time: u64,
+    /// The time of the last frame that was handed over.
+    clock: u64,
+    input: CaptureInput,
+}
+
+/// A capture that was read.
+pub(super) struct Finished {
+    pub(super) position: usize,
+    pub(super) input: CaptureInput,
+    /// The damage that ended it.
+    pub(super) damage: Option<CaptureError>,
+}
+
+/// A time and, between equals, a place among the captures.
+pub(super) type Turn = (u64, usize);
+
+impl Stream {
+    pub(super) fn start(
+        source: Source,
+        tunnels: &Tunnels,
+        threads: NonZeroUsize,
+    ) -> Result<Self, CaptureError> {
+        let input = CaptureInput { path: source.name(), ..CaptureInput::default() };
+        Ok(Self {
+            is_pipe: source.is_pipe(),
+            head: Head {
+                position: source.position,
+                taken: 0,
+                time: source.first_time,
+                clock: 0,
+                input,
+            },
+            ahead: match source.started {
+                Some(ahead) => ahead,
+                None => Ahead::new(source.open()?, tunnels.clone(), threads),
+            },
+            interface: source.interface,
+            batch: None,
+            ended: false,
+            damage: None,
+        })
+    }
+
+    pub(super) fn is_pipe(&self) -> bool {
+        self.is_pipe
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// When its next frame is read among those of other captures.
+    pub(super) fn turn(&self) -> Turn {
+        self.head.turn()
+    }
+
+    /// Bytes of it that were read.
+    pub(super) fn size(&self) -> u64 {
+        self.head.input.size
+    }
+
+    /// Waits no longer for first fragments.
+    pub(super) fn flush_fragments(&mut self) {
+        self.ahead.hurry();
+    }
+
+    /// Makes sure that there are frames, or none to come. Returns `false` while it is not known.
+    pub(super) fn fill(&mut self) -> bool {
+        if self.ended || self.batch.is_some() {
+            return true;
+        }
+        match self.ahead.next_batch(PATIENCE) {
+            Next::NotYet => return false,
+            Next::Batch(batch) => {
+                let first = batch.frames_from(0).next();
+                self.head.time =
+                    first.and_then(|(frame, _)| frame.time_ns).unwrap_or(self.head.time);
+                self.head.taken = 0;
+                self.batch = Some(batch);
+            }
+            Next::Damage(error) => {
+                self.head.input.error = Some(error.to_string());
+                self.damage = Some(error);
+                self.ended = true;
+            }
+            Next::End => self.ended = true,
+        }
+        true
+    }
+
+    /// Lends the frames that have come, and the interface they are said to be from, to `hand_over`, which takes some.
+    pub(super) fn lend<E>(
+        &mut self,
+        hand_over: impl FnOnce(&mut Head, Option<&String>, &DecodedBatch) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Some(batch) = self.batch.take() else { return Ok(()) };
+        let handed_over = hand_over(&mut self.head, self.interface.as_ref(), &batch);
+        self.head.input.size = batch.offset();
+        let next = batch.frames_from(self.head.taken).next();
+        match next.map(|(frame, _)| frame.time_ns) {
+            None => self.ahead.recycle(batch),
+            Some(time) => {
+                self.head.time = time.unwrap_or(self.head.time);
+                self.batch = Some(batch);
+            }
+        }
+        handed_over
+    }
+
+    /// Closes it.
+    pub(super) fn finish(mut self) -> Finished {
+        self.head.input.dropped = self.ahead.drops();
+        self.head.input.flow_log = self.ahead.flow_log();
+        let Head { position, input, .. } = self.head;
+        Finished { position, input, damage: self.damage }
+    }
+}
+
+impl Head {
+    fn turn(&self) -> Turn {
+        (self.time, self.position)
+    }
+
+    /// The frames that were not handed over yet.
+    pub(super) fn rest<'b>(
+        &self,
+        batch: &'b DecodedBatch,
+    ) -> impl Iterator<Item = (Frame<'b>, &'b Decoded)> + use<'b> {
+        batch.frames_from(self.taken)
+    }
+
+    /// Whether a frame's turn comes before another's.
+    #[inline]
+    pub(super) fn is_before(&mut self, frame: &Frame<'_>, until: Option<Turn>) -> bool {
+        self.time = frame.time_ns.unwrap_or(self.time);
+        until.is_none_or(|until| self.turn() < until)
+    }
+
+    /// Counts a frame that is handed over.
+    #[inline]
+    pub(super) fn note(&mut self, frame: &Frame<'_>) {
+        self.taken += 1;
+        self.input.frames += 1;
+        if let Some(time) = frame.time_ns {
+            if time < self.clock {
+                self.note_backwards(self.clock - time);
+            }
+            self.clock = time;
+        }
+    }
+
+    #[cold]
+    fn note_backwards(&mut self, step: u64) {
+        if step > REORDERING {
+            let frame = self.input.frames;
+            let new = ClockBackwards { frame, ..ClockBackwards::default() };
+            let known = self.input.clock_backwards.get_or_insert(new);
+            known.times += 1;
+            known.most_ns = known.most_ns.max(step);
+        }
+    }
+}
+
+/// The stream whose frame is the earliest, and the turn of the next frame of another: that of a stream, or of a
+/// capture which waits to be opened. `None` where no stream has a frame.
+pub(super) fn earliest(
+    streams: &mut [Stream],
+    waiting: Option<Turn>,
+) -> Option<(&mut Stream, Option<Turn>)> {
+    let (mut first, mut next) = (None, waiting);
+    for (n, stream) in streams.iter().enumerate().filter(|(_, stream)| stream.batch.is_some()) {
+        let turn = stream.turn();
+        match first {
+            Some((before, _)) if before < turn => {
+                next = Some(next.map_or(turn, |next: Turn| next.min(turn)));
+            }
+            _ => {
+                let before = first.replace((turn, n)).map(|(before, _)| before);
+                next = [next, before].into_iter().flatten().min();
+            }
+        }
+    }
+    let (_, n) = first?;
+    Some((streams.get_mut(n)?, next))
+}

@@ -1,0 +1,161 @@
+//! Frames that carry or hide traffic and were not evaluated: a gate must not pass over them.
+//!
+//! Frames that are not IP by nature, multicast and broadcast do not count, nor do packets that are known to be to and
+//! from other hosts.
+
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use crate::capture::{Frame, LinkType};
+use crate::decode::{Decoded, Undecodable, Why, tunnel_of};
+use crate::flow::Packet;
+use crate::verdict::Reason;
+
+/// Frames of one kind that were not evaluated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UnevaluatedCount {
+    /// `unsupported_link`, `unknown_ethertype`, `tunnel`, `truncated`, `malformed` or `fragment_without_first`.
+    pub reason: &'static str,
+    /// Which link type, type field or tunnel, where there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// How many.
+    pub frames: u64,
+    /// The first of them.
+    pub example: u64,
+    /// What to do about them.
+    pub help: String,
+}
+
+/// Why a frame that may carry traffic was not evaluated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hidden {
+    Link(LinkType),
+    Type(crate::decode::NonIp),
+    Tunnel(&'static str),
+    Truncated,
+    Malformed,
+    FragmentWithoutFirst,
+    /// Of more kinds than are told apart.
+    Other,
+}
+
+/// Frames that carry or hide traffic and were not evaluated, by reason.
+#[derive(Clone, Debug, Default)]
+pub struct Unevaluated {
+    counts: Vec<(Hidden, u64, u64)>,
+}
+
+/// So many kinds are told apart.
+const MOST: usize = 64;
+
+impl Hidden {
+    /// Of a frame that was not judged for this reason; `None` where no traffic is lost by that. `is_local` says
+    /// whether an address is an interface's.
+    pub(crate) fn of(
+        frame: &Frame<'_>,
+        decoded: &Decoded,
+        reason: Reason,
+        is_local: impl Fn(IpAddr) -> bool,
+    ) -> Option<Self> {
+        let about_local = |seen: &Packet| {
+            let (src, dst) = (seen.flow.src, seen.flow.dst);
+            !is_group(dst) && (is_local(src) || is_local(dst))
+        };
+        match decoded {
+            Decoded::Packet(packet) if reason == Reason::NotLocal => {
+                tunnel_of(&packet.flow).map(Self::Tunnel)
+            }
+            Decoded::Packet(_) => {
+                (reason == Reason::FragmentWithoutFirst).then_some(Self::FragmentWithoutFirst)
+            }
+            Decoded::Not(Undecodable { seen: Some(seen), .. }) if !about_local(seen) => None,
+            Decoded::Not(undecodable) => match undecodable.why {
+                Why::UnsupportedLink => Some(Self::Link(frame.link)),
+                Why::Truncated => Some(Self::Truncated),
+                Why::Malformed => Some(Self::Malformed),
+                Why::NonIp => undecodable.non_ip.filter(|of| of.hides_traffic()).map(Self::Type),
+            },
+        }
+    }
+
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Link(_) => "unsupported_link",
+            Self::Type(_) => "unknown_ethertype",
+            Self::Tunnel(_) => "tunnel",
+            Self::Truncated => "truncated",
+            Self::Malformed => "malformed",
+            Self::FragmentWithoutFirst => "fragment_without_first",
+            Self::Other => "other",
+        }
+    }
+
+    fn detail(self) -> Option<String> {
+        match self {
+            Self::Link(LinkType(number)) => Some(format!("link type {number}")),
+            Self::Type(of) => Some(of.to_string()),
+            Self::Tunnel(name) => Some(name.to_owned()),
+            Self::Truncated | Self::Malformed | Self::FragmentWithoutFirst | Self::Other => None,
+        }
+    }
+
+    fn help(self) -> String {
+        match self {
+            Self::Link(_) => {
+                "this link type is not read; capture on the interface itself, or convert the file"
+                    .to_owned()
+            }
+            Self::Type(_) => "the headers behind it are not read".to_owned(),
+            Self::Tunnel(name) => format!("--decap {name} judges the packets inside"),
+            Self::Truncated => "capture whole packets (tcpdump -s 0)".to_owned(),
+            Self::Malformed => {
+                "their headers contradict themselves; look at one in Wireshark".to_owned()
+            }
+            Self::FragmentWithoutFirst => "their first fragments are not in the capture".to_owned(),
+            Self::Other => "see the counts by reason".to_owned(),
+        }
+    }
+}
+
+impl Unevaluated {
+    pub(crate) fn note(&mut self, hidden: Hidden, frames: u64, example: u64) {
+        let kind = |hidden| move |(known, ..): &&mut (Hidden, u64, u64)| *known == hidden;
+        let hidden = match self.counts.len() < MOST || self.counts.iter().any(|of| of.0 == hidden) {
+            true => hidden,
+            false => Hidden::Other,
+        };
+        match self.counts.iter_mut().find(kind(hidden)) {
+            Some((_, count, first)) => {
+                *count += frames;
+                *first = example.min(*first);
+            }
+            None => self.counts.push((hidden, frames, example)),
+        }
+    }
+
+    /// All frames.
+    pub fn total(&self) -> u64 {
+        self.counts.iter().map(|(_, frames, _)| frames).sum()
+    }
+
+    /// By reason, the most frames first.
+    pub fn counts(&self) -> Vec<UnevaluatedCount> {
+        let mut counts = self.counts.clone();
+        counts.sort_by_key(|(_, frames, example)| (std::cmp::Reverse(*frames), *example));
+        let count = |(hidden, frames, example): (Hidden, u64, u64)| UnevaluatedCount {
+            reason: hidden.reason(),
+            detail: hidden.detail(),
+            frames,
+            example,
+            help: hidden.help(),
+        };
+        counts.into_iter().map(count).collect()
+    }
+}
+
+/// Whether an address stands for a group of hosts.
+fn is_group(addr: IpAddr) -> bool {
+    addr.is_multicast() || addr == IpAddr::from([255; 4])
+}

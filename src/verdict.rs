@@ -193,12 +193,6 @@ impl Judged {
         }
     }
 
-    /// Whether the judgement that decides is of a stray.
-    #[inline]
-    pub fn is_stray(&self) -> bool {
-        self.deciding().is_some_and(|judgement| judgement.stray)
-    }
-
     /// The answer for the packet as a whole, and its reason: that of the first interface to deny it.
     #[inline]
     pub fn verdict(&self) -> (Verdict, Reason) {

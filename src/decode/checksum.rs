@@ -22,12 +22,10 @@ pub fn is_left_to_card(link: LinkType, data: &[u8]) -> bool {
         return false;
     };
     let words = |addr: IpAddr| -> u32 {
-        let octets = match addr {
-            IpAddr::V4(addr) => addr.octets().to_vec(),
-            IpAddr::V6(addr) => addr.octets().to_vec(),
-        };
-        let pairs = octets.as_chunks().0.iter();
-        pairs.map(|pair| u32::from(u16::from_be_bytes(*pair))).sum()
+        match addr {
+            IpAddr::V4(addr) => (addr.to_bits() >> 16) + (addr.to_bits() & 0xffff),
+            IpAddr::V6(addr) => addr.segments().into_iter().map(u32::from).sum(),
+        }
     };
     let length = u32::try_from(upper.payload.len()).unwrap_or(u32::MAX) & 0xffff;
     let mut sum = words(upper.src) + words(upper.dst) + u32::from(upper.proto.0) + length;

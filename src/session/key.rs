@@ -67,9 +67,23 @@ pub(super) fn v4(
     ends: [Ipv4Addr; 2],
     flow: &FlowTuple,
 ) -> [u64; 2] {
-    let Ports { source, target, shared } = Ports::of(flow.transport);
     let [src, dst] = ends.map(|addr| u64::from(addr.to_bits()) << 16);
-    let (source, target) = (src | source, dst | target);
+    let Transport::Ports { src: sport, dst: dport } = flow.transport else {
+        return v4_without_ports(interface, direction, [src, dst], flow);
+    };
+    let (source, target) = (src | u64::from(sport), dst | u64::from(dport));
+    let seen_from = seen_from(flow.proto, direction, source <= target);
+    [source.min(target) | u64::from(interface) << 48, source.max(target) | seen_from << 48]
+}
+
+#[cold]
+fn v4_without_ports(
+    interface: u16,
+    direction: Direction,
+    [source, target]: [u64; 2],
+    flow: &FlowTuple,
+) -> [u64; 2] {
+    let Ports { shared, .. } = Ports::of(flow.transport);
     let source_is_first = source_is_first(flow, source, target);
     let (first, second) = if source_is_first { (source, target) } else { (target, source) };
     let seen_from = seen_from(flow.proto, direction, source_is_first);

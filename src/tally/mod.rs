@@ -309,13 +309,17 @@ impl Tally {
         if let Some(now) = frame.time_ns {
             self.times = (self.times.0.min(now), self.times.1.max(now));
         }
-        let (verdict, reason) = judged.verdict();
+        let deciding = judged.deciding();
+        let (verdict, reason) = match deciding {
+            Some(of) => (of.verdict, of.reason),
+            None => judged.verdict(),
+        };
+        if deciding.is_some_and(|of| of.stray) {
+            self.strays.add(verdict, 1);
+        }
         let of_verdict = self.answers.get_mut(verdict as usize);
         if let Some(count) = of_verdict.and_then(|reasons| reasons.get_mut(reason as usize)) {
             *count += 1;
-        }
-        if judged.is_stray() {
-            self.strays.add(verdict, 1);
         }
         let (Judged::At(first, second), Decoded::Packet(packet)) = (judged, decoded) else {
             return;
@@ -401,18 +405,8 @@ impl Tally {
             judgement.entry = *entry;
             let opens = judgement.opened.is_some() || late;
             count.packet(frame.wire_len.into(), opens);
-            if !*has_peers
-                && (opens || judgement.connection.is_none())
-                && let Some(kind) = self.kinds.get_mut(kind)
-            {
-                let most = if self.peers < MANY_PEERS { MOST_PEERS } else { FEW_PEERS };
-                let flow = match judgement.opened {
-                    Some((_, flow)) => flow,
-                    None if judgement.direction == judgement.decided_in => packet.flow,
-                    None => packet.flow.reversed(),
-                };
-                self.peers += kind.look(frame, &flow, most);
-                *has_peers = kind.peers.len() >= most;
+            if !*has_peers && (opens || judgement.connection.is_none()) {
+                self.note_peer(frame, packet, judgement);
             }
         }
         if let Some((opening, _)) = judgement.opened {
@@ -420,6 +414,24 @@ impl Tally {
             let (known, _) = opens.unwrap_or((false, opening));
             *opens = Some((known || denied, opening));
         }
+    }
+
+    /// Notes the peer of a connection, or of a packet that is judged by itself.
+    fn note_peer(&mut self, frame: &Frame<'_>, packet: &Packet, judgement: &Judgement) {
+        let number = judgement.kind as usize;
+        let (Some(kind), Some(counter)) =
+            (self.kinds.get_mut(number), self.counters.get_mut(number))
+        else {
+            return;
+        };
+        let most = if self.peers < MANY_PEERS { MOST_PEERS } else { FEW_PEERS };
+        let flow = match judgement.opened {
+            Some((_, flow)) => flow,
+            None if judgement.direction == judgement.decided_in => packet.flow,
+            None => packet.flow.reversed(),
+        };
+        self.peers += kind.look(frame, &flow, most);
+        counter.has_peers = kind.peers.len() >= most;
     }
 
     /// Packets by verdict.

@@ -79,13 +79,16 @@ impl Captures {
         wanted.is_some() && self.sources.paths().any(|path| path.canonicalize().ok() == wanted)
     }
 
-    /// Looks at the first packets of each capture.
-    pub(crate) fn survey(&mut self) -> Result<(Survey, Openings), Failure> {
+    /// Looks at the first packets of each capture: who accepts connections, and, where that is asked for, what tells the
+    /// local address.
+    pub(crate) fn survey(&mut self, local: bool) -> Result<(Survey, Openings), Failure> {
         let (mut survey, mut openings) = (Survey::default(), Openings::default());
         let inside = !self.tunnels().is_empty();
         self.sources.look_ahead(|frame: &Frame<'_>, decoded: &Decoded| {
             if let Decoded::Packet(packet) = decoded {
-                survey.look(frame, packet, inside);
+                if local {
+                    survey.look(frame, packet, inside);
+                }
                 openings.learn(packet, frame.time_ns.unwrap_or_default());
                 if let Some(record) = frame.log {
                     openings.learn_record(packet, record);

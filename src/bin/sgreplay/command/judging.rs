@@ -159,7 +159,7 @@ pub(super) fn local(
     if !given.is_empty() {
         none_listed(rules)?;
     }
-    let (survey, openings) = captures.survey()?;
+    let (survey, openings) = captures.survey(given.is_empty() && !rules.lists_interfaces())?;
     let names = |nets: &[IpNet]| nets.iter().map(shown).collect();
     let known = |nets: &[IpNet], evidence, why: &str| Local {
         addresses: names(nets),

@@ -230,21 +230,20 @@ pub(crate) struct ServiceRange {
 }
 
 impl ServiceRange {
-    /// All packets of a protocol that are whole: with the detail that it has, and no other. ICMP is of
-    /// IPv4 and ICMPv6 of IPv6.
-    pub(crate) fn whole(proto: u8, family: Family) -> Option<Self> {
-        let detail = match (Protocol(proto), family) {
-            (Protocol::ICMP, Family::V6) | (Protocol::ICMPV6, Family::V4) => return None,
-            (Protocol::ICMP | Protocol::ICMPV6, _) => Detail::Icmp(0, u16::MAX),
-            (with_ports, _) if with_ports.has_ports() => Detail::Ports(0, u16::MAX),
+    /// All packets of a protocol that are whole: with the detail that it has, and no other. A packet of
+    /// one family with the other family's ICMP is decoded like any, so it is a packet here too.
+    pub(crate) fn whole(proto: u8) -> Self {
+        let detail = match Protocol(proto) {
+            Protocol::ICMP | Protocol::ICMPV6 => Detail::Icmp(0, u16::MAX),
+            with_ports if with_ports.has_ports() => Detail::Ports(0, u16::MAX),
             _ => Detail::Absent,
         };
-        Some(Self { proto, detail })
+        Self { proto, detail }
     }
 
     /// A packet's own; `None` where it does not have the detail that its protocol has.
-    pub(crate) fn of(flow: &FlowTuple, family: Family) -> Option<Self> {
-        let whole = Self::whole(flow.proto.0, family)?;
+    pub(crate) fn of(flow: &FlowTuple) -> Option<Self> {
+        let whole = Self::whole(flow.proto.0);
         let detail = match (flow.transport, whole.detail) {
             (Transport::Ports { dst, .. }, Detail::Ports(..)) => Detail::Ports(dst, dst),
             (Transport::Icmp { kind, code, .. }, Detail::Icmp(..)) => {
@@ -325,9 +324,9 @@ impl Conditions {
     }
 
     /// Met by what a whole packet can be: with the detail that its protocol has, and no other.
-    pub(crate) fn of_whole_packets(family: Family) -> Self {
-        let services = (0..=u8::MAX).filter_map(|proto| ServiceRange::whole(proto, family));
-        let services = condition(services.map(ServiceRange::values), HIGHEST_SERVICE.into());
+    pub(crate) fn of_whole_packets() -> Self {
+        let services = (0..=u8::MAX).map(|proto| ServiceRange::whole(proto).values());
+        let services = condition(services, HIGHEST_SERVICE.into());
         Self { of: [services, Condition::Any, Condition::Any, Condition::Any] }
     }
 

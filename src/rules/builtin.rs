@@ -75,14 +75,17 @@ impl Builtin {
                 entries
             }
             Direction::Ingress => {
-                let error = |proto, kind, code| Matcher {
+                let error = |proto, kind, code, family: IpNet| Matcher {
                     protocol: RuleProtocol::Only(proto),
                     icmp: Some(IcmpTypes::one(kind, code)),
+                    peer: Addresses::Nets(vec![family]),
                     ..Matcher::any()
                 };
+                let v4 = IpNet::V4(Ipv4Net::default());
+                let v6 = IpNet::V6(Ipv6Net::default());
                 let mut entries = vec![
-                    (Self::PathMtu, error(Protocol::ICMP, 3, Some(4))),
-                    (Self::PathMtu, error(Protocol::ICMPV6, 2, None)),
+                    (Self::PathMtu, error(Protocol::ICMP, 3, Some(4), v4)),
+                    (Self::PathMtu, error(Protocol::ICMPV6, 2, None, v6)),
                 ];
                 if !rules.slb_sources.is_empty() {
                     let peer = Addresses::Nets(rules.slb_sources.clone());

@@ -17,7 +17,7 @@ impl Extent {
     pub fn new(matcher: &Matcher, local: &Addresses) -> Self {
         let own = Matcher { local: local.clone(), ..Matcher::any() };
         let boxes = [Family::V4, Family::V6].map(|family| {
-            let whole = whole_services(family);
+            let whole = whole_services();
             let [matcher, own] = [matcher, &own].map(|of| Conditions::new(of, family));
             let mut found = AXES.map(|axis| both(&values(&matcher, axis), &values(&own, axis)));
             if let Some(services) = found.first_mut() {
@@ -65,9 +65,9 @@ fn values(conditions: &Conditions, axis: crate::compile::keys::Axis) -> Set {
 }
 
 /// The services of all packets that are whole.
-fn whole_services(family: Family) -> Set {
-    let services = (0..=u8::MAX).filter_map(|proto| ServiceRange::whole(proto, family));
-    let mut set: Set = services.map(ServiceRange::values).collect();
+fn whole_services() -> Set {
+    let services = (0..=u8::MAX).map(|proto| ServiceRange::whole(proto).values());
+    let mut set: Set = services.collect();
     set.sort_unstable();
     set
 }

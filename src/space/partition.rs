@@ -152,7 +152,7 @@ impl<'w> Walk<'w> {
             add(lists.len() + n, &mut { conditions });
         }
         let gates = question.gates.len() + 1;
-        add(lists.len() + gates - 1, &mut std::iter::once(Conditions::of_whole_packets(family)));
+        add(lists.len() + gates - 1, &mut std::iter::once(Conditions::of_whole_packets()));
         Self {
             candidates,
             lists: lists.len(),

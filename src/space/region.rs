@@ -104,7 +104,7 @@ impl Region {
             return vec![region(services, source_ports)];
         }
         let (with, without): (Vec<ServiceRange>, Vec<ServiceRange>) =
-            services_in(&services, family).partition(|service| Protocol(service.proto).has_ports());
+            services_in(&services).partition(|service| Protocol(service.proto).has_ports());
         let values = |services: Vec<ServiceRange>| -> Set {
             let mut set: Set = services.into_iter().map(ServiceRange::values).collect();
             set.sort_unstable();
@@ -138,7 +138,7 @@ impl Region {
 
     /// The services, by protocol and port.
     pub fn services(&self) -> Vec<Service> {
-        services_in(&self.services, self.family).map(|range| service(range, self.family)).collect()
+        services_in(&self.services).map(service).collect()
     }
 
     /// Source ports, as intervals with both ends; empty for any.
@@ -170,8 +170,7 @@ impl Region {
             Some((src, _)) => src.into(),
             None => Value::from(NO_SOURCE_PORT),
         };
-        ServiceRange::of(flow, self.family)
-            .is_some_and(|service| within(service.values().0, &self.services))
+        ServiceRange::of(flow).is_some_and(|service| within(service.values().0, &self.services))
             && within(source_port, &self.source_ports)
             && address(flow.peer(self.direction), &self.peers)
             && address(flow.local(self.direction), &self.locals)
@@ -179,7 +178,7 @@ impl Region {
 
     /// A packet that lies in it, of usual numbers where there is a choice.
     pub fn example(&self) -> FlowTuple {
-        let services: Vec<ServiceRange> = services_in(&self.services, self.family).collect();
+        let services: Vec<ServiceRange> = services_in(&self.services).collect();
         let usual = [
             (6, keys::Detail::Ports(22, 22)),
             (6, keys::Detail::Ports(443, 443)),
@@ -238,8 +237,7 @@ impl Region {
     /// How many packets it holds, as tuples; no more exact than it need be to say what is larger.
     pub fn size(&self) -> f64 {
         let addresses = keys::highest(self.family);
-        let services: Set =
-            services_in(&self.services, self.family).map(ServiceRange::values).collect();
+        let services: Set = services_in(&self.services).map(ServiceRange::values).collect();
         count(&services, Value::MAX)
             * count(&self.source_ports, u16::MAX.into())
             * count(&self.peers, addresses)
@@ -248,9 +246,7 @@ impl Region {
 
     /// The services in words: `tcp 22, 80-89`, `all but udp 53`.
     pub fn services_text(&self) -> String {
-        let services = |set: &Set| -> Vec<Service> {
-            services_in(set, self.family).map(|range| service(range, self.family)).collect()
-        };
+        let services = |set: &Set| -> Vec<Service> { services_in(set).map(service).collect() };
         let (these, others) = (services(&self.services), services(&complement(&self.services)));
         match (others.len(), these.len()) {
             (0, _) => "all".to_owned(),
@@ -293,13 +289,13 @@ impl fmt::Display for Region {
     }
 }
 
-fn service(range: ServiceRange, family: Family) -> Service {
+fn service(range: ServiceRange) -> Service {
     let pair = |number: u16| {
         let [kind, code] = number.to_be_bytes();
         (kind, code)
     };
     let detail = match range.detail {
-        _ if ServiceRange::whole(range.proto, family) == Some(range) => Detail::All,
+        _ if ServiceRange::whole(range.proto) == range => Detail::All,
         keys::Detail::Ports(first, last) => Detail::Ports(first, last),
         keys::Detail::Icmp(first, last) => Detail::Icmp(pair(first), pair(last)),
         keys::Detail::Absent => Detail::All,
@@ -336,8 +332,8 @@ fn complement(set: &Set) -> Set {
 }
 
 /// The services of whole packets in a set of the axis's values, by protocol and port.
-fn services_in(set: &Set, family: Family) -> impl Iterator<Item = ServiceRange> + '_ {
-    let whole = (0..=u8::MAX).filter_map(move |proto| ServiceRange::whole(proto, family));
+fn services_in(set: &Set) -> impl Iterator<Item = ServiceRange> + '_ {
+    let whole = (0..=u8::MAX).map(ServiceRange::whole);
     whole.flat_map(move |whole| {
         let (first, last) = whole.values();
         let from = set.partition_point(|(_, end)| *end < first);

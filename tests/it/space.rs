@@ -12,21 +12,20 @@ use proptest::test_runner::TestRunner;
 use sgreplay::diff::{self, Effect};
 use sgreplay::evaluate::{Evaluator, Reference};
 use sgreplay::flow::{Direction, FlowTuple, Protocol, Transport, endpoint};
-use sgreplay::rules::{Addresses, Entry, EntryIndex, Matcher, Ordered, Policy, RuleSet};
+use sgreplay::rules::{Addresses, Entry, EntryIndex, EntryKind, Matcher, Ordered, Policy, RuleSet};
 use sgreplay::space::{Part, Question, parts};
 
 use crate::agreement::{entry, flow};
-use crate::support::{capture, output_in, root};
+use crate::support::{capture, output_in, packet as packet_of, root};
 
 pub(crate) fn rules(text: &str) -> RuleSet {
     sgreplay::parse::yaml("rules.yaml", text).unwrap()
 }
 
-/// Whether headers are whole and fit their family: what header space is made of.
+/// Whether headers are whole: what header space is made of.
 fn whole(flow: &FlowTuple) -> bool {
     match (flow.proto, flow.transport) {
-        (Protocol::ICMP, Transport::Icmp { .. }) => flow.src.is_ipv4(),
-        (Protocol::ICMPV6, Transport::Icmp { .. }) => flow.src.is_ipv6(),
+        (Protocol::ICMP | Protocol::ICMPV6, Transport::Icmp { .. }) => true,
         (Protocol::ICMP | Protocol::ICMPV6, _) | (_, Transport::Icmp { .. }) => false,
         (proto, Transport::Ports { .. }) => proto.has_ports(),
         (proto, Transport::Absent) => !proto.has_ports(),
@@ -157,9 +156,11 @@ pub(crate) fn representatives() -> Vec<FlowTuple> {
                         add(proto, ports);
                     }
                 }
+                // Also of the other family: nothing keeps such a packet out of a capture.
                 for (kind, code) in [(8, 0), (3, 4), (3, 5), (2, 0), (2, 9), (128, 0)] {
-                    let icmp = if src.is_ipv4() { Protocol::ICMP } else { Protocol::ICMPV6 };
-                    add(icmp, Transport::Icmp { kind, code, id: None });
+                    for icmp in [Protocol::ICMP, Protocol::ICMPV6] {
+                        add(icmp, Transport::Icmp { kind, code, id: None });
+                    }
                 }
                 add(Protocol::GRE, Transport::Absent);
             }
@@ -215,6 +216,33 @@ fn moved_rules_are_equivalent() {
         rules(&file(&order.map(rule), "basic"))
     };
     assert_eq!(diff::regions(&text([0, 1, 2]), &text([2, 0, 1])), Ok(Vec::new()));
+}
+
+/// `replay` judges IPv4 with protocol 58 and IPv6 with protocol 1, so the exact difference covers them too.
+#[test]
+fn icmp_of_the_other_family_is_covered() {
+    let text = |protocol: &str| {
+        rules(&format!(
+            "{{cloud: azure, security_groups: [{{id: a, rules: [
+              {{direction: ingress, protocol: {protocol}, source: [0.0.0.0/0, '::/0']}}]}}]}}"
+        ))
+    };
+    let turned = diff::regions(&text("58"), &text("6")).unwrap();
+    let texts: Vec<String> = turned.iter().map(|turned| turned.region.to_string()).collect();
+    assert!(texts.contains(&"icmpv6 from 0.0.0.0/0".to_owned()), "{texts:?}");
+    // A path-MTU error is of its own family (SEMANTICS A8).
+    let text = "{security_groups: [{id: sg-a, rules: [{direction: ingress, policy: drop, protocol: all, source: '::/0'}]}]}";
+    let list = rules(text).ordered(0, Direction::Ingress);
+    for (packet, kept) in [
+        ("ingress icmp 203.0.113.9 10.0.0.5 3/4", true),
+        ("ingress icmp 2001:db8::9 2001:db8::5 3/4", false),
+        ("ingress icmpv6 2001:db8::9 2001:db8::5 2/0", true),
+        ("ingress icmpv6 203.0.113.9 10.0.0.5 2/0", false),
+    ] {
+        let (_, flow) = packet_of(packet);
+        let entry = list.entry(Reference(&list).decide(&flow)).unwrap();
+        assert_eq!(matches!(entry.kind, EntryKind::System(_)), kept, "{packet}");
+    }
 }
 
 /// A matcher of everything, for what the tests above do not vary.

@@ -120,14 +120,6 @@ fn tuple(
     if src.addr.is_ipv4() != dst.addr.is_ipv4() {
         return usage(format!("--src {} and --dst {} are of two families", src.addr, dst.addr));
     }
-    let family = match proto {
-        Protocol::ICMP => Some(true),
-        Protocol::ICMPV6 => Some(false),
-        _ => None,
-    };
-    if family.is_some_and(|v4| src.addr.is_ipv4() != v4) {
-        return usage(format!("{proto} is not a protocol of {}", src.addr));
-    }
     let port = |endpoint: &Endpoint| -> Result<Option<u16>, Failure> {
         let Some(text) = &endpoint.port else { return Ok(None) };
         if let Ok(number) = text.parse() {

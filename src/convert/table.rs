@@ -41,7 +41,7 @@ pub fn table_csv(sides: &[(&str, &Loaded)]) -> std::io::Result<String> {
 }
 
 fn row(side: &str, group: &str, found: &Found, cloud: Cloud) -> [String; 13] {
-    let Found { rule, note, unknown_peer, .. } = found;
+    let Found { rule, listed_as, note, unknown_peer, .. } = found;
     let Rule {
         id,
         direction,
@@ -58,11 +58,11 @@ fn row(side: &str, group: &str, found: &Found, cloud: Cloud) -> [String; 13] {
         create_time: _,
         description,
     } = rule;
-    let named = match id {
+    let named = match (id, listed_as) {
         // Network ACLs have numbers instead, which are their priorities.
         _ if cloud == Cloud::AwsNetworkAcl => String::new(),
-        RuleId::Named(name) | RuleId::Part { name, .. } => name.clone(),
-        RuleId::Numbered { .. } => String::new(),
+        (_, Some(name)) | (RuleId::Named(name), None) => name.clone(),
+        (RuleId::Numbered { .. }, None) => String::new(),
     };
     let peer = match unknown_peer {
         Some(attribute) => format!("?{attribute}"),

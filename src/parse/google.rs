@@ -140,7 +140,7 @@ fn rule(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
             let same = found.iter().filter(|of| of.rule.protocol == protocol).count();
             let part =
                 if same == 0 { protocol.to_string() } else { format!("{protocol}-{}", same + 1) };
-            RuleId::Part { name: name.clone(), part }
+            RuleId::Named(format!("{name}/{part}"))
         };
         let origin = format!("{name}: {key}");
         let rule = Rule {
@@ -154,7 +154,8 @@ fn rule(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
         };
         let standing = if disabled { Standing::Disabled } else { Standing::InForce };
         let note = notes.join("; ");
-        found.push(Found { note, standing, ..Found::new(rule, origin) });
+        let listed_as = Some(name.clone());
+        found.push(Found { note, standing, listed_as, ..Found::new(rule, origin) });
     }
     if faults.list.len() == before {
         let known = loaded.group(&network);

@@ -42,6 +42,8 @@ pub struct Hints {
 pub struct Found {
     /// The rule.
     pub rule: Rule,
+    /// The name it has in its file, where the rule is one of several that the file has under one name.
+    pub listed_as: Option<String>,
     /// Where: the way to it in its file, or Terraform's address.
     pub origin: String,
     /// What the model has no place for, in words.
@@ -65,7 +67,14 @@ pub enum Standing {
 
 impl Found {
     pub(super) fn new(rule: Rule, origin: String) -> Self {
-        Self { rule, origin, note: String::new(), unknown_peer: None, standing: Standing::InForce }
+        Self {
+            rule,
+            listed_as: None,
+            origin,
+            note: String::new(),
+            unknown_peer: None,
+            standing: Standing::InForce,
+        }
     }
 }
 

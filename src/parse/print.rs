@@ -115,8 +115,8 @@ fn print_rule(out: &mut String, rule: &Rule) {
         Direction::Egress => ("destination", "source"),
     };
     let mut keys: Vec<String> = Vec::new();
-    if let RuleId::Named(_) | RuleId::Part { .. } = id {
-        keys.push(format!("id: {}", quoted(&id.to_string())));
+    if let RuleId::Named(id) = id {
+        keys.push(format!("id: {}", quoted(id)));
     }
     keys.push(format!("direction: {direction}"));
     if *policy == Policy::Drop {

@@ -112,13 +112,6 @@ impl Rule {
 pub enum RuleId {
     /// Given in the file: `sgr-…`.
     Named(String),
-    /// One of several that the file has under one name: Google Cloud's rules name several protocols.
-    Part {
-        /// The name.
-        name: String,
-        /// Which of them, in a word.
-        part: String,
-    },
     /// Numbered in file order from 1: `sg-web#1`.
     Numbered {
         /// The group.
@@ -132,7 +125,6 @@ impl std::fmt::Display for RuleId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Named(id) => f.pad(id),
-            Self::Part { name, part } => f.pad(&format!("{name}/{part}")),
             Self::Numbered { group, number } => f.pad(&format!("{group}#{number}")),
         }
     }

@@ -389,6 +389,31 @@ fn firewall_rules_of_google_cloud() {
     accepts(&rules, "egress tcp 10.0.0.5:40000 203.0.113.9:26", "default");
 }
 
+/// Of two rules that say the same the one whose name comes first decides, also where one is a part of a rule,
+/// and also after a conversion.
+#[test]
+fn equal_rules_of_google_cloud_are_named_alike_after_a_conversion() {
+    let text = r#"[{"name": "a", "allowed": [{"IPProtocol": "tcp", "ports": ["80"]}, {"IPProtocol": "icmp"}]},
+                   {"name": "b", "allowed": [{"IPProtocol": "tcp", "ports": ["80"]}]}]"#;
+    let files = [("rules.json", text)];
+    let rules = rules_of(&files, &[]);
+    accepts(&rules, "ingress tcp 203.0.113.9:40000 10.0.0.5:80", "a/tcp");
+    let dir = folder(&files);
+    let packet = [
+        "--direction",
+        "ingress",
+        "--proto",
+        "tcp",
+        "--src",
+        "203.0.113.9",
+        "--dst",
+        "10.0.0.5:80",
+    ];
+    let args = [&["explain", "--rules", "rules.json"][..], &packet].concat();
+    let out = run_in(dir.path(), &args, b"");
+    assert!(out.contains("allow: rule a/tcp"), "{out}");
+}
+
 #[test]
 fn what_google_cloud_does_not_say() {
     let one = [("rules.json", GOOGLE)];

@@ -7,18 +7,31 @@
 //! let text = "[{name: MySQL for the app, protocol: tcp, ports: 3306, source: 10.0.0.6, verdict: allow,
 //!               otherwise: deny}]";
 //! let expectations = sgreplay::parse::expectations("expectations.yaml", text, &rules)?;
-//! let failures = sgreplay::expect::failures(&rules, &expectations[0])?;
-//! assert_eq!(failures.len(), 1);
-//! let found = failures[0].region.as_ref().unwrap().to_string();
+//! let outcome = sgreplay::expect::outcome(&rules, &expectations[0])?;
+//! assert_eq!(outcome.failures.len(), 1);
+//! let found = outcome.failures[0].region.as_ref().unwrap().to_string();
 //! assert_eq!(found, "tcp 3306 from 10.0.0.0-10.0.0.5, 10.0.0.7-10.0.0.255");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+use std::collections::BTreeSet;
+
 use crate::flow::Direction;
 use crate::rules::{
-    Addresses, Entry, EntryIndex, EntryKind, Expectation, Matcher, Ordered, Policy, RuleSet,
+    Assumption, Entry, EntryIndex, EntryKind, Expectation, Matcher, Ordered, Packets, Policy,
+    RuleSet,
 };
 use crate::space::{Question, Region, TooComplex, parts};
+
+/// What becomes of the packets that an expectation is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Those of which something else was expected, the largest regions first; none if the expectation is met.
+    pub failures: Vec<Failure>,
+    /// Rules that nobody can change and that decide otherwise than expected for some of them: the expectation
+    /// does not cover what they pass (SEMANTICS F24). By name.
+    pub exempt: Vec<String>,
+}
 
 /// Packets of which something else was expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,104 +44,237 @@ pub struct Failure {
     pub expected: Policy,
     /// The packets; `None` where the expectation is about no packet at all.
     pub region: Option<Region>,
+    /// Only those whose far side is a member of these groups, of which nobody has said who is.
+    pub members_of: Assumption,
     /// The entry that decides for them.
     pub decider: EntryIndex,
 }
 
-/// The packets that are not decided as expected, the largest regions first. What passes whatever the
-/// rules say (SEMANTICS A8) fails no expectation: no rule could meet it.
+/// More assumptions than this about one list take too long.
+const MOST_ASSUMPTIONS: usize = 512;
+
+/// The packets that are not decided as expected. What passes whatever the rules say (SEMANTICS A8) fails no
+/// expectation that is about other packets too; one that is about such traffic only is decided by it (F24).
 ///
 /// # Errors
 /// When there are too many to list.
-pub fn failures(rules: &RuleSet, expected: &Expectation) -> Result<Vec<Failure>, TooComplex> {
+pub fn outcome(rules: &RuleSet, expected: &Expectation) -> Result<Outcome, TooComplex> {
     let all = 0..rules.interfaces().len();
     let interfaces = all.filter(|at| expected.interface.is_none_or(|wanted| wanted == *at));
-    let mut found = Vec::new();
+    let (mut found, mut exempt) = (Vec::new(), BTreeSet::new());
     let (mut about_any, mut first) = (false, None);
     for interface in interfaces {
         first = first.or(Some(interface));
-        let list = rules.ordered(interface, expected.direction);
-        let asked = Asked { rules, interface, list: &list, expected };
+        let asked = Asked::new(rules, interface, expected)?;
         about_any |= asked.any()?;
-        asked.of(&expected.packets, &[], expected.verdict, true, &mut found)?;
+        let (packets, verdict) = (&expected.packets, expected.verdict);
+        let mut ask = |packets: &Packets, but: Option<&Packets>, verdict, by| {
+            asked.exempt(packets, but, verdict, by, &mut exempt)?;
+            asked.failures(packets, but, verdict, by, &mut found)
+        };
+        ask(packets, None, verdict, expected.by.as_deref())?;
         if let Some(otherwise) = expected.otherwise {
-            let everybody = Matcher { peer: Addresses::Any, ..expected.packets.clone() };
-            asked.of(&everybody, &[&expected.packets], otherwise, false, &mut found)?;
+            ask(&packets.of_anybody(), Some(packets), otherwise, None)?;
         }
     }
     if let (false, Some(interface)) = (about_any, first) {
         let (direction, decider) = (expected.direction, EntryIndex(u32::MAX));
-        let expected = expected.verdict;
-        found.push(Failure { interface, direction, expected, region: None, decider });
+        let (expected, members_of) = (expected.verdict, Assumption::default());
+        found.push(Failure { interface, direction, expected, region: None, members_of, decider });
     }
     let size = |failure: &Failure| failure.region.as_ref().map_or(0.0, Region::size);
-    found.sort_by(|a, b| size(b).total_cmp(&size(a)));
-    Ok(found)
+    let known = |failure: &Failure| !failure.members_of.is_empty();
+    found.sort_by(|a, b| known(a).cmp(&known(b)).then(size(b).total_cmp(&size(a))));
+    Ok(Outcome { failures: found, exempt: exempt.into_iter().collect() })
 }
 
 /// An expectation at an interface.
 struct Asked<'a> {
     rules: &'a RuleSet,
     interface: usize,
-    list: &'a Ordered,
     expected: &'a Expectation,
+    /// The interface's list, under each assumption about members that are not known.
+    lists: Vec<(Assumption, Ordered)>,
 }
 
-impl Asked<'_> {
-    fn question(&self, packets: &Matcher) -> Question {
+impl<'a> Asked<'a> {
+    fn new(
+        rules: &'a RuleSet,
+        interface: usize,
+        expected: &'a Expectation,
+    ) -> Result<Self, TooComplex> {
+        let direction = expected.direction;
+        let unknown = rules.unknown_groups(interface, direction);
+        let all = Assumption::all(&unknown.and(rules.unknown_groups_of(expected)));
+        if all.len() > MOST_ASSUMPTIONS {
+            return Err(TooComplex);
+        }
+        let list = |assumed: Assumption| {
+            let list = rules.ordered_assuming(interface, direction, &assumed);
+            (assumed, list)
+        };
+        Ok(Self { rules, interface, expected, lists: all.into_iter().map(list).collect() })
+    }
+
+    fn question(&self, packets: Matcher) -> Question {
         let own = self.rules.interfaces().get(self.interface);
-        Question::all().matching(vec![packets.clone()]).local(own)
+        Question::all().matching(vec![packets]).local(own)
     }
 
     /// Whether it is about some packet.
     fn any(&self) -> Result<bool, TooComplex> {
         let nothing = Ordered::new(self.expected.direction, Vec::new(), Policy::Drop);
-        let found = parts(&[&nothing], &self.question(&self.expected.packets), |_| true)?;
-        Ok(!found.is_empty())
+        for (assumed, _) in &self.lists {
+            let packets = self.expected.packets.matcher(self.rules, assumed);
+            if !parts(&[&nothing], &self.question(packets), |_| true)?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
-    /// The packets, but for exceptions, that are not decided so.
-    fn of(
-        &self,
-        packets: &Matcher,
-        but: &[&Matcher],
-        verdict: Policy,
-        by: bool,
-        found: &mut Vec<Failure>,
-    ) -> Result<(), TooComplex> {
-        let exceptions = but.iter().copied().chain(&self.expected.except).map(|matcher| Entry {
+    /// A list that accepts what is not meant: exceptions, and, of everybody else, those that are not.
+    fn exceptions(&self, but: Option<&Packets>, assumed: &Assumption) -> Ordered {
+        let exceptions = but.into_iter().chain(&self.expected.except).map(|packets| Entry {
             policy: Policy::Accept,
             kind: EntryKind::Default,
-            matcher: matcher.clone(),
+            matcher: packets.matcher(self.rules, assumed),
         });
-        let direction = self.expected.direction;
-        let exceptions = Ordered::new(direction, exceptions.collect(), Policy::Drop);
-        let by = self.expected.by.as_ref().filter(|_| by);
+        Ordered::new(self.expected.direction, exceptions.collect(), Policy::Drop)
+    }
+
+    /// Names the system traffic among the packets of which something else is expected, if there are other
+    /// packets among them.
+    fn exempt(
+        &self,
+        packets: &Packets,
+        but: Option<&Packets>,
+        verdict: Policy,
+        by: Option<&str>,
+        exempt: &mut BTreeSet<String>,
+    ) -> Result<(), TooComplex> {
+        let Some((assumed, list)) = self.lists.first() else { return Ok(()) };
+        if !self.about_others(packets, but)? {
+            return Ok(());
+        }
+        let exceptions = self.exceptions(but, assumed);
+        let question = self.question(packets.matcher(self.rules, assumed));
         let fails = |deciders: &[EntryIndex]| {
             let [decider, exception] = deciders else { return false };
-            let meant = exceptions.entry(*exception).is_some_and(|of| of.policy == Policy::Drop);
-            let entry = self.list.entry(*decider);
-            meant && entry.is_some_and(|entry| !self.as_expected(entry, verdict, by))
+            list.entry(*decider).is_some_and(|entry| {
+                is_system(entry)
+                    && meant(&exceptions, *exception)
+                    && !self.as_expected(entry, verdict, by)
+            })
         };
-        let lists = [self.list, &exceptions];
-        for part in parts(&lists, &self.question(packets), fails)? {
-            found.push(Failure {
-                interface: self.interface,
-                direction,
-                expected: verdict,
-                region: Some(part.region),
-                decider: part.deciders.first().copied().unwrap_or(EntryIndex(u32::MAX)),
-            });
+        for part in parts(&[list, &exceptions], &question, fails)? {
+            let entry = part.deciders.first().and_then(|decider| list.entry(*decider));
+            exempt.extend(entry.map(|entry| self.rules.names(self.interface, entry.kind).1));
         }
         Ok(())
     }
 
-    fn as_expected(&self, entry: &Entry, verdict: Policy, by: Option<&String>) -> bool {
-        let name = || self.rules.names(self.interface, entry.kind).1;
-        let named = by.is_none_or(|by| name() == *by);
-        match entry.kind {
-            EntryKind::System(_) => true,
-            _ => entry.policy == verdict && named,
+    /// Whether some of the packets are none that pass whatever the rules say.
+    fn about_others(&self, packets: &Packets, but: Option<&Packets>) -> Result<bool, TooComplex> {
+        for (assumed, list) in &self.lists {
+            let system = list.entries().iter().filter(|entry| is_system(entry)).cloned();
+            let system = Ordered::new(self.expected.direction, system.collect(), Policy::Drop);
+            let exceptions = self.exceptions(but, assumed);
+            let others = |deciders: &[EntryIndex]| match deciders {
+                [decider, exception] => {
+                    let entry = system.entry(*decider);
+                    entry.is_some_and(|entry| !is_system(entry)) && meant(&exceptions, *exception)
+                }
+                _ => false,
+            };
+            let question = self.question(packets.matcher(self.rules, assumed));
+            if !parts(&[&system, &exceptions], &question, others)?.is_empty() {
+                return Ok(true);
+            }
         }
+        Ok(false)
     }
+
+    /// The packets, but for exceptions, that are not decided so.
+    fn failures(
+        &self,
+        packets: &Packets,
+        but: Option<&Packets>,
+        verdict: Policy,
+        by: Option<&str>,
+        found: &mut Vec<Failure>,
+    ) -> Result<(), TooComplex> {
+        let about_others = self.about_others(packets, but)?;
+        let of = |assumed: &Assumption| {
+            let asked = Ordered::new(
+                self.expected.direction,
+                vec![Entry {
+                    policy: Policy::Accept,
+                    kind: EntryKind::Default,
+                    matcher: packets.matcher(self.rules, assumed),
+                }],
+                Policy::Drop,
+            );
+            (asked, self.exceptions(but, assumed))
+        };
+        for (assumed, list) in &self.lists {
+            // What fails under a smaller assumption too is found there.
+            let smaller = self.lists.iter().filter(|(other, _)| other.is_part_of(assumed));
+            let smaller: Vec<_> = smaller.map(|(less, list)| (list, of(less))).collect();
+            let own = (list, of(assumed));
+            let all: Vec<_> = std::iter::once(&own).chain(&smaller).collect();
+            let lists: Vec<&Ordered> = all
+                .iter()
+                .flat_map(|(list, (asked, exceptions))| [*list, asked, exceptions])
+                .collect();
+            let fails = |deciders: &[EntryIndex]| {
+                let mut each = all.iter().zip(deciders.chunks_exact(3)).map(|(of, deciders)| {
+                    let ((list, (asked, exceptions)), [decider, is_asked, exception]) =
+                        (of, deciders)
+                    else {
+                        return false;
+                    };
+                    let is_asked = asked.entry(*is_asked).is_some_and(is_accept);
+                    let entry = list.entry(*decider);
+                    is_asked
+                        && meant(exceptions, *exception)
+                        && entry.is_some_and(|entry| {
+                            let exempt = about_others && is_system(entry);
+                            !exempt && !self.as_expected(entry, verdict, by)
+                        })
+                });
+                each.next() == Some(true) && each.all(|fails| !fails)
+            };
+            let question = self.question(packets.matcher(self.rules, assumed));
+            for part in parts(&lists, &question, fails)? {
+                found.push(Failure {
+                    interface: self.interface,
+                    direction: self.expected.direction,
+                    expected: verdict,
+                    region: Some(part.region),
+                    members_of: assumed.clone(),
+                    decider: part.deciders.first().copied().unwrap_or(EntryIndex(u32::MAX)),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn as_expected(&self, entry: &Entry, verdict: Policy, by: Option<&str>) -> bool {
+        let name = || self.rules.names(self.interface, entry.kind).1;
+        entry.policy == verdict && by.is_none_or(|by| name() == by)
+    }
+}
+
+fn is_system(entry: &Entry) -> bool {
+    matches!(entry.kind, EntryKind::System(_))
+}
+
+fn is_accept(entry: &Entry) -> bool {
+    entry.policy == Policy::Accept
+}
+
+/// Whether packets are no exception.
+fn meant(exceptions: &Ordered, decider: EntryIndex) -> bool {
+    exceptions.entry(decider).is_some_and(|entry| !is_accept(entry))
 }

@@ -44,7 +44,7 @@
 //!
 //! - `cli` (default): what only the program needs. Without it this is the bare library.
 //! - `html` (with `cli`): the page for a browser.
-//! - `hcl`: rules in Terraform's own language.
+//! - `hcl` (with `cli`): rules in Terraform's own language.
 // `compile::vector` is the one exception.
 #![deny(unsafe_code)]
 

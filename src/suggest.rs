@@ -328,7 +328,6 @@ impl Suggestion {
                 };
                 rules.interfaces().iter().enumerate().map(only).collect()
             }),
-            told_apart: true,
             slb_sources: of.map_or_else(Vec::new, |rules| rules.slb_sources().to_vec()),
             ..Parts::default()
         };

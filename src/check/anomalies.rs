@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::lists::{Covering, Examined, List};
+use super::lists::{Covering, Examined, List, Matches};
 use super::{Finding, Other, named};
 use crate::rules::{Addresses, Code, EntryKind, Policy, RuleSet, Severity};
 
@@ -19,10 +19,13 @@ pub(super) fn find(rules: &RuleSet, lists: &[List<'_>]) -> Vec<Finding> {
     let mut found = Vec::new();
     for (place, stands) in stands {
         let finding = |code, message: String| Finding::new(code, message).about(rules, place);
-        found.extend(
-            useless(lists, &stands, finding).or_else(|| removable(lists, &stands, finding)),
-        );
-        found.extend(overlaps(lists, &stands, finding));
+        let acts = stands.iter().filter_map(|stand| at(lists, *stand)).any(|(_, of)| of.acts);
+        if acts {
+            found.extend(removable(lists, &stands, finding));
+            found.extend(overlaps(lists, &stands, finding));
+        } else {
+            found.extend(useless(lists, &stands, finding));
+        }
     }
     found.extend(unused_groups(rules));
     found
@@ -40,11 +43,12 @@ fn useless(
     finding: impl Fn(Code, String) -> Finding,
 ) -> Option<Finding> {
     let seen = || stands.iter().filter_map(|stand| at(lists, *stand));
-    if seen().any(|(_, of)| !of.decides.is_empty()) {
-        return None;
-    }
     // Where it matches something, that is what there is to say.
-    let Some((list, of)) = seen().find(|(_, of)| !of.extent.is_empty()) else {
+    let Some((list, of)) = seen().find(|(_, of)| of.matches == Matches::Some) else {
+        // A group may have one member so far, which no packet reaches from itself.
+        if seen().any(|(_, of)| of.matches == Matches::OwnPackets) {
+            return None;
+        }
         let (list, of) = seen().next()?;
         let (why, severity) = nothing(list, of);
         return Some(finding(Code::Unmatchable, why).severity(severity));
@@ -134,12 +138,11 @@ fn removable(
     let mut shown = None;
     let mut by_default = true;
     for (list, of) in stands.iter().filter_map(|stand| at(lists, *stand)) {
-        if of.decides.is_empty() {
+        if !of.acts {
             continue;
         }
         for position in of.instead.as_ref()? {
-            let kind = list.entries.get(*position).map(|of| of.entry.kind);
-            by_default &= kind == Some(EntryKind::Default);
+            by_default &= list.is_fixed(*position);
             let other = list.other(*position);
             if !others.contains(&other) {
                 others.push(other);
@@ -171,15 +174,13 @@ fn overlaps(
 ) -> Vec<Finding> {
     let mut kinds: BTreeMap<Code, (Vec<Other>, Option<super::Example>)> = BTreeMap::new();
     let mut policy = Policy::Accept;
+    // Also at an interface where it decides nothing, if it does at another.
     for (list, of) in stands.iter().filter_map(|stand| at(lists, *stand)) {
-        if of.decides.is_empty() {
-            continue;
-        }
         policy = of.entry.policy;
         for covering in &of.before {
             let Some(before) = list.entries.get(covering.position) else { continue };
             let EntryKind::Rule { .. } = before.entry.kind else { continue };
-            if before.entry.policy == of.entry.policy || before.decides.is_empty() {
+            if before.entry.policy == of.entry.policy {
                 continue;
             }
             let code = if priority(list, before) == priority(list, of) {

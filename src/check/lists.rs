@@ -3,7 +3,9 @@
 
 use super::{Example, Other};
 use crate::flow::Direction;
-use crate::rules::{Addresses, Entry, EntryIndex, EntryKind, Matcher, Ordered, Policy, RuleSet};
+use crate::rules::{
+    Addresses, Assumption, Entry, EntryIndex, EntryKind, Matcher, Ordered, Policy, RuleSet,
+};
 use crate::space::{Extent, Part, Question, Region, TooComplex, parts};
 
 /// The entries of one interface and direction, with what they do.
@@ -12,20 +14,46 @@ pub(super) struct List<'r> {
     pub(super) interface: usize,
     pub(super) direction: Direction,
     pub(super) entries: Vec<Examined>,
+    /// The same under every assumption about members that are not known, the first of which is none.
+    variants: Vec<Variant>,
+    /// Packets from the interface's own addresses, of which none ever arrives.
+    own: Ordered,
+}
+
+/// A list under an assumption.
+struct Variant {
+    assumed: Assumption,
     ordered: Ordered,
+    /// The packets of the interface that each entry matches.
+    extents: Vec<Extent>,
 }
 
 /// An entry, and what it does.
 pub(super) struct Examined {
     pub(super) entry: Entry,
-    /// The packets of the interface that it matches.
+    /// The packets of the interface that it matches, those of unknown members apart.
     pub(super) extent: Extent,
-    /// Those for which it decides. Nothing is known of the default's.
+    /// Whether it matches any packet that can occur, unknown members' too.
+    pub(super) matches: Matches,
+    /// Those for which it decides, unknown members' apart. Nothing is known of the default's.
     pub(super) decides: Vec<Region>,
+    /// Whether it decides for any packet, unknown members' too.
+    pub(super) acts: bool,
     /// Entries that decide for the other packets that it matches, in order.
     pub(super) before: Vec<Covering>,
     /// What would decide if it were not there; `None` if some verdict would turn.
     pub(super) instead: Option<Vec<usize>>,
+}
+
+/// Which packets an entry matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Matches {
+    /// None of the interface's.
+    Nothing,
+    /// Only those from its own addresses, which do not occur.
+    OwnPackets,
+    /// Some that can occur.
+    Some,
 }
 
 /// An entry that decides for packets of a later one.
@@ -36,6 +64,9 @@ pub(super) struct Covering {
     pub(super) region: Region,
 }
 
+/// More assumptions than this about one list take too long.
+const MOST_ASSUMPTIONS: usize = 512;
+
 impl<'r> List<'r> {
     /// # Errors
     /// When the entries cut the space of all packets into too many parts.
@@ -44,21 +75,44 @@ impl<'r> List<'r> {
         interface: usize,
         direction: Direction,
     ) -> Result<Self, TooComplex> {
-        let ordered = rules.ordered(interface, direction);
-        let nets = rules.interfaces().get(interface).map(|eni| eni.addresses.clone());
-        let local = match nets.unwrap_or_default() {
-            none if none.is_empty() => Addresses::Any,
-            nets => Addresses::Nets(nets),
+        let eni = rules.interfaces().get(interface);
+        let addresses = eni.map(|eni| eni.addresses.as_slice()).unwrap_or_default();
+        let local = match addresses {
+            [] => Addresses::Any,
+            nets => Addresses::Nets(nets.to_vec()),
         };
-        let entries = ordered.entries().iter().map(|entry| Examined {
+        let assumptions = Assumption::all(&rules.unknown_groups(interface, direction));
+        if assumptions.len() > MOST_ASSUMPTIONS {
+            return Err(TooComplex);
+        }
+        let variants = assumptions.into_iter().map(|assumed| {
+            let ordered = rules.ordered_assuming(interface, direction, &assumed);
+            let entries = ordered.entries().iter();
+            let extents = entries.map(|entry| Extent::new(&entry.matcher, &local)).collect();
+            Variant { assumed, ordered, extents }
+        });
+        let variants: Vec<Variant> = variants.collect();
+        let first = variants.first();
+        let entries = first.into_iter().flat_map(|of| of.ordered.entries().iter().zip(&of.extents));
+        let entries = entries.map(|(entry, extent)| Examined {
             entry: entry.clone(),
-            extent: Extent::new(&entry.matcher, &local),
+            extent: extent.clone(),
+            matches: Matches::Nothing,
             decides: Vec::new(),
+            acts: false,
             before: Vec::new(),
             instead: None,
         });
         let entries = entries.collect();
-        let mut list = Self { rules, interface, direction, entries, ordered };
+        // A network stands for many machines, of which one may reach another.
+        let single = addresses.iter().filter(|net| net.prefix_len() == net.max_prefix_len());
+        let own = Entry {
+            policy: Policy::Accept,
+            kind: EntryKind::Default,
+            matcher: Matcher { peer: Addresses::Nets(single.copied().collect()), ..Matcher::any() },
+        };
+        let own = Ordered::new(direction, vec![own], Policy::Drop);
+        let mut list = Self { rules, interface, direction, entries, variants, own };
         for position in 0..list.entries.len() {
             list.examine(position)?;
         }
@@ -66,41 +120,62 @@ impl<'r> List<'r> {
     }
 
     fn examine(&mut self, position: usize) -> Result<(), TooComplex> {
-        let Some(Examined { entry, extent, .. }) = self.entries.get(position) else {
-            return Ok(());
-        };
-        if entry.kind == EntryKind::Default || extent.is_empty() {
+        let Some(Examined { entry, .. }) = self.entries.get(position) else { return Ok(()) };
+        if entry.kind == EntryKind::Default {
             return Ok(());
         }
-        let (matcher, policy) = (entry.matcher.clone(), entry.policy);
-        let met = self.meeting(extent);
-        let with = self.list(met.iter().copied());
-        let without = self.list(met.iter().copied().filter(|at| *at != position));
-        let others: Vec<usize> = met.iter().copied().filter(|at| *at != position).collect();
-        // Positions in the short lists → in the whole one; the default stands last in each.
-        let at = |of: &[usize], index: EntryIndex| {
-            of.get(index.0 as usize).copied().unwrap_or(self.entries.len() - 1)
-        };
-        let question = Question::all().matching(vec![matcher]);
-        let found = parts(&[&with, &without], &self.own(question), |_| true)?;
+        let policy = entry.policy;
+        let (mut matches, mut acts) = (Matches::Nothing, false);
         let (mut decides, mut instead) = (Vec::new(), Some(Vec::new()));
         let mut before: Vec<Covering> = Vec::new();
-        for Part { region, deciders } in found {
-            let [decider, next] = deciders.as_slice() else { continue };
-            let decider = at(&met, *decider);
-            if decider != position {
-                if before.iter().all(|covering| covering.position != decider) {
-                    before.push(Covering { position: decider, region });
-                }
+        for variant in &self.variants {
+            let Some(extent) = variant.extents.get(position) else { continue };
+            let known = variant.assumed.is_empty();
+            if extent.is_empty() {
                 continue;
             }
-            decides.push(region);
-            let next = at(&others, *next);
-            if self.policy(next) != Some(policy) {
-                instead = None;
+            let met = Self::meeting(variant, extent);
+            // Under an assumption that none of these is about nothing is new.
+            if !known && !met.iter().any(|at| self.differs(variant, *at)) {
+                continue;
             }
-            if let Some(instead) = instead.as_mut().filter(|known| !known.contains(&next)) {
-                instead.push(next);
+            let with = self.list(variant, met.iter().copied());
+            let others: Vec<usize> = met.iter().copied().filter(|at| *at != position).collect();
+            let without = self.list(variant, others.iter().copied());
+            // Positions in the short lists → in the whole one; the default stands last in each.
+            let at = |of: &[usize], index: EntryIndex| {
+                of.get(index.0 as usize).copied().unwrap_or(self.entries.len() - 1)
+            };
+            let matcher = variant.ordered.entries().get(position).map(|of| of.matcher.clone());
+            let question = self.own(Question::all().matching(matcher.into_iter().collect()));
+            let found = parts(&[&with, &without, &self.own], &question, |_| true)?;
+            for Part { region, deciders } in found {
+                let [decider, next, own] = deciders.as_slice() else { continue };
+                if self.own.entry(*own).is_some_and(|entry| entry.policy == Policy::Accept) {
+                    if matches == Matches::Nothing {
+                        matches = Matches::OwnPackets;
+                    }
+                    continue;
+                }
+                matches = Matches::Some;
+                let decider = at(&met, *decider);
+                if decider != position {
+                    if before.iter().all(|covering| covering.position != decider) {
+                        before.push(Covering { position: decider, region });
+                    }
+                    continue;
+                }
+                acts = true;
+                if known {
+                    decides.push(region);
+                }
+                let next = at(&others, *next);
+                if self.policy(next) != Some(policy) {
+                    instead = None;
+                }
+                if let Some(instead) = instead.as_mut().filter(|known| !known.contains(&next)) {
+                    instead.push(next);
+                }
             }
         }
         before.sort_by_key(|covering| covering.position);
@@ -108,6 +183,7 @@ impl<'r> List<'r> {
             instead.sort_unstable();
         }
         if let Some(examined) = self.entries.get_mut(position) {
+            (examined.matches, examined.acts) = (matches, acts);
             (examined.decides, examined.before, examined.instead) = (decides, before, instead);
         }
         Ok(())
@@ -120,9 +196,31 @@ impl<'r> List<'r> {
         matcher: &Matcher,
         keep: impl Fn(&Entry) -> bool,
     ) -> Result<Vec<(Region, usize)>, TooComplex> {
+        self.variants.first().map_or(Ok(Vec::new()), |of| self.ask_variant(of, matcher, keep))
+    }
+
+    /// The same under every assumption about members that are not known.
+    pub(super) fn ask_assuming(
+        &self,
+        matcher: &Matcher,
+        keep: impl Fn(&Entry) -> bool,
+    ) -> Result<Vec<(Region, usize)>, TooComplex> {
+        let mut found = Vec::new();
+        for variant in &self.variants {
+            found.extend(self.ask_variant(variant, matcher, &keep)?);
+        }
+        Ok(found)
+    }
+
+    fn ask_variant(
+        &self,
+        variant: &Variant,
+        matcher: &Matcher,
+        keep: impl Fn(&Entry) -> bool,
+    ) -> Result<Vec<(Region, usize)>, TooComplex> {
         let extent = Extent::new(matcher, &Addresses::Any);
-        let met = self.meeting(&extent);
-        let list = self.list(met.iter().copied());
+        let met = Self::meeting(variant, &extent);
+        let list = self.list(variant, met.iter().copied());
         let at = |index: &EntryIndex| {
             met.get(index.0 as usize).copied().unwrap_or(self.entries.len() - 1)
         };
@@ -143,21 +241,36 @@ impl<'r> List<'r> {
     }
 
     /// The entries that match some of the packets, but for the default.
-    fn meeting(&self, extent: &Extent) -> Vec<usize> {
-        let entries = self.entries.iter().enumerate();
-        let custom = entries.filter(|(_, of)| of.entry.kind != EntryKind::Default);
-        custom.filter(|(_, of)| of.extent.meets(extent)).map(|(position, _)| position).collect()
+    fn meeting(variant: &Variant, extent: &Extent) -> Vec<usize> {
+        let entries = variant.ordered.entries().iter().zip(&variant.extents).enumerate();
+        let custom = entries.filter(|(_, (entry, _))| entry.kind != EntryKind::Default);
+        custom.filter(|(_, (_, of))| of.meets(extent)).map(|(position, _)| position).collect()
+    }
+
+    /// Whether an entry matches something else than under no assumption.
+    fn differs(&self, variant: &Variant, position: usize) -> bool {
+        let assumed = variant.ordered.entries().get(position).map(|entry| &entry.matcher);
+        assumed != self.entries.get(position).map(|of| &of.entry.matcher)
     }
 
     /// A shorter list, with the same default.
-    fn list(&self, positions: impl Iterator<Item = usize>) -> Ordered {
-        let entries = positions.filter_map(|at| self.entries.get(at)).map(|of| of.entry.clone());
-        let default = self.ordered.entries().last().map_or(Policy::Drop, |entry| entry.policy);
+    fn list(&self, variant: &Variant, positions: impl Iterator<Item = usize>) -> Ordered {
+        let all = variant.ordered.entries();
+        let entries = positions.filter_map(|at| all.get(at)).cloned();
+        let default = all.last().map_or(Policy::Drop, |entry| entry.policy);
         Ordered::new(self.direction, entries.collect(), default)
     }
 
     pub(super) fn policy(&self, position: usize) -> Option<Policy> {
         self.entries.get(position).map(|of| of.entry.policy)
+    }
+
+    /// Whether nobody can change an entry: the default, and rules that the cloud adds (SEMANTICS F27).
+    pub(super) fn is_fixed(&self, position: usize) -> bool {
+        match self.entries.get(position).map(|of| of.entry.kind) {
+            Some(EntryKind::Rule { group, rule }) => self.rules.is_fixed((group, rule)),
+            kind => kind == Some(EntryKind::Default),
+        }
     }
 
     /// An entry's names.
@@ -172,10 +285,12 @@ impl<'r> List<'r> {
         Example { interface: self.interface, direction: self.direction, flow: region.example() }
     }
 
-    /// The rules of the list, each with its positions in the rule set.
+    /// The rules of the list that somebody wrote, each with its positions in the rule set.
     pub(super) fn rules(&self) -> impl Iterator<Item = (usize, (usize, usize), &Examined)> {
         self.entries.iter().enumerate().filter_map(|(position, of)| match of.entry.kind {
-            EntryKind::Rule { group, rule } => Some((position, (group, rule), of)),
+            EntryKind::Rule { group, rule } if !self.rules.is_fixed((group, rule)) => {
+                Some((position, (group, rule), of))
+            }
             _ => None,
         })
     }

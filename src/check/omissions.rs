@@ -5,13 +5,13 @@ use ipnet::IpNet;
 
 use super::exposure::EVERYBODY;
 use super::lists::{Examined, List};
-use super::{Example, Finding};
+use super::{Example, Finding, Other, named};
 use crate::flow::{Direction, Protocol};
 use crate::rules::{
-    Addresses, Cloud, Code, GroupType, Matcher, Peer, Policy, PortRange, RuleProtocol, RuleSet,
-    Severity,
+    Addresses, Cloud, Code, GroupType, Matcher, Peer, Place, Policy, PortRange, RuleProtocol,
+    RuleSet, SecurityGroup, Severity,
 };
-use crate::space::Region;
+use crate::space::{Detail, Region};
 
 /// Private addresses that a VPC's group may have, basic and enterprise (SEMANTICS A11).
 const MOST_ADDRESSES: [u128; 2] = [6_000, 65_536];
@@ -19,9 +19,13 @@ const MOST_ADDRESSES: [u128; 2] = [6_000, 65_536];
 pub(super) fn find(rules: &RuleSet, lists: &[List<'_>]) -> Vec<Finding> {
     let mut found: Vec<Finding> = Vec::new();
     let mut add = |finding: Finding| {
-        let same = |known: &Finding| known.code == finding.code && known.place == finding.place;
-        // Once, for a rule that several interfaces have.
-        if finding.place.is_none() || !found.iter().any(same) {
+        let same = |known: &Finding| {
+            let about = |of: &Finding| (of.code, of.place, of.group.clone());
+            about(known) == about(&finding)
+                && (finding.place.is_some() || known.message == finding.message)
+        };
+        // Once, for a rule or a group that several interfaces have.
+        if finding.group.is_none() || !found.iter().any(same) {
             found.push(finding);
         }
     };
@@ -37,10 +41,179 @@ pub(super) fn find(rules: &RuleSet, lists: &[List<'_>]) -> Vec<Finding> {
             allow_list(list).into_iter().for_each(&mut add);
         }
     }
-    if rules.cloud() == Cloud::Alibaba {
-        quotas(rules).for_each(add);
+    match rules.cloud() {
+        Cloud::AwsNetworkAcl => replies(lists).for_each(&mut add),
+        Cloud::Azure => lists.iter().filter_map(virtual_network).for_each(&mut add),
+        _ => {}
     }
+    host_bits(rules).into_iter().for_each(&mut add);
+    quotas(rules).for_each(add);
     found
+}
+
+/// Ports that clients take for themselves, over all systems (SEMANTICS H2).
+const EPHEMERAL: (u16, u16) = (1024, u16::MAX);
+/// A rule of so many of them is about replies, and not about a service.
+const MANY_PORTS: u16 = 1024;
+
+/// Network ACLs that let connections pass and not all of their replies.
+fn replies<'l>(lists: &'l [List<'_>]) -> impl Iterator<Item = Finding> + 'l {
+    lists.iter().filter_map(move |list| {
+        let back = lists.iter().find(|other| {
+            other.interface == list.interface && other.direction == list.direction.opposite()
+        })?;
+        denied_replies(list, back)
+    })
+}
+
+/// Connections that a list lets pass and whose replies the list of the other direction does not.
+fn denied_replies(list: &List<'_>, back: &List<'_>) -> Option<Finding> {
+    let serves = |range: &PortRange| {
+        range.first() < EPHEMERAL.0 || range.last() - range.first() < MANY_PORTS
+    };
+    let mut others: Vec<Other> = Vec::new();
+    let mut deciders: Vec<Other> = Vec::new();
+    let mut closed: Vec<(u16, u16)> = Vec::new();
+    let mut protocols: Vec<&str> = Vec::new();
+    let mut example = None;
+    let accepts = list.rules().filter(|(_, _, of)| of.entry.policy == Policy::Accept);
+    let regions = accepts.flat_map(|(position, _, of)| {
+        let each = of.decides.iter().map(move |region| (position, region));
+        each.flat_map(|(position, region)| {
+            [(Protocol::TCP, "tcp"), (Protocol::UDP, "udp")].map(|proto| (position, region, proto))
+        })
+    });
+    for (position, region, (proto, name)) in regions {
+        {
+            let peers = region.peers().into_iter().flat_map(|range| range.cidrs());
+            let source_ports = region.services().into_iter().filter_map(|service| {
+                let (first, last) = match service.detail {
+                    Detail::Ports(first, last) => (first, last),
+                    Detail::All => (0, u16::MAX),
+                    Detail::Icmp(..) => return None,
+                };
+                PortRange::new(first, last).filter(|_| service.proto == proto)
+            });
+            let source_ports: Vec<PortRange> = source_ports.filter(serves).collect();
+            if source_ports.is_empty() {
+                continue;
+            }
+            let reply = Matcher {
+                protocol: RuleProtocol::Only(proto),
+                ports: PortRange::new(EPHEMERAL.0, EPHEMERAL.1).into_iter().collect(),
+                source_ports,
+                peer: Addresses::Nets(peers.collect()),
+                ..Matcher::any()
+            };
+            for (region, decider) in back.ask(&reply, |entry| entry.policy == Policy::Drop).ok()? {
+                if !protocols.contains(&name) {
+                    protocols.push(name);
+                }
+                let rule = list.other(position);
+                let decider = back.other(decider);
+                for (of, names) in [(rule, &mut others), (decider, &mut deciders)] {
+                    if !names.contains(&of) {
+                        names.push(of);
+                    }
+                }
+                closed.extend(region.services().into_iter().filter_map(|service| {
+                    let Detail::Ports(first, last) = service.detail else { return None };
+                    Some((first, last))
+                }));
+                example.get_or_insert_with(|| back.example(&region));
+            }
+        }
+    }
+    let (way, from) = match list.direction {
+        Direction::Ingress => ("in", "egress"),
+        Direction::Egress => ("out", "ingress"),
+    };
+    let group = others.first()?.group.clone();
+    let message = format!(
+        "lets connections {way} by {}, and {} denies their replies to ports {} of the clients; an ACL remembers \
+         no connections: accept {} 1024/65535 on {from} for them",
+        named(&others),
+        named(&deciders),
+        ranges(closed),
+        protocols.join(" and "),
+    );
+    others.extend(deciders);
+    let finding = Finding::new(Code::RepliesDenied, message).example(example).others(others);
+    Some(Finding { group: Some(group), ..finding })
+}
+
+/// `1024 to 32767, 61000 to 65535`
+fn ranges(mut ports: Vec<(u16, u16)>) -> String {
+    ports.sort_unstable();
+    let mut merged: Vec<(u16, u16)> = Vec::new();
+    for (first, last) in ports {
+        match merged.last_mut() {
+            Some((_, end)) if first <= end.saturating_add(1) => *end = last.max(*end),
+            _ => merged.push((first, last)),
+        }
+    }
+    let text = |(first, last): &(u16, u16)| match first == last {
+        true => first.to_string(),
+        false => format!("{first} to {last}"),
+    };
+    merged.iter().map(text).collect::<Vec<_>>().join(", ")
+}
+
+/// A default rule of Azure that lets in what no rule before it denies.
+fn virtual_network(list: &List<'_>) -> Option<Finding> {
+    if list.direction != Direction::Ingress {
+        return None;
+    }
+    let default = list.entries.iter().enumerate().find(|(position, of)| {
+        let by_name = || list.other(*position).rule == "AllowVnetInBound";
+        of.entry.policy == Policy::Accept && list.is_fixed(*position) && by_name()
+    });
+    let (_, of) = default?;
+    let region = of.decides.iter().max_by(|a, b| a.size().total_cmp(&b.size()))?;
+    let group = list.rules.interfaces().get(list.interface)?.groups.first()?;
+    let id = list.rules.groups().get(*group)?.id.clone();
+    let message = format!(
+        "a default rule lets the virtual network in: {} from {}; deny what it may not reach by a rule of a \
+         smaller priority number",
+        region.services_text(),
+        region.peers_text(),
+    );
+    let finding = Finding::new(Code::VirtualNetworkAllowed, message);
+    Some(Finding { group: Some(id), ..finding.example(Some(list.example(region))) })
+}
+
+/// Networks that are others than they look.
+fn host_bits(rules: &RuleSet) -> Vec<Finding> {
+    let mut found: Vec<(Place, Vec<IpNet>)> = Vec::new();
+    for (place, net) in rules.host_bits() {
+        match found.last_mut() {
+            Some((last, nets)) if last == place => nets.push(*net),
+            _ => found.push((*place, vec![*net])),
+        }
+    }
+    let finding = |(place, nets): (Place, Vec<IpNet>)| {
+        let text = |net: &IpNet| format!("{net} is {}", net.trunc());
+        let texts: Vec<String> = nets.iter().map(text).collect();
+        let what = match place {
+            Place::PrefixList(l, _) => {
+                rules.prefix_lists().get(l).map(|list| format!("{}: ", list.id))
+            }
+            Place::Interface(i, _) => rules.interfaces().get(i).map(|eni| format!("{}: ", eni.id)),
+            _ => None,
+        };
+        let message = format!(
+            "{}{}, since bits behind the prefix do not count; write the network, or /32 (/128) where one address \
+             is meant",
+            what.unwrap_or_default(),
+            texts.join("; "),
+        );
+        let finding = Finding::new(Code::HostBits, message);
+        match place {
+            Place::Rule(g, r, _) => finding.about(rules, (g, r)),
+            _ => finding,
+        }
+    };
+    found.into_iter().map(finding).collect()
 }
 
 /// Whether anything in the rule set says that there is IPv6.
@@ -149,7 +322,7 @@ fn allow_list(list: &List<'_>) -> Vec<Finding> {
             ports: PortRange::new(port, port).into_iter().collect(),
             ..Matcher::any()
         };
-        let Ok(answers) = list.ask(&matcher, |_| true) else { continue };
+        let Ok(answers) = list.ask_assuming(&matcher, |_| true) else { continue };
         let is_open = |(region, position): &(Region, usize)| {
             let kind = list.entries.get(*position).map(|of| of.entry.kind);
             // The metadata service is always open, and resolves nothing.
@@ -187,17 +360,13 @@ fn allow_list(list: &List<'_>) -> Vec<Finding> {
 }
 
 fn quotas(rules: &RuleSet) -> impl Iterator<Item = Finding> + '_ {
-    let of_rules = (0..rules.interfaces().len()).filter_map(|interface| {
-        let (count, most) = rules.quota(interface);
-        let eni = rules.interfaces().get(interface)?;
-        let message = format!(
-            "interface {} has {count} rules, counting lists as the quota does, and {most} are allowed; \
-             merge rules, or ask for more (AuthorizationLimitExceed)",
-            eni.id,
-        );
-        (count > most).then(|| Finding::new(Code::QuotaRules, message))
+    let of_rules = rules.over_quota().into_iter().map(|warning| {
+        Finding::new(Code::QuotaRules, format!("{}; merge rules, or ask for more", warning.0))
     });
-    let of_groups = rules.groups().iter().enumerate().filter_map(|(position, group)| {
+    // Only Alibaba Cloud counts the addresses of members.
+    let counts = |_: &(usize, &SecurityGroup)| rules.cloud() == Cloud::Alibaba;
+    let groups = rules.groups().iter().enumerate().filter(counts);
+    let of_groups = groups.filter_map(|(position, group)| {
         let members = rules.interfaces().iter().filter(|eni| eni.groups.contains(&position));
         let size = |net: &IpNet| 1_u128 << u32::from(net.max_prefix_len() - net.prefix_len()).min(127);
         let nets = members.flat_map(|eni| &eni.addresses);

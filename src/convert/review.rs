@@ -33,7 +33,9 @@ pub fn markdown(rules: &RuleSet) -> String {
             let _ = writeln!(out, "\n### {direction} {}{own}\n", escaped(&eni.id));
             let _ = writeln!(out, "| | | priority | service | {far} | rule | description |");
             let _ = writeln!(out, "| --: | --- | --: | --- | --- | --- | --- |");
-            for (n, entry) in rules.ordered(position, direction).entries().iter().enumerate() {
+            let ordered = rules.ordered(position, direction);
+            let entries = ordered.entries().iter().filter(|entry| !entry.has_no_members());
+            for (n, entry) in entries.enumerate() {
                 let (group, name) = rules.names(position, entry.kind);
                 let policy = match entry.policy {
                     Policy::Accept => "accept",

@@ -10,7 +10,10 @@ use similar::{Algorithm, DiffTag, capture_diff_slices};
 
 use super::{Change, Effect};
 use crate::flow::Direction;
-use crate::rules::{Entry, EntryIndex, Interface, Matcher, Ordered, Policy, RuleSet};
+use crate::rules::{
+    Assumption, Entry, EntryIndex, EntryKind, Interface, Matcher, Ordered, Policy, RuleSet,
+    UnknownGroups,
+};
 use crate::space::{AddressRange, Question, Region, TooComplex, parts};
 
 /// Packets whose verdict a change turns, all by the same two entries.
@@ -18,10 +21,14 @@ use crate::space::{AddressRange, Question, Region, TooComplex, parts};
 pub struct Turned {
     /// [`Effect::NewlyDenied`] or [`Effect::NewlyAllowed`].
     pub effect: Effect,
-    /// Where: positions of the interface in the current and in the proposed rule set.
-    pub interfaces: [usize; 2],
+    /// Where: positions of the interface in the current and in the proposed rule set. `None` where one of them
+    /// does not have the group that it stands for.
+    pub interfaces: [Option<usize>; 2],
     /// The packets.
     pub region: Region,
+    /// The verdict of those turns whose far side is a member of these groups, of which nobody has said who is;
+    /// empty where it turns whoever that is.
+    pub members_of: Assumption,
     /// Whether it holds only some of the interface's own addresses.
     pub narrowed: bool,
     /// The entries that decide, by the current and by the proposed rules.
@@ -35,8 +42,9 @@ impl Turned {
             Effect::NewlyDenied => (change.proposed.at, self.interfaces[1]),
             _ => (change.current.at, self.interfaces[0]),
         };
-        let (Some((interface, direction, _)), at) = side else { return false };
+        let (Some((interface, direction, _)), Some(at)) = side else { return false };
         change.effect == self.effect
+            && self.members_of.is_empty()
             && interface == at
             && direction == self.region.direction()
             && self.region.contains(&change.flow)
@@ -46,59 +54,175 @@ impl Turned {
 /// The regions of all interfaces that both rule sets have whose verdict the change turns, disjoint for
 /// each interface and direction; the largest first. None means that the rule sets are equivalent there.
 ///
+/// Where groups are judged each by itself (SEMANTICS F26), one that only one of the rule sets has is compared
+/// with a group without rules.
+///
 /// # Errors
 /// When there are too many to list.
 pub fn regions(current: &RuleSet, proposed: &RuleSet) -> Result<Vec<Turned>, TooComplex> {
     let mut found = Vec::new();
-    for (at, eni) in current.interfaces().iter().enumerate() {
-        let Some(now_at) = position(proposed, &eni.id) else { continue };
-        let other = proposed.interfaces().get(now_at);
+    for pair in pairs(current, proposed) {
         for direction in Direction::BOTH {
-            let lists = [current.ordered(at, direction), proposed.ordered(now_at, direction)];
-            let edits = edits(lists.each_ref().map(Ordered::entries));
-            if edits.is_empty() {
-                continue;
-            }
-            let both = || other.into_iter().chain([eni]);
-            let question = Question::all().matching(edits).local(both());
-            let policy = |list: usize, index: &EntryIndex| -> Option<Policy> {
-                lists.get(list)?.entry(*index).map(|entry| entry.policy)
-            };
-            let turns = |deciders: &[EntryIndex]| match deciders {
-                [a, b] => policy(0, a) != policy(1, b),
-                _ => false,
-            };
-            let own = local_addresses(direction, both())?;
-            for part in parts(&lists.each_ref(), &question, turns)? {
-                let [a, b] = part.deciders.as_slice() else { continue };
-                let effect = match policy(0, a) {
-                    Some(Policy::Accept) => Effect::NewlyDenied,
-                    _ => Effect::NewlyAllowed,
-                };
-                let deciders = [*a, *b];
-                let interfaces = [at, now_at];
-                let region = part.region;
-                let narrowed = !own.contains(&region.locals());
-                found.push(Turned { effect, interfaces, region, narrowed, deciders });
-            }
+            Compared { sides: [current, proposed], pair, direction }.regions(&mut found)?;
         }
     }
-    found.sort_by(|a, b| {
-        a.effect.cmp(&b.effect).then_with(|| b.region.size().total_cmp(&a.region.size()))
+    found.sort_by(|a: &Turned, b| {
+        let known = a.members_of.is_empty().cmp(&b.members_of.is_empty()).reverse();
+        let size = || b.region.size().total_cmp(&a.region.size());
+        a.effect.cmp(&b.effect).then(known).then_with(size)
     });
     Ok(found)
 }
 
-/// The ids of interfaces that only one of the rule sets has: only in the current, only in the proposed.
-pub fn unpaired<'r>(current: &'r RuleSet, proposed: &'r RuleSet) -> [Vec<&'r str>; 2] {
-    [(current, proposed), (proposed, current)].map(|(these, others)| {
-        let ids = these.interfaces().iter().map(|eni| eni.id.as_str());
-        ids.filter(|id| position(others, id).is_none()).collect()
-    })
+/// An interface of two rule sets, in a direction.
+struct Compared<'r> {
+    sides: [&'r RuleSet; 2],
+    pair: [Option<usize>; 2],
+    direction: Direction,
 }
 
-fn position(rules: &RuleSet, id: &str) -> Option<usize> {
-    rules.interfaces().iter().position(|eni| eni.id == id)
+impl Compared<'_> {
+    fn each<T>(&self, mut of: impl FnMut(&RuleSet, usize) -> T) -> [Option<T>; 2] {
+        let [a, b] = self.sides;
+        let [at, now_at] = self.pair;
+        [at.map(|at| of(a, at)), now_at.map(|at| of(b, at))]
+    }
+
+    fn interfaces(&self) -> impl Iterator<Item = &Interface> {
+        let sides = self.sides.into_iter().zip(self.pair);
+        sides.filter_map(|(rules, at)| rules.interfaces().get(at?))
+    }
+
+    /// The lists of both under an assumption.
+    fn lists(&self, assumed: &Assumption) -> [Ordered; 2] {
+        let direction = self.direction;
+        let lists = self.each(|rules, at| {
+            let list = rules.ordered_assuming(at, direction, assumed);
+            let bare = without_rules(rules, &list);
+            (list, bare)
+        });
+        match lists {
+            [Some((now, _)), Some((then, _))] => [now, then],
+            [Some((now, bare)), None] => [now, bare],
+            [None, Some((then, bare))] => [bare, then],
+            [None, None] => [(), ()].map(|()| Ordered::new(direction, Vec::new(), Policy::Drop)),
+        }
+    }
+
+    fn regions(&self, found: &mut Vec<Turned>) -> Result<(), TooComplex> {
+        // Members who reach each other by both rule sets make no difference.
+        let mates = self.each(|rules, at| rules.unlisted_mates(at, self.direction));
+        let turn = matches!(&mates, [Some(now), Some(then)] if now != then);
+        let peers = self.each(|rules, at| rules.unknown_peers(at, self.direction));
+        let unknown = peers.into_iter().chain(mates.into_iter().filter(|_| turn)).flatten();
+        let unknown = unknown.reduce(UnknownGroups::and).unwrap_or_default();
+        let assumptions = Assumption::all(&unknown);
+        if assumptions.len() > MOST_ASSUMPTIONS {
+            return Err(TooComplex);
+        }
+        for assumed in &assumptions {
+            let lists = self.lists(assumed);
+            let edits = edits(lists.each_ref().map(Ordered::entries));
+            if edits.is_empty() {
+                continue;
+            }
+            // What turns under a smaller assumption too is found there.
+            let less = assumptions.iter().filter(|other| other.is_part_of(assumed));
+            let less: Vec<Ordered> = less.flat_map(|assumed| self.lists(assumed)).collect();
+            let all: Vec<&Ordered> = lists.iter().chain(&less).collect();
+            let policy = |list: usize, index: &EntryIndex| -> Option<Policy> {
+                all.get(list)?.entry(*index).map(|entry| entry.policy)
+            };
+            let turns = |deciders: &[EntryIndex]| {
+                let pairs = deciders.chunks_exact(2).enumerate();
+                let mut turned = pairs.map(|(n, pair)| match pair {
+                    [a, b] => policy(2 * n, a) != policy(2 * n + 1, b),
+                    _ => false,
+                });
+                turned.next() == Some(true) && turned.all(|turned| !turned)
+            };
+            let question = Question::all().matching(edits).local(self.interfaces());
+            let own = local_addresses(self.direction, self.interfaces())?;
+            for part in parts(&all, &question, turns)? {
+                let [a, b, ..] = part.deciders.as_slice() else { continue };
+                let effect = match policy(0, a) {
+                    Some(Policy::Accept) => Effect::NewlyDenied,
+                    _ => Effect::NewlyAllowed,
+                };
+                let region = part.region;
+                found.push(Turned {
+                    effect,
+                    interfaces: self.pair,
+                    narrowed: !own.contains(&region.locals()),
+                    region,
+                    members_of: assumed.clone(),
+                    deciders: [*a, *b],
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The list of a group without rules, but for those that every group has.
+fn without_rules(rules: &RuleSet, list: &Ordered) -> Ordered {
+    let (default, entries) = match list.entries() {
+        [entries @ .., default] => (default.policy, entries),
+        [] => (Policy::Drop, &[] as &[Entry]),
+    };
+    let kept = entries.iter().filter(|entry| match entry.kind {
+        EntryKind::Rule { group, rule } => rules.is_fixed((group, rule)),
+        _ => true,
+    });
+    Ordered::new(list.direction(), kept.cloned().collect(), default)
+}
+
+/// More assumptions than this about one list take too long.
+const MOST_ASSUMPTIONS: usize = 512;
+
+/// Positions of the interfaces that are compared.
+fn pairs(current: &RuleSet, proposed: &RuleSet) -> Vec<[Option<usize>; 2]> {
+    let all = current.interfaces().iter().enumerate();
+    let mut found: Vec<[Option<usize>; 2]> = all
+        .map(|(at, eni)| [Some(at), position(proposed, current, eni)])
+        .filter(|[at, now_at]| now_at.is_some() || stands_alone(current, proposed, *at))
+        .collect();
+    let new = proposed.interfaces().iter().enumerate();
+    let new = new.filter(|(_, eni)| position(current, proposed, eni).is_none());
+    let new = new.filter(|(now_at, _)| stands_alone(proposed, current, Some(*now_at)));
+    found.extend(new.map(|(now_at, _)| [None, Some(now_at)]));
+    found
+}
+
+/// Whether an interface stands for a group, and those of the other rule set do too.
+fn stands_alone(rules: &RuleSet, other: &RuleSet, at: Option<usize>) -> bool {
+    let alone = |rules: &RuleSet, eni: &Interface| rules.only_group(eni).is_some();
+    at.and_then(|at| rules.interfaces().get(at)).is_some_and(|eni| alone(rules, eni))
+        && other.interfaces().iter().all(|eni| alone(other, eni))
+}
+
+/// The ids of interfaces that only one of the rule sets has and that are therefore not compared: only in the
+/// current, only in the proposed.
+pub fn unpaired<'r>(current: &'r RuleSet, proposed: &'r RuleSet) -> [Vec<&'r str>; 2] {
+    let pairs = pairs(current, proposed);
+    let missing = |rules: &'r RuleSet, side: usize| -> Vec<&'r str> {
+        let paired = |n: usize| pairs.iter().any(|pair| pair.get(side) == Some(&Some(n)));
+        let all = rules.interfaces().iter().enumerate();
+        all.filter(|(n, _)| !paired(*n)).map(|(_, eni)| eni.id.as_str()).collect()
+    };
+    [missing(current, 0), missing(proposed, 1)]
+}
+
+/// The interface of a rule set that is the same as one of another: by its group where both stand for one, else
+/// by its id.
+fn position(rules: &RuleSet, other: &RuleSet, eni: &Interface) -> Option<usize> {
+    let by_id = || rules.interfaces().iter().position(|known| known.id == eni.id);
+    let Some(group) = other.only_group(eni) else { return by_id() };
+    let all = rules.interfaces();
+    let by_group = all.iter().position(|known| rules.only_group(known) == Some(group));
+    // One group on each side: the rules of an instance, whatever the group is called.
+    let alone = all.len() == 1 && other.interfaces().len() == 1;
+    by_group.or_else(|| by_id().filter(|_| alone || rules.membership() != other.membership()))
 }
 
 /// The addresses of interfaces, of each family, as their regions have them where no entry narrows them.

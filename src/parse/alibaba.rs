@@ -1,11 +1,9 @@
 //! What Alibaba Cloud's own tools print: answers of the ECS API, and the console's export.
 
-use std::fmt::Display;
-
 use ipnet::IpNet;
 use serde_json::Value;
 
-use super::json::{Faults, Json};
+use super::json::{Faults, Json, reading};
 use super::loaded::{Found, FoundInterface, Hints, Loaded};
 use crate::flow::Direction;
 use crate::rules::{
@@ -141,7 +139,7 @@ pub(super) fn read(
 }
 
 /// What an object says of a group itself.
-fn group(json: &Json<'_>, id: &str, loaded: &mut Loaded, faults: &mut Faults) {
+pub(super) fn group(json: &Json<'_>, id: &str, loaded: &mut Loaded, faults: &mut Faults) {
     let group_type = json.parsed("SecurityGroupType", faults);
     let inner = json.parsed::<Policy>("InnerAccessPolicy", faults);
     // A template may have an expression there, and no verdict rests on it.
@@ -161,7 +159,11 @@ fn rules(id: &str, rows: &[Json<'_>], hints: &Hints, loaded: &mut Loaded, faults
     for (n, row) in rows.iter().enumerate() {
         let dialect = Dialect { direction: hints.direction, in_vpc };
         let numbered = RuleId::Numbered { group: id.to_owned(), number: start + n + 1 };
-        let rule = permission(row, numbered, &dialect, faults);
+        let named = row.text("SecurityGroupRuleId", &mut Faults::default());
+        let rule_id = named.map_or(numbered, RuleId::Named);
+        let rule = reading(faults, &rule_id.clone(), id, |faults| {
+            permission(row, rule_id, &dialect, faults)
+        });
         let way =
             if file.is_empty() { row.path().to_owned() } else { format!("{file}: {}", row.path()) };
         known.rules.extend(rule.map(|rule| Found::new(rule, way)));
@@ -179,7 +181,7 @@ pub(super) struct Dialect {
 /// One row: a `Permission`.
 pub(super) fn permission(
     row: &Json<'_>,
-    numbered: RuleId,
+    id: RuleId,
     dialect: &Dialect,
     faults: &mut Faults,
 ) -> Option<Rule> {
@@ -225,14 +227,12 @@ pub(super) fn permission(
     let local: Vec<Peer> =
         local.iter().filter_map(|key| row.cidr(key, faults).map(Peer::Cidr)).collect();
     let nic: Option<NicType> = row.parsed("NicType", faults);
-    let named = row.text("SecurityGroupRuleId", faults);
     let create_time = row.text("CreateTime", faults).and_then(|time| time.parse().ok());
     let description =
         row.get("Description").and_then(|text| text.value().as_str().map(str::to_owned));
     if faults.list.len() > before {
         return None;
     }
-    let id = named.map_or(numbered, RuleId::Named);
     Some(Rule {
         policy,
         priority,
@@ -313,6 +313,7 @@ fn interface(json: &Json<'_>, faults: &mut Faults) -> Option<FoundInterface> {
     let timeouts = json.get("ConnectionTrackingConfiguration").map(|of| timeouts(&of, faults));
     Some(FoundInterface {
         id,
+        qualifiers: Vec::new(),
         addresses,
         groups,
         timeouts: timeouts.unwrap_or_default(),
@@ -333,8 +334,12 @@ fn timeouts(json: &Json<'_>, faults: &mut Faults) -> Timeouts {
         ("UdpTimeout", &mut timeouts.udp),
     ];
     for (key, setting) in settings {
-        if let Some(seconds) = json.parsed(key, faults) {
-            *setting = std::time::Duration::from_secs(seconds);
+        let Some(text) = json.text(key, faults) else { continue };
+        match text.parse() {
+            Ok(seconds) => *setting = std::time::Duration::from_secs(seconds),
+            Err(_) => {
+                json.fault(key, format_args!("`{text}`: a timeout is a number of seconds"), faults);
+            }
         }
     }
     timeouts
@@ -356,7 +361,14 @@ fn instances(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
             && let Some(id) = one.text("InstanceId", faults)
         {
             let (addresses, groups, timeouts) = (own.clone(), Vec::new(), Timeouts::default());
-            found.push(FoundInterface { id, addresses, groups, timeouts, tags: Vec::new() });
+            found.push(FoundInterface {
+                id,
+                qualifiers: Vec::new(),
+                addresses,
+                groups,
+                timeouts,
+                tags: Vec::new(),
+            });
         }
         // The groups are those of the primary interface, which has the instance's own address.
         let primary = found
@@ -387,136 +399,4 @@ pub(super) fn name_in(file: &str, prefix: &str) -> Option<String> {
     let end = tail.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(tail.len());
     let found = tail.get(..end).filter(|id| !id.is_empty())?;
     Some(format!("{prefix}{found}"))
-}
-
-/// A template of Resource Orchestration Service: literals, references within it, defaults of parameters.
-pub(super) fn template(value: &Value, loaded: &mut Loaded, faults: &mut Faults) {
-    let json = Json::new(value);
-    let Some(resources) = json.get("Resources").and_then(|of| of.value().as_object()) else {
-        faults.add("Resources", "the template has no resources");
-        return;
-    };
-    let parameters = value.get("Parameters");
-    for (name, resource) in resources {
-        let kind = resource.get("Type").and_then(Value::as_str).unwrap_or_default();
-        let Some(kind) = kind.strip_prefix("ALIYUN::ECS::SecurityGroup") else { continue };
-        let properties = resource.get("Properties").unwrap_or(&Value::Null);
-        let properties = resolved(properties, parameters, resources);
-        let at = |key: &str| if key.is_empty() { name.clone() } else { format!("{name}.{key}") };
-        let own = Json::at(&properties, name.as_str());
-        let (lists, id): (Vec<(&str, Direction)>, String) = match kind {
-            "" => {
-                group(&own, name, loaded, faults);
-                loaded.group(name).has_rules = true;
-                let lists = vec![
-                    ("SecurityGroupIngress", Direction::Ingress),
-                    ("SecurityGroupEgress", Direction::Egress),
-                ];
-                (lists, name.clone())
-            }
-            "Ingress" | "Ingresses" | "Egress" | "Egresses" => {
-                let way =
-                    if kind.starts_with('I') { Direction::Ingress } else { Direction::Egress };
-                let Some(id) = own.text("SecurityGroupId", faults) else {
-                    faults.add(
-                        &at("SecurityGroupId"),
-                        "the group is not a literal, nor one of the template",
-                    );
-                    continue;
-                };
-                let list = if kind.ends_with("es") { "Permissions" } else { "" };
-                (vec![(list, way)], id)
-            }
-            _ => continue,
-        };
-        for (list, direction) in lists {
-            let rows = match list {
-                "" => vec![Json::at(&properties, name.as_str())],
-                list => own.list(list, faults),
-            };
-            for row in rows {
-                let origin = row.path().to_owned();
-                let dialect = Dialect { direction: Some(direction), in_vpc: true };
-                let named = RuleId::Named(origin.clone());
-                let Some(rule) = permission(&row, named, &dialect, faults) else { continue };
-                let nic =
-                    row.text("NicType", faults).filter(|nic| nic.eq_ignore_ascii_case("internet"));
-                let known = loaded.group(&id);
-                known.has_rules = true;
-                let note = nic.map_or_else(String::new, |_| "nic internet".to_owned());
-                known.rules.push(Found { note, ..Found::new(rule, origin) });
-            }
-        }
-    }
-}
-
-/// References replaced by what they refer to; those that cannot be are left, and are a fault where a word is
-/// expected.
-fn resolved(
-    value: &Value,
-    parameters: Option<&Value>,
-    resources: &serde_json::Map<String, Value>,
-) -> Value {
-    let go = |value: &Value| resolved(value, parameters, resources);
-    match value {
-        Value::Array(list) => list.iter().map(go).collect(),
-        Value::Object(map) => {
-            let mut keys = map.iter();
-            if let (Some((key, of)), None) = (keys.next(), keys.next()) {
-                let target = match (key.as_str(), of) {
-                    ("Ref", Value::String(name)) => Some(name.as_str()),
-                    ("Fn::GetAtt", Value::Array(way)) => way.first().and_then(Value::as_str),
-                    ("Fn::GetAtt", Value::String(way)) => way.split('.').next(),
-                    _ => None,
-                };
-                if let Some(name) = target {
-                    if resources.contains_key(name) {
-                        return Value::String(name.to_owned());
-                    }
-                    let default = parameters.and_then(|all| all.get(name)?.get("Default"));
-                    if let Some(default) = default {
-                        return default.clone();
-                    }
-                }
-            }
-            map.iter().map(|(key, of)| (key.clone(), go(of))).collect()
-        }
-        other => other.clone(),
-    }
-}
-
-/// YAML with short tags as JSON: `!Ref x` is `{"Ref": "x"}`, `!Sub x` is `{"Fn::Sub": "x"}`.
-pub(super) fn untagged(value: serde_yaml::Value) -> Value {
-    use serde_yaml::Value as Yaml;
-    match value {
-        Yaml::Null => Value::Null,
-        Yaml::Bool(flag) => flag.into(),
-        Yaml::Number(number) => {
-            let whole =
-                number.as_i64().map(Value::from).or_else(|| number.as_u64().map(Value::from));
-            whole.or_else(|| number.as_f64().map(Value::from)).unwrap_or(Value::Null)
-        }
-        Yaml::String(text) => text.into(),
-        Yaml::Sequence(list) => list.into_iter().map(untagged).collect(),
-        Yaml::Mapping(map) => {
-            let key = |key: Yaml| match key {
-                Yaml::String(text) => text,
-                other => plain(&other),
-            };
-            map.into_iter().map(|(name, of)| (key(name), untagged(of))).collect()
-        }
-        Yaml::Tagged(tagged) => {
-            let tag = tagged.tag.to_string();
-            let name = tag.trim_start_matches('!');
-            let key = if name == "Ref" { "Ref".to_owned() } else { format!("Fn::{name}") };
-            let value = untagged(tagged.value);
-            std::iter::once((key, value)).collect()
-        }
-    }
-}
-
-fn plain(value: &impl serde::Serialize) -> String {
-    let text = serde_yaml::to_string(value).unwrap_or_default();
-    let text: &dyn Display = &text.trim();
-    text.to_string()
 }

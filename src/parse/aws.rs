@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::json::{Faults, Json};
+use super::json::{Faults, Json, reading};
 use super::loaded::{Found, FoundInterface, Loaded};
 use crate::flow::{Direction, Protocol};
 use crate::rules::{
@@ -122,7 +122,7 @@ pub(super) fn read(
             if json.has("network_acls") {
                 let message =
                     "its network ACLs are another layer, which is judged apart: they are left out";
-                loaded.warnings.push(message.to_owned());
+                loaded.incomplete.push(message.to_owned());
             }
         }
     }
@@ -135,36 +135,40 @@ fn group(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
     };
     let owner = json.text("OwnerId", faults);
     let vpc = json.text("VpcId", faults);
-    let mut rows = Vec::new();
+    let mut rules: Vec<Found> = Vec::new();
     for (key, direction) in
         [("IpPermissions", Direction::Ingress), ("IpPermissionsEgress", Direction::Egress)]
     {
         for row in json.list(key, faults) {
-            let mut peers = Vec::new();
-            for (list, key) in [("IpRanges", "CidrIp"), ("Ipv6Ranges", "CidrIpv6")] {
-                let all = row.list(list, faults);
-                peers.extend(all.iter().filter_map(|one| one.cidr(key, faults)).map(Peer::Cidr));
-            }
-            for one in row.list("PrefixListIds", faults) {
-                peers.extend(one.text("PrefixListId", faults).map(Peer::PrefixList));
-            }
-            for one in row.list("UserIdGroupPairs", faults) {
-                peers.extend(pair(&one, owner.as_deref(), faults));
-            }
-            rows.push((row, direction, peers));
+            let number = RuleId::Numbered { group: id.clone(), number: rules.len() + 1 };
+            let rule = reading(faults, &number.clone(), &id, |faults| {
+                let peers = peers(&row, owner.as_deref(), faults);
+                // A permission for nobody matches nothing.
+                if peers.is_empty() {
+                    return None;
+                }
+                permission(&row, number, direction, peers, faults)
+            });
+            rules.extend(rule.map(|rule| Found::new(rule, row.path().to_owned())));
         }
     }
-    let known = loaded.group(&id);
-    (known.has_rules, known.vpc_id) = (true, vpc);
-    for (row, direction, peers) in rows {
-        let number = RuleId::Numbered { group: id.clone(), number: known.rules.len() + 1 };
-        // A permission for nobody matches nothing.
-        if peers.is_empty() {
-            continue;
-        }
-        let rule = permission(&row, number, direction, peers, faults);
-        known.rules.extend(rule.map(|rule| Found::new(rule, row.path().to_owned())));
+    loaded.add_group(&id, vpc, rules, json.path(), faults);
+}
+
+/// The peers of a permission.
+fn peers(row: &Json<'_>, owner: Option<&str>, faults: &mut Faults) -> Vec<Peer> {
+    let mut peers = Vec::new();
+    for (list, key) in [("IpRanges", "CidrIp"), ("Ipv6Ranges", "CidrIpv6")] {
+        let all = row.list(list, faults);
+        peers.extend(all.iter().filter_map(|one| one.cidr(key, faults)).map(Peer::Cidr));
     }
+    for one in row.list("PrefixListIds", faults) {
+        peers.extend(one.text("PrefixListId", faults).map(Peer::PrefixList));
+    }
+    for one in row.list("UserIdGroupPairs", faults) {
+        peers.extend(pair(&one, owner, faults));
+    }
+    peers
 }
 
 /// A group as peer: of another account where its owner is another.
@@ -184,23 +188,22 @@ fn rule_of_its_own(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
         return faults.add(json.path(), "the rule has no IsEgress, true or false");
     };
     let direction = if egress { Direction::Egress } else { Direction::Ingress };
-    let mut peers: Vec<Peer> = ["CidrIpv4", "CidrIpv6"]
-        .iter()
-        .filter_map(|key| json.cidr(key, faults))
-        .map(Peer::Cidr)
-        .collect();
-    peers.extend(json.text("PrefixListId", faults).map(Peer::PrefixList));
-    let owner = json.text("GroupOwnerId", faults);
-    if let Some(of) = json.get("ReferencedGroupInfo") {
-        peers.extend(pair(&of, owner.as_deref(), faults));
-    }
     let known = loaded.group(&group);
     known.has_rules = true;
-    let number = RuleId::Numbered { group, number: known.rules.len() + 1 };
+    let number = RuleId::Numbered { group: group.clone(), number: known.rules.len() + 1 };
     let id = json.text("SecurityGroupRuleId", faults).map_or(number, RuleId::Named);
-    let rule = permission(json, id, direction, peers, faults);
-    let description = json.text("Description", faults);
-    let found = rule.map(|rule| Found::new(Rule { description, ..rule }, json.path().to_owned()));
+    let found = reading(faults, &id.clone(), &group, |faults| {
+        let nets = ["CidrIpv4", "CidrIpv6"].map(|key| json.cidr(key, faults));
+        let mut peers: Vec<Peer> = nets.into_iter().flatten().map(Peer::Cidr).collect();
+        peers.extend(json.text("PrefixListId", faults).map(Peer::PrefixList));
+        let owner = json.text("GroupOwnerId", faults);
+        if let Some(of) = json.get("ReferencedGroupInfo") {
+            peers.extend(pair(&of, owner.as_deref(), faults));
+        }
+        let rule = permission(json, id, direction, peers, faults)?;
+        let description = json.text("Description", faults);
+        Some(Found::new(Rule { description, ..rule }, json.path().to_owned()))
+    });
     known.rules.extend(found);
 }
 
@@ -288,7 +291,7 @@ fn network_acl(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
     };
     let mut rules = Vec::new();
     for entry in json.list("Entries", faults) {
-        rules.extend(acl_entry(&entry, faults).map(|rule| Found {
+        rules.extend(acl_entry(&entry, &id, faults).map(|rule| Found {
             note: "stateless".to_owned(),
             ..Found::new(rule, entry.path().to_owned())
         }));
@@ -299,20 +302,29 @@ fn network_acl(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
             .extend(association.text("SubnetId", faults).map(|subnet| (subnet, id.clone())));
     }
     let vpc = json.text("VpcId", faults);
-    let known = loaded.group(&id);
-    (known.has_rules, known.vpc_id) = (true, vpc);
-    known.rules.extend(rules);
+    loaded.add_group(&id, vpc, rules, json.path(), faults);
 }
 
-fn acl_entry(json: &Json<'_>, faults: &mut Faults) -> Option<Rule> {
+fn acl_entry(json: &Json<'_>, acl: &str, faults: &mut Faults) -> Option<Rule> {
     let egress = json.get("Egress").and_then(|flag| flag.value().as_bool());
     let Some(egress) = egress else {
         faults.add(json.path(), "the entry has no Egress, true or false");
         return None;
     };
     let direction = if egress { Direction::Egress } else { Direction::Ingress };
+    let priority: Priority = json.parsed("RuleNumber", faults)?;
+    let id = RuleId::Named(format!("{direction}-{}", priority.get()));
+    reading(faults, &id.clone(), acl, |faults| entry_of(json, id, direction, priority, faults))
+}
+
+fn entry_of(
+    json: &Json<'_>,
+    id: RuleId,
+    direction: Direction,
+    priority: Priority,
+    faults: &mut Faults,
+) -> Option<Rule> {
     let protocol = json.protocol("Protocol", faults)?;
-    let priority: Option<Priority> = json.parsed("RuleNumber", faults);
     let policy = match json.text("RuleAction", faults).as_deref() {
         Some("allow") => Policy::Accept,
         Some("deny") => Policy::Drop,
@@ -332,8 +344,6 @@ fn acl_entry(json: &Json<'_>, faults: &mut Faults) -> Option<Rule> {
         icmp_type(&of, kind, code, faults)
     });
     let of_icmp = matches!(protocol, RuleProtocol::Only(Protocol::ICMP | Protocol::ICMPV6));
-    let priority = priority?;
-    let id = RuleId::Named(format!("{direction}-{}", priority.get()));
     Some(Rule {
         policy,
         priority,
@@ -385,5 +395,12 @@ fn interface(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
         None => Cloud::Aws.timeouts(),
     };
     loaded.interfaces.retain(|known| known.id != id);
-    loaded.interfaces.push(FoundInterface { id, addresses, groups, timeouts, tags: Vec::new() });
+    loaded.interfaces.push(FoundInterface {
+        id,
+        qualifiers: Vec::new(),
+        addresses,
+        groups,
+        timeouts,
+        tags: Vec::new(),
+    });
 }

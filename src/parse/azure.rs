@@ -6,11 +6,12 @@ use std::net::IpAddr;
 use ipnet::{IpNet, IpSubnets, Ipv4Subnets, Ipv6Subnets};
 use serde_json::Value;
 
-use super::json::{Faults, Json, dashed, last_part};
+use super::json::{Faults, Json, dashed, last_part, reading};
 use super::loaded::{Found, FoundInterface, Loaded, Standing};
 use crate::flow::Direction;
 use crate::rules::{
-    Cloud, Peer, Policy, PortRange, Ports, Priority, Rule, RuleId, RuleProtocol, parse_cidr,
+    Cloud, Peer, Policy, PortRange, Ports, Priority, Rule, RuleId, RuleProtocol,
+    parse_cidr_as_written,
 };
 
 /// The kinds of answers, in the order in which they are read.
@@ -44,7 +45,7 @@ pub(super) fn read(answer: Answer, value: &Value, loaded: &mut Loaded, faults: &
     match answer {
         Answer::Group => group(&json, loaded, faults),
         Answer::Interface => interface(&json, loaded, faults),
-        Answer::OneRule => loaded.warnings.push(
+        Answer::OneRule => loaded.incomplete.push(
             "the answer is about one rule; `az network nsg show` has the group that it is of"
                 .to_owned(),
         ),
@@ -73,9 +74,9 @@ fn group(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
     let mut rules = Vec::new();
     for (key, note) in [("securityRules", ""), ("defaultSecurityRules", "default")] {
         for row in inner.list(key, faults) {
-            let rule = rule(&row, faults);
+            let rule = rule(&row, &id, faults);
             rules.extend(rule.map(|rule| {
-                let origin = format!("{id}: {}", rule.id);
+                let origin = row.path().to_owned();
                 Found { note: note.to_owned(), ..Found::new(rule, origin) }
             }));
         }
@@ -86,18 +87,39 @@ fn group(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
         ));
         let implied = |rule| Found {
             standing: Standing::Implied,
-            ..Found::new(rule, format!("{id}: a default rule"))
+            ..Found::new(rule, "a default rule".to_owned())
         };
         rules.extend(defaults().into_iter().map(implied));
     }
+    let resource = json.text("id", faults).map(|id| id.to_lowercase());
+    let key = resource.unwrap_or_else(|| id.clone());
     for subnet in inner.list("subnets", faults) {
-        loaded
-            .subnets
-            .extend(subnet.text("id", faults).map(|subnet| (subnet.to_lowercase(), id.clone())));
+        let subnet = subnet.text("id", faults).map(|subnet| subnet.to_lowercase());
+        loaded.subnets.extend(subnet.map(|subnet| (subnet, key.clone())));
     }
-    let known = loaded.group(&id);
-    known.has_rules = true;
-    known.rules.extend(rules);
+    let qualifiers = qualifiers(json, faults);
+    let path = json.path();
+    if let Some(known) = loaded.add_group_of_key((&key, &id), rules, path, faults) {
+        known.qualifiers = qualifiers;
+    }
+}
+
+/// What tells a resource apart from others of its name: its resource group, then its subscription.
+fn qualifiers(json: &Json<'_>, faults: &mut Faults) -> Vec<String> {
+    let id = json.text("id", faults).unwrap_or_default();
+    let parts: Vec<&str> = id.split('/').collect();
+    let behind = |word: &str| {
+        let at = parts.iter().position(|part| part.eq_ignore_ascii_case(word))?;
+        parts.get(at + 1).map(|part| (*part).to_owned())
+    };
+    let group = json.text("resourceGroup", faults).or_else(|| behind("resourceGroups"));
+    group.into_iter().chain(behind("subscriptions")).collect()
+}
+
+/// The key of the group that a resource's id leads to: files may have the group without its id.
+fn referred(id: &str, loaded: &Loaded) -> String {
+    let key = id.to_lowercase();
+    if loaded.has_group(&key) { key } else { last_part(id) }
 }
 
 /// A word that is no expression of a template.
@@ -113,12 +135,21 @@ fn literal(json: &Json<'_>, key: &str, faults: &mut Faults) -> Option<String> {
     Some(text)
 }
 
-fn rule(json: &Json<'_>, faults: &mut Faults) -> Option<Rule> {
-    let before = faults.list.len();
+fn rule(json: &Json<'_>, group: &str, faults: &mut Faults) -> Option<Rule> {
     let inner = body(json);
     let name = literal(json, "name", faults).or_else(|| literal(&inner, "name", faults));
+    let Some(name) = name else {
+        faults.add(json.path(), format_args!("the rule of group {group} has no name"));
+        return None;
+    };
+    let id = RuleId::Named(name);
+    reading(faults, &id.clone(), group, |faults| rule_of(&inner, id, faults))
+}
+
+fn rule_of(inner: &Json<'_>, id: RuleId, faults: &mut Faults) -> Option<Rule> {
+    let before = faults.list.len();
     let word = |key: &str, faults: &mut Faults| {
-        let word = literal(&inner, key, faults).map(|word| word.to_ascii_lowercase());
+        let word = literal(inner, key, faults).map(|word| word.to_ascii_lowercase());
         if word.is_none() {
             faults.add(inner.path(), format_args!("the rule has no {key}"));
         }
@@ -149,18 +180,17 @@ fn rule(json: &Json<'_>, faults: &mut Faults) -> Option<Rule> {
         Direction::Ingress => ("source", "destination"),
         Direction::Egress => ("destination", "source"),
     };
-    let (peers, mut far_groups) = side(&inner, far, faults);
-    let (local, targets) = side(&inner, near, faults);
+    let (peers, mut far_groups) = side(inner, far, faults);
+    let (local, targets) = side(inner, near, faults);
     let mut peers =
         peers.unwrap_or_else(|| if far_groups.is_empty() { everybody() } else { Vec::new() });
     peers.extend(far_groups.drain(..).map(Peer::Tag));
-    let source_ports = ports(&inner, "sourcePortRange", faults);
-    let ports = ports(&inner, "destinationPortRange", faults);
+    let source_ports = ports(inner, "sourcePortRange", faults);
+    let ports = ports(inner, "destinationPortRange", faults);
     let description = inner.text("description", faults);
     if faults.list.len() > before {
         return None;
     }
-    let id = RuleId::Named(name?);
     Some(Rule {
         policy,
         priority: priority?,
@@ -217,7 +247,7 @@ fn side(json: &Json<'_>, side: &str, faults: &mut Faults) -> (Option<Vec<Peer>>,
         let range = text.split_once('-').and_then(|(first, last)| {
             Some((first.trim().parse::<IpAddr>().ok()?, last.trim().parse::<IpAddr>().ok()?))
         });
-        match (range, parse_cidr(&text)) {
+        match (range, parse_cidr_as_written(&text)) {
             (Some((IpAddr::V4(first), IpAddr::V4(last))), _) if first <= last => {
                 let nets = IpSubnets::V4(Ipv4Subnets::new(first, last, 0));
                 peers.extend(nets.map(Peer::Cidr));
@@ -303,7 +333,7 @@ fn interface(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
     let own = inner
         .get("networkSecurityGroup")
         .and_then(|of| of.text("id", faults))
-        .map(|id| last_part(&id));
+        .map(|id| referred(&id, loaded));
     for one in inner.list("ipConfigurations", faults) {
         let one = body(&one);
         let keys = ["privateIPAddress", "privateIpAddress"];
@@ -322,5 +352,8 @@ fn interface(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
     tags.sort();
     tags.dedup();
     let timeouts = Cloud::Azure.timeouts();
-    loaded.interfaces.push(FoundInterface { id, addresses, groups, timeouts, tags });
+    let qualifiers = qualifiers(json, faults);
+    // Another file may have it too.
+    loaded.interfaces.retain(|known| known.id != id || known.qualifiers != qualifiers);
+    loaded.interfaces.push(FoundInterface { id, qualifiers, addresses, groups, timeouts, tags });
 }

@@ -54,6 +54,7 @@ pub(super) fn read(text: &str) -> Result<Loaded, Vec<Fault>> {
     // Every packet that passes.
     loaded.interfaces.push(FoundInterface {
         id: GROUP.to_owned(),
+        qualifiers: Vec::new(),
         addresses: ["0.0.0.0/0", "::/0"].into_iter().filter_map(|net| net.parse().ok()).collect(),
         groups: vec![GROUP.to_owned()],
         timeouts: Cloud::ClassBench.timeouts(),

@@ -19,8 +19,8 @@ use super::yaml::{Reader, local, one};
 use super::{Fault, ParseError};
 use crate::flow::Direction;
 use crate::rules::{
-    Addresses, Builtin, Expectation, Matcher, Peer, Policy, Ports, Rule, RuleId, RuleProtocol,
-    RuleSet, nearest,
+    Builtin, Expectation, Packets, Peer, Policy, Ports, Rule, RuleId, RuleProtocol, RuleSet,
+    nearest,
 };
 
 const KEYS: [&str; 12] = [
@@ -101,7 +101,7 @@ impl Reader {
         let interface = self.under(map, "interface", |r, value| {
             let wanted = r.scalar(value)?;
             let ids = || rules.interfaces().iter().map(|eni| eni.id.as_str());
-            let found = ids().position(|id| id == wanted);
+            let found = rules.interface_named(&wanted);
             if found.is_none() {
                 r.fault(unknown("interface", &wanted, ids()));
             }
@@ -127,7 +127,7 @@ impl Reader {
             }
             Some(wanted)
         });
-        if otherwise.is_some() && packets.peer == Addresses::Any {
+        if otherwise.is_some() && packets == packets.of_anybody() {
             let far = far(direction);
             self.fault(format_args!(
                 "`otherwise` is about everybody else, and `{far}` names nobody"
@@ -158,9 +158,9 @@ impl Reader {
     }
 
     /// The packets that the keys of a rule describe; those not said are any.
-    fn packets(&mut self, map: &Mapping, direction: Direction, rules: &RuleSet) -> Matcher {
+    fn packets(&mut self, map: &Mapping, direction: Direction, rules: &RuleSet) -> Packets {
         let protocol = self.parsed(map, "protocol").unwrap_or(RuleProtocol::All);
-        let ports = self.several(map, "ports", |text| Ports::parse(text, protocol));
+        let ports = self.ports(map, protocol);
         let source_ports = self.port_ranges(map, "source_ports", protocol);
         let has_ports = protocol.has_ports() || protocol == RuleProtocol::All;
         let names_ports = !ports.is_empty() || !source_ports.is_empty();
@@ -177,19 +177,21 @@ impl Reader {
             }
         }
         let (far, near) = (far(direction), far(direction.opposite()));
-        let peers = self.several(map, far, |text| {
-            let peer: Peer =
-                text.parse().map_err(|error: crate::rules::FieldError| error.to_string())?;
-            known(peer, rules).map(one)
-        });
+        let peers = self.peers(map, far);
+        let peers = peers
+            .into_iter()
+            .filter_map(|peer| self.at(Segment::Key(far.to_owned()), |r| r.ok(known(peer, rules))));
+        let peers = peers.collect();
         let local = self.several(map, near, |text| local(near, text).map(one));
-        let anybody = peers.is_empty();
         // The conditions of a rule that nobody has written.
         let id = RuleId::Named(String::new());
         let local = local.into_iter().map(Peer::Cidr).collect();
-        let rule = Rule { ports, source_ports, local, ..Rule::new(id, direction, protocol, peers) };
-        let matcher = rules.matcher(&rule);
-        if anybody { Matcher { peer: Addresses::Any, ..matcher } } else { matcher }
+        Packets::new(Rule {
+            ports,
+            source_ports,
+            local,
+            ..Rule::new(id, direction, protocol, peers)
+        })
     }
 }
 
@@ -206,8 +208,14 @@ fn known(peer: Peer, rules: &RuleSet) -> Result<Peer, String> {
     let missing = match &peer {
         Peer::Cidr(_) => None,
         Peer::Group(reference) => {
-            let ids = || rules.groups().iter().map(|group| group.id.as_str());
-            let missing = ids().all(|id| id != reference.id);
+            let all = || rules.groups().iter();
+            let named = all().flat_map(|group| &group.rules).flat_map(|rule| &rule.peers);
+            let named = named.filter_map(|peer| match peer {
+                Peer::Group(of) => Some(of.id.as_str()),
+                Peer::Cidr(_) | Peer::PrefixList(_) | Peer::Tag(_) => None,
+            });
+            let ids = || all().map(|group| group.id.as_str());
+            let missing = ids().chain(named).all(|id| id != reference.id);
             missing.then(|| unknown("security group", &reference.id, ids()))
         }
         Peer::PrefixList(id) => {

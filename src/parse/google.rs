@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::json::{Faults, Json, dashed, last_part};
+use super::json::{Faults, Json, dashed, last_part, reading};
 use super::loaded::{Found, FoundInterface, Loaded, Standing};
 use crate::flow::Direction;
 use crate::rules::{Cloud, Peer, Policy, Ports, Priority, Rule, RuleId};
@@ -75,10 +75,21 @@ fn rule(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
         return faults.add(json.path(), "the rule has no name");
     };
     let network = json.text("network", faults).map(|id| last_part(&id)).unwrap_or_default();
+    let id = RuleId::Named(name.clone());
+    let found = reading(faults, &id, &network, |faults| parts(json, &name, faults));
+    if faults.list.len() == before {
+        let known = loaded.group(&network);
+        known.has_rules = true;
+        known.rules.extend(found);
+    }
+}
+
+fn parts(json: &Json<'_>, name: &str, faults: &mut Faults) -> Vec<Found> {
     let direction = match json.text("direction", faults) {
         Some(word) if word.eq_ignore_ascii_case("egress") => Direction::Egress,
         Some(word) if !word.eq_ignore_ascii_case("ingress") => {
-            return json.fault("direction", format_args!("`{word}`: INGRESS or EGRESS"), faults);
+            json.fault("direction", format_args!("`{word}`: INGRESS or EGRESS"), faults);
+            return Vec::new();
         }
         // Old rules do not say it.
         _ => Direction::Ingress,
@@ -88,7 +99,8 @@ fn rule(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
         (true, false) => (Policy::Accept, "allowed"),
         (false, true) => (Policy::Drop, "denied"),
         _ => {
-            return faults.add(json.path(), "the rule has neither `allowed` nor `denied`, or both");
+            faults.add(json.path(), "the rule has neither `allowed` nor `denied`, or both");
+            return Vec::new();
         }
     };
     let nets = |key: &str, faults: &mut Faults| -> Vec<Peer> {
@@ -135,14 +147,14 @@ fn rule(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
         });
         let ports = ports.collect();
         let id = if rows.len() == 1 {
-            RuleId::Named(name.clone())
+            RuleId::Named(name.to_owned())
         } else {
             let same = found.iter().filter(|of| of.rule.protocol == protocol).count();
             let part =
                 if same == 0 { protocol.to_string() } else { format!("{protocol}-{}", same + 1) };
             RuleId::Named(format!("{name}/{part}"))
         };
-        let origin = format!("{name}: {key}");
+        let origin = row.path().to_owned();
         let rule = Rule {
             policy,
             priority,
@@ -154,14 +166,10 @@ fn rule(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
         };
         let standing = if disabled { Standing::Disabled } else { Standing::InForce };
         let note = notes.join("; ");
-        let listed_as = Some(name.clone());
-        found.push(Found { note, standing, listed_as, ..Found::new(rule, origin) });
+        let listed_as = Some(name.to_owned());
+        found.push(Found { listed_as, note, standing, ..Found::new(rule, origin) });
     }
-    if faults.list.len() == before {
-        let known = loaded.group(&network);
-        known.has_rules = true;
-        known.rules.extend(found);
-    }
+    found
 }
 
 /// An instance: an interface for each of its networks, with the instance's tags and service accounts.
@@ -171,6 +179,10 @@ fn instance(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
     for account in json.list("serviceAccounts", faults) {
         tags.extend(account.text("email", faults));
     }
+    let zone = json.text("zone", faults).map(|zone| last_part(&zone));
+    let link = json.text("selfLink", faults).unwrap_or_default();
+    let project = link.split_once("/projects/").and_then(|(_, rest)| rest.split('/').next());
+    let qualifiers: Vec<String> = zone.into_iter().chain(project.map(str::to_owned)).collect();
     let all = json.list("networkInterfaces", faults);
     for one in &all {
         let network = one.text("network", faults).map(|id| last_part(&id)).unwrap_or_default();
@@ -188,6 +200,7 @@ fn instance(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
         let groups = vec![network];
         loaded.interfaces.push(FoundInterface {
             id,
+            qualifiers: qualifiers.clone(),
             addresses,
             groups,
             timeouts,

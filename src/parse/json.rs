@@ -9,26 +9,47 @@ use serde_json::Value;
 
 use super::Fault;
 use crate::flow::Protocol;
-use crate::rules::{PortRange, RuleProtocol, parse_cidr};
+use crate::rules::{PortRange, RuleId, RuleProtocol, about_rule, parse_cidr_as_written};
 
 /// Faults of one file.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     /// Before each of them, where several files are read as one.
     pub(super) file: String,
+    /// The rule that is being read.
+    about: Option<String>,
     pub(super) list: Vec<Fault>,
 }
 
 impl Faults {
+    /// None yet, of the same file.
+    pub(super) fn of_same_file(&self) -> Self {
+        Self { file: self.file.clone(), ..Self::default() }
+    }
+
     pub(super) fn add(&mut self, path: &str, message: impl Display) {
         let way = if path.is_empty() { String::new() } else { format!("{path}: ") };
         let file = if self.file.is_empty() { String::new() } else { format!("{}: ", self.file) };
-        let fault = Fault { at: None, message: format!("{file}{way}{message}") };
+        let about = self.about.as_ref().map_or_else(String::new, |about| format!("{about}: "));
+        let fault = Fault { at: None, message: format!("{file}{way}{about}{message}") };
         // Once is enough for what is wrong with a file as a whole.
         if self.list.last() != Some(&fault) {
             self.list.push(fault);
         }
     }
+}
+
+/// Reads a rule; faults that are found meanwhile name it.
+pub(super) fn reading<T>(
+    faults: &mut Faults,
+    id: &RuleId,
+    group: &str,
+    read: impl FnOnce(&mut Faults) -> T,
+) -> T {
+    faults.about = Some(about_rule(id, group));
+    let read = read(faults);
+    faults.about = None;
+    read
 }
 
 /// The name at the end of a resource's id or address.
@@ -95,8 +116,8 @@ impl<'v> Json<'v> {
             {
                 let function = map.keys().next().map_or("", String::as_str);
                 let message = format!(
-                    "`{function}` has a value only when the template is deployed; write a literal, or give the \
-                     parameter a default"
+                    "`{function}` has a value only when the template is deployed; write a literal, give the \
+                     parameter a default, or say it: --param NAME=VALUE"
                 );
                 faults.add(&found.path, message);
                 None
@@ -146,12 +167,12 @@ impl<'v> Json<'v> {
     /// An address or network under a key.
     pub(super) fn cidr(&self, key: &str, faults: &mut Faults) -> Option<IpNet> {
         let text = self.text(key, faults)?;
-        parse_cidr(&text).map_err(|error| self.fault(key, error, faults)).ok()
+        parse_cidr_as_written(&text).map_err(|error| self.fault(key, error, faults)).ok()
     }
 
     /// An address or network that is itself the value.
     pub(super) fn own_cidr(&self, faults: &mut Faults) -> Option<IpNet> {
-        let net = self.value.as_str().map(parse_cidr);
+        let net = self.value.as_str().map(parse_cidr_as_written);
         match net {
             Some(Ok(net)) => return Some(net),
             Some(Err(error)) => faults.add(&self.path, error),

@@ -6,7 +6,7 @@ use super::json::Faults;
 use super::loaded::{Hints, Loaded, Source};
 use super::terraform::{self, Plan};
 use super::{Fault, ParseError, alibaba};
-use super::{aws, azure, classbench, google};
+use super::{aws, azure, classbench, google, ros};
 use crate::rules::Cloud;
 
 /// What files hold.
@@ -90,11 +90,12 @@ pub fn load(sources: &[Source<'_>], hints: &Hints) -> Result<Content, ParseError
             }
             Kind::Ros => {
                 loaded.of_cloud(Cloud::Alibaba, &mut faults);
-                alibaba::template(value, &mut loaded, &mut faults);
+                ros::read(value, hints, &mut loaded, &mut faults);
             }
             Kind::Other(found) => faults.add("", found),
         }
     }
+    loaded.tell_apart(&mut faults);
     let file = match sources {
         [only] => only.name.to_owned(),
         [first, ..] => first.name.rsplit_once('/').map_or(".", |(dir, _)| dir).to_owned(),
@@ -160,7 +161,7 @@ fn hcl(sources: &[Source<'_>], hints: &Hints) -> Result<Content, ParseError> {
 
 #[cfg(not(feature = "hcl"))]
 fn hcl(sources: &[Source<'_>], _: &Hints) -> Result<Content, ParseError> {
-    let message = "this is Terraform's own language, which this build does not read (cargo's feature `hcl` has it); \
+    let message = "this is Terraform's own language, which this build does not read (cargo's feature `hcl` does); \
                    `terraform show -json PLAN` prints the same";
     Err(one(sources.first().map_or("", |of| of.name), message))
 }
@@ -174,6 +175,7 @@ fn merge(into: &mut Loaded, from: Loaded) {
     into.prefix_lists.extend(from.prefix_lists);
     into.port_lists.extend(from.port_lists);
     into.warnings.extend(from.warnings);
+    into.incomplete.extend(from.incomplete);
     into.is_state |= from.is_state;
 }
 
@@ -222,7 +224,7 @@ fn documents(source: &Source<'_>) -> Result<Vec<Value>, ParseError> {
         }
         let document = super::document::document(text)
             .map_err(|fault| ParseError { file: source.name.to_owned(), faults: vec![fault] })?;
-        return Ok(vec![alibaba::untagged(document)]);
+        return Ok(vec![ros::untagged(document)]);
     }
     let mut found = Vec::new();
     for value in serde_json::Deserializer::from_str(text).into_iter::<Value>() {

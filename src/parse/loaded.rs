@@ -7,8 +7,8 @@ use ipnet::IpNet;
 use super::json::Faults;
 use super::{Fault, ParseError};
 use crate::rules::{
-    Cloud, Field, GroupType, Interface, Invalid, NicType, Parts, Peer, Place, Policy, PortList,
-    PrefixList, Rule, RuleSet, SecurityGroup, Tag, Timeouts,
+    Cloud, Field, GroupType, Interface, Invalid, Membership, NicType, Parts, Peer, Place, Policy,
+    PortList, PrefixList, Rule, RuleSet, SecurityGroup, Tag, Timeouts,
 };
 
 /// A file's name and its text.
@@ -33,7 +33,12 @@ pub struct Hints {
     pub tags: Vec<Tag>,
     /// The tags of the one interface that is judged where files name none.
     pub instance_tags: Option<Vec<String>>,
-    /// Of Terraform's own language: leave out what only a plan has, with a warning.
+    /// The groups that the one interface has which is judged where files name none; empty where nobody has
+    /// said.
+    pub groups: Vec<String>,
+    /// Values of a template's parameters.
+    pub parameters: Vec<(String, String)>,
+    /// Of Terraform's own language and of templates: leave out what has no value yet, with a warning.
     pub partial: bool,
 }
 
@@ -84,6 +89,8 @@ pub struct Loaded {
     /// Whose rules they are; `None` before one was found.
     pub(super) cloud: Option<Cloud>,
     pub(super) groups: Vec<FoundGroup>,
+    /// The groups' positions, by key.
+    pub(super) places: HashMap<String, usize>,
     pub(super) interfaces: Vec<FoundInterface>,
     pub(super) prefix_lists: Vec<PrefixList>,
     pub(super) port_lists: Vec<PortList>,
@@ -91,6 +98,8 @@ pub struct Loaded {
     pub(super) subnets: Vec<(String, String)>,
     /// In words.
     pub warnings: Vec<String>,
+    /// What is known to be missing, in words.
+    pub(super) incomplete: Vec<String>,
     /// It is how things are in the cloud, and no proposal.
     pub(super) is_state: bool,
 }
@@ -98,7 +107,12 @@ pub struct Loaded {
 /// A group, as far as files know it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FoundGroup {
+    /// By which files refer to it.
+    pub(super) key: String,
+    /// By which people do.
     pub(super) id: String,
+    /// What tells it apart from others of the same name, the nearest first: resource group, subscription.
+    pub(super) qualifiers: Vec<String>,
     pub(super) group_type: Option<GroupType>,
     pub(super) inner_access_policy: Option<Policy>,
     pub(super) vpc_id: Option<String>,
@@ -110,6 +124,8 @@ pub(super) struct FoundGroup {
 #[derive(Clone, Debug)]
 pub(super) struct FoundInterface {
     pub(super) id: String,
+    /// What tells it apart from others of the same name.
+    pub(super) qualifiers: Vec<String>,
     pub(super) addresses: Vec<IpNet>,
     pub(super) groups: Vec<String>,
     pub(super) timeouts: Timeouts,
@@ -128,13 +144,90 @@ fn rules_of(group: &FoundGroup) -> Vec<Rule> {
 impl Loaded {
     /// The group of that name, which may be known from another file already.
     pub(super) fn group(&mut self, id: &str) -> &mut FoundGroup {
-        let place = self.groups.iter().position(|group| group.id == id);
+        self.group_of_key(id, id)
+    }
+
+    /// The group of that key, and its name if it was not known before.
+    pub(super) fn group_of_key(&mut self, key: &str, id: &str) -> &mut FoundGroup {
+        let place = self.places.get(key).copied();
         let place = place.unwrap_or_else(|| {
-            self.groups.push(FoundGroup { id: id.to_owned(), ..FoundGroup::default() });
+            let (key, id) = (key.to_owned(), id.to_owned());
+            self.places.insert(key.clone(), self.groups.len());
+            self.groups.push(FoundGroup { key, id, ..FoundGroup::default() });
             self.groups.len() - 1
         });
         #[expect(clippy::indexing_slicing, reason = "it was found or pushed just now")]
         &mut self.groups[place]
+    }
+
+    /// Whether a group of that key is known.
+    pub(super) fn has_group(&self, key: &str) -> bool {
+        self.places.contains_key(key)
+    }
+
+    /// Gives groups and interfaces that have the same name names that tell them apart.
+    pub(super) fn tell_apart(&mut self, faults: &mut Faults) {
+        let groups = self.groups.iter_mut().map(|of| (&mut of.id, of.qualifiers.as_slice()));
+        let again = tell_apart(groups.collect());
+        let enis = self.interfaces.iter_mut().map(|of| (&mut of.id, of.qualifiers.as_slice()));
+        for (what, id) in again
+            .map(|id| ("groups", id))
+            .into_iter()
+            .chain(tell_apart(enis.collect()).map(|id| ("interfaces", id)))
+        {
+            faults.add(
+                "",
+                format_args!(
+                    "several {what} are called {id}, and the files do not tell them apart"
+                ),
+            );
+        }
+    }
+
+    /// Adds a group that a file has whole. One that another file has too is the same group, if it says the
+    /// same.
+    pub(super) fn add_group(
+        &mut self,
+        id: &str,
+        vpc_id: Option<String>,
+        rules: Vec<Found>,
+        path: &str,
+        faults: &mut Faults,
+    ) {
+        if let Some(known) = self.add_group_of_key((id, id), rules, path, faults) {
+            known.vpc_id = vpc_id;
+        }
+    }
+
+    /// The same, by key and name; the group, if it is new.
+    pub(super) fn add_group_of_key(
+        &mut self,
+        (key, id): (&str, &str),
+        rules: Vec<Found>,
+        path: &str,
+        faults: &mut Faults,
+    ) -> Option<&mut FoundGroup> {
+        let known = self.group_of_key(key, id);
+        if !known.has_rules {
+            (known.has_rules, known.rules) = (true, rules);
+            return Some(known);
+        }
+        let says = |of: &[Found]| of.iter().map(|found| found.rule.clone()).collect::<Vec<_>>();
+        if says(&known.rules) != says(&rules) {
+            let message = format!(
+                "another file, or another part of this one, has group {id} with other rules; keep the newer one"
+            );
+            faults.add(path, message);
+        }
+        None
+    }
+
+    /// A rule is of a group that the files do not own, whose other rules are therefore unknown.
+    pub(super) fn is_of_another(&mut self, rule: &str, group: &str) {
+        self.incomplete.push(format!(
+            "{rule} is a rule of {group}, a group that the file does not have: the group's other rules are not \
+             known"
+        ));
     }
 
     /// Whose rules they are.
@@ -158,6 +251,11 @@ impl Loaded {
             }
             _ => self.cloud = Some(cloud),
         }
+    }
+
+    /// What is known to be missing, in words.
+    pub fn incomplete(&self) -> &[String] {
+        &self.incomplete
     }
 
     /// The side that the neutral table has it on: a state is `current`, and other files have none.
@@ -197,10 +295,11 @@ impl Loaded {
     /// have none are left out, with a warning.
     pub fn parts(&self, hints: &Hints) -> (Parts, Vec<String>) {
         let mut warnings = self.warnings.clone();
+        let mut incomplete = self.incomplete.clone();
         let cloud = self.cloud();
         let known: Vec<&FoundGroup> = self.groups.iter().filter(|group| group.has_rules).collect();
         let positions: HashMap<&str, usize> =
-            known.iter().enumerate().map(|(place, group)| (group.id.as_str(), place)).collect();
+            known.iter().enumerate().map(|(place, group)| (group.key.as_str(), place)).collect();
         let guessed: Vec<&str> = known
             .iter()
             .filter(|group| group.group_type.is_none() && hints.group_type.is_none())
@@ -240,7 +339,9 @@ impl Loaded {
         });
         let groups = groups.collect();
         let mut interfaces = Vec::new();
-        for FoundInterface { id, addresses, groups, timeouts, tags } in &self.interfaces {
+        for FoundInterface { id, qualifiers: _, addresses, groups, timeouts, tags } in
+            &self.interfaces
+        {
             let mine: Vec<usize> =
                 groups.iter().filter_map(|group| positions.get(group.as_str()).copied()).collect();
             if mine.len() < groups.len() {
@@ -254,7 +355,7 @@ impl Loaded {
                 } else {
                     "its verdicts rest on the others"
                 };
-                warnings.push(format!(
+                incomplete.push(format!(
                     "interface {id} has {}, whose rules are not in the files; {done}",
                     missing.join(", "),
                 ));
@@ -270,19 +371,11 @@ impl Loaded {
                 });
             }
         }
-        if interfaces.is_empty() && known.len() > 1 {
-            warnings.push(format!(
-                "the files name no interface of these groups, so one is judged that is a member of all {}; \
-                 {} beside them says who is a member of which",
-                known.len(),
-                match cloud {
-                    Cloud::Aws | Cloud::AwsNetworkAcl => "describe-network-interfaces",
-                    Cloud::Azure => "the answer of `az network nic list`",
-                    Cloud::Google => "the answer of `gcloud compute instances list`",
-                    Cloud::Alibaba | Cloud::ClassBench => "DescribeNetworkInterfaces",
-                },
-            ));
-        }
+        // Filters of ClassBench are one list.
+        let membership = match cloud {
+            Cloud::ClassBench => Membership::Stated,
+            _ => Membership::Unknown,
+        };
         let parts = Parts {
             cloud,
             groups,
@@ -291,6 +384,8 @@ impl Loaded {
             port_lists: self.port_lists.clone(),
             tags: hints.tags.clone(),
             instance_tags: hints.instance_tags.clone(),
+            membership,
+            incomplete,
             ..Parts::default()
         };
         (parts, warnings)
@@ -304,38 +399,26 @@ impl Loaded {
         &self,
         file: &str,
         hints: &Hints,
-        told_apart: bool,
     ) -> Result<(RuleSet, Vec<String>), ParseError> {
         let (parts, warnings) = self.parts(hints);
         let known: Vec<&FoundGroup> = self.groups.iter().filter(|group| group.has_rules).collect();
+        // Where the file has it, and what it is.
         let place = |place: Place| -> String {
-            match place {
-                Place::Rule(g, r, field) => {
-                    let group = known.get(g);
-                    let found = group.and_then(|group| in_force(group).nth(r));
-                    let origin = found.map_or_else(String::new, |found| found.origin.clone());
-                    match field {
-                        Field::Whole => format!("{origin}: "),
-                        _ => format!("{origin}: {}: ", field.key()),
-                    }
-                }
-                Place::Group(g, _) => {
-                    known.get(g).map_or_else(String::new, |group| format!("{}: ", group.id))
-                }
-                Place::Interface(i, _) => {
-                    let eni = parts.interfaces.as_ref().and_then(|all| all.get(i));
-                    eni.map_or_else(String::new, |eni| format!("{}: ", eni.id))
-                }
-                Place::PrefixList(l, _) => parts
-                    .prefix_lists
-                    .get(l)
-                    .map_or_else(String::new, |list| format!("{}: ", list.id)),
-                Place::PortList(l, _) => parts
-                    .port_lists
-                    .get(l)
-                    .map_or_else(String::new, |list| format!("{}: ", list.id)),
-                Place::Groups => String::new(),
+            let mut words = Vec::new();
+            if let Place::Rule(g, r, _) = place {
+                let found = known.get(g).and_then(|group| in_force(group).nth(r));
+                // Terraform's address is the rule's name.
+                let found = found.filter(|found| found.rule.id.to_string() != found.origin);
+                words.extend(found.map(|found| found.origin.clone()));
             }
+            words.extend(parts.about(place));
+            if let Place::Rule(_, _, field) = place
+                && field != Field::Whole
+            {
+                words.push(field.key().to_owned());
+            }
+            words.push(String::new());
+            words.join(": ")
         };
         let unknown = self.rules().filter_map(|(_, found)| {
             let attribute = found.unknown_peer.as_ref()?;
@@ -357,7 +440,7 @@ impl Loaded {
             return Err(ParseError { file: file.to_owned(), faults });
         }
         let described = parts.clone();
-        match RuleSet::new(Parts { told_apart, ..described }) {
+        match RuleSet::new(described) {
             Ok(rules) => Ok((rules, warnings)),
             Err(invalid) => {
                 let fault = |Invalid { place: at, message }: Invalid| Fault {
@@ -368,5 +451,30 @@ impl Loaded {
                 Err(ParseError { file: file.to_owned(), faults })
             }
         }
+    }
+}
+
+/// Puts before equal names what tells them apart, the nearest first; a name that is still there twice.
+fn tell_apart(mut named: Vec<(&mut String, &[String])>) -> Option<String> {
+    let mut depth = 0;
+    loop {
+        let mut count: HashMap<String, usize> = HashMap::new();
+        for (id, _) in &named {
+            *count.entry((*id).clone()).or_default() += 1;
+        }
+        let mut again =
+            named.iter_mut().filter(|(id, _)| count.get(*id).is_some_and(|n| *n > 1)).peekable();
+        let first = again.peek().map(|(id, _)| (**id).clone())?;
+        let mut changed = false;
+        for (id, qualifiers) in again {
+            if let Some(qualifier) = qualifiers.get(depth) {
+                **id = format!("{qualifier}/{id}");
+                changed = true;
+            }
+        }
+        if !changed {
+            return Some(first);
+        }
+        depth += 1;
     }
 }

@@ -13,7 +13,8 @@
 //! let faults = sgreplay::parse::yaml("web.yaml", &text.replace("SSH", "25/22")).unwrap_err();
 //! assert_eq!(
 //!     faults.to_string(),
-//!     "web.yaml:5:52: `25/22`: the range is reversed; write `22/25` (InvalidParam.PortRange)"
+//!     "web.yaml:5:52: rule sg-web#1 of sg-web: `25/22`: the range is reversed; write `22/25` \
+//!      (InvalidParam.PortRange)"
 //! );
 //! # Ok::<(), sgreplay::parse::ParseError>(())
 //! ```
@@ -36,6 +37,7 @@ mod loaded;
 mod locate;
 mod positions;
 mod print;
+mod ros;
 mod terraform;
 mod yaml;
 
@@ -46,4 +48,4 @@ pub use loaded::{Found, Hints, Loaded, Source, Standing};
 pub use positions::Positions;
 pub use print::print;
 pub use terraform::Plan;
-pub use yaml::{yaml, yaml_told_apart};
+pub use yaml::yaml;

@@ -6,8 +6,8 @@ use ipnet::IpNet;
 
 use crate::flow::Direction;
 use crate::rules::{
-    Cloud, GroupType, Interface, NicType, Peer, Policy, Priority, Rule, RuleId, RuleSet,
-    SecurityGroup, Timeouts,
+    Cloud, GroupType, Interface, Membership, NicType, Peer, Policy, Ports, Priority, Rule, RuleId,
+    RuleProtocol, RuleSet, SecurityGroup, Timeouts,
 };
 
 /// Writes a rule set as a rules file, which [`yaml`](super::yaml()) reads to the same rule set. What is as
@@ -18,6 +18,11 @@ pub fn print(rules: &RuleSet) -> String {
         Cloud::Alibaba => String::new(),
         _ => format!("cloud: {cloud}\n"),
     };
+    // One interface with every group needs no word.
+    let together = rules.interfaces().iter().any(|eni| eni.groups.len() > 1);
+    if rules.membership() == Membership::Unknown && !together {
+        out.push_str("membership: unknown\n");
+    }
     out.push_str("security_groups:\n");
     for group in rules.groups() {
         print_group(&mut out, group, cloud);
@@ -36,11 +41,9 @@ pub fn print(rules: &RuleSet) -> String {
             let _ = writeln!(out, "  - {{id: {}, entries: {entries}}}", quoted(&id));
         }
     };
-    let prefixes =
-        rules.prefix_lists().iter().map(|list| (named("pl-", &list.id), nets(&list.entries)));
+    let prefixes = rules.prefix_lists().iter().map(|list| (list.id.clone(), nets(&list.entries)));
     lists("prefix_lists", prefixes.collect());
-    let ports =
-        rules.port_lists().iter().map(|list| (named("prl-", &list.id), flow(&list.entries)));
+    let ports = rules.port_lists().iter().map(|list| (list.id.clone(), flow(&list.entries)));
     lists("port_lists", ports.collect());
     if !rules.tags().is_empty() {
         out.push_str("tags:\n");
@@ -75,7 +78,7 @@ pub fn print(rules: &RuleSet) -> String {
 
 fn print_group(out: &mut String, group: &SecurityGroup, cloud: Cloud) {
     let SecurityGroup { id, group_type, inner_access_policy, vpc_id, rules } = group;
-    let _ = writeln!(out, "  - id: {}", quoted(&group_id(id, cloud)));
+    let _ = writeln!(out, "  - id: {}", quoted(id));
     match (group_type, inner_access_policy) {
         _ if cloud != Cloud::Alibaba => {}
         (GroupType::Enterprise, _) => out.push_str("    type: enterprise\n"),
@@ -127,20 +130,21 @@ fn print_rule(out: &mut String, rule: &Rule) {
     }
     keys.push(format!("protocol: {protocol}"));
     if !ports.is_empty() {
-        keys.push(format!("ports: {}", flow(ports)));
+        let ports: Vec<String> = ports.iter().map(|ports| port(ports, *protocol)).collect();
+        keys.push(format!("ports: {}", written(&ports)));
     }
     if let Some((kind, code)) = icmp {
         let code = code.map_or_else(String::new, |code| format!("/{code}"));
         keys.push(format!("icmp: {kind}{code}"));
     }
     let peers: Vec<String> = peers.iter().map(peer).collect();
-    keys.push(format!("{far}: {}", flow(&peers)));
+    keys.push(format!("{far}: {}", written(&peers)));
     if !source_ports.is_empty() {
         keys.push(format!("source_ports: {}", flow(source_ports)));
     }
     if !local.is_empty() {
         let local: Vec<String> = local.iter().map(peer).collect();
-        keys.push(format!("{near}: {}", flow(&local)));
+        keys.push(format!("{near}: {}", written(&local)));
     }
     if !targets.is_empty() {
         keys.push(format!("targets: {}", flow(targets)));
@@ -164,10 +168,7 @@ fn print_rule(out: &mut String, rule: &Rule) {
 
 fn print_interface(out: &mut String, rules: &RuleSet, eni: &Interface) {
     let Interface { id, addresses, groups, timeouts, nic_type, tags } = eni;
-    let ids = groups
-        .iter()
-        .filter_map(|group| rules.groups().get(*group))
-        .map(|group| group_id(&group.id, rules.cloud()));
+    let ids = groups.iter().filter_map(|group| rules.groups().get(*group)).map(|group| &group.id);
     let _ = writeln!(out, "  - id: {}", quoted(id));
     let _ = writeln!(out, "    addresses: {}", nets(addresses));
     let _ = writeln!(out, "    security_groups: {}", flow(&ids.collect::<Vec<_>>()));
@@ -200,34 +201,37 @@ fn nic_word(nic: NicType) -> &'static str {
     }
 }
 
+/// A side of a rule: a word, or a mapping where the word would be read as something else.
 fn peer(peer: &Peer) -> String {
-    match peer {
+    let word = match peer {
         Peer::Cidr(of) => net(of),
+        Peer::Group(_) | Peer::PrefixList(_) | Peer::Tag(_) => peer.to_string(),
+    };
+    if !word.contains(',') && word.parse().as_ref() == Ok(peer) {
+        return quoted(&word);
+    }
+    let key = match peer {
         Peer::Group(of) => {
-            let id = named("sg-", &of.id);
-            of.account.as_ref().map_or(id.clone(), |account| format!("{account}/{id}"))
+            let account = of.account.as_ref().map(|of| format!(", account: {}", quoted(of)));
+            format!("group: {}{}", quoted(&of.id), account.unwrap_or_default())
         }
-        Peer::PrefixList(id) => named("pl-", id),
-        Peer::Tag(_) => peer.to_string(),
-    }
+        Peer::PrefixList(id) => format!("prefix_list: {}", quoted(id)),
+        Peer::Tag(name) => format!("tag: {}", quoted(name)),
+        Peer::Cidr(_) => return quoted(&word),
+    };
+    format!("{{{key}}}")
 }
 
-/// Only Alibaba Cloud's must be told from other peers by how they begin.
-fn group_id(id: &str, cloud: Cloud) -> String {
-    match cloud {
-        Cloud::Alibaba => named("sg-", id),
-        _ => id.to_owned(),
-    }
-}
-
-/// An id by which our own file knows what it is of: templates and plans have names without the prefix.
-fn named(prefix: &str, id: &str) -> String {
-    let word = |c: char| if c.is_ascii_alphanumeric() || "-_.*".contains(c) { c } else { '-' };
-    match id.starts_with(prefix) {
-        true => id.to_owned(),
-        false => {
-            format!("{prefix}{}", id.trim_start_matches('?').chars().map(word).collect::<String>())
+/// An element of a rule's ports, likewise.
+fn port(ports: &Ports, protocol: RuleProtocol) -> String {
+    let word = ports.to_string();
+    match ports {
+        Ports::List(id)
+            if word.contains(',') || Ports::parse(&word, protocol) != Ok(vec![ports.clone()]) =>
+        {
+            format!("{{list: {}}}", quoted(id))
         }
+        _ => quoted(&word),
     }
 }
 
@@ -242,8 +246,12 @@ fn nets(nets: &[IpNet]) -> String {
 
 /// One value, or a list of them.
 fn flow(items: &[impl Display]) -> String {
-    let items: Vec<String> = items.iter().map(|item| quoted(&item.to_string())).collect();
-    match items.as_slice() {
+    written(&items.iter().map(|item| quoted(&item.to_string())).collect::<Vec<_>>())
+}
+
+/// The same of what is written already.
+fn written(items: &[String]) -> String {
+    match items {
         [one] => one.clone(),
         items => format!("[{}]", items.join(", ")),
     }

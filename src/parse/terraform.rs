@@ -21,6 +21,20 @@ pub struct Plan {
     pub proposed: Loaded,
 }
 
+/// Resources that other clouds' rules are made of.
+const OTHER_CLOUDS: [&str; 10] = [
+    "aws_security_group",
+    "aws_default_security_group",
+    "aws_security_group_rule",
+    "aws_vpc_security_group_ingress_rule",
+    "aws_vpc_security_group_egress_rule",
+    "aws_network_acl",
+    "aws_network_acl_rule",
+    "azurerm_network_security_group",
+    "azurerm_network_security_rule",
+    "google_compute_firewall",
+];
+
 /// One resource of one side.
 struct Resource<'v> {
     address: String,
@@ -166,12 +180,22 @@ fn side(
         known.vpc_id = vpc;
         known.has_rules = true;
     }
+    let owned: Vec<String> = loaded.groups.iter().map(|group| group.id.clone()).collect();
+    let others = resources.iter().filter(|of| OTHER_CLOUDS.contains(&of.kind.as_str()));
+    let others: Vec<&str> = others.map(|of| of.address.as_str()).collect();
+    if !others.is_empty() {
+        let others = crate::rules::listed(&others);
+        loaded.incomplete.push(format!("resources of other clouds are left out: {others}"));
+    }
     let places = Places { resources, references };
     for resource in resources {
         let json = Json::at(resource.values, resource.address.as_str());
         match resource.kind.as_str() {
             "alicloud_security_group_rule" => {
                 if let Some((group, found)) = rule(resource, &json, &places, faults) {
+                    if !owned.contains(&group) {
+                        loaded.is_of_another(&resource.address, &group);
+                    }
                     let known = loaded.group(&group);
                     known.has_rules = true;
                     known.rules.push(found);
@@ -397,6 +421,7 @@ fn interface(
     let timeouts = Timeouts::default();
     (!groups.is_empty()).then_some(FoundInterface {
         id,
+        qualifiers: Vec::new(),
         addresses,
         groups,
         timeouts,

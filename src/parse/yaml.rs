@@ -13,9 +13,10 @@ use super::document::{Unplaced, document, placed};
 use super::locate::Segment;
 use crate::flow::Direction;
 use crate::rules::{
-    Cloud, Field, GroupType, Interface, Invalid, NicType, Parts, Peer, Place, Policy, PortList,
-    PortRange, Ports, PrefixList, Priority, Rule, RuleId, RuleProtocol, RuleSet, SecurityGroup,
-    Suppression, Tag, Timeouts, nearest, parse_cidr,
+    Cloud, Field, GroupRef, GroupType, Interface, Invalid, Membership, NicType, Parts, Peer, Place,
+    Policy, PortList, PortRange, Ports, PrefixList, Priority, Rule, RuleId, RuleProtocol, RuleSet,
+    SecurityGroup, Suppression, Tag, Timeouts, about_rule, nearest, parse_cidr,
+    parse_cidr_as_written,
 };
 
 /// Reads a rules file. JSON being YAML, it may be written as JSON.
@@ -24,21 +25,6 @@ use crate::rules::{
 /// Every fault of the file: first those of its syntax, then those of single fields and unknown keys,
 /// then those that the cloud's API would refuse (SEMANTICS B1).
 pub fn yaml(file: &str, text: &str) -> Result<RuleSet, ParseError> {
-    read(file, text, false)
-}
-
-/// Reads a rules file whose interfaces may have the same address, since it is known at which of them
-/// each packet was captured (see [`Replay::with_taps`]).
-///
-/// # Errors
-/// As [`yaml`].
-///
-/// [`Replay::with_taps`]: crate::replay::Replay::with_taps
-pub fn yaml_told_apart(file: &str, text: &str) -> Result<RuleSet, ParseError> {
-    read(file, text, true)
-}
-
-fn read(file: &str, text: &str, told_apart: bool) -> Result<RuleSet, ParseError> {
     let failed = |faults| ParseError { file: file.to_owned(), faults };
     let document = document(text).map_err(|fault| failed(vec![fault]))?;
     let mut reader = Reader::default();
@@ -46,19 +32,19 @@ fn read(file: &str, text: &str, told_apart: bool) -> Result<RuleSet, ParseError>
     if !reader.faults.is_empty() {
         return Err(failed(placed(text, reader.faults)));
     }
-    let parts = Parts { told_apart, ..parts.unwrap_or_default() };
-    let directions: Vec<Vec<Direction>> =
-        parts.groups.iter().map(|g| g.rules.iter().map(|r| r.direction).collect()).collect();
+    let parts = parts.unwrap_or_default();
+    let described = parts.clone();
     RuleSet::new(parts).map_err(|invalid| {
-        let faults = invalid
-            .into_iter()
-            .map(|Invalid { place, message }| (path(place, &directions), message));
+        let faults = invalid.into_iter().map(|Invalid { place, message }| {
+            let about = described.about(place).map_or_else(String::new, |about| about + ": ");
+            (path(place, &described), format!("{about}{message}"))
+        });
         failed(placed(text, faults.collect()))
     })
 }
 
 /// The way through the file to a place in the model.
-fn path(place: Place, directions: &[Vec<Direction>]) -> Vec<Segment> {
+fn path(place: Place, parts: &Parts) -> Vec<Segment> {
     let key = |key: &str| Segment::Key(key.to_owned());
     let (mut path, field, direction) = match place {
         Place::Groups => return vec![key("security_groups")],
@@ -66,7 +52,7 @@ fn path(place: Place, directions: &[Vec<Direction>]) -> Vec<Segment> {
         Place::Rule(g, r, field) => (
             vec![key("security_groups"), Segment::Index(g), key("rules"), Segment::Index(r)],
             field,
-            directions.get(g).and_then(|rules| rules.get(r)).copied(),
+            parts.groups.get(g).and_then(|group| group.rules.get(r)).map(|rule| rule.direction),
         ),
         Place::Interface(i, field) => (vec![key("interfaces"), Segment::Index(i)], field, None),
         Place::PrefixList(l, field) => (vec![key("prefix_lists"), Segment::Index(l)], field, None),
@@ -106,6 +92,8 @@ fn path(place: Place, directions: &[Vec<Direction>]) -> Vec<Segment> {
 #[derive(Default)]
 pub(super) struct Reader {
     path: Vec<Segment>,
+    /// The rule that is being read.
+    about: Option<String>,
     /// Whose rules they are.
     cloud: Cloud,
     pub(super) faults: Vec<Unplaced>,
@@ -113,7 +101,8 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn fault(&mut self, message: impl Display) {
-        self.faults.push((self.path.clone(), message.to_string()));
+        let about = self.about.as_ref().map_or_else(String::new, |about| format!("{about}: "));
+        self.faults.push((self.path.clone(), format!("{about}{message}")));
     }
 
     /// Does something one step further down.
@@ -233,26 +222,46 @@ impl Reader {
         key: &str,
         parse: impl Fn(&str) -> Result<Vec<T>, E>,
     ) -> Vec<T> {
-        let read = |r: &mut Self, value: &Value| -> Vec<T> {
-            let text = r.scalar(value).unwrap_or_default();
-            let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-            parts.filter_map(|part| r.ok(parse(part))).flatten().collect()
-        };
+        self.each_or_one(mapping, key, |r, value| r.words(value, &parse))
+    }
+
+    /// One value, or each of a list.
+    fn each_or_one<T>(
+        &mut self,
+        mapping: &Mapping,
+        key: &str,
+        mut read: impl FnMut(&mut Self, &Value) -> Vec<T>,
+    ) -> Vec<T> {
         let found = self.under(mapping, key, |r, value| {
             Some(match value.as_sequence() {
                 None => read(r, value),
                 Some(list) => {
-                    let element = |(i, value)| r.at(Segment::Index(i), |r| read(r, value));
-                    list.iter().enumerate().flat_map(element).collect()
+                    let mut all = Vec::new();
+                    for (i, value) in list.iter().enumerate() {
+                        all.extend(r.at(Segment::Index(i), |r| read(r, value)));
+                    }
+                    all
                 }
             })
         });
         found.unwrap_or_default()
     }
 
+    /// The words of a value, with commas between.
+    fn words<T, E: Display>(
+        &mut self,
+        value: &Value,
+        parse: impl Fn(&str) -> Result<Vec<T>, E>,
+    ) -> Vec<T> {
+        let text = self.scalar(value).unwrap_or_default();
+        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        parts.filter_map(|part| self.ok(parse(part))).flatten().collect()
+    }
+
     fn document(&mut self, document: &Value) -> Option<Parts> {
-        const KEYS: [&str; 10] = [
+        const KEYS: [&str; 11] = [
             "cloud",
+            "membership",
             "security_groups",
             "interfaces",
             "prefix_lists",
@@ -278,6 +287,20 @@ impl Reader {
             "the groups whose rules are to be judged",
         )?;
         let interfaces = self.each(top, "interfaces", |r, i, value| r.interface(i, value, &groups));
+        let membership = self.under(top, "membership", |r, value| match r.scalar(value)?.as_str() {
+            "unknown" if interfaces.is_none() => Some(Membership::Unknown),
+            "unknown" => {
+                r.fault("the file lists interfaces, so it is known which groups each has");
+                None
+            }
+            other => {
+                r.fault(format_args!(
+                    "`{other}`: it is `unknown`, where nobody has said which groups an interface has; each group \
+                     is judged by itself then"
+                ));
+                None
+            }
+        });
         let prefix_lists = self.each(top, "prefix_lists", |r, _, value| {
             let map =
                 r.mapping(value, "a prefix list", &["id", "entries", "name", "description"])?;
@@ -285,7 +308,7 @@ impl Reader {
             let id = r.required(id, map, "id", "`pl-…`")?;
             Some(PrefixList {
                 id,
-                entries: r.several(map, "entries", |text| parse_cidr(text).map(one)),
+                entries: r.several(map, "entries", |text| parse_cidr_as_written(text).map(one)),
             })
         });
         let port_lists = self.each(top, "port_lists", |r, _, value| {
@@ -318,8 +341,9 @@ impl Reader {
             instance_tags,
             slb_sources,
             carrier_ports,
-            told_apart: false,
+            membership: membership.unwrap_or_default(),
             suppressions: suppressions.unwrap_or_default(),
+            incomplete: Vec::new(),
         })
     }
 
@@ -390,6 +414,13 @@ impl Reader {
             Some(id) => RuleId::Named(id),
             None => RuleId::Numbered { group: group.to_owned(), number: position + 1 },
         };
+        self.about = Some(about_rule(&id, group));
+        let rule = self.rule_of(map, id);
+        self.about = None;
+        rule
+    }
+
+    fn rule_of(&mut self, map: &Mapping, id: RuleId) -> Option<Rule> {
         let direction = self.direction(map);
         let direction = self.required(direction, map, "direction", "`ingress` or `egress`");
         let protocol: Option<RuleProtocol> = self.parsed(map, "protocol");
@@ -398,18 +429,19 @@ impl Reader {
         let policy = self.parsed(map, "policy").unwrap_or(Policy::Accept);
         let priority = self.parsed(map, "priority").unwrap_or(Priority::HIGHEST);
         let names = protocol.unwrap_or(RuleProtocol::All);
-        let ports = self.several(map, "ports", |text| Ports::parse(text, names));
+        let ports = self.ports(map, names);
         let source_ports = self.port_ranges(map, "source_ports", names);
         let (far, near) = match direction {
             Some(Direction::Egress) => ("destination", "source"),
             _ => ("source", "destination"),
         };
-        let peers = self.several(map, far, |text| text.parse::<Peer>().map(one));
-        let cloud = self.cloud;
-        let local = self.several(map, near, |text| match cloud {
-            Cloud::Alibaba => local(near, text).map(|net| one(Peer::Cidr(net))),
-            _ => text.parse::<Peer>().map(one).map_err(|error| error.to_string()),
-        });
+        let peers = self.peers(map, far);
+        let local = match self.cloud {
+            Cloud::Alibaba => {
+                self.several(map, near, |text| local(near, text).map(|net| one(Peer::Cidr(net))))
+            }
+            _ => self.peers(map, near),
+        };
         let icmp = self.under(map, "icmp", |r, value| {
             let text = r.scalar(value)?;
             r.ok(icmp(&text).ok_or_else(|| {
@@ -419,7 +451,11 @@ impl Reader {
         let targets = self.several(map, "targets", word);
         let description = self.text(map, "description");
         let nic_type: Option<NicType> = self.parsed(map, "nic_type");
-        let create_time: Option<Timestamp> = self.parsed(map, "create_time");
+        let create_time: Option<Timestamp> = self.under(map, "create_time", |r, value| {
+            let text = r.scalar(value)?;
+            let time = text.parse();
+            r.ok(time.map_err(|_| format!("`{text}`: a time is written 2026-12-31T12:00:00Z")))
+        });
         let (direction, protocol) = (direction?, protocol?);
         Some(Rule {
             id,
@@ -447,6 +483,41 @@ impl Reader {
                 "egress" => Ok(Direction::Egress),
                 _ => Err(format!("`{text}`: a direction is `ingress` or `egress`")),
             })
+        })
+    }
+
+    /// One side of a rule: words, or mappings where an id is no such word (`{group: web}`).
+    pub(super) fn peers(&mut self, map: &Mapping, key: &str) -> Vec<Peer> {
+        self.each_or_one(map, key, |r, value| match value.as_mapping() {
+            Some(_) => r.peer(value).into_iter().collect(),
+            None => r.words(value, |text| text.parse::<Peer>().map(one)),
+        })
+    }
+
+    fn peer(&mut self, value: &Value) -> Option<Peer> {
+        const KEYS: [&str; 4] = ["group", "account", "prefix_list", "tag"];
+        let map = self.mapping(value, "a peer", &KEYS)?;
+        let [group, account, list, tag] = KEYS.map(|key| self.text(map, key));
+        match (group, list, tag) {
+            (Some(id), None, None) => Some(Peer::Group(GroupRef { account, id })),
+            (None, Some(id), None) => Some(Peer::PrefixList(id)),
+            (None, None, Some(name)) => Some(Peer::Tag(name)),
+            _ => {
+                self.fault("a peer has one of the keys `group`, `prefix_list` and `tag`");
+                None
+            }
+        }
+    }
+
+    /// The ports of a rule: words, or `{list: ID}` where the id of a port list is no such word.
+    pub(super) fn ports(&mut self, map: &Mapping, protocol: RuleProtocol) -> Vec<Ports> {
+        self.each_or_one(map, "ports", |r, value| match value.as_mapping() {
+            Some(_) => {
+                let map = r.mapping(value, "a port list", &["list"]);
+                let id = map.and_then(|map| r.text(map, "list"));
+                id.map(Ports::List).into_iter().collect()
+            }
+            None => r.words(value, |text| Ports::parse(text, protocol)),
         })
     }
 
@@ -481,9 +552,10 @@ impl Reader {
         let id = self.text(map, "id");
         let id = self.required(id, map, "id", "`eni-…`");
         let addresses: Vec<IpNet> =
-            self.several(map, "addresses", |text| parse_cidr(text).map(one));
-        let groups = self.several(map, "security_groups", |text| {
-            groups.iter().position(|group| group.id == text).map(one).ok_or_else(|| {
+            self.several(map, "addresses", |text| parse_cidr_as_written(text).map(one));
+        let known = |text: &str| groups.iter().position(|group| group.id == text);
+        let find = |text: &str| {
+            known(text).map(one).ok_or_else(|| {
                 let ids = groups.iter().map(|group| group.id.as_str());
                 match nearest(text, ids) {
                     Some(near) => {
@@ -492,12 +564,17 @@ impl Reader {
                     None => format!("there is no security group `{text}` in this file"),
                 }
             })
+        };
+        // An id may have a comma in it.
+        let mine = self.each_or_one(map, "security_groups", |r, value| {
+            let whole = plain(value).and_then(|text| known(&text));
+            whole.map_or_else(|| r.words(value, find), one)
         });
         let timeouts = self.under(map, "timeouts", Self::timeouts);
         let timeouts = timeouts.unwrap_or_else(|| self.cloud.timeouts());
         let nic_type = self.parsed(map, "nic_type").unwrap_or(NicType::Intranet);
         let tags = self.several(map, "tags", word);
-        Some(Interface { id: id?, addresses, groups, timeouts, nic_type, tags })
+        Some(Interface { id: id?, addresses, groups: mine, timeouts, nic_type, tags })
     }
 
     fn timeouts(&mut self, value: &Value) -> Option<Timeouts> {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::junit::{Case, Suite};
 use super::summary::RulesInput;
 use super::{Labels, SCHEMA, regions, text};
-use crate::expect::Failure;
+use crate::expect::{Failure, Outcome};
 use crate::rules::{Expectation, Policy};
 use crate::verdict::Verdict;
 
@@ -15,10 +15,25 @@ use crate::verdict::Verdict;
 pub struct Tested {
     /// What is expected.
     pub expectation: Expectation,
-    /// None if it is met.
-    pub failures: Vec<Failure>,
+    /// What becomes of the packets that it is about.
+    pub outcome: Outcome,
     /// How the example of the first is decided, rule by rule.
     pub trace: String,
+}
+
+impl Tested {
+    /// Whether every packet is decided as expected, but for what no rule decides.
+    pub fn is_met(&self) -> bool {
+        self.outcome.failures.is_empty()
+    }
+
+    /// `; exempt: metaserver`, where something passes whatever the rules say.
+    fn exempt(&self) -> String {
+        match self.outcome.exempt.as_slice() {
+            [] => String::new(),
+            exempt => format!("  (exempt, since no rule decides it: {})", exempt.join(", ")),
+        }
+    }
 }
 
 /// The keys of `test -f json`.
@@ -37,7 +52,7 @@ pub struct TestSummary {
 impl TestSummary {
     /// Counts.
     pub fn new(rules: RulesInput, expectations: RulesInput, tested: &[Tested]) -> Self {
-        let failed = tested.iter().filter(|of| !of.failures.is_empty()).count();
+        let failed = tested.iter().filter(|of| !of.is_met()).count();
         let passed = tested.len() - failed;
         Self {
             schema: SCHEMA,
@@ -76,12 +91,13 @@ pub fn tested_text(summary: &TestSummary, tested: &[Tested], labels: &Labels) ->
     out.push_str(&file.line("expected"));
     let _ = writeln!(out, "by       sgreplay {}\n", env!("CARGO_PKG_VERSION"));
     for of in tested {
-        if of.failures.is_empty() {
-            let _ = writeln!(out, "  ok    {}", of.expectation.name);
+        if of.is_met() {
+            let _ = writeln!(out, "  ok    {}{}", of.expectation.name, of.exempt());
             continue;
         }
         let line = of.expectation.line.map_or_else(String::new, |line| format!(":{line}"));
-        let _ = writeln!(out, "  FAIL  {}  ({}{line})", of.expectation.name, file.path);
+        let _ =
+            writeln!(out, "  FAIL  {}  ({}{line}){}", of.expectation.name, file.path, of.exempt());
         for line in why(of, labels).lines() {
             let _ = writeln!(out, "        {line}");
         }
@@ -93,8 +109,8 @@ pub fn tested_text(summary: &TestSummary, tested: &[Tested], labels: &Labels) ->
 /// What was expected, what was found, and the trace of an example.
 pub(super) fn why(of: &Tested, labels: &Labels) -> String {
     let mut lines: Vec<String> =
-        of.failures.iter().take(SHOWN).map(|failure| found(failure, labels)).collect();
-    if let Some(more) = of.failures.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        of.outcome.failures.iter().take(SHOWN).map(|failure| found(failure, labels)).collect();
+    if let Some(more) = of.outcome.failures.len().checked_sub(SHOWN).filter(|more| *more > 0) {
         lines.push(format!("and {} more; -f json lists all", text::plural(more as u64, "region")));
     }
     if !of.trace.is_empty() {
@@ -104,7 +120,7 @@ pub(super) fn why(of: &Tested, labels: &Labels) -> String {
 }
 
 fn found(failure: &Failure, labels: &Labels) -> String {
-    let Failure { interface, direction, expected, region, decider } = failure;
+    let Failure { interface, direction, expected, region, members_of, decider } = failure;
     let at = labels.interface(*interface);
     let Some(region) = region else {
         return format!(
@@ -119,8 +135,12 @@ fn found(failure: &Failure, labels: &Labels) -> String {
         Policy::Drop => ("deny", "allow"),
     };
     // Of the right answer by the wrong rule it is the rule that is to be named.
+    let members = match members_of.is_empty() {
+        true => String::new(),
+        false => format!(", for {}", regions::members(members_of)),
+    };
     format!(
-        "expected {wanted}; {direction} {at} {region}: {got_or} {decided}",
+        "expected {wanted}; {direction} {at} {region}{members}: {got_or} {decided}",
         got_or = match labels.policy(*interface, *direction, *decider) {
             Some(policy) if policy == *expected => format!("{wanted}, but by"),
             _ => format!("{got} by"),
@@ -144,6 +164,7 @@ pub fn tested_json(tested: &[Tested], labels: &Labels) -> Vec<Value> {
         });
         if let (Some(region), Some(keys)) = (&failure.region, object.as_object_mut()) {
             keys.extend(regions::fields(region));
+            keys.insert("members_of".to_owned(), failure.members_of.groups().collect());
         }
         object
     };
@@ -151,8 +172,9 @@ pub fn tested_json(tested: &[Tested], labels: &Labels) -> Vec<Value> {
         json!({
             "name": of.expectation.name,
             "line": of.expectation.line,
-            "met": of.failures.is_empty(),
-            "failures": of.failures.iter().map(failure).collect::<Vec<_>>(),
+            "met": of.is_met(),
+            "exempt": of.outcome.exempt,
+            "failures": of.outcome.failures.iter().map(failure).collect::<Vec<_>>(),
         })
     };
     tested.iter().map(object).collect()
@@ -163,7 +185,11 @@ pub fn tested_suite(summary: &TestSummary, tested: &[Tested], labels: &Labels) -
     let case = |of: &Tested| Case {
         name: of.expectation.name.clone(),
         at: (summary.expectations.path.clone(), of.expectation.line),
-        failure: of.failures.first().map(|failure| (found(failure, labels), why(of, labels))),
+        failure: of
+            .outcome
+            .failures
+            .first()
+            .map(|failure| (found(failure, labels), why(of, labels))),
     };
     Suite {
         name: format!("expectations of {}", summary.rules.path),

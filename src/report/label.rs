@@ -30,6 +30,12 @@ impl Label {
         };
         Self { group, rule, reason: entry.kind.into(), priority }
     }
+
+    /// Of a group that a rule set does not have.
+    pub(super) fn of_no_group(group: &str) -> Self {
+        let (group, rule) = (group.to_owned(), "absent".to_owned());
+        Self { group, rule, reason: Reason::Default, priority: None }
+    }
 }
 
 /// The names of every entry of every interface.

@@ -228,9 +228,9 @@ pub fn proposal_markdown(
     if let Some(of) = tested {
         let _ = writeln!(out, "\n### {}\n", escaped(&of.summary.words()));
         for one in of.tested {
-            let mark = if one.failures.is_empty() { "met" } else { "**not met**" };
+            let mark = if one.is_met() { "met" } else { "**not met**" };
             let _ = writeln!(out, "- {mark}: {}", escaped(&one.expectation.name));
-            if !one.failures.is_empty() {
+            if !one.is_met() {
                 let why = expectations::why(one, of.labels).replace("```", "'''");
                 let _ = writeln!(out, "\n```text\n{why}\n```");
             }

@@ -11,6 +11,7 @@ use super::table::{Room, Table};
 use super::{Cell, Label, Rows, SCHEMA, text};
 use crate::diff::{Change, Effect, Turned};
 use crate::flow::FlowTuple;
+use crate::rules::Assumption;
 use crate::space::{AddressRange, Detail, Region};
 use crate::verdict::Verdict;
 
@@ -60,7 +61,7 @@ impl Seen {
 }
 
 /// The columns of `diff -f csv` without a capture.
-pub const REGION_COLUMNS: [&str; 13] = [
+pub const REGION_COLUMNS: [&str; 14] = [
     "change",
     "interface",
     "direction",
@@ -74,6 +75,7 @@ pub const REGION_COLUMNS: [&str; 13] = [
     "proposed_group",
     "proposed_rule",
     "example",
+    "members_of",
 ];
 
 /// Writes a row for each region.
@@ -83,11 +85,11 @@ pub fn region_rows(
     rows: &mut Rows<impl io::Write>,
 ) -> io::Result<()> {
     for one in turned {
-        let (region, [current, proposed]) = (&one.region, deciders(one, labels));
+        let (region, [current, proposed]) = (&one.region, &deciders(one, labels));
         let list = |texts: Vec<String>| Cell::Owned(texts.join(" "));
         rows.row(&[
             Cell::Text(one.effect.as_str()),
-            Cell::Text(labels.current.interface(one.interfaces[0])),
+            Cell::Text(interface(one, labels)),
             Cell::Text(region.direction().as_str()),
             list(services(region)),
             list(addresses(&region.peers())),
@@ -99,6 +101,7 @@ pub fn region_rows(
             Cell::Text(&proposed.group),
             Cell::Text(&proposed.rule),
             Cell::Owned(region.example().to_string()),
+            list(one.members_of.groups().map(str::to_owned).collect()),
         ])?;
     }
     Ok(())
@@ -112,7 +115,7 @@ pub fn regions_json(
 ) -> Vec<Value> {
     let object = |(n, one): (usize, &Turned)| {
         let region = &one.region;
-        let [current, proposed] = deciders(one, labels);
+        let [current, proposed] = &deciders(one, labels);
         let side = |label: &Label, verdict: Verdict| {
             json!({
                 "verdict": verdict.as_str(),
@@ -124,13 +127,14 @@ pub fn regions_json(
         let [before, after] = verdicts(one.effect);
         let mut object = json!({
             "change": one.effect.as_str(),
-            "interface": labels.current.interface(one.interfaces[0]),
+            "interface": interface(one, labels),
             "direction": region.direction().as_str(),
             "current": side(current, before),
             "proposed": side(proposed, after),
         });
         if let Some(object) = object.as_object_mut() {
             object.extend(fields(region));
+            object.insert("members_of".to_owned(), one.members_of.groups().collect());
             if let Some(seen) = seen.and_then(|seen| seen.get(n)) {
                 object.insert("connections".to_owned(), seen.connections.into());
                 object.insert("first_frame".to_owned(), seen.first_frame.into());
@@ -181,15 +185,20 @@ pub fn regions_text(
 /// A line in words for each region.
 pub(super) fn turned_lines(turned: &[Turned], labels: BothLabels<'_>) -> Vec<(Effect, String)> {
     let line = |one: &Turned| {
-        let [current, proposed] = deciders(one, labels);
-        let interface = labels.current.interface(one.interfaces[0]);
-        let (now, then) =
-            (text::because(current.reason, current), text::because(proposed.reason, proposed));
+        let [now, then] = reasons(one, labels);
+        let interface = interface(one, labels);
+        let members = match one.members_of.is_empty() {
+            true => String::new(),
+            false => format!(" for {}", members(&one.members_of)),
+        };
         let words = one.effect.as_str().replace('_', " ");
         let direction = one.region.direction();
         (
             one.effect,
-            format!("{words}: {direction} {interface} {}: now {now}; then {then}", one.region),
+            format!(
+                "{words}: {direction} {interface} {}{members}: now {now}; then {then}",
+                one.region
+            ),
         )
     };
     turned.iter().map(line).collect()
@@ -235,12 +244,11 @@ fn region_lines(
     header.extend(["now", "then", "for example"]);
     let mut rows: Vec<Vec<String>> = vec![header.into_iter().map(str::to_owned).collect()];
     for (n, one) in regions.iter().take(most) {
-        let [current, proposed] = deciders(one, labels);
-        let (region, interface) = (&one.region, labels.current.interface(one.interfaces[0]));
+        let (region, interface) = (&one.region, interface(one, labels));
         let mut row = vec![
             format!("{} {interface}", region.direction()),
             region.services_text(),
-            region.peers_text(),
+            peers_text(region, &one.members_of),
         ];
         if narrowed {
             row.push(region.locals_text().unwrap_or_default());
@@ -255,18 +263,58 @@ fn region_lines(
                 some => text::plural(some, "connection"),
             });
         }
-        row.push(text::because(current.reason, current));
-        row.push(text::because(proposed.reason, proposed));
+        row.extend(reasons(one, labels));
         row.push(region.example().to_string());
         rows.push(row);
     }
     rows
 }
 
-fn deciders<'l>(turned: &Turned, labels: BothLabels<'l>) -> [&'l Label; 2] {
-    let ([at, now_at], [a, b]) = (turned.interfaces, turned.deciders);
+/// Where it is: the interface's name in the rule set that has it.
+fn interface<'l>(turned: &Turned, labels: BothLabels<'l>) -> &'l str {
+    match turned.interfaces {
+        [Some(at), _] => labels.current.interface(at),
+        [None, now_at] => now_at.map_or("", |at| labels.proposed.interface(at)),
+    }
+}
+
+/// What decides before the change and after it. Where a rule set does not have the group, that does.
+fn deciders(turned: &Turned, labels: BothLabels<'_>) -> [Label; 2] {
     let direction = turned.region.direction();
-    [labels.current.entry(at, direction, a), labels.proposed.entry(now_at, direction, b)]
+    let [a, b] = turned.deciders;
+    let sides =
+        [(labels.current, turned.interfaces[0], a), (labels.proposed, turned.interfaces[1], b)];
+    sides.map(|(labels_of, at, entry)| match at {
+        Some(at) => labels_of.entry(at, direction, entry).clone(),
+        None => Label::of_no_group(interface(turned, labels)),
+    })
+}
+
+/// The same in words.
+fn reasons(turned: &Turned, labels: BothLabels<'_>) -> [String; 2] {
+    let mut sides = turned.interfaces.into_iter();
+    deciders(turned, labels).map(|label| match sides.next().flatten() {
+        Some(_) => text::because(label.reason, &label),
+        None => format!("there is no group {}", label.group),
+    })
+}
+
+/// `members of sg-app`
+pub(super) fn members(assumed: &Assumption) -> String {
+    let groups: Vec<&str> = assumed.groups().collect();
+    format!("members of {}", groups.join(" and of "))
+}
+
+/// The far side: addresses, or members of groups without known ones.
+pub(super) fn peers_text(region: &Region, assumed: &Assumption) -> String {
+    if assumed.is_empty() {
+        return region.peers_text();
+    }
+    match region.peers_text().as_str() {
+        "0.0.0.0/0" => format!("{} (IPv4)", members(assumed)),
+        "::/0" => format!("{} (IPv6)", members(assumed)),
+        peers => format!("{} in {peers}", members(assumed)),
+    }
 }
 
 fn verdicts(effect: Effect) -> [Verdict; 2] {

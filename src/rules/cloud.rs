@@ -83,6 +83,17 @@ impl Cloud {
         }
     }
 
+    /// The command whose answer has the interfaces and their groups.
+    pub fn lists_interfaces_by(self) -> &'static str {
+        match self {
+            Self::Alibaba => "`aliyun ecs DescribeNetworkInterfaces`",
+            Self::Aws | Self::AwsNetworkAcl => "`aws ec2 describe-network-interfaces`",
+            Self::Azure => "`az network nic list`",
+            Self::Google => "`gcloud compute instances list --format=json`",
+            Self::ClassBench => "`interfaces:`",
+        }
+    }
+
     /// The priorities that rules may have, beside the 110 of old rules of Alibaba Cloud.
     pub fn priorities(self) -> RangeInclusive<u32> {
         match self {
@@ -92,6 +103,16 @@ impl Cloud {
             Self::AwsNetworkAcl => 1..=32_768,
             Self::Azure | Self::Google => 0..=65_535,
             Self::ClassBench => 1..=u32::MAX,
+        }
+    }
+
+    /// The highest priority of rules that people write. Those behind it are the cloud's own, and nobody can
+    /// remove them (SEMANTICS F27): Azure's default rules, the entries `*` of a network ACL.
+    pub fn lowest_custom(self) -> u32 {
+        match self {
+            Self::AwsNetworkAcl => 32_766,
+            Self::Azure => 4_096,
+            Self::Alibaba | Self::Aws | Self::Google | Self::ClassBench => u32::MAX,
         }
     }
 

@@ -62,6 +62,10 @@ pub enum Code {
     EgressWithoutCloudAssistant,
     /// Accepts FTP's control connection, and no data connection.
     FtpWithoutPassive,
+    /// A network ACL lets connections pass and not their replies.
+    RepliesDenied,
+    /// A network was written with host bits, so it is another than it looks.
+    HostBits,
     /// More rules than an interface may have.
     QuotaRules,
     /// More addresses than a group may have.
@@ -80,11 +84,13 @@ pub enum Code {
     CarrierBlocked,
     /// Accepts SMTP to the Internet, which the cloud restricts.
     SmtpRestricted,
+    /// A default rule of Azure lets the virtual network in.
+    VirtualNetworkAllowed,
 }
 
 impl Code {
     /// All, those of the higher severity first.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 27] = [
         Self::OpenAllProtocols,
         Self::OpenAllPorts,
         Self::OpenAdministration,
@@ -100,6 +106,8 @@ impl Code {
         Self::EgressWithoutDns,
         Self::EgressWithoutCloudAssistant,
         Self::FtpWithoutPassive,
+        Self::RepliesDenied,
+        Self::HostBits,
         Self::QuotaRules,
         Self::QuotaAddresses,
         Self::UnusedSuppression,
@@ -109,6 +117,7 @@ impl Code {
         Self::Correlated,
         Self::CarrierBlocked,
         Self::SmtpRestricted,
+        Self::VirtualNetworkAllowed,
     ];
 
     /// The name in reports and suppressions.
@@ -129,6 +138,8 @@ impl Code {
             Self::EgressWithoutDns => "egress-without-dns",
             Self::EgressWithoutCloudAssistant => "egress-without-cloud-assistant",
             Self::FtpWithoutPassive => "ftp-without-passive",
+            Self::RepliesDenied => "replies-denied",
+            Self::HostBits => "host-bits",
             Self::QuotaRules => "quota-rules",
             Self::QuotaAddresses => "quota-addresses",
             Self::UnusedSuppression => "unused-suppression",
@@ -138,6 +149,7 @@ impl Code {
             Self::Correlated => "correlated",
             Self::CarrierBlocked => "carrier-blocked",
             Self::SmtpRestricted => "smtp-restricted",
+            Self::VirtualNetworkAllowed => "virtual-network-allowed",
         }
     }
 
@@ -158,6 +170,8 @@ impl Code {
             | Self::Icmpv6Forgotten
             | Self::EgressWithoutDns
             | Self::FtpWithoutPassive
+            | Self::RepliesDenied
+            | Self::HostBits
             | Self::QuotaRules
             | Self::QuotaAddresses
             | Self::UnusedSuppression => Severity::Warning,
@@ -167,7 +181,8 @@ impl Code {
             | Self::Generalization
             | Self::Correlated
             | Self::CarrierBlocked
-            | Self::SmtpRestricted => Severity::Note,
+            | Self::SmtpRestricted
+            | Self::VirtualNetworkAllowed => Severity::Note,
         }
     }
 }

@@ -294,7 +294,7 @@ impl FromStr for Peer {
             let account = Some(account.to_owned());
             return Ok(Self::Group(GroupRef { account, id: id.to_owned() }));
         }
-        parse_cidr(text).map(Self::Cidr).map_err(|_| {
+        parse_cidr_as_written(text).map(Self::Cidr).map_err(|_| {
             let expected = "a peer is a CIDR (`203.0.113.0/24`, `2001:db8::/32`), an address, a group \
                             (`sg-…`, `account/sg-…`) or a prefix list (`pl-…`)";
             FieldError::new(text, expected)
@@ -318,9 +318,17 @@ impl fmt::Display for Peer {
 /// # Errors
 /// When the text is neither.
 pub fn parse_cidr(text: &str) -> Result<IpNet, FieldError> {
+    parse_cidr_as_written(text).map(|net| net.trunc())
+}
+
+/// The same with its host bits; [`RuleSet::new`](super::RuleSet::new) masks them.
+///
+/// # Errors
+/// When the text is neither.
+pub fn parse_cidr_as_written(text: &str) -> Result<IpNet, FieldError> {
     let text = text.trim();
     let net = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
-    net.map(|net| net.trunc()).ok_or_else(|| {
+    net.ok_or_else(|| {
         FieldError::new(
             text,
             "an address is `10.0.0.5`, `10.0.0.0/24`, `2001:db8::5` or `2001:db8::/32`",

@@ -10,8 +10,10 @@ mod code;
 mod expectation;
 mod field;
 mod foreign;
+mod membership;
 mod order;
 mod ports;
+mod quota;
 pub mod scenarios;
 pub mod services;
 mod validate;
@@ -24,17 +26,19 @@ use jiff::Timestamp;
 pub use builtin::Builtin;
 pub use cloud::Cloud;
 pub use code::{Code, Severity, Suppression};
-pub use expectation::Expectation;
+pub use expectation::{Expectation, Packets};
 pub use field::{
     FieldError, GroupRef, GroupType, NicType, Peer, Policy, PortRange, Priority, RuleProtocol,
-    parse_cidr,
+    parse_cidr, parse_cidr_as_written,
 };
+pub use membership::{Assumption, Membership, UnknownGroups, listed};
 pub use order::{Addresses, Entry, EntryIndex, EntryKind, IcmpTypes, Matcher, Ordered, Step};
 pub use ports::Ports;
 pub use validate::{Field, Invalid, Place, Warning};
 
 use crate::flow::Direction;
 pub(crate) use field::nearest;
+pub(crate) use validate::about_rule;
 
 /// A security group: a policy for members, and rules (SEMANTICS A1).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -227,10 +231,12 @@ pub struct Parts {
     pub slb_sources: Vec<IpNet>,
     /// Ports that carriers block on the way, where they are not the usual ones (SEMANTICS A9).
     pub carrier_ports: Option<Vec<u16>>,
-    /// Interfaces may have the same address: it is known at which of them a packet was captured.
-    pub told_apart: bool,
+    /// What is known of the groups that interfaces have, where none are listed.
+    pub membership: Membership,
     /// Findings that are not to be reported.
     pub suppressions: Vec<Suppression>,
+    /// What is known to be missing of the rules, in words: no gate passes on rules that are not whole.
+    pub incomplete: Vec<String>,
 }
 
 /// Questions that the cloud's documents leave open; each has a default (SEMANTICS Part F).
@@ -256,19 +262,25 @@ pub struct RuleSet {
     slb_sources: Vec<IpNet>,
     carrier_ports: Option<Vec<u16>>,
     interfaces_listed: bool,
+    membership: Membership,
+    instance_tags: Vec<String>,
     switches: Switches,
     suppressions: Vec<Suppression>,
+    host_bits: Vec<(Place, IpNet)>,
+    incomplete: Vec<String>,
 }
 
 /// The name of the one interface of a file that lists none.
 pub const ONLY_INTERFACE: &str = "local";
 
 impl RuleSet {
-    /// Checks the parts. Without interfaces there is one, and it holds every group.
+    /// Checks the parts. Without interfaces there is one, and it holds every group, unless it is not known
+    /// which groups an interface has ([`Membership::Unknown`]): then each group stands for itself.
     ///
     /// # Errors
     /// Every fault found, in the order of the file.
-    pub fn new(parts: Parts) -> Result<Self, Vec<Invalid>> {
+    pub fn new(mut parts: Parts) -> Result<Self, Vec<Invalid>> {
+        let host_bits = mask_host_bits(&mut parts);
         let faults = validate::faults(&parts);
         if !faults.is_empty() {
             return Err(faults);
@@ -283,34 +295,32 @@ impl RuleSet {
             instance_tags,
             slb_sources,
             carrier_ports,
-            told_apart: _,
+            membership,
             suppressions,
+            incomplete,
         } = parts;
         let interfaces_listed = interfaces.is_some();
-        let interfaces = interfaces.unwrap_or_else(|| {
-            vec![Interface {
-                id: ONLY_INTERFACE.to_owned(),
-                addresses: Vec::new(),
-                groups: (0..groups.len()).collect(),
-                timeouts: cloud.timeouts(),
-                nic_type: NicType::Intranet,
-                tags: instance_tags.unwrap_or_default(),
-            }]
-        });
-        let switches = Switches::default();
-        Ok(Self {
+        let mut rules = Self {
             cloud,
             groups,
-            interfaces,
+            interfaces: interfaces.unwrap_or_default(),
             prefix_lists,
             port_lists,
             tags,
             slb_sources,
             carrier_ports,
             interfaces_listed,
-            switches,
+            membership: if interfaces_listed { Membership::Stated } else { membership },
+            instance_tags: instance_tags.unwrap_or_default(),
+            switches: Switches::default(),
             suppressions,
-        })
+            host_bits,
+            incomplete,
+        };
+        if !interfaces_listed {
+            rules.interfaces = rules.unlisted();
+        }
+        Ok(rules)
     }
 
     /// Whose rules they are.
@@ -358,16 +368,73 @@ impl RuleSet {
         &self.suppressions
     }
 
+    /// What is known to be missing of the rules, in words. Verdicts rest on the others, and no gate passes on
+    /// them.
+    pub fn incomplete(&self) -> &[String] {
+        &self.incomplete
+    }
+
+    /// Takes the rules for whole, though some are known to be missing.
+    pub fn accept_incomplete(&mut self) {
+        self.incomplete.clear();
+    }
+
+    /// Networks that were written with host bits (`10.0.0.5/8`), as they were, and where.
+    pub fn host_bits(&self) -> &[(Place, IpNet)] {
+        &self.host_bits
+    }
+
+    /// Whether another rule set says the same, however its networks were written, and whatever was said beside
+    /// the files: addresses of an interface that they do not list, answers to open questions.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let plain = |rules: &Self| {
+            let mut plain = rules.clone();
+            plain.set_local(Vec::new());
+            (plain.host_bits, plain.incomplete) = (Vec::new(), Vec::new());
+            plain.switches = Switches::default();
+            plain.membership = Membership::Stated;
+            plain
+        };
+        plain(self) == plain(other)
+    }
+
     /// Whether the file lists interfaces, so that their addresses are known.
     pub fn lists_interfaces(&self) -> bool {
         self.interfaces_listed
     }
 
-    /// Gives the one interface of a file that lists none its addresses.
+    /// Gives the interface of a file that lists none its addresses.
     pub fn set_local(&mut self, addresses: Vec<IpNet>) {
-        if let (false, [only]) = (self.interfaces_listed, self.interfaces.as_mut_slice()) {
-            only.addresses = addresses;
+        if let (false, [first, others @ ..]) =
+            (self.interfaces_listed, self.interfaces.as_mut_slice())
+        {
+            for eni in others {
+                eni.addresses.clone_from(&addresses);
+            }
+            first.addresses = addresses;
         }
+    }
+
+    /// An address that two interfaces have, as those of two networks may, and the interfaces' positions.
+    /// Packets with it are judged at neither, unless it is known at which they were captured.
+    pub fn shared_address(&self) -> Option<(IpNet, [usize; 2])> {
+        if !self.interfaces_listed {
+            return None;
+        }
+        let all = self.interfaces.iter().enumerate();
+        let mut nets: Vec<(IpNet, usize)> =
+            all.flat_map(|(n, eni)| eni.addresses.iter().map(move |net| (*net, n))).collect();
+        nets.sort();
+        // Networks in ascending order: one that holds others stands before them.
+        let mut open: Vec<(IpNet, usize)> = Vec::new();
+        for (net, interface) in nets {
+            open.retain(|(outer, _)| outer.contains(&net));
+            if let Some((_, other)) = open.iter().find(|(_, other)| *other != interface) {
+                return Some((net, [*other, interface]));
+            }
+            open.push((net, interface));
+        }
+        None
     }
 
     /// Answers open questions otherwise than by default.
@@ -409,14 +476,30 @@ impl RuleSet {
         Some((Self { interfaces, ..self.clone() }, positions))
     }
 
-    /// What is allowed but probably not meant, or over a quota.
-    pub fn warnings(&self) -> Vec<Warning> {
-        validate::warnings(self)
+    /// What is over a quota of the cloud (SEMANTICS A11).
+    pub fn over_quota(&self) -> Vec<Warning> {
+        quota::over(self).into_iter().map(Warning).collect()
+    }
+
+    /// Rules that match no packet of a capture, since nobody has said who the members of their peers are.
+    pub fn unknown_members(&self) -> Vec<Warning> {
+        validate::unknown_members(self)
     }
 
     /// The ordered entries of one interface and direction: what a packet is held against.
     pub fn ordered(&self, interface: usize, direction: Direction) -> Ordered {
-        order::ordered(self, interface, direction)
+        order::ordered(self, interface, direction, &Assumption::default())
+    }
+
+    /// The same under an assumption about members that are not known. The entries are the same in number and
+    /// order.
+    pub fn ordered_assuming(
+        &self,
+        interface: usize,
+        direction: Direction,
+        assumed: &Assumption,
+    ) -> Ordered {
+        order::ordered(self, interface, direction, assumed)
     }
 
     /// The names of an entry of an interface: the group, where the entry is the interface's and not a
@@ -445,12 +528,19 @@ impl RuleSet {
 
     /// The conditions of a rule, its lists and group references resolved to addresses and ports.
     pub fn matcher(&self, rule: &Rule) -> Matcher {
-        order::matcher(self, rule)
+        order::matcher(self, rule, &Assumption::default())
     }
 
-    /// What the rules of an interface's groups count against the quota (SEMANTICS A11), and the quota.
-    pub fn quota(&self, interface: usize) -> (usize, usize) {
-        validate::quota_of(self, interface)
+    /// The same under an assumption about members that are not known.
+    pub fn matcher_assuming(&self, rule: &Rule, assumed: &Assumption) -> Matcher {
+        order::matcher(self, rule, assumed)
+    }
+
+    /// Whether nobody can remove a rule, by the positions of its group and of the rule in it: it takes part in
+    /// verdicts, and no advice is about it (SEMANTICS F27).
+    pub fn is_fixed(&self, place: (usize, usize)) -> bool {
+        let rule = self.groups.get(place.0).and_then(|group| group.rules.get(place.1));
+        rule.is_some_and(|rule| rule.priority.get() > self.cloud.lowest_custom())
     }
 
     fn members(&self, group: usize) -> impl Iterator<Item = &Interface> {
@@ -470,4 +560,39 @@ impl RuleSet {
     fn group_position(&self, id: &str) -> Option<usize> {
         self.groups.iter().position(|group| group.id == id)
     }
+}
+
+/// Masks the host bits of all networks, and says which had any.
+fn mask_host_bits(parts: &mut Parts) -> Vec<(Place, IpNet)> {
+    let mut found = Vec::new();
+    let mut mask = |net: &mut IpNet, place: Place| {
+        if *net != net.trunc() {
+            found.push((place, *net));
+            *net = net.trunc();
+        }
+    };
+    for (g, group) in parts.groups.iter_mut().enumerate() {
+        for (r, rule) in group.rules.iter_mut().enumerate() {
+            let sides =
+                [(Field::Peer, &mut rule.peers), (Field::Local, &mut rule.local)].into_iter();
+            for (field, peer) in
+                sides.flat_map(|(field, all)| all.iter_mut().map(move |p| (field, p)))
+            {
+                if let Peer::Cidr(net) = peer {
+                    mask(net, Place::Rule(g, r, field));
+                }
+            }
+        }
+    }
+    for (l, list) in parts.prefix_lists.iter_mut().enumerate() {
+        list.entries.iter_mut().for_each(|net| mask(net, Place::PrefixList(l, Field::Entries)));
+    }
+    for (i, eni) in parts.interfaces.iter_mut().flatten().enumerate() {
+        eni.addresses.iter_mut().for_each(|net| mask(net, Place::Interface(i, Field::Addresses)));
+    }
+    for net in parts.tags.iter_mut().flat_map(|tag| &mut tag.entries).chain(&mut parts.slb_sources)
+    {
+        *net = net.trunc();
+    }
+    found
 }

@@ -9,10 +9,11 @@ use std::cmp::Reverse;
 use std::fmt;
 use std::net::IpAddr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::{
-    Builtin, GroupType, Interface, Peer, Policy, PortRange, Ports, Rule, RuleProtocol, RuleSet,
+    Assumption, Builtin, GroupType, Interface, Peer, Policy, PortRange, Ports, Rule, RuleProtocol,
+    RuleSet,
 };
 use crate::flow::{Direction, FlowTuple};
 
@@ -37,6 +38,15 @@ pub struct Entry {
     pub kind: EntryKind,
     /// What it matches.
     pub matcher: Matcher,
+}
+
+impl Entry {
+    /// Whether it is about members of a group of which none is known, and so is met by no packet that can be
+    /// judged.
+    pub fn has_no_members(&self) -> bool {
+        let nobody = matches!(&self.matcher.peer, Addresses::Nets(nets) if nets.is_empty());
+        matches!(self.kind, EntryKind::IntraGroup { .. }) && nobody
+    }
 }
 
 /// Where an entry is from.
@@ -317,7 +327,12 @@ impl Ordered {
 }
 
 /// The ladder of SEMANTICS A5, steps 2 to 5, for one interface and direction.
-pub(super) fn ordered(rules: &RuleSet, interface: usize, direction: Direction) -> Ordered {
+pub(super) fn ordered(
+    rules: &RuleSet,
+    interface: usize,
+    direction: Direction,
+    assumed: &Assumption,
+) -> Ordered {
     let Some(eni) = rules.interfaces.get(interface) else {
         return Ordered::new(direction, Vec::new(), Policy::Drop);
     };
@@ -326,18 +341,28 @@ pub(super) fn ordered(rules: &RuleSet, interface: usize, direction: Direction) -
         kind: EntryKind::System(builtin),
         matcher,
     });
-    // SEMANTICS F1: there is no intra-group step on egress, unless the switch says so.
-    let has_step = direction == Direction::Ingress || rules.switches.intra_group_egress;
-    let intra_group = eni.groups.iter().filter(|_| has_step);
-    let intra_group = intra_group.filter_map(|&group| intra_group_entry(rules, eni, group));
-    let entries = system.chain(intra_group).chain(custom(rules, eni, direction)).collect();
+    let intra_group = eni.groups.iter().filter(|_| rules.intra_group_step(direction));
+    let intra_group =
+        intra_group.filter_map(|&group| intra_group_entry(rules, eni, group, assumed));
+    let custom = custom(rules, eni, direction, assumed);
+    let entries = system.chain(intra_group).chain(custom).collect();
     Ordered::new(direction, entries, default(rules, eni, direction))
 }
 
 /// Step 3: other members of a shared basic group whose policy lets them in.
-fn intra_group_entry(rules: &RuleSet, eni: &Interface, group: usize) -> Option<Entry> {
-    let nets = mates(rules, eni, group);
-    (!nets.is_empty()).then(|| Entry {
+fn intra_group_entry(
+    rules: &RuleSet,
+    eni: &Interface,
+    group: usize,
+    assumed: &Assumption,
+) -> Option<Entry> {
+    let of_group = rules.groups.get(group)?;
+    let unlisted = rules.has_unlisted_mates(of_group);
+    let nets = match unlisted && assumed.includes(&of_group.id) {
+        true => anybody(),
+        false => mates(rules, eni, group),
+    };
+    (unlisted || !nets.is_empty()).then(|| Entry {
         policy: Policy::Accept,
         kind: EntryKind::IntraGroup { group },
         matcher: Matcher { peer: Addresses::Nets(nets), ..Matcher::any() },
@@ -362,9 +387,14 @@ pub(super) fn group_mates(rules: &RuleSet, interface: usize) -> Addresses {
 
 /// Step 4: the rules of all groups of the interface as one list, or, where groups are layers, those of each
 /// layer behind those of the one before.
-fn custom(rules: &RuleSet, eni: &Interface, direction: Direction) -> Vec<Entry> {
+fn custom(
+    rules: &RuleSet,
+    eni: &Interface,
+    direction: Direction,
+    assumed: &Assumption,
+) -> Vec<Entry> {
     if !rules.cloud.is_layered() {
-        return of_groups(rules, eni, &eni.groups, direction);
+        return of_groups(rules, eni, &eni.groups, direction, assumed);
     }
     // The groups stand in the order in which a packet that comes in meets them.
     let mut layers: Vec<&usize> = eni.groups.iter().collect();
@@ -373,7 +403,7 @@ fn custom(rules: &RuleSet, eni: &Interface, direction: Direction) -> Vec<Entry> 
     }
     let mut layers = layers
         .into_iter()
-        .map(|group| of_groups(rules, eni, std::slice::from_ref(group), direction));
+        .map(|group| of_groups(rules, eni, std::slice::from_ref(group), direction, assumed));
     let first = layers.next().unwrap_or_default();
     layers.fold(first, |outer, inner| both(&outer, &inner, rules.cloud.default(direction, None)))
 }
@@ -403,6 +433,7 @@ fn of_groups(
     eni: &Interface,
     groups: &[usize],
     direction: Direction,
+    assumed: &Assumption,
 ) -> Vec<Entry> {
     let mut found: Vec<(usize, usize, &Rule)> = Vec::new();
     for &group in groups {
@@ -425,13 +456,13 @@ fn of_groups(
     let entry = |(group, position, rule): (usize, usize, &Rule)| Entry {
         policy: rule.policy,
         kind: EntryKind::Rule { group, rule: position },
-        matcher: matcher(rules, rule),
+        matcher: matcher(rules, rule, assumed),
     };
     found.into_iter().map(entry).collect()
 }
 
 /// Resolves a rule's lists and references over the interfaces and lists of the file.
-pub(super) fn matcher(rules: &RuleSet, rule: &Rule) -> Matcher {
+pub(super) fn matcher(rules: &RuleSet, rule: &Rule, assumed: &Assumption) -> Matcher {
     let mut ports = Vec::new();
     for element in &rule.ports {
         match element {
@@ -450,16 +481,16 @@ pub(super) fn matcher(rules: &RuleSet, rule: &Rule) -> Matcher {
         protocol: rule.protocol,
         ports,
         source_ports: rule.source_ports.clone(),
-        peer: Addresses::Nets(addresses(rules, &rule.peers)),
+        peer: Addresses::Nets(addresses(rules, &rule.peers, assumed)),
         local: match rule.local.as_slice() {
             [] => Addresses::Any,
-            local => Addresses::Nets(addresses(rules, local)),
+            local => Addresses::Nets(addresses(rules, local, assumed)),
         },
         icmp: rule.icmp.map(|(kind, code)| IcmpTypes::one(kind, code)),
     }
 }
 
-fn addresses(rules: &RuleSet, peers: &[Peer]) -> Vec<IpNet> {
+fn addresses(rules: &RuleSet, peers: &[Peer], assumed: &Assumption) -> Vec<IpNet> {
     let mut nets = Vec::new();
     for peer in peers {
         match peer {
@@ -467,6 +498,9 @@ fn addresses(rules: &RuleSet, peers: &[Peer]) -> Vec<IpNet> {
             Peer::PrefixList(id) => {
                 let list = rules.prefix_lists.iter().find(|list| list.id == *id);
                 nets.extend(list.into_iter().flat_map(|list| list.entries.iter().copied()));
+            }
+            Peer::Group(of) if assumed.includes(&of.id) && rules.members_unknown(&of.id) => {
+                nets.extend(anybody());
             }
             Peer::Group(reference) => {
                 let members = rules.group_position(&reference.id);
@@ -477,6 +511,11 @@ fn addresses(rules: &RuleSet, peers: &[Peer]) -> Vec<IpNet> {
         }
     }
     nets
+}
+
+/// Any address of either family.
+fn anybody() -> Vec<IpNet> {
+    vec![IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())]
 }
 
 /// Step 5: the table of SEMANTICS A5.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::{
-    Cloud, GroupType, Interface, NicType, Parts, Peer, Policy, PortRange, Ports, Rule,
-    RuleProtocol, RuleSet, SecurityGroup, Timeouts,
+    Cloud, GroupType, Interface, Membership, NicType, Parts, Peer, Policy, PortRange, Ports, Rule,
+    RuleId, RuleProtocol, RuleSet, SecurityGroup, Timeouts,
 };
 use crate::flow::{Direction, Protocol};
 
@@ -95,6 +95,27 @@ impl Field {
     }
 }
 
+impl Parts {
+    /// The thing at a place, by its names; `None` where it is the list of groups.
+    pub fn about(&self, place: Place) -> Option<String> {
+        let group = |g: usize| self.groups.get(g);
+        let named = |what: &str, id: &str| format!("{what} {id}");
+        Some(match place {
+            Place::Rule(g, r, _) => about_rule(&group(g)?.rules.get(r)?.id, &group(g)?.id),
+            Place::Group(g, _) => named("group", &group(g)?.id),
+            Place::Interface(i, _) => named("interface", &self.interfaces.as_ref()?.get(i)?.id),
+            Place::PrefixList(l, _) => named("prefix list", &self.prefix_lists.get(l)?.id),
+            Place::PortList(l, _) => named("port list", &self.port_lists.get(l)?.id),
+            Place::Groups => return None,
+        })
+    }
+}
+
+/// `rule sgr-ssh of sg-web`, as messages about a rule begin.
+pub(crate) fn about_rule(id: &RuleId, group: &str) -> String {
+    format!("rule {id} of {group}")
+}
+
 /// Something that the API would refuse.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalid {
@@ -111,7 +132,6 @@ pub struct Warning(pub String);
 const MOST_GROUPS: usize = 10;
 /// Sessions are keyed by 16 bits of interface.
 const MOST_INTERFACES: usize = 65_535;
-const MOST_RULES: usize = 1_000;
 const MOST_GROUP_PEERS: usize = 20;
 const MOST_PREFIXES: usize = 200;
 const LONGEST_DESCRIPTION: usize = 512;
@@ -448,7 +468,6 @@ impl<'a> Checker<'a> {
         }
         let ids = interfaces.iter().map(|eni| eni.id.as_str());
         self.unique("interface", ids, |i| Place::Interface(i, Field::Id));
-        let mut claimed: Vec<(IpNet, &str)> = Vec::new();
         for (i, eni) in interfaces.iter().enumerate() {
             let at = |field| Place::Interface(i, field);
             self.members(at(Field::SecurityGroups), eni);
@@ -461,67 +480,28 @@ impl<'a> Checker<'a> {
                     "the interface has no address; list its private addresses",
                 );
             }
-            for net in &eni.addresses {
-                let overlap =
-                    |(other, _): &&(IpNet, &str)| other.contains(net) || net.contains(other);
-                let owner = claimed.iter().find(overlap).filter(|_| !self.parts.told_apart);
-                if let Some((_, owner)) = owner {
-                    let message = format!(
-                        "{net} belongs to interface `{owner}` already; captures at each tell them \
-                         apart: --interface ENI=CAPTURE"
-                    );
-                    self.fault(at(Field::Addresses), message);
-                }
-            }
-            claimed.extend(eni.addresses.iter().map(|net| (*net, eni.id.as_str())));
         }
     }
 
-    /// Without a list of interfaces, one holds every group of the file.
+    /// Without a list of interfaces, one holds every group of the file, where it is not unknown which groups
+    /// an interface has.
     fn one_interface(&mut self, groups: &[SecurityGroup]) {
-        if groups.len() > self.most_groups() {
-            let message = format!(
-                "one interface cannot have {} groups, {} at most; say under `interfaces` \
-                 which groups each has",
-                groups.len(),
-                self.most_groups(),
-            );
+        if self.parts.membership == Membership::Unknown {
+            return;
+        }
+        let all: Vec<usize> = (0..groups.len()).collect();
+        if let Some(message) = together(self.parts.cloud, groups, &all) {
+            let message = format!("{message}; say under `interfaces` which groups each has");
             self.fault(Place::Groups, message);
-        }
-        let mixed =
-            groups.iter().position(|g| Some(g.group_type) != groups.first().map(|f| f.group_type));
-        if let Some(mixed) = mixed {
-            let message = "one interface cannot have basic and enterprise groups; say under \
-                           `interfaces` which groups each has";
-            self.fault(Place::Group(mixed, Field::Whole), message);
-        }
-    }
-
-    /// How many groups an interface can have.
-    fn most_groups(&self) -> usize {
-        match self.parts.cloud {
-            Cloud::Alibaba => MOST_GROUPS,
-            // By a quota that AWS raises.
-            Cloud::Aws => 16,
-            Cloud::AwsNetworkAcl | Cloud::ClassBench | Cloud::Google => 1,
-            // The subnet's, and its own.
-            Cloud::Azure => 2,
         }
     }
 
     fn members(&mut self, at: Place, eni: &Interface) {
         let groups = &self.parts.groups;
-        let most = self.most_groups();
-        if eni.groups.is_empty() || eni.groups.len() > most {
-            let message =
-                format!("an interface has 1 to {most} groups, and this one {}", eni.groups.len());
+        if eni.groups.is_empty() {
+            self.fault(at, "the interface has no group");
+        } else if let Some(message) = together(self.parts.cloud, groups, &eni.groups) {
             self.fault(at, message);
-        }
-        let mut types =
-            eni.groups.iter().filter_map(|group| groups.get(*group)).map(|g| g.group_type);
-        let first = types.next();
-        if types.any(|other| Some(other) != first) {
-            self.fault(at, "basic and enterprise groups cannot be mixed on one interface");
         }
     }
 
@@ -576,6 +556,36 @@ impl<'a> Checker<'a> {
     }
 }
 
+/// How many groups an interface can have.
+fn most_groups(cloud: Cloud) -> usize {
+    match cloud {
+        Cloud::Alibaba => MOST_GROUPS,
+        // By a quota that AWS raises.
+        Cloud::Aws => 16,
+        Cloud::AwsNetworkAcl | Cloud::ClassBench | Cloud::Google => 1,
+        // The subnet's, and its own.
+        Cloud::Azure => 2,
+    }
+}
+
+/// Why no interface can have these groups together, if none can.
+pub(super) fn together(
+    cloud: Cloud,
+    groups: &[SecurityGroup],
+    together: &[usize],
+) -> Option<String> {
+    let most = most_groups(cloud);
+    if together.len() > most {
+        let count = together.len();
+        return Some(format!("one interface cannot have {count} groups, {most} at most"));
+    }
+    let mut types = together.iter().filter_map(|group| groups.get(*group)).map(|of| of.group_type);
+    let first = types.next();
+    types
+        .any(|other| Some(other) != first)
+        .then(|| "one interface cannot have basic and enterprise groups".to_owned())
+}
+
 fn no_port_0(range: PortRange) -> String {
     format!("`{range}`: ports are 1 to 65535 (InvalidParam.PortRange)")
 }
@@ -623,22 +633,13 @@ fn conflict(rule: &Rule, nets: &[IpNet]) -> Option<String> {
     })
 }
 
-/// What a valid rule set holds that its author would want to know.
-pub(super) fn warnings(rules: &RuleSet) -> Vec<Warning> {
+/// Rules that match nothing in a capture, since nobody has said who the members of their peers are.
+pub(super) fn unknown_members(rules: &RuleSet) -> Vec<Warning> {
     let mut warnings = Vec::new();
-    let quotas = rules.cloud == Cloud::Alibaba;
-    for (interface, eni) in rules.interfaces.iter().enumerate() {
-        let (count, most) = quota_of(rules, interface);
-        if count > most && quotas {
-            warnings.push(Warning(format!(
-                "interface {} has {count} rules, counting lists as the quota does; the limit is \
-                 {most} (AuthorizationLimitExceed)",
-                eni.id,
-            )));
-        }
-    }
     let mut empty: Vec<String> = Vec::new();
-    for rule in rules.groups.iter().flat_map(|group| &group.rules) {
+    let all =
+        rules.groups.iter().flat_map(|group| group.rules.iter().map(move |rule| (group, rule)));
+    for (group, rule) in all {
         for peer in &rule.peers {
             let Peer::Group(reference) = peer else { continue };
             let members = rules
@@ -647,41 +648,13 @@ pub(super) fn warnings(rules: &RuleSet) -> Vec<Warning> {
             let name = reference.to_string();
             if members == 0 && !empty.contains(&name) {
                 warnings.push(Warning(format!(
-                    "rule {} refers to group {name}, of which no member is known: it matches nothing \
-                     here; list the members under `interfaces`",
-                    rule.id,
+                    "{} refers to group {name}, of which no member is known: it matches nothing here; list \
+                     the members under `interfaces`",
+                    about_rule(&rule.id, &group.id),
                 )));
                 empty.push(name);
             }
         }
     }
     warnings
-}
-
-/// What the rules of an interface's groups count, and how many it may have (SEMANTICS A11).
-pub(super) fn quota_of(rules: &RuleSet, interface: usize) -> (usize, usize) {
-    let groups = rules.interfaces.get(interface).map(|eni| eni.groups.as_slice());
-    let groups = groups.unwrap_or_default().iter().filter_map(|group| rules.groups.get(*group));
-    let count = groups.flat_map(|group| &group.rules).map(|rule| quota(rules, rule)).sum();
-    (count, MOST_RULES)
-}
-
-/// What a rule counts against the quota (SEMANTICS A11): a list as its size, a list of peers or
-/// ports as one rule per pair.
-fn quota(rules: &RuleSet, rule: &Rule) -> usize {
-    let ports = rule.ports.iter().map(|ports| match ports {
-        Ports::Any | Ports::Range(_) => 1,
-        Ports::List(id) => {
-            rules.port_lists.iter().find(|list| list.id == *id).map_or(1, |list| list.entries.len())
-        }
-    });
-    let peers = rule.peers.iter().map(|peer| match peer {
-        Peer::Cidr(_) | Peer::Group(_) | Peer::Tag(_) => 1,
-        Peer::PrefixList(id) => rules
-            .prefix_lists
-            .iter()
-            .find(|list| list.id == *id)
-            .map_or(1, |list| list.entries.len()),
-    });
-    ports.sum::<usize>().max(1) * peers.sum::<usize>()
 }

@@ -53,20 +53,20 @@ pub struct AddressRange {
 }
 
 impl AddressRange {
+    /// The fewest CIDRs that hold these addresses and no others.
+    pub fn cidrs(&self) -> impl Iterator<Item = IpNet> + use<> {
+        let (v4, v6) = match (self.first, self.last) {
+            (IpAddr::V4(first), IpAddr::V4(last)) => (Some(Ipv4Subnets::new(first, last, 0)), None),
+            (IpAddr::V6(first), IpAddr::V6(last)) => (None, Some(Ipv6Subnets::new(first, last, 0))),
+            _ => (None, None),
+        };
+        let v4 = v4.into_iter().flatten().map(IpNet::V4);
+        v4.chain(v6.into_iter().flatten().map(IpNet::V6))
+    }
+
     /// As a CIDR, where it is one.
     pub fn cidr(&self) -> Option<IpNet> {
-        let (mut v4, mut v6);
-        let nets: &mut dyn Iterator<Item = IpNet> = match (self.first, self.last) {
-            (IpAddr::V4(first), IpAddr::V4(last)) => {
-                v4 = Ipv4Subnets::new(first, last, 0).map(IpNet::V4);
-                &mut v4
-            }
-            (IpAddr::V6(first), IpAddr::V6(last)) => {
-                v6 = Ipv6Subnets::new(first, last, 0).map(IpNet::V6);
-                &mut v6
-            }
-            _ => return None,
-        };
+        let mut nets = self.cidrs();
         let net = nets.next()?;
         nets.next().is_none().then_some(net)
     }

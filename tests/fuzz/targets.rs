@@ -248,7 +248,7 @@ pub(crate) fn rules(bytes: &[u8]) {
             return;
         }
     };
-    let _ = rules.warnings();
+    let _ = (rules.over_quota(), rules.unknown_members());
     for interface in 0..rules.interfaces().len().min(3) {
         for direction in Direction::BOTH {
             let ordered = rules.ordered(interface, direction);

@@ -99,9 +99,12 @@ fn what_no_packet_can_match() {
         "note unused-group -",
     ];
     assert_eq!(all, wanted);
-    // Of an interface that is not listed nothing is known.
+    // Of interfaces that are not listed nothing is known, nor of who is a member of which group. Here the one
+    // interface has both, so that members of either reach it by being members.
     let all = said(&checked(&text("")));
-    assert_eq!(all, ["warning unmatchable group"]);
+    assert_eq!(all, ["warning redundant group intra-group"]);
+    let elsewhere = text("").replace("source: sg-b", "source: sg-elsewhere");
+    assert_eq!(said(&checked(&elsewhere)), [""; 0]);
 }
 
 #[test]
@@ -331,4 +334,114 @@ pub(crate) fn assert_valid_sarif(sarif: &serde_json::Value) {
     let mut broken = sarif.clone();
     broken["runs"][0]["results"][0]["level"] = "bad".into();
     assert!(!validator.is_valid(&broken));
+}
+
+/// No packet arrives from the address that it is sent to, so none shows that two rules contradict each other.
+#[test]
+fn an_example_can_occur() {
+    let text = |address: &str| {
+        format!(
+            "{{security_groups: [{{id: sg-a, rules: [{}, {}]}}], interfaces: [
+              {{id: eni-a, addresses: [{address}], security_groups: [sg-a]}}]}}",
+            rule("open", "ports: 80, source: 10.0.0.5"),
+            rule("closed", "ports: 80, policy: drop, source: 10.0.0.0/24"),
+        )
+    };
+    assert_eq!(said(&checked(&text("10.0.0.6"))), ["warning shadowed open closed"]);
+    let own = said(&checked(&text("10.0.0.5")));
+    assert!(own.iter().all(|of| !of.contains("open")), "{own:?}");
+    // A network stands for many machines, of which one may reach another.
+    assert!(said(&checked(&text("10.0.0.0/24")))[0].contains("shadowed open"));
+    for finding in checked(&text("10.0.0.5")).findings {
+        assert!(finding.example.is_none_or(|of| of.flow.src != of.flow.dst));
+    }
+}
+
+/// A contradiction at one of two interfaces is one, though the rule that loses there decides at the other.
+#[test]
+fn a_conflict_at_one_of_two_interfaces() {
+    let text = format!(
+        "{{security_groups: [{{id: sg-a, rules: [{}]}}, {{id: sg-b, rules: [{}]}}], interfaces: [
+         {{id: eni-a, addresses: [10.0.0.5], security_groups: [sg-a, sg-b]}},
+         {{id: eni-b, addresses: [10.0.0.6], security_groups: [sg-a]}}]}}",
+        rule("open", &format!("ports: 443, {OFFICE}")),
+        rule("closed", &format!("ports: 443, policy: drop, {OFFICE}")),
+    );
+    let found = said(&checked(&text));
+    assert!(found.contains(&"warning conflicting open closed".to_owned()), "{found:?}");
+    assert!(!found.join(" ").contains("shadowed"), "{found:?}");
+}
+
+/// A network that is another than it looks.
+#[test]
+fn host_bits_are_said() {
+    let hidden = rule("a", "ports: 22, source: [10.159.6.18/12, 192.0.2.0/24]");
+    let checked = checked(&format!(
+        "{{security_groups: [{{id: sg-a, rules: [{hidden}, {}]}}], prefix_lists: [{{id: pl-a, entries: [172.16.0.1/16]}}]}}",
+        rule("b", "ports: 443, source: pl-a"),
+    ));
+    assert_eq!(said(&checked), ["warning host-bits a", "warning host-bits -"]);
+    let messages: Vec<&str> = checked.findings.iter().map(|of| of.message.as_str()).collect();
+    assert!(messages[0].starts_with("10.159.6.18/12 is 10.144.0.0/12, since"), "{messages:?}");
+    assert!(messages[1].starts_with("pl-a: 172.16.0.1/16 is 172.16.0.0/16"), "{messages:?}");
+    // Two ways to write a network are one rule.
+    let twice =
+        [rule("a", "ports: 22, source: 10.0.0.1/8"), rule("b", "ports: 22, source: 10.0.0.2/8")];
+    let text = format!("{{security_groups: [{{id: sg-a, rules: [{}]}}]}}", twice.join(", "));
+    let error = sgreplay::parse::yaml("x", &text).unwrap_err().to_string();
+    assert!(error.contains("DuplicatePermissions"), "{error}");
+}
+
+/// Two networks of one account have the same addresses. Nothing that needs no capture minds.
+#[test]
+fn an_address_of_two_interfaces() {
+    let text = "{security_groups: [{id: sg-a, rules: [{id: ssh, direction: ingress, protocol: tcp, ports: 22, source: 203.0.113.0/24}]},
+        {id: sg-b}], interfaces: [
+        {id: eni-a, addresses: [10.0.0.5], security_groups: [sg-a]},
+        {id: eni-b, addresses: [10.0.0.0/24], security_groups: [sg-b]}]}";
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("two.yaml"), text).unwrap();
+    std::fs::write(dir.path().join("other.yaml"), text.replace("22", "23")).unwrap();
+    std::fs::copy(crate::support::capture("web.pcap"), dir.path().join("web.pcap")).unwrap();
+    let run = |args: &[&str]| {
+        let (status, out, err) = output_in(dir.path(), args, b"");
+        (status, out + &err)
+    };
+    assert_eq!(run(&["check", "two.yaml"]).0, 0);
+    let (status, out) =
+        run(&["diff", "--current", "two.yaml", "--proposed", "other.yaml", "--fail-on", "any"]);
+    assert!(status == 1 && out.contains("ingress eni-a"), "{out}");
+    let packet = [
+        "explain",
+        "--rules",
+        "two.yaml",
+        "--direction",
+        "ingress",
+        "--proto",
+        "tcp",
+        "--src",
+        "203.0.113.9",
+        "--dst",
+        "10.0.0.5:22",
+    ];
+    let (status, out) = run(&packet);
+    assert!(
+        status == 2
+            && out
+                .contains("belongs to several interfaces; name one with --interface: eni-a, eni-b"),
+        "{out}"
+    );
+    assert!(
+        run(&[&packet[..], &["--interface", "eni-a"]].concat())
+            .1
+            .contains("allow: rule ssh of sg-a")
+    );
+    assert!(
+        run(&[&packet[..], &["--interface", "eni-b"]].concat()).1.contains("deny: default of sg-b")
+    );
+    let (status, out) = run(&["replay", "--rules", "two.yaml", "web.pcap"]);
+    assert!(
+        status == 2 && out.contains("10.0.0.5/32 belongs to interface `eni-b` and to `eni-a`"),
+        "{out}"
+    );
 }

@@ -3,10 +3,10 @@
 use insta::assert_snapshot;
 use proptest::prelude::*;
 use sgreplay::evaluate::{Evaluator, Reference};
-use sgreplay::expect::failures;
+use sgreplay::expect::outcome;
 use sgreplay::flow::Direction;
 use sgreplay::parse::expectations;
-use sgreplay::rules::{EntryKind, Expectation, Policy};
+use sgreplay::rules::{Assumption, EntryKind, Expectation, Policy};
 
 use crate::space::{file, proposals, representatives, rules};
 use crate::support::{capture, output_in, run, run_in};
@@ -55,8 +55,8 @@ fn what_is_about_no_packet_is_not_met() {
     let of = |words: &str| -> Vec<bool> {
         let text = format!("[{{name: a, {words}}}]");
         let expected = expectations("x", &text, &rules).unwrap();
-        let failures = failures(&rules, &expected[0]).unwrap();
-        failures.iter().map(|failure| failure.region.is_some()).collect()
+        let outcome = outcome(&rules, &expected[0]).unwrap();
+        outcome.failures.iter().map(|failure| failure.region.is_some()).collect()
     };
     assert_eq!(of("source: \"2001:db8::/32\", verdict: deny"), [false]);
     assert_eq!(of("destination: 10.0.0.9, verdict: deny"), [false]);
@@ -99,15 +99,19 @@ proptest! {
             direction.as_str(), port + 1, source.trim_matches(['[', ']']), word(allow), word(otherwise),
         );
         let expected = expectations("x", &text, &rules).unwrap();
+        let nothing = Assumption::default();
         let Expectation { packets, except, .. } = &expected[0];
-        let found = failures(&rules, &expected[0]).unwrap();
+        let packets = packets.matcher(&rules, &nothing);
+        let except: Vec<_> = except.iter().map(|one| one.matcher(&rules, &nothing)).collect();
+        let outcome = outcome(&rules, &expected[0]).unwrap();
+        let found = outcome.failures;
         let list = rules.ordered(0, direction);
         for flow in representatives() {
             let matches = |of: &sgreplay::rules::Matcher| of.fails_on(&flow, direction).is_none();
             let everybody = sgreplay::rules::Matcher {
                 peer: sgreplay::rules::Addresses::Any, ..packets.clone()
             };
-            let wanted = match (except.iter().any(&matches), matches(packets), matches(&everybody)) {
+            let wanted = match (except.iter().any(&matches), matches(&packets), matches(&everybody)) {
                 (false, true, _) => Some(allow),
                 (false, false, true) => Some(otherwise),
                 _ => None,
@@ -134,4 +138,45 @@ fn the_status_says_it() {
     assert_eq!(status("proposed.yaml", ssh), 0);
     assert_eq!(status("proposed.yaml", &ssh.replace("203", "202")), 1);
     assert_eq!(status("proposed.yaml", &ssh.replace("SSH,", "SHS,")), 2);
+}
+
+/// SEMANTICS F24: what passes whatever the rules say is exempt, and the result says so; an expectation that is
+/// about such traffic only is decided by what really happens.
+#[test]
+fn system_traffic_is_exempt_and_said() {
+    let rules = rules("{security_groups: [{id: sg-a, type: enterprise}]}");
+    let of = |words: &str| {
+        let text = format!("[{{name: a, {words}}}]");
+        let expected = expectations("x", &text, &rules).unwrap();
+        let outcome = outcome(&rules, &expected[0]).unwrap();
+        (outcome.failures.len(), outcome.exempt)
+    };
+    let egress = "direction: egress, verdict: deny";
+    assert_eq!(of(egress), (0, vec!["metaserver".to_owned()]));
+    assert_eq!(
+        of(&format!("{egress}, destination: 100.64.0.0/10")),
+        (0, vec!["metaserver".to_owned()])
+    );
+    assert_eq!(of(&format!("{egress}, destination: 10.0.0.0/8")), (0, vec![]));
+    // About it alone, one port of it, one half of it.
+    for only in ["", ", protocol: tcp, ports: 80", ", protocol: icmp"] {
+        assert_eq!(
+            of(&format!("{egress}, destination: 100.100.100.200{only}")),
+            (1, vec![]),
+            "{only}"
+        );
+    }
+    // What is meant of it is left when exceptions are gone.
+    let but = ", destination: 100.100.100.200/31, except: [{destination: 100.100.100.201}]";
+    assert_eq!(of(&format!("{egress}{but}")), (1, vec![]));
+    // It really passes, and by its own rule.
+    let allow = "direction: egress, destination: 100.100.100.200, verdict: allow";
+    assert_eq!(of(allow), (0, vec![]));
+    assert_eq!(of(&format!("{allow}, by: metaserver")), (0, vec![]));
+    assert_eq!(of(&format!("{allow}, by: default")), (1, vec![]));
+    assert_eq!(of("protocol: icmp, verdict: deny"), (0, vec!["path-mtu".to_owned()]));
+    let text = test(
+        "- {name: silent, protocol: icmpv6, source: '2001:db8:7::/48', verdict: allow, by: sgr-ping6}\n",
+    );
+    assert!(text.contains("ok    silent  (exempt, since no rule decides it: path-mtu)"), "{text}");
 }

@@ -177,10 +177,10 @@ Resources:
       PortRange: 3306/3306
 ";
     assert_snapshot!("template", convert(&[("t.yaml", ros)], &["t.yaml", "--to", "csv"]));
-    // Names of a template are none of ours, and are read again all the same.
+    // Names of a template are none of the cloud's, and are read again all the same.
     let yaml = convert(&[("t.yaml", ros)], &["t.yaml", "--to", "yaml"]);
     let yaml = yaml.split("── stdout\n").nth(1).unwrap().split("── stderr").next().unwrap();
-    assert_eq!(rules(yaml).groups()[0].rules[0].peers[0].to_string(), "sg-Web");
+    assert_eq!(rules(yaml).groups()[0].rules[0].peers[0].to_string(), "Web");
     let unknown = ros.replace("PortRange: 22/22", "PortRange: !Join ['/', [!Ref Port, !Ref Port]]");
     assert_snapshot!(
         "template unknown",
@@ -225,7 +225,10 @@ fn a_plan_has_both_sides() {
     let diff =
         |more: &[&str]| run_in(dir.path(), &[&["diff", "--plan", "plan.json"], more].concat(), b"");
     assert_snapshot!("plan_diff", diff(&[]));
-    let traffic = diff(&["story.pcap", "--fail-on", "newly-denied", "-f", "json"]);
+    let asked = diff(&["story.pcap"]);
+    assert!(asked.starts_with("status 2") && asked.contains("--groups"), "{asked}");
+    let sg_1 = ["story.pcap", "--groups", "sg-1", "--fail-on", "newly-denied", "-f", "json"];
+    let traffic = diff(&sg_1);
     assert!(
         traffic.starts_with("status 1") && traffic.contains("\"newly_denied\": 4"),
         "{traffic}"
@@ -305,7 +308,7 @@ fn read(text: &str) -> RuleSet {
     let Content::Rules(loaded) = load(&[source], &Hints::default()).unwrap() else {
         panic!("no answers: {text}");
     };
-    loaded.rule_set("answers.json", &Hints::default(), true).unwrap().0
+    loaded.rule_set("answers.json", &Hints::default()).unwrap().0
 }
 
 #[test]
@@ -568,5 +571,174 @@ module "more" { source = "x" }
         assert_snapshot!("hcl partial", convert(&files, &args));
         let broken = [("main.tf", "resource \"alicloud_security_group\" \"web\" {\n a = = \n}")];
         assert_snapshot!("hcl broken", convert(&broken, &["main.tf", "--to", "csv"]));
+    }
+}
+
+/// Ids as other programs give them, in every place that has one.
+fn odd_ids() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just("web".to_owned()),
+        Just("?alicloud_security_group.web".to_owned()),
+        Just("sg-a, sg-b".to_owned()),
+        Just("пример".to_owned()),
+        Just("例".to_owned()),
+        Just("pl-x".to_owned()),
+        Just("tag:x".to_owned()),
+        Just("10.0.0.0/8".to_owned()),
+        Just("7".to_owned()),
+        Just("no".to_owned()),
+        Just("a/sg-b".to_owned()),
+        "[ -~]{1,12}",
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// A conversion keeps every id, or there is none.
+    #[test]
+    fn ids_survive_a_conversion(
+        ids in prop::collection::btree_set(odd_ids(), 2..4),
+        list in odd_ids(),
+        rule in odd_ids(),
+    ) {
+        let ids: Vec<&String> = ids.iter().collect();
+        let attribute = |id: &str, rows: serde_json::Value| {
+            serde_json::json!({"SecurityGroupId": id, "VpcId": "v", "Permissions": {"Permission": rows}})
+        };
+        let rows = serde_json::json!([
+            {"Direction": "ingress", "IpProtocol": "TCP", "PortRange": "22/22", "SourceGroupId": ids[1], "SecurityGroupRuleId": rule},
+            {"Direction": "egress", "IpProtocol": "TCP", "PortRange": "443/443", "DestPrefixListId": list},
+        ]);
+        let lists = serde_json::json!({"PrefixListId": list, "AddressFamily": "IPv4", "Entries": {"Entry": [{"Cidr": "192.0.2.0/24"}]}});
+        let answers = [attribute(ids[0], rows), attribute(ids[1], serde_json::json!([])), lists];
+        let text: String = answers.iter().map(ToString::to_string).collect();
+        let dir = folder(&[("all.json", &text)]);
+        let (status, yaml, err) = output_in(dir.path(), &["convert", "all.json", "--to", "yaml"], b"");
+        if status != 0 {
+            prop_assert!(err.contains("sgreplay: error"), "{}", err);
+            return Ok(());
+        }
+        let before = read(&text);
+        let after = sgreplay::parse::yaml("x", &yaml).unwrap();
+        prop_assert!(before.says_the_same(&after), "{}", yaml);
+    }
+}
+
+/// The usual ids are written, the odd ones too.
+#[test]
+fn odd_ids_are_written() {
+    let plan = PLAN.replace("sg-1", "例");
+    let out = convert(&[("plan.json", &plan)], &["plan.json", "--to", "yaml"]);
+    assert!(out.starts_with("status 0"), "{out}");
+    assert!(
+        out.contains("id: \"?alicloud_security_group.db\"")
+            && out.contains("source: {group: \"例\"}"),
+        "{out}"
+    );
+}
+
+/// Conditions of a template are evaluated with its parameters' defaults, or named.
+#[test]
+fn conditions_of_a_template() {
+    let ros = "ROSTemplateFormatVersion: '2015-09-01'
+Parameters: {Env: {Type: String, Default: prod}, Office: {Type: String}, Port: {Type: Number, Default: 8080}}
+Conditions:
+  Prod: !Equals [!Ref Env, prod]
+  Test: {'Fn::Not': [Prod]}
+  Both: {'Fn::And': [Prod, {Condition: Test}]}
+  Either: {'Fn::Or': [Prod, Test]}
+  HasOffice: !Not [!Equals [!Ref Office, '']]
+Resources:
+  Web:
+    Type: ALIYUN::ECS::SecurityGroup
+    Properties:
+      SecurityGroupIngress:
+        - !If [Test, {IpProtocol: tcp, PortRange: 22/22, SourceCidrIp: 0.0.0.0/0}, !Ref ALIYUN::NoValue]
+        - {IpProtocol: tcp, PortRange: !If [Either, !Join ['/', [!Ref Port, !Ref Port]], 80/80], SourceCidrIp: !If [Prod, 203.0.113.0/24, 0.0.0.0/0]}
+        - {IpProtocol: tcp, PortRange: !Sub '${Port}/8090', SourceCidrIp: 198.51.100.0/24}
+  Never:
+    Type: ALIYUN::ECS::SecurityGroupIngress
+    Condition: Both
+    Properties: {SecurityGroupId: !Ref Web, IpProtocol: all, SourceCidrIp: 0.0.0.0/0}
+";
+    let table = |more: &str, args: &[&str]| {
+        let text = format!("{ros}{more}");
+        convert(&[("t.yaml", &text)], &[&["t.yaml", "--to", "csv"], args].concat())
+    };
+    let out = table("", &[]);
+    assert!(out.contains(",6,203.0.113.0/24,,any,8080-8080,allow"), "{out}");
+    assert!(out.contains(",6,198.51.100.0/24,,any,8080-8090,allow"), "{out}");
+    assert!(!out.contains("22-22") && !out.contains(",all,"), "{out}");
+    let out = table("", &["--param", "Env=test"]);
+    assert!(out.contains("22-22") && out.contains(",6,0.0.0.0/0,,any,8080-8080"), "{out}");
+    // A condition that nobody can evaluate is named, and its resource never taken for granted.
+    let office = "  Rule:
+    Type: ALIYUN::ECS::SecurityGroupIngress
+    Condition: HasOffice
+    Properties: {SecurityGroupId: !Ref Web, IpProtocol: tcp, PortRange: 22/22, SourceCidrIp: 192.0.2.0/24}
+";
+    let out = table(office, &[]);
+    assert!(out.starts_with("status 2"), "{out}");
+    assert!(out.contains("Rule.Condition: the condition `HasOffice`: the parameter Office has no default; --param Office=VALUE says it"), "{out}");
+    assert!(table(office, &["--param", "Office=x"]).contains(",22-22,allow"));
+    assert!(!table(office, &["--param", "Office="]).contains("192.0.2.0/24"));
+    let partial = table(office, &["--partial"]);
+    assert!(
+        partial.starts_with("status 0") && partial.contains("left out: Rule.Condition"),
+        "{partial}"
+    );
+    let circle =
+        ros.replace("Both: {'Fn::And': [Prod, {Condition: Test}]}", "Both: {Condition: Both}");
+    let out = convert(&[("t.yaml", &circle)], &["t.yaml", "--to", "csv"]);
+    assert!(out.starts_with("status 2") && out.contains("in a circle"), "{out}");
+}
+
+/// A rule of a group that the file does not own, resources of another cloud: said, and no gate passes.
+#[test]
+fn rules_that_are_not_whole_pass_no_gate() {
+    let owned = PLAN.replace(
+        r#""address": "alicloud_security_group_rule.kept", "mode": "managed", "type": "alicloud_security_group_rule", "values":
+   {"security_group_id": "sg-1""#,
+        r#""address": "alicloud_security_group_rule.kept", "mode": "managed", "type": "alicloud_security_group_rule", "values":
+   {"security_group_id": "sg-console""#,
+    );
+    assert_ne!(owned, PLAN);
+    let mixed = PLAN.replacen(
+        r#"{"address": "alicloud_security_group.db""#,
+        r#"{"address": "aws_security_group.web", "type": "aws_security_group", "change": {"actions": ["create"], "before": null,
+             "after": {"ingress": [{"cidr_blocks": ["0.0.0.0/0"], "from_port": 22, "to_port": 22, "protocol": "tcp"}]}}},
+           {"address": "alicloud_security_group.db""#,
+        1,
+    );
+    assert_ne!(mixed, PLAN);
+    for (plan, word) in [
+        (owned, "alicloud_security_group_rule.kept is a rule of sg-console"),
+        (mixed, "aws_security_group.web"),
+    ] {
+        let dir = folder(&[
+            ("plan.json", &plan),
+            ("ci.yaml", "{plan: plan.json, fail_on: [new-error]}"),
+            (
+                "expected.yaml",
+                "[{name: a, direction: egress, protocol: tcp, ports: 443, destination: 203.0.113.9, verdict: allow}]",
+            ),
+        ]);
+        let run = |args: &[&str]| {
+            let (status, out, err) = output_in(dir.path(), args, b"");
+            assert!(err.contains(word), "{args:?}: {out}{err}");
+            status
+        };
+        assert_eq!(run(&["check", "plan.json"]), 0);
+        for gate in [
+            &["check", "plan.json", "--fail-on", "error"][..],
+            &["test", "plan.json", "expected.yaml"],
+        ] {
+            assert_eq!(run(gate), 2, "{gate:?}");
+            assert_eq!(run(&[gate, &["--partial"]].concat()), 0, "{gate:?}");
+        }
+        assert_eq!(run(&["ci", "ci.yaml"]), 2);
+        // What holds already holds.
+        assert_eq!(run(&["diff", "--plan", "plan.json", "--fail-on", "newly-denied"]), 1);
     }
 }

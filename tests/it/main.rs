@@ -36,6 +36,7 @@ mod kernel;
 mod laws;
 mod layering;
 mod links;
+mod listings;
 mod merge;
 mod page;
 mod pcap_file;

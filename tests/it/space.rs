@@ -193,7 +193,10 @@ proptest! {
                     _ => None,
                 };
                 let mut holding = turned.iter().filter(|turned| {
-                    turned.region.direction() == direction && turned.region.contains(&flow)
+                    // Nobody is a member of the group here.
+                    turned.members_of.is_empty()
+                        && turned.region.direction() == direction
+                        && turned.region.contains(&flow)
                 });
                 let found = holding.next();
                 prop_assert!(holding.next().is_none(), "{} lies in two regions", flow);

@@ -87,7 +87,7 @@ pub(crate) struct CaptureArgs {
     #[arg(long, value_name = "TUNNEL", value_delimiter = ',')]
     pub decap: Vec<String>,
     /// Stop after reporting N packets
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", value_parser = whole::<u64>)]
     pub count: Option<u64>,
     /// Report only packets from this time on; those before it open sessions: 2026-11-23T14:00:00Z, '2026-11-23 14:00:00' (UTC) or seconds
     /// since 1970
@@ -99,7 +99,7 @@ pub(crate) struct CaptureArgs {
     /// How many threads work; as many as there are processors if not given. One takes turns between
     /// reading and judging, two do both at once, the third decodes. More bring nothing, since judging is
     /// one packet after the other; the result is the same
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<NonZeroUsize>)]
     pub threads: Option<NonZeroUsize>,
 }
 
@@ -297,7 +297,7 @@ pub(crate) struct SuggestArgs {
     pub aggregate: Option<Bound>,
     /// At most N rules, as the cloud counts them: put those networks together that open the least for a
     /// rule less, within --aggregate (/24,/64 if not given)
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<usize>)]
     pub max_rules: Option<usize>,
     /// Leave out connections that nobody answered, and peers that tried ten services or more
     #[arg(long)]
@@ -479,7 +479,7 @@ pub(crate) struct JudgeArgs {
     pub interface: Vec<Tap>,
     /// The most sessions that one interface holds at once, as its instance's type has it; beyond it new
     /// connections fail. No limit if not given
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<usize>)]
     pub max_sessions: Option<usize>,
     /// The most memory that the table of sessions takes; beyond it the sessions that have been idle
     /// longest are forgotten, and counted
@@ -520,7 +520,7 @@ pub(crate) struct ExplainArgs {
     #[arg(long, value_name = "ENI")]
     pub interface: Option<String>,
     /// A packet of a capture instead, as `replay` judges it
-    #[arg(long, value_name = "N", requires = "capture", conflicts_with_all = ["direction", "proto", "src", "dst", "icmp_type", "interface"])]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>, requires = "capture", conflicts_with_all = ["direction", "proto", "src", "dst", "icmp_type", "interface"])]
     pub frame: Option<u64>,
     /// The capture; `-` is standard input
     #[arg(value_name = "CAPTURE", requires = "frame")]
@@ -548,6 +548,9 @@ pub(crate) struct SwitchArgs {
     /// Whether members of such groups reach each other: accept or drop
     #[arg(long, value_name = "POLICY")]
     pub inner_access_policy: Option<Policy>,
+    /// The groups that the instance has, where the rules list many and no interfaces: sg-web,sg-db
+    #[arg(long, value_name = "GROUP,…", value_delimiter = ',')]
+    pub groups: Vec<String>,
     /// Which addresses a tag stands for, of rules of Azure and Google Cloud: a service tag
     /// (--define VirtualNetwork=10.0.0.0/8) or a network tag; may be repeated
     #[arg(long, value_name = "TAG=CIDR,…", value_parser = tag)]
@@ -555,8 +558,11 @@ pub(crate) struct SwitchArgs {
     /// Which tags the instance has, of rules of Google Cloud that choose instances by them; '' for none
     #[arg(long, value_name = "TAG,…", value_parser = tag_names)]
     pub tags: Option<TagNames>,
-    /// Of Terraform's own files: leave out, with a warning, what is no literal
-    #[cfg(feature = "hcl")]
+    /// The value of a template's parameter, instead of its default; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
+    pub param: Vec<(String, String)>,
+    /// Take the rules for whole though some are missing: what is no literal in Terraform's own files is left
+    /// out, and a gate may pass without rules that the files do not have
     #[arg(long)]
     pub partial: bool,
     /// Let intra-group access go before custom egress rules too (the documents contradict each other)
@@ -592,19 +598,6 @@ impl CaptureArgs {
     }
 }
 
-impl SwitchArgs {
-    #[cfg(feature = "hcl")]
-    fn partial(&self) -> bool {
-        self.partial
-    }
-
-    #[cfg(not(feature = "hcl"))]
-    #[expect(clippy::unused_self, reason = "as with the feature")]
-    fn partial(&self) -> bool {
-        false
-    }
-}
-
 impl From<&SwitchArgs> for Switches {
     fn from(args: &SwitchArgs) -> Self {
         let SwitchArgs { intra_group_egress, exempt_dhcp, neighbour_discovery, .. } = *args;
@@ -624,7 +617,9 @@ impl From<&SwitchArgs> for Hints {
             direction: None,
             tags,
             instance_tags,
-            partial: args.partial(),
+            groups: args.groups.clone(),
+            parameters: args.param.clone(),
+            partial: args.partial,
         }
     }
 }
@@ -661,10 +656,10 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "ADDR|CIDR", value_delimiter = ',', value_parser = cidr)]
     pub local: Vec<IpNet>,
     /// How often everything is run; the fastest counts
-    #[arg(long, value_name = "N", default_value = "5")]
+    #[arg(long, value_name = "N", value_parser = whole::<NonZeroUsize>, default_value = "5")]
     pub runs: NonZeroUsize,
     /// How many threads the whole replay has; as many as there are processors if not given
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<NonZeroUsize>)]
     pub threads: Option<NonZeroUsize>,
     /// The most memory that the index of one interface's rules in one direction takes
     #[arg(long, value_name = "SIZE", default_value = "64MiB")]
@@ -803,6 +798,11 @@ pub(crate) struct Tap {
 pub(crate) struct Endpoint {
     pub addr: IpAddr,
     pub port: Option<String>,
+}
+
+/// A number, of which none is too large that anybody means.
+fn whole<T: std::str::FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| "expected a whole number, such as 10".to_owned())
 }
 
 fn cidr(text: &str) -> Result<IpNet, String> {

@@ -86,8 +86,6 @@ pub(crate) struct RulesFile {
 /// How rules are read.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reading {
-    /// Captures say at which interface they were made, so that two may have one address.
-    pub told_apart: bool,
     /// What the user says where files do not.
     pub hints: Hints,
     /// Of a plan: which side.
@@ -121,14 +119,29 @@ pub(crate) fn rules(path: &Path, reading: Reading) -> Result<(RuleSet, RulesInpu
 
 /// Reads the rules, and keeps where they stand.
 pub(crate) fn rules_file(path: &Path, reading: Reading) -> Result<RulesFile, Failure> {
+    let Hints { groups, partial, .. } = reading.hints.clone();
+    let mut read = rules_of(path, reading)?;
+    for missing in read.rules.incomplete() {
+        terminal::say(&format!("warning: {}: {missing}", read.input.path));
+    }
+    if partial {
+        read.rules.accept_incomplete();
+    }
+    if !groups.is_empty() {
+        let cannot = |message| Failure::Usage(format!("{}: {message}", read.input.path));
+        read.rules.choose_groups(&groups).map_err(cannot)?;
+    }
+    Ok(read)
+}
+
+fn rules_of(path: &Path, reading: Reading) -> Result<RulesFile, Failure> {
     let Files { name, texts, sha256, content } = files(path, &reading.hints)?;
-    let Reading { told_apart, hints, side } = reading;
+    let Reading { hints, side } = reading;
     let (loaded, path) = match content {
         Content::Own => {
             let text = texts.into_iter().next().map(|(_, text)| text).unwrap_or_default();
             let text = text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned();
-            let read = if told_apart { parse::yaml_told_apart } else { parse::yaml };
-            let rules = read(&name, &text)?;
+            let rules = parse::yaml(&name, &text)?;
             let input = RulesInput { path: name, sha256, cloud: other_cloud(&rules) };
             return Ok(RulesFile { rules, input, positions: Positions::new(text) });
         }
@@ -152,7 +165,7 @@ pub(crate) fn rules_file(path: &Path, reading: Reading) -> Result<RulesFile, Fai
             (of_side, format!("{name} ({})", side.as_str()))
         }
     };
-    let (rules, warnings) = loaded.rule_set(&name, &hints, told_apart)?;
+    let (rules, warnings) = loaded.rule_set(&name, &hints)?;
     for warning in warnings {
         terminal::say(&format!("warning: {path}: {warning}"));
     }

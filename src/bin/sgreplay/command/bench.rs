@@ -54,6 +54,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitStatus, Failure> {
     };
     let saved = saved.as_deref().map(Timings::saved).transpose().map_err(not_comparable)?;
     let (mut rules, rules_input) = input::rules(&args.rules, input::Reading::default())?;
+    judging::can_judge(&rules, &rules_input.path, &[])?;
     let (_, openings) = judging::local(&mut rules, &args.local, &mut captures)?;
     let bytes = |size: ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
     let options = Options { index_memory: bytes(args.index_memory), ..Options::default() };
@@ -138,7 +139,8 @@ impl Lists {
                 let start = Instant::now();
                 let compiled = Compiled::within(&ordered, index_memory);
                 timings.build_ns += u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
-                timings.entries += ordered.entries().len();
+                let entries = ordered.entries().iter();
+                timings.entries += entries.filter(|entry| !entry.has_no_members()).count();
                 timings.index_memory += compiled.index().memory_usage();
                 layouts.insert(compiled.index().layout().as_str());
                 (ordered, compiled)

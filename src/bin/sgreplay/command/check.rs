@@ -3,12 +3,12 @@
 use std::io::Write;
 
 use serde_json::Value;
-use sgreplay::check::{check, page};
+use sgreplay::check::{Checked, check, page};
 use sgreplay::report::{
     FINDING_COLUMNS, FindingsSummary, RowFormat, Rows, Shown, finding_rows, findings_json,
     findings_text, sarif, suppressed_json, table,
 };
-use sgreplay::rules::{Code, Severity};
+use sgreplay::rules::{Code, RuleSet, Severity};
 
 use super::{judging, stdout, with};
 use crate::args::{CheckArgs, CheckFailOn, CheckFormat};
@@ -61,25 +61,37 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitStatus, Failure> {
                 CheckFormat::Csv => RowFormat::Csv,
                 _ => RowFormat::Ndjson,
             };
-            let mut rows = Rows::new(out, format, "finding", FINDING_COLUMNS.to_vec())?;
-            finding_rows(&rules, &checked, &positions, &mut rows)?;
-            rows.finish(&summary)?;
-            return Ok(status(args.fail_on, |severity| checked.any(severity)));
+            let mut lines = Rows::new(out, format, "finding", FINDING_COLUMNS.to_vec())?;
+            finding_rows(&rules, &checked, &positions, &mut lines)?;
+            lines.finish(&summary)?;
+            return status(args.fail_on, &rules, &checked);
         }
     }
     out.flush()?;
-    Ok(status(args.fail_on, |severity| checked.any(severity)))
+    status(args.fail_on, &rules, &checked)
 }
 
-fn status(fail_on: Option<CheckFailOn>, any: impl Fn(Severity) -> bool) -> ExitStatus {
+fn status(
+    fail_on: Option<CheckFailOn>,
+    rules: &RuleSet,
+    checked: &Checked,
+) -> Result<ExitStatus, Failure> {
     let least = fail_on.map(|what| match what {
         CheckFailOn::Warning => Severity::Warning,
         CheckFailOn::Error => Severity::Error,
     });
-    match least.is_some_and(any) {
-        true => ExitStatus::Failed,
-        false => ExitStatus::Done,
+    match least {
+        None => Ok(ExitStatus::Done),
+        Some(least) if checked.any(least) => Ok(ExitStatus::Failed),
+        Some(_) => judging::passes(unchecked(checked).or_else(|| judging::incomplete(rules))),
     }
+}
+
+/// Why not all was checked, if it was not.
+pub(super) fn unchecked(checked: &Checked) -> Option<String> {
+    let why =
+        "some rules cut the space of packets too finely to be checked, so there is no full answer";
+    (!checked.too_complex.is_empty()).then(|| why.to_owned())
 }
 
 fn codes() -> Vec<Vec<String>> {

@@ -160,6 +160,11 @@ impl Config {
         self.fail_on().contains(&what)
     }
 
+    /// Whether findings may make it fail.
+    fn checks(&self) -> bool {
+        [true, false].iter().any(|new| self.least(*new).is_some())
+    }
+
     /// The least severity of new findings that fails, or of any finding.
     fn least(&self, new: bool) -> Option<Severity> {
         let [warning, error] = match new {
@@ -220,8 +225,7 @@ pub(crate) fn run(args: &CiArgs) -> Result<ExitStatus, Failure> {
             "{name}: `proposed:` names no rules file, nor `plan:` a plan"
         )));
     };
-    let told_apart = !config.interfaces.is_empty();
-    let reading = |side| Reading { told_apart, side, ..Reading::default() };
+    let reading = |side| Reading { side, ..Reading::default() };
     let rules = input::rules_file(&proposed, reading(Side::Proposed))?;
     let current = config.current.as_deref().map(|path| input::rules(path, reading(Side::Current)));
     let current = current.transpose()?;
@@ -340,10 +344,17 @@ fn finish(
         _ => None,
     };
     if answer.fails.is_empty() {
-        answer.unanswered = gate.as_ref().and_then(Gate::unanswered);
+        answer.unanswered = gate
+            .as_ref()
+            .and_then(Gate::unanswered)
+            .or_else(|| compared.and_then(Compared::unanswered))
+            .or_else(|| judging::incomplete(&proposal.rules.rules))
+            .or_else(|| super::check::unchecked(&proposal.checked).filter(|_| config.checks()));
     }
     let difference = compared.map(|compared| match compared {
-        Compared::Rules { summary, turned, labels } => Difference::Rules(summary, turned, *labels),
+        Compared::Rules { summary, turned, labels, .. } => {
+            Difference::Rules(summary, turned, *labels)
+        }
         Compared::Traffic { summary, diff, turned, labels, .. } => {
             Difference::Traffic(summary, diff, turned, *labels)
         }
@@ -395,10 +406,14 @@ fn finish(
     }
     out.flush()?;
     let fails = !answer.fails.is_empty();
-    match gate {
-        Some(gate) => judging::finish(&gate, Some(fails)),
-        _ if fails => Ok(ExitStatus::Failed),
-        _ => Ok(ExitStatus::Done),
+    let status = match &gate {
+        Some(gate) => judging::finish(gate, Some(fails))?,
+        None if fails => ExitStatus::Failed,
+        None => ExitStatus::Done,
+    };
+    match status {
+        ExitStatus::Done => judging::passes(answer.unanswered),
+        status => Ok(status),
     }
 }
 

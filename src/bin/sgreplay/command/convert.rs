@@ -21,14 +21,20 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<ExitStatus, Failure> {
         ConvertTo::Csv => table(args, &hints)?,
         to => {
             let side = if args.current { Side::Current } else { Side::Proposed };
-            let (mut rules, _) =
-                input::rules(&args.rules, Reading { hints, side, told_apart: true })?;
+            let (mut rules, _) = input::rules(&args.rules, Reading { hints, side })?;
             rules.set_switches((&args.switches).into());
             if !args.local.is_empty() {
                 judging::none_listed(&rules)?;
                 rules.set_local(args.local.clone());
             }
-            converted(&rules, to, args)?
+            let text = converted(&rules, to, args)?;
+            // A host's firewall has no quota.
+            if matches!(to, ConvertTo::Yaml | ConvertTo::AlibabaJson | ConvertTo::Terraform) {
+                for warning in rules.over_quota() {
+                    terminal::say(&format!("warning: {}", warning.0));
+                }
+            }
+            text
         }
     };
     let mut out = stdout();
@@ -42,18 +48,18 @@ fn table(args: &ConvertArgs, hints: &Hints) -> Result<String, Failure> {
     let csv = match files.content {
         Content::Own => {
             let text = files.texts.into_iter().next().map(|(_, text)| text).unwrap_or_default();
-            let rules = parse::yaml_told_apart(&files.name, &text)?;
+            let rules = parse::yaml(&files.name, &text)?;
             table_csv(&[("", &Loaded::of(&rules))])?
         }
         Content::Rules(loaded) => {
             // A state of Terraform is how things are.
-            for warning in &loaded.warnings {
+            for warning in loaded.warnings.iter().chain(loaded.incomplete()) {
                 terminal::say(&format!("warning: {}: {warning}", files.name));
             }
             table_csv(&[(loaded.side(), &loaded)])?
         }
         Content::Plan(plan) => {
-            for warning in &plan.proposed.warnings {
+            for warning in plan.proposed.warnings.iter().chain(plan.proposed.incomplete()) {
                 terminal::say(&format!("warning: {}: {warning}", files.name));
             }
             table_csv(&[("current", &plan.current), ("proposed", &plan.proposed)])?
@@ -65,7 +71,7 @@ fn table(args: &ConvertArgs, hints: &Hints) -> Result<String, Failure> {
 fn converted(rules: &RuleSet, to: ConvertTo, args: &ConvertArgs) -> Result<String, Failure> {
     let cannot = |error: CannotSay| Failure::Usage(error.to_string());
     Ok(match to {
-        ConvertTo::Yaml | ConvertTo::Csv => parse::print(rules),
+        ConvertTo::Yaml | ConvertTo::Csv => own(rules)?,
         ConvertTo::AlibabaJson => {
             let answers = alibaba_json(rules).map_err(cannot)?;
             let text = serde_json::to_string_pretty(&answers).map_err(std::io::Error::from)?;
@@ -87,12 +93,27 @@ fn converted(rules: &RuleSet, to: ConvertTo, args: &ConvertArgs) -> Result<Strin
     })
 }
 
+/// As our own rules file, if that says the same: every id survives, or nothing is written.
+fn own(rules: &RuleSet) -> Result<String, Failure> {
+    let text = parse::print(rules);
+    let cannot = |why: &str| {
+        Failure::Usage(format!(
+            "a rules file cannot say what these rules do, so none is written: {why}"
+        ))
+    };
+    match parse::yaml("the rules file", &text) {
+        Ok(read) if read.says_the_same(rules) => Ok(text),
+        Ok(_) => Err(cannot("an id or a name would be read as another one")),
+        Err(error) => Err(cannot(&error.to_string())),
+    }
+}
+
 /// The one interface that a packet filter is for.
 fn interface(rules: &RuleSet, args: &ConvertArgs) -> Result<usize, Failure> {
     let all = rules.interfaces();
     let names = || all.iter().map(|eni| eni.id.as_str()).collect::<Vec<_>>().join(", ");
     match &args.interface {
-        Some(name) => all.iter().position(|eni| eni.id == *name).ok_or_else(|| {
+        Some(name) => rules.interface_named(name).ok_or_else(|| {
             Failure::Usage(format!("there is no interface `{name}`; there are: {}", names()))
         }),
         None if all.len() == 1 => Ok(0),

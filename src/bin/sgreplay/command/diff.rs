@@ -34,12 +34,16 @@ pub(crate) fn run(args: &DiffArgs) -> Result<ExitStatus, Failure> {
         |compared| {
             print(args, &compared)?;
             let fails = args.fail_on.map(|what| fails(what, |effect| compared.open(effect) > 0));
-            match compared {
+            let status = match &compared {
                 Compared::Traffic { traffic, .. } => {
-                    judging::finish(&traffic.gate(&args.gate, "--fail-on"), fails)
+                    judging::finish(&traffic.gate(&args.gate, "--fail-on"), fails)?
                 }
-                Compared::Rules { .. } if fails == Some(true) => Ok(ExitStatus::Failed),
-                Compared::Rules { .. } => Ok(ExitStatus::Done),
+                Compared::Rules { .. } if fails == Some(true) => ExitStatus::Failed,
+                Compared::Rules { .. } => ExitStatus::Done,
+            };
+            match (status, fails) {
+                (ExitStatus::Done, Some(false)) => judging::passes(compared.unanswered()),
+                (status, _) => Ok(status),
             }
         },
     )
@@ -48,13 +52,19 @@ pub(crate) fn run(args: &DiffArgs) -> Result<ExitStatus, Failure> {
 /// What a change of rules does.
 pub(super) enum Compared<'c> {
     /// To every packet that could be.
-    Rules { summary: RegionsSummary, turned: Vec<Turned>, labels: BothLabels<'c> },
+    Rules {
+        summary: RegionsSummary,
+        turned: Vec<Turned>,
+        labels: BothLabels<'c>,
+        rules: [&'c RuleSet; 2],
+    },
     /// And to the packets of captures.
     Traffic {
         summary: Box<DiffSummary>,
         diff: &'c Diff<'c>,
         turned: Vec<Turned>,
         labels: BothLabels<'c>,
+        rules: [&'c RuleSet; 2],
         traffic: Traffic<'c>,
     },
 }
@@ -82,6 +92,23 @@ impl Traffic<'_> {
 }
 
 impl Compared<'_> {
+    /// Why a gate does not pass on it, beside what captures do not answer: rules are missing, or interfaces were
+    /// not compared.
+    pub(super) fn unanswered(&self) -> Option<String> {
+        let (Self::Rules { rules, .. } | Self::Traffic { rules, .. }) = self;
+        let [current, proposed] = rules;
+        let missing = rules.iter().find_map(|rules| judging::incomplete(rules));
+        let only_one = || {
+            let [gone, new] = diff::unpaired(current, proposed);
+            let id =
+                *gone.iter().chain(&new).next().filter(|_| matches!(self, Self::Rules { .. }))?;
+            Some(format!(
+                "only one of the rule sets has {id}, so it was not compared, and there is no full answer"
+            ))
+        };
+        missing.or_else(only_one)
+    }
+
     /// Connections that the change has this effect on and nobody has accepted; regions, where there is
     /// no traffic.
     pub(super) fn open(&self, effect: Effect) -> usize {
@@ -165,7 +192,8 @@ fn of_rules<T>(
         current: &current_labels,
         proposed: &proposed_labels,
     };
-    report(Compared::Rules { summary, turned, labels })
+    let rules = [&current_rules, &proposed_rules];
+    report(Compared::Rules { summary, turned, labels, rules })
 }
 
 fn fails(what: DiffFailOn, any: impl Fn(Effect) -> bool) -> bool {
@@ -180,7 +208,7 @@ fn fails(what: DiffFailOn, any: impl Fn(Effect) -> bool) -> bool {
 fn of_both(current: &RuleSet, proposed: &RuleSet, inputs: &DiffInputs) -> Vec<String> {
     let mut warnings = Vec::new();
     for (which, rules) in [("current", current), ("proposed", proposed)] {
-        let found = rules.warnings().into_iter();
+        let found = rules.over_quota().into_iter();
         warnings.extend(found.map(|warning| format!("{which} rules: {}", warning.0)));
     }
     if inputs.current.sha256 == inputs.proposed.sha256
@@ -199,6 +227,16 @@ fn of_both(current: &RuleSet, proposed: &RuleSet, inputs: &DiffInputs) -> Vec<St
     warnings
 }
 
+/// Rules that match no packet of a capture, of both rule sets.
+fn unknown_members(current: &RuleSet, proposed: &RuleSet) -> Vec<String> {
+    let sides = [("current", current), ("proposed", proposed)].into_iter();
+    let each = sides.flat_map(|(which, rules)| {
+        let found = rules.unknown_members().into_iter();
+        found.map(move |warning| format!("{which} rules: {}", warning.0))
+    });
+    each.collect()
+}
+
 fn of_traffic<T>(
     args: &DiffArgs,
     read: impl FnOnce() -> Result<[Read; 2], Failure>,
@@ -211,6 +249,9 @@ fn of_traffic<T>(
     let hash = args.hash || args.report.is_some();
     judging::readable(&captures, &files, hash)?;
     let [(mut current_rules, current), (mut proposed_rules, proposed)] = read()?;
+    for (rules, input) in [(&current_rules, &current), (&proposed_rules, &proposed)] {
+        judging::can_judge(rules, &input.path, &args.judge.interface)?;
+    }
     let taps = [&current_rules, &proposed_rules]
         .map(|rules| judging::taps(&args.judge.interface, rules, &mut captures));
     let accepted = args.accept.as_deref().map(input::accepted).transpose()?.unwrap_or_default();
@@ -281,6 +322,7 @@ fn of_traffic<T>(
     warnings.extend(judging::evicted(evicted, options));
     let inputs = DiffInputs { current, proposed, captures: end.inputs.clone() };
     warnings.extend(of_both(&current_rules, &proposed_rules, &inputs));
+    warnings.extend(unknown_members(&current_rules, &proposed_rules));
     let turned = match diff::regions(&current_rules, &proposed_rules) {
         Ok(turned) => turned,
         Err(error) => {
@@ -300,7 +342,8 @@ fn of_traffic<T>(
     }
     let summary = Box::new(summary);
     let traffic = Traffic { end, local, diff: &diff };
-    report(Compared::Traffic { summary, diff: &diff, turned, labels, traffic })
+    let rules = [&current_rules, &proposed_rules];
+    report(Compared::Traffic { summary, diff: &diff, turned, labels, rules, traffic })
 }
 
 /// Accepted changes that accept nothing.
@@ -369,7 +412,7 @@ fn print(args: &DiffArgs, compared: &Compared<'_>) -> Result<(), Failure> {
         }
         (None, _) => write!(out, "{}", terminal::results(text(compared)))?,
         (Some(RowFormat::Json), _) => writeln!(out, "{:#}", json(compared)?)?,
-        (Some(format), Compared::Rules { summary, turned, labels }) => {
+        (Some(format), Compared::Rules { summary, turned, labels, .. }) => {
             let mut rows = Rows::new(out, format, "region", REGION_COLUMNS.to_vec())?;
             region_rows(turned, *labels, &mut rows)?;
             return Ok(rows.finish(summary)?);
@@ -386,7 +429,9 @@ fn print(args: &DiffArgs, compared: &Compared<'_>) -> Result<(), Failure> {
 /// For a comment on a change.
 fn markdown(compared: &Compared<'_>) -> String {
     match compared {
-        Compared::Rules { summary, turned, labels } => regions_markdown(summary, turned, *labels),
+        Compared::Rules { summary, turned, labels, .. } => {
+            regions_markdown(summary, turned, *labels)
+        }
         Compared::Traffic { summary, diff, turned, labels, .. } => {
             diff_markdown(summary, diff, turned, *labels)
         }
@@ -396,7 +441,7 @@ fn markdown(compared: &Compared<'_>) -> String {
 /// For people.
 pub(super) fn text(compared: &Compared<'_>) -> String {
     match compared {
-        Compared::Rules { summary, turned, labels } => {
+        Compared::Rules { summary, turned, labels, .. } => {
             regions_text(summary, turned, *labels, terminal::room())
         }
         Compared::Traffic { summary, diff, turned, labels, .. } => {
@@ -408,7 +453,7 @@ pub(super) fn text(compared: &Compared<'_>) -> String {
 /// For programs.
 pub(super) fn json(compared: &Compared<'_>) -> Result<Value, Failure> {
     match compared {
-        Compared::Rules { summary, turned, labels } => {
+        Compared::Rules { summary, turned, labels, .. } => {
             with(summary, [("regions", regions_json(turned, *labels, None))])
         }
         Compared::Traffic { summary, diff, turned, labels, .. } => {

@@ -9,12 +9,13 @@ use sgreplay::flow::{Direction, FlowTuple, Protocol, Transport};
 use sgreplay::replay::{Options, Replay};
 use sgreplay::report::{Label, SCHEMA, because};
 use sgreplay::rules::{
-    Addresses, EntryKind, Matcher, Ordered, RuleProtocol, RuleSet, Step, services,
+    Addresses, Assumption, EntryKind, Interface, Matcher, Ordered, RuleProtocol, RuleSet, Step,
+    services,
 };
 use sgreplay::sources::Input;
 use sgreplay::verdict::{Judged, Judgement, Reason, Verdict};
 
-use super::judging::local;
+use super::judging::{self, local};
 use super::{ended, stdout};
 use crate::args::{CaptureArgs, Endpoint, ExplainArgs, TextOrJson};
 use crate::captures::Captures;
@@ -22,15 +23,19 @@ use crate::exit::{ExitStatus, Failure};
 use crate::input::{self, Reading};
 
 pub(crate) fn run(args: &ExplainArgs) -> Result<ExitStatus, Failure> {
-    let (mut rules, _) = input::rules(
+    let (mut rules, input) = input::rules(
         &args.rules,
         Reading { hints: (&args.switches).into(), ..Reading::default() },
     )?;
     rules.set_switches((&args.switches).into());
-    match args.frame {
-        Some(frame) => one_frame(args, &mut rules, frame),
-        None => one_tuple(args, &rules),
+    if let Some(frame) = args.frame {
+        judging::can_judge(&rules, &input.path, &[])?;
+        return one_frame(args, &mut rules, frame);
     }
+    if args.interface.is_none() {
+        judging::asks_for_groups(&rules, &input.path)?;
+    }
+    one_tuple(args, &rules)
 }
 
 /// How one packet was judged at one interface, and the walk that judged its connection's opening.
@@ -67,7 +72,7 @@ fn one_tuple(args: &ExplainArgs, rules: &RuleSet) -> Result<ExitStatus, Failure>
     };
     let flow = tuple(proto, src, dst, args.icmp_type)?;
     let interface = interface(rules, args.interface.as_deref(), flow.local(direction))?;
-    print(args.format, &[opening(rules, interface, direction, flow)])?;
+    print(args.format, &[opening(rules, interface, direction, &Assumption::default(), flow)])?;
     Ok(ExitStatus::Done)
 }
 
@@ -76,9 +81,10 @@ pub(super) fn trace(
     rules: &RuleSet,
     interface: usize,
     direction: Direction,
+    assumed: &Assumption,
     flow: FlowTuple,
 ) -> String {
-    let text = text(&opening(rules, interface, direction, flow));
+    let text = text(&opening(rules, interface, direction, assumed, flow));
     let lines: Vec<&str> = text.lines().collect();
     match lines.as_slice() {
         [first, steps @ .., last] if steps.len() > LONGEST_TRACE => {
@@ -93,13 +99,14 @@ pub(super) fn trace(
 /// Steps of a trace that is part of another output.
 const LONGEST_TRACE: usize = 16;
 
-fn opening(
-    rules: &RuleSet,
+fn opening<'r>(
+    rules: &'r RuleSet,
     interface: usize,
     direction: Direction,
+    assumed: &Assumption,
     flow: FlowTuple,
-) -> Explained<'_> {
-    let ordered = rules.ordered(interface, direction);
+) -> Explained<'r> {
+    let ordered = rules.ordered_assuming(interface, direction, assumed);
     let decided = explain(&ordered, &flow).last().map(|step| (step.entry.policy, step.entry.kind));
     let (verdict, reason) = decided
         .map_or((Verdict::Deny, Reason::Default), |(policy, kind)| (policy.into(), kind.into()));
@@ -157,16 +164,23 @@ fn interface(
     let all = rules.interfaces();
     let names = || all.iter().map(|eni| eni.id.as_str()).collect::<Vec<_>>().join(", ");
     if let Some(name) = name {
-        let found = all.iter().position(|eni| eni.id == name);
-        return found.ok_or_else(|| {
+        return rules.interface_named(name).ok_or_else(|| {
             Failure::Usage(format!("there is no interface `{name}`; there are: {}", names()))
         });
     }
-    let owner = all.iter().position(|eni| eni.addresses.iter().any(|net| net.contains(&local)));
-    match owner {
-        Some(owner) => Ok(owner),
-        None if all.len() == 1 => Ok(0),
-        None => Err(Failure::Usage(format!(
+    let owns = |eni: &Interface| eni.addresses.iter().any(|net| net.contains(&local));
+    let owners: Vec<usize> = (0..all.len()).filter(|n| all.get(*n).is_some_and(owns)).collect();
+    match owners.as_slice() {
+        [owner] => Ok(*owner),
+        [] if all.len() == 1 => Ok(0),
+        [_, _, ..] => {
+            let ids = owners.iter().filter_map(|owner| all.get(*owner)).map(|eni| eni.id.as_str());
+            Err(Failure::Usage(format!(
+                "{local} belongs to several interfaces; name one with --interface: {}",
+                ids.collect::<Vec<_>>().join(", "),
+            )))
+        }
+        [] => Err(Failure::Usage(format!(
             "{local} is no address of an interface; name one with --interface: {}",
             names(),
         ))),
@@ -295,6 +309,7 @@ fn print(format: TextOrJson, explained: &[Explained<'_>]) -> Result<(), Failure>
 impl Explained<'_> {
     fn steps(&self) -> Vec<(Label, Examined<'_>)> {
         let steps = explain(&self.ordered, &self.opening.flow).into_iter();
+        let steps = steps.filter(|step| !step.entry.has_no_members());
         steps.map(|step| (Label::new(self.rules, self.interface, step.entry), step)).collect()
     }
 

@@ -9,7 +9,7 @@ use sgreplay::capture::{CaptureError, FlowLogCounts, PcapWriter};
 use sgreplay::direction::Evidence;
 use sgreplay::replay::{Midstream, Options, Sessions};
 use sgreplay::report::{Gathered, Local, RulesInput, count, duration, plural};
-use sgreplay::rules::RuleSet;
+use sgreplay::rules::{RuleSet, listed};
 use sgreplay::session::Openings;
 use sgreplay::sources::{CaptureInput, ClockBackwards, Ended, Input, SkippedFile};
 use sgreplay::tally::{Tally, UnevaluatedCount};
@@ -105,11 +105,57 @@ pub(super) fn rules(
     args: &JudgeArgs,
     side: Side,
 ) -> Result<(RuleSet, RulesInput), Failure> {
-    let hints = (&args.switches).into();
-    let reading = Reading { told_apart: !args.interface.is_empty(), hints, side };
+    let reading = Reading { hints: (&args.switches).into(), side };
     let (mut rules, input) = input::rules(path, reading)?;
     rules.set_switches((&args.switches).into());
     Ok((rules, input))
+}
+
+/// Whether packets of captures can be judged: it must be known which groups their interface has, and which
+/// interface an address belongs to.
+pub(super) fn can_judge(rules: &RuleSet, path: &str, taps: &[Tap]) -> Result<(), Failure> {
+    asks_for_groups(rules, path)?;
+    if let (true, Some((net, owners))) = (taps.is_empty(), rules.shared_address()) {
+        let [a, b] = owners.map(|at| rules.interfaces().get(at).map_or("", |eni| eni.id.as_str()));
+        return Err(Failure::Usage(format!(
+            "{path}: {net} belongs to interface `{a}` and to `{b}`; captures at each tell them apart: \
+             --interface {b}=CAPTURE",
+        )));
+    }
+    Ok(())
+}
+
+/// Why a gate that holds nothing against the rules does not pass: some of them are missing.
+pub(super) fn incomplete(rules: &RuleSet) -> Option<String> {
+    let (first, more) = rules.incomplete().split_first()?;
+    let more = match more.len() {
+        0 => String::new(),
+        more => format!(", and {more} more"),
+    };
+    Some(format!(
+        "the rules are not whole, so there is no full answer: {first}{more}; --partial takes them as they are"
+    ))
+}
+
+/// The status of a gate on which nothing is held against the rules, unless there is a reason to say no more.
+pub(super) fn passes(unanswered: Option<String>) -> Result<ExitStatus, Failure> {
+    unanswered.map_or(Ok(ExitStatus::Done), |why| Err(Failure::Usage(why)))
+}
+
+/// Asks which groups an instance has, where it is not known (SEMANTICS F26).
+pub(super) fn asks_for_groups(rules: &RuleSet, path: &str) -> Result<(), Failure> {
+    if rules.asks_for_groups() {
+        let groups: Vec<&str> = rules.groups().iter().map(|group| group.id.as_str()).collect();
+        return Err(Failure::Usage(format!(
+            "{path}: there are {} groups, and it is not known which of them the instance has; --groups says it, \
+             as in --groups {}, or {} beside the rules. There are: {}",
+            groups.len(),
+            groups.first().copied().unwrap_or_default(),
+            rules.cloud().lists_interfaces_by(),
+            listed(&groups),
+        )));
+    }
+    Ok(())
 }
 
 pub(super) fn options(args: &JudgeArgs, sessions: Sessions) -> Options {

@@ -37,6 +37,7 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
         return Err(Failure::Usage(message.to_owned()));
     }
     let (mut rules, rules_input) = judging::rules(&args.rules, &args.judge, Side::Proposed)?;
+    judging::can_judge(&rules, &rules_input.path, &args.judge.interface)?;
     let taps = judging::taps(&args.judge.interface, &rules, &mut captures)?;
     let mut writers = Writers::create(args, &captures)?;
     let mut report = Report::create(args.report.as_deref(), &captures)?;
@@ -129,7 +130,11 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
         allow_truncated: args.gate.allow_truncated,
         asked_by,
     };
-    judging::finish(&gate, fails)
+    let status = judging::finish(&gate, fails)?;
+    match (status, fails) {
+        (ExitStatus::Done, Some(false)) => judging::passes(judging::incomplete(&rules)),
+        (status, _) => Ok(status),
+    }
 }
 
 /// Whether a condition that was asked for holds; `None` where none was.
@@ -157,7 +162,8 @@ fn fails(
 }
 
 fn warnings(rules: &RuleSet, replay: &Replay<'_>, end: &Ended, local: &Local) -> Vec<String> {
-    let mut warnings: Vec<String> = rules.warnings().into_iter().map(|warning| warning.0).collect();
+    let of_rules = rules.over_quota().into_iter().chain(rules.unknown_members());
+    let mut warnings: Vec<String> = of_rules.map(|warning| warning.0).collect();
     let tally = replay.tally();
     warnings.extend(obstacles(replay));
     let unit = match replay.options().sessions {

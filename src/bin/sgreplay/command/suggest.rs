@@ -24,6 +24,7 @@ pub(crate) fn run(args: &SuggestArgs) -> Result<ExitStatus, Failure> {
     let (mut rules, input) = match &args.rules {
         Some(path) => {
             let (rules, input) = judging::rules(path, &args.judge, Side::Proposed)?;
+            judging::can_judge(&rules, &input.path, &args.judge.interface)?;
             if !rules.cloud().is_stateful() {
                 let cloud = rules.cloud();
                 return Err(Failure::Usage(format!(
@@ -83,6 +84,7 @@ pub(crate) fn run(args: &SuggestArgs) -> Result<ExitStatus, Failure> {
                     was seen";
         warnings.push(icmp.to_owned());
     }
+    warnings.extend(suggested.over_quota().into_iter().map(|warning| warning.0));
     let learned = Learned {
         rules: input,
         captures: end.inputs.clone(),

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use sgreplay::expect::failures;
+use sgreplay::expect::outcome;
 use sgreplay::report::{
     Labels, TestSummary, Tested, junit, tested_json, tested_suite, tested_text,
 };
@@ -45,7 +45,10 @@ pub(crate) fn run(args: &TestArgs) -> Result<ExitStatus, Failure> {
         }
     }
     out.flush()?;
-    Ok(if summary.fails() { ExitStatus::Failed } else { ExitStatus::Done })
+    match summary.fails() {
+        true => Ok(ExitStatus::Failed),
+        false => judging::passes(judging::incomplete(&rules)),
+    }
 }
 
 /// Tests the expectations of a file.
@@ -56,12 +59,13 @@ pub(super) fn test(
     let (expectations, input) = input::expectations(path, rules)?;
     let tested = expectations.into_iter().map(|expectation| {
         let too_complex = |error| Failure::Usage(format!("{}: {error}", expectation.name));
-        let failures = failures(rules, &expectation).map_err(too_complex)?;
-        let trace = failures.iter().find_map(|failure| {
+        let outcome = outcome(rules, &expectation).map_err(too_complex)?;
+        let trace = outcome.failures.iter().find_map(|failure| {
             let flow = failure.region.as_ref()?.example();
-            Some(explain::trace(rules, failure.interface, failure.direction, flow))
+            let (at, direction) = (failure.interface, failure.direction);
+            Some(explain::trace(rules, at, direction, &failure.members_of, flow))
         });
-        Ok(Tested { expectation, failures, trace: trace.unwrap_or_default() })
+        Ok(Tested { expectation, outcome, trace: trace.unwrap_or_default() })
     });
     Ok((tested.collect::<Result<_, Failure>>()?, input))
 }

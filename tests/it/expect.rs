@@ -152,7 +152,8 @@ fn system_traffic_is_exempt_and_said() {
         (outcome.failures.len(), outcome.exempt)
     };
     let egress = "direction: egress, verdict: deny";
-    assert_eq!(of(egress), (0, vec!["metaserver".to_owned()]));
+    let both = ["metaserver", "neighbour-discovery"].map(str::to_owned);
+    assert_eq!(of(egress), (0, both.to_vec()));
     assert_eq!(
         of(&format!("{egress}, destination: 100.64.0.0/10")),
         (0, vec!["metaserver".to_owned()])
@@ -175,8 +176,16 @@ fn system_traffic_is_exempt_and_said() {
     assert_eq!(of(&format!("{allow}, by: metaserver")), (0, vec![]));
     assert_eq!(of(&format!("{allow}, by: default")), (1, vec![]));
     assert_eq!(of("protocol: icmp, verdict: deny"), (0, vec!["path-mtu".to_owned()]));
+    // Neighbour discovery (F19) passes like the rest.
+    let neighbours = "protocol: icmpv6, source: '2001:db8::/32', verdict: deny";
+    assert_eq!(of(neighbours).1, ["neighbour-discovery", "path-mtu"]);
     let text = test(
         "- {name: silent, protocol: icmpv6, source: '2001:db8:7::/48', verdict: allow, by: sgr-ping6}\n",
     );
-    assert!(text.contains("ok    silent  (exempt, since no rule decides it: path-mtu)"), "{text}");
+    assert!(
+        text.contains(
+            "ok    silent  (exempt, since no rule decides it: neighbour-discovery, path-mtu)"
+        ),
+        "{text}"
+    );
 }

@@ -86,6 +86,7 @@ impl Traffic<'_> {
             evicted: diff.current().sessions_evicted() + diff.proposed().sessions_evicted(),
             max_unevaluated: args.max_unevaluated,
             allow_truncated: args.allow_truncated,
+            of_rules: None,
             asked_by,
         }
     }

@@ -429,6 +429,8 @@ pub(super) struct Gate<'a> {
     /// In percent.
     pub(super) max_unevaluated: f64,
     pub(super) allow_truncated: bool,
+    /// Why the rules themselves allow no full answer, if they do not.
+    pub(super) of_rules: Option<String>,
     /// The option, in messages.
     pub(super) asked_by: &'a str,
 }
@@ -436,7 +438,16 @@ pub(super) struct Gate<'a> {
 impl Gate<'_> {
     /// Why there is no full answer, if there is none.
     pub(super) fn unanswered(&self) -> Option<String> {
-        let Self { end, tally, local, evicted, max_unevaluated, allow_truncated, asked_by } = self;
+        let Self {
+            end,
+            tally,
+            local,
+            evicted,
+            max_unevaluated,
+            allow_truncated,
+            of_rules,
+            asked_by,
+        } = self;
         let no_full_answer =
             |why: &str, helps: &str| Some(format!("{asked_by} has no full answer: {why}; {helps}"));
         let read: u64 = end.inputs.iter().map(|input| input.frames).sum();
@@ -477,7 +488,7 @@ impl Gate<'_> {
             let why = format!("{} forgotten for want of memory", plural(*evicted, "session"));
             return no_full_answer(&why, "--session-memory allows more");
         }
-        None
+        of_rules.clone()
     }
 
     /// The status: whether the condition holds, unless the input does not allow an answer. Where it already holds,

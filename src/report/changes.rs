@@ -16,7 +16,7 @@ use super::table::{Room, Table};
 use super::{Cell, Label, Labels, Rows, SCHEMA, Seen, region_tables, text};
 use crate::accept::Accepted;
 use crate::diff::{Change, Diff, Effect, Effects, Side, Turned};
-use crate::tally::UnevaluatedCount;
+use crate::tally::{PeerCount, Peers, UnevaluatedCount};
 
 /// What a difference was made from.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -231,7 +231,7 @@ struct Group {
     bytes: u64,
     first: (u64, u64),
     last_time: u64,
-    peers: Vec<IpAddr>,
+    peers: Peers,
     /// Somebody has looked at them.
     accepted: bool,
 }
@@ -398,9 +398,7 @@ fn groups(diff: &Diff<'_>, effect: Effect, labels: BothLabels<'_>) -> Vec<(Group
         group.packets += change.packets;
         group.bytes += change.bytes;
         group.last_time = group.last_time.max(change.times.1);
-        if !group.peers.contains(&peer) && group.peers.len() < 256 {
-            group.peers.push(peer);
-        }
+        group.peers.add(peer);
     }
     let mut groups: Vec<(GroupKey, Group)> = groups.into_iter().collect();
     groups.sort_by_key(|(_, group)| Reverse((group.connections, group.packets)));
@@ -416,10 +414,10 @@ fn because(labels: &Labels, side: &Side) -> String {
 
 /// The one peer, or the network that they share.
 fn peers(group: &Group) -> String {
-    match group.peers.as_slice() {
-        [one] => one.to_string(),
-        [one, ..] => format!("{} ({} addresses)", network(*one), group.peers.len()),
-        [] => String::new(),
+    match (group.peers.first(), group.peers.count()) {
+        ([], _) => String::new(),
+        ([one, ..], PeerCount::Exactly(1)) => one.to_string(),
+        ([one, ..], count) => format!("{} ({count} addresses)", network(*one)),
     }
 }
 

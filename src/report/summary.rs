@@ -256,6 +256,8 @@ fn decided(kind: &Kind, count: Count, replay: &Replay<'_>, labels: &Labels) -> V
         "bytes": count.bytes,
         "obstacle": obstacle.map(Obstacle::as_str),
         "first_frame": first_frame,
-        "peers": peers,
+        "peers": peers.first(),
+        "peer_count": peers.count().number(),
+        "peer_count_exact": peers.count().is_exact(),
     })
 }

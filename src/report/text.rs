@@ -3,7 +3,6 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt::Write;
-use std::net::IpAddr;
 
 use jiff::Timestamp;
 
@@ -12,7 +11,7 @@ use super::{CaptureInput, Label, Labels, Local, RuleCount, Summary};
 use crate::flow::{Direction, FlowTuple, TcpFlags};
 use crate::replay::Replay;
 use crate::rules::services;
-use crate::tally::{Count, Kind, Special};
+use crate::tally::{Count, Kind, PeerCount, Peers, Special};
 use crate::verdict::{Reason, Verdict};
 
 /// Kinds of connections that one entry has decided and one protocol, before the others share a line.
@@ -353,11 +352,13 @@ pub(super) fn service(flow: &FlowTuple) -> String {
     }
 }
 
-fn peers(peers: &[IpAddr]) -> String {
-    match peers {
-        [] => String::new(),
-        [one] => one.to_string(),
-        [one, rest @ ..] => format!("{one} and {} more", rest.len()),
+fn peers(peers: &Peers) -> String {
+    let Some(one) = peers.first().first() else { return String::new() };
+    match peers.count() {
+        PeerCount::Exactly(1) => one.to_string(),
+        PeerCount::Exactly(all) => format!("{one} and {} more", count(all - 1)),
+        PeerCount::About(all) => format!("{one} and about {} more", count(all - 1)),
+        PeerCount::MoreThan(_) => format!("{one} and many more"),
     }
 }
 

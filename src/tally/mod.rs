@@ -3,10 +3,10 @@
 //! Memory does not grow with the packets: there is one counter per entry, and one per kind of
 //! connection (an entry, a protocol, a destination port), up to a limit.
 
+mod peers;
 mod unevaluated;
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 
 use foldhash::fast::FixedState;
 
@@ -17,6 +17,7 @@ use crate::overlay::{Obstacle, SMTP, obstacle};
 use crate::rules::EntryIndex;
 use crate::session::Opening;
 use crate::verdict::{Judged, Judgement, Reason, Verdict};
+pub use peers::{PeerCount, Peers};
 pub(crate) use unevaluated::Hidden;
 pub use unevaluated::{Unevaluated, UnevaluatedCount};
 
@@ -91,8 +92,8 @@ pub struct Kind {
     pub example: FlowTuple,
     /// The frame that opened it.
     pub first_frame: u64,
-    /// Different peers: 64 at most, and few where there are many kinds.
-    pub peers: Vec<IpAddr>,
+    /// Different peers.
+    pub peers: Peers,
     /// What is likely to block them on the way, if the rules do not.
     pub obstacle: Option<Obstacle>,
     /// What tells them from ordinary connections.
@@ -112,20 +113,15 @@ pub enum Special {
 }
 
 impl Kind {
-    /// Notes the peer of a connection, or of a packet that is judged alone. How many are noted anew.
-    fn look(&mut self, frame: &Frame<'_>, flow: &FlowTuple, most_peers: usize) -> usize {
-        let peer = flow.peer(self.direction);
+    /// Notes the peer of a connection, or of a packet that is judged alone.
+    fn look(&mut self, frame: &Frame<'_>, flow: &FlowTuple, room: &mut peers::Room) {
         if self.first_frame == 0 {
             self.first_frame = frame.number;
             if self.example.transport != Transport::Absent {
                 self.example = *flow;
             }
         }
-        let is_new = self.peers.len() < most_peers && !self.peers.contains(&peer);
-        if is_new {
-            self.peers.push(peer);
-        }
-        is_new.into()
+        self.peers.add_within(flow.peer(self.direction), room);
     }
 }
 
@@ -134,14 +130,10 @@ impl Kind {
 struct Counter {
     count: Count,
     entry: EntryIndex,
-    /// No more peers are noted, since there are as many as a kind has.
+    /// Further peers change nothing.
     has_peers: bool,
 }
 
-const MOST_PEERS: usize = 64;
-/// Once so many peers are noted in all, a kind has this many.
-const MANY_PEERS: usize = 1 << 16;
-const FEW_PEERS: usize = 2;
 /// Beyond this, connections of a new kind are told apart by protocol only. A scan has 65,536 kinds.
 const MOST_KINDS: usize = 1 << 18;
 
@@ -173,8 +165,8 @@ pub struct Tally {
     kinds: Vec<Kind>,
     /// One for each kind.
     counters: Vec<Counter>,
-    /// Peers noted, of all kinds.
-    peers: usize,
+    /// For the peers of all kinds.
+    room: peers::Room,
     /// Where only some packets are reported, what is known of each connection by its number.
     marks: Option<Vec<Mark>>,
 }
@@ -207,7 +199,7 @@ impl Tally {
             kind_of: HashMap::default(),
             kinds: Vec::new(),
             counters: Vec::new(),
-            peers: 0,
+            room: peers::Room::default(),
             marks: None,
         }
     }
@@ -272,7 +264,7 @@ impl Tally {
                 entry,
                 example,
                 first_frame: 0,
-                peers: Vec::new(),
+                peers: Peers::default(),
                 obstacle,
                 special,
             });
@@ -424,14 +416,13 @@ impl Tally {
         else {
             return;
         };
-        let most = if self.peers < MANY_PEERS { MOST_PEERS } else { FEW_PEERS };
         let flow = match judgement.opened {
             Some((_, flow)) => flow,
             None if judgement.direction == judgement.decided_in => packet.flow,
             None => packet.flow.reversed(),
         };
-        self.peers += kind.look(frame, &flow, most);
-        counter.has_peers = kind.peers.len() >= most;
+        kind.look(frame, &flow, &mut self.room);
+        counter.has_peers = kind.peers.is_full();
     }
 
     /// Packets by verdict.

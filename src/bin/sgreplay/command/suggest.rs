@@ -68,7 +68,8 @@ pub(crate) fn run(args: &SuggestArgs) -> Result<ExitStatus, Failure> {
     };
     let scans = list.len() - seen.len();
     let (named, unnamed): (Vec<_>, Vec<_>) = seen.into_iter().partition(Observation::can_be_named);
-    let (first, rest) = split(named, args.holdout);
+    let window = replay.tally().times();
+    let (first, rest, until) = split(named, window, args.holdout);
     if first.is_empty() {
         let what = if args.rules.is_some() { "the rules allow" } else { "the capture shows" };
         ended(&end)?;
@@ -89,7 +90,7 @@ pub(crate) fn run(args: &SuggestArgs) -> Result<ExitStatus, Failure> {
         rules: input,
         captures: end.inputs.clone(),
         local,
-        times: first.first().zip(first.last()).map(|(first, last)| (first.time, last.time)),
+        times: window.map(|(start, end)| (start, until.unwrap_or(end))),
         connections: first.len(),
         scans,
         unnamed: unnamed.len(),
@@ -114,20 +115,26 @@ pub(crate) fn run(args: &SuggestArgs) -> Result<ExitStatus, Failure> {
     ended(&end)
 }
 
-/// The connections to learn from, and those to be held against what was learned, by time.
-fn split(mut list: Vec<Observation>, holdout: Option<f64>) -> (Vec<Observation>, Vec<Observation>) {
+/// The connections to learn from, those to be held against what was learned, and the time between them, if there is
+/// one: a part of the window that the capture shows.
+fn split(
+    mut list: Vec<Observation>,
+    window: Option<(u64, u64)>,
+    holdout: Option<f64>,
+) -> (Vec<Observation>, Vec<Observation>, Option<u64>) {
     list.sort_by_key(|one| one.time);
-    let Some(percent) = holdout else { return (list, Vec::new()) };
-    let times = list.first().zip(list.last()).map(|(first, last)| (first.time, last.time));
-    let Some((first, last)) = times else { return (list, Vec::new()) };
+    let Some(((start, end), percent)) = window.zip(holdout) else {
+        return (list, Vec::new(), None);
+    };
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "a part of a span of time, to the microsecond or so"
     )]
-    let until = first + ((last - first) as f64 * (1.0 - percent / 100.0)) as u64;
-    list.into_iter().partition(|one| one.time <= until)
+    let until = start + ((end - start) as f64 * (1.0 - percent / 100.0)) as u64;
+    let (first, rest) = list.into_iter().partition(|one| one.time <= until);
+    (first, rest, Some(until))
 }
 
 fn suggestion(

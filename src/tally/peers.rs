@@ -1,0 +1,168 @@
+//! How many different peers there are: exactly up to a bound, about beyond it.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use foldhash::quality::FixedState;
+use hyperloglockless::HyperLogLog;
+
+/// Up to so many peers are kept, and counted exactly.
+const MOST: usize = 64;
+/// Where there are many kinds of connections, each keeps so many.
+const FEW: usize = 2;
+/// 1,024 registers: an error of 3 percent or so.
+const PRECISION: u8 = 10;
+
+/// Different peers.
+#[derive(Clone, Debug, Default)]
+pub struct Peers {
+    first: Vec<IpAddr>,
+    /// All of them, where there are more than are kept.
+    estimate: Option<Box<HyperLogLog<FixedState>>>,
+    /// There are more, and no room to estimate how many.
+    uncounted: bool,
+}
+
+/// How many peers there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerCount {
+    /// So many.
+    Exactly(u64),
+    /// So many, within a few percent.
+    About(u64),
+    /// More than so many.
+    MoreThan(u64),
+}
+
+/// Memory that the peers of all kinds may take together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    kept: usize,
+    estimates: usize,
+}
+
+impl Default for Room {
+    /// 65,536 addresses, and 4 MiB of estimates.
+    fn default() -> Self {
+        Self { kept: 1 << 16, estimates: 1 << 12 }
+    }
+}
+
+impl Peers {
+    /// Adds a peer.
+    pub fn add(&mut self, peer: IpAddr) {
+        self.add_within(peer, &mut Room::default());
+    }
+
+    /// Adds a peer, if there is room to keep or to count it.
+    pub(super) fn add_within(&mut self, peer: IpAddr, room: &mut Room) {
+        if let Some(estimate) = &mut self.estimate {
+            estimate.insert(&peer);
+            return;
+        }
+        if self.uncounted || self.first.contains(&peer) {
+            return;
+        }
+        let most = if room.kept > 0 { MOST } else { FEW };
+        if self.first.len() < most {
+            room.kept = room.kept.saturating_sub(1);
+            self.first.push(peer);
+        } else if room.estimates > 0 {
+            room.estimates -= 1;
+            let mut estimate = HyperLogLog::with_hasher(PRECISION, FixedState::default());
+            estimate.insert_all(self.first.iter().chain([&peer]));
+            self.estimate = Some(Box::new(estimate));
+        } else {
+            self.uncounted = true;
+        }
+    }
+
+    /// Whether further peers change nothing.
+    pub(super) fn is_full(&self) -> bool {
+        self.uncounted
+    }
+
+    /// The first of them, 64 at most.
+    pub fn first(&self) -> &[IpAddr] {
+        &self.first
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> PeerCount {
+        let kept = self.first.len() as u64;
+        match &self.estimate {
+            // An estimate may fall below what is known.
+            Some(estimate) => PeerCount::About((estimate.count() as u64).max(kept + 1)),
+            None if self.uncounted => PeerCount::MoreThan(kept),
+            None => PeerCount::Exactly(kept),
+        }
+    }
+}
+
+impl PartialEq for Peers {
+    fn eq(&self, other: &Self) -> bool {
+        self.first == other.first && self.count() == other.count()
+    }
+}
+
+impl Eq for Peers {}
+
+impl PeerCount {
+    /// The number, however exact.
+    pub fn number(self) -> u64 {
+        match self {
+            Self::Exactly(number) | Self::About(number) | Self::MoreThan(number) => number,
+        }
+    }
+
+    /// Whether it is exact.
+    pub fn is_exact(self) -> bool {
+        matches!(self, Self::Exactly(_))
+    }
+}
+
+impl fmt::Display for PeerCount {
+    /// `63`, `about 1234`, `more than 64`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exactly(number) => write!(f, "{number}"),
+            Self::About(number) => write!(f, "about {number}"),
+            Self::MoreThan(number) => write!(f, "more than {number}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peers(count: u32) -> Peers {
+        let mut peers = Peers::default();
+        // Each twice, which counts once.
+        for n in (0..count).chain(0..count) {
+            peers.add(std::net::Ipv4Addr::from_bits(0xc633_0000 + n).into());
+        }
+        peers
+    }
+
+    #[test]
+    fn counts_are_exact_up_to_64_and_about_right_beyond() {
+        for count in [0, 1, 2, 63, 64] {
+            assert_eq!(peers(count).count(), PeerCount::Exactly(count.into()));
+        }
+        for count in [65, 100, 1_000, 20_000, 300_000] {
+            let PeerCount::About(found) = peers(count).count() else { panic!("not an estimate") };
+            assert!(found.abs_diff(count.into()) * 100 <= u64::from(count) * 8, "{count}: {found}");
+        }
+    }
+
+    #[test]
+    fn without_room_there_are_more() {
+        let mut room = Room { kept: 0, estimates: 0 };
+        let mut peers = Peers::default();
+        for n in 0..5_u8 {
+            peers.add_within([10, 0, 0, n].into(), &mut room);
+        }
+        assert_eq!(peers.count(), PeerCount::MoreThan(2));
+    }
+}

@@ -749,3 +749,61 @@ fn a_host_with_the_rules_of_convert_counts_as_replay_does() {
     println!("{sets} rule sets on a host: {rules_hit} rules count the same {packets} connections");
     assert!(packets > 500);
 }
+
+/// SEMANTICS F17: queries of both ends, with the same identifiers, answered or not, as two hosts that ping each other
+/// send them.
+#[test]
+fn queries_of_both_ends_are_connections_of_their_own() {
+    if let Some(why) = untracked() {
+        println!("SKIPPED: {why}, so the kernel was asked about no queries");
+        return;
+    }
+    // Request and reply of each kind.
+    let v4 = [(8_u8, 0_u8), (13, 14), (15, 16), (17, 18)].map(|pair| (Protocol::ICMP, pair));
+    let v6 = [(128, 129), (139, 140)].map(|pair| (Protocol::ICMPV6, pair));
+    let kinds = [&v4[..], &v6].concat();
+    let ends = |proto| match proto {
+        Protocol::ICMP => ["10.0.0.5", "198.51.100.7"],
+        _ => ["2001:db8:a::5", "2001:db8:9::7"],
+    };
+    let event = (0..kinds.len(), 0..2_usize, 1..3_u8, 0..3_u8);
+    let mut runner = TestRunner::deterministic();
+    let mut all = Tracked::default();
+    for rules in ["", "{direction: egress, policy: drop, protocol: all, destination: 0.0.0.0/0}"] {
+        let text = format!(
+            "{{security_groups: [{{id: sg-a, rules: [{rules}{}\
+             {{direction: ingress, protocol: icmp, source: 0.0.0.0/0, priority: 2}}]}}]}}",
+            if rules.is_empty() { "" } else { ", " },
+        );
+        let mut rules = sgreplay::parse::yaml("test", &text).unwrap();
+        rules
+            .set_local(["10.0.0.5/32", "2001:db8:a::5/128"].map(|net| net.parse().unwrap()).into());
+        let packets: Vec<(u64, Packet, Vec<u8>)> = (0..600_u64)
+            .map(|n| {
+                let (kind, requester, id, what) = event.new_tree(&mut runner).unwrap().current();
+                let (proto, (request, reply)) = kinds[kind];
+                // Two requests for a reply, which comes from the other end.
+                let (kind, sender) =
+                    if what == 2 { (reply, 1 - requester) } else { (request, requester) };
+                let ends = ends(proto).map(|addr| addr.parse::<IpAddr>().unwrap());
+                let transport = Transport::Icmp { kind, code: 0, id: None };
+                let flow = FlowTuple { src: ends[sender], dst: ends[1 - sender], proto, transport };
+                let mut bytes = bytes(&flow).unwrap();
+                let at = bytes.len() - 3;
+                bytes[at] = id;
+                let Decoded::Packet(packet) = decode(LinkType::RAW, &bytes) else {
+                    panic!("a packet of our own is decoded")
+                };
+                (n * 1_000_000, packet, bytes)
+            })
+            .collect();
+        let tracked = track(&rules, &packets, None, "");
+        all.session += tracked.session;
+        all.opening += tracked.opening;
+        all.asked_again += tracked.asked_again;
+        all.inferred += tracked.inferred;
+        all.differ.extend(tracked.differ);
+    }
+    println!("{}", all.figures());
+    assert!(all.session > 300 && all.opening > 20 && all.asked_again > 50, "{all:?}");
+}

@@ -22,11 +22,14 @@ pub struct Connections {
     rows: Vec<Row>,
     /// By connection, interface, and whether the interface's end began it.
     known: HashMap<(u64, usize, bool), usize>,
+    /// Packets after their connection closed, by tuple and interface: each has a row of its own.
+    strays: HashMap<(FlowTuple, usize), usize>,
 }
 
 #[derive(Debug)]
 struct Row {
-    connection: u64,
+    /// `None` for strays.
+    connection: Option<u64>,
     interface: usize,
     flow: FlowTuple,
     judgement: Judgement,
@@ -71,6 +74,9 @@ impl Connections {
     pub fn add(&mut self, input: &Input<'_>, judged: &Judged) {
         let Input { frame, selected, .. } = *input;
         for judgement in judged.judgements() {
+            if judgement.stray {
+                self.add_stray(input, judgement);
+            }
             let Some(connection) = judgement.connection else { continue };
             let (interface, local_began) = (judgement.interface, judgement.local_began);
             let key = (connection, interface, local_began);
@@ -79,7 +85,7 @@ impl Connections {
                 self.known.insert(key, self.rows.len());
                 let (first_frame, time) = (frame.number, time.unwrap_or_default());
                 self.rows.push(Row {
-                    connection,
+                    connection: Some(connection),
                     interface,
                     flow,
                     judgement: *judgement,
@@ -103,6 +109,35 @@ impl Connections {
         }
     }
 
+    /// Adds a packet after its connection closed: its own direction decides (SEMANTICS F16).
+    fn add_stray(&mut self, input: &Input<'_>, judgement: &Judgement) {
+        let Input { frame, decoded, selected } = *input;
+        let Some(packet) = decoded.packet() else { return };
+        let time = frame.time_ns.unwrap_or_default();
+        let rows = &mut self.rows;
+        let known = self.strays.entry((packet.flow, judgement.interface)).or_insert_with(|| {
+            rows.push(Row {
+                connection: None,
+                interface: judgement.interface,
+                flow: packet.flow,
+                judgement: *judgement,
+                opening: Opening::AfterClose,
+                first_frame: frame.number,
+                times: (time, time),
+                sent: [(0, 0); 2],
+                selected: false,
+            });
+            rows.len() - 1
+        });
+        if let Some(row) = self.rows.get_mut(*known) {
+            let [(packets, bytes), _] = &mut row.sent;
+            *packets += 1;
+            *bytes += u64::from(frame.wire_len);
+            row.selected |= selected;
+            row.times.1 = row.times.1.max(time);
+        }
+    }
+
     /// Writes the rows, in order of opening.
     pub fn write(&self, labels: &Labels, rows: &mut Rows<impl Write>) -> io::Result<()> {
         for row in self.rows.iter().filter(|row| row.selected) {
@@ -114,7 +149,7 @@ impl Connections {
             let ports = flow.transport.ports();
             let icmp = flow.transport.icmp();
             rows.row(&[
-                Cell::Number(*connection),
+                connection.map_or(Cell::Empty, Cell::Number),
                 Cell::Owned(community_id(flow)),
                 Cell::Number(*first_frame),
                 Cell::Number(times.0),
@@ -149,11 +184,15 @@ impl Connections {
             let [(packets, bytes), (packets_back, bytes_back)] = row.sent;
             let dport = row.flow.transport.ports().map(|(_, dst)| dst);
             let service = dport.and_then(|port| services::of_port(row.flow.proto, port));
-            let inferred = if row.opening == Opening::Seen { "" } else { " (under way)" };
+            let inferred = match row.opening {
+                Opening::Seen => "",
+                Opening::AfterClose => " (after its close)",
+                _ => " (under way)",
+            };
             let interface = labels.interface(row.interface);
             let why = text::because(row.judgement.reason, labels.of(&row.judgement));
             table.push(vec![
-                row.connection.to_string(),
+                row.connection.map_or_else(String::new, |number| number.to_string()),
                 row.judgement.verdict.as_str().to_owned(),
                 format!("{}{inferred}", row.flow),
                 service.map_or("", |service| service.name).to_owned(),

@@ -233,4 +233,14 @@ fn strays_fail_nothing() {
     let found: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(found["strays"], serde_json::json!({"packets": 1, "allowed": 0, "denied": 1}));
     assert_eq!(found["connections"]["total"], 2);
+    // In rows per connection they stand by themselves, without a number.
+    let args = ["replay", "--rules", "rules.yaml", "--local", "10.0.0.5", "-f", "csv", "x.pcap"];
+    let (_, text, _) = output_in(dir.path(), &args, b"");
+    let rows: Vec<Vec<&str>> = text.lines().skip(1).map(|row| row.split(',').collect()).collect();
+    let shown: Vec<(&str, &str, &str)> =
+        rows.iter().map(|row| (row[0], row[15], row[18])).collect();
+    assert_eq!(
+        shown,
+        [("1", "seen", "allow"), ("2", "seen", "allow"), ("", "after_close", "deny")]
+    );
 }

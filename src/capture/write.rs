@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pcap_file::pcap::{PcapHeader, PcapTsResolution, RawPcapPacket};
+use pcap_file::pcap::{PcapHeader, PcapTsResolution, PcapWriteError, RawPcapPacket};
 use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
 use pcap_file::pcapng::blocks::interface_description::{
     InterfaceDescriptionBlock, InterfaceDescriptionOption, InterfaceTsResolution,
@@ -29,9 +29,12 @@ pub struct PcapWriter {
     frames: u64,
 }
 
+/// Anything that bytes can be written to.
+type Out = BufWriter<Box<dyn Write + Send>>;
+
 enum To {
-    Pcap { out: BufWriter<File>, link: Option<LinkType> },
-    PcapNg { out: PcapNgWriter<BufWriter<File>>, interfaces: Vec<(LinkType, Option<String>)> },
+    Pcap { out: Out, link: Option<LinkType> },
+    PcapNg { out: PcapNgWriter<Out>, interfaces: Vec<(LinkType, Option<String>)> },
 }
 
 impl std::fmt::Debug for To {
@@ -91,18 +94,21 @@ pub enum WriteError {
 impl PcapWriter {
     /// Creates or empties the file.
     pub fn create(path: &Path) -> Result<Self, WriteError> {
-        let named = path.extension().is_some_and(|kind| kind.eq_ignore_ascii_case("pcapng"));
-        if named {
-            return Self::create_pcapng(path);
-        }
         let file = File::create(path).map_err(|error| io_error(path, error))?;
-        let to = To::Pcap { out: BufWriter::new(file), link: None };
+        Self::new(path, Box::new(file))
+    }
+
+    /// Writes to `out` what is to become the file at `path`.
+    pub fn new(path: &Path, out: Box<dyn Write + Send>) -> Result<Self, WriteError> {
+        if path.extension().is_some_and(|kind| kind.eq_ignore_ascii_case("pcapng")) {
+            return Self::pcapng(path, out);
+        }
+        let to = To::Pcap { out: BufWriter::new(out), link: None };
         Ok(Self { path: path.to_owned(), to, frames: 0 })
     }
 
-    /// Creates or empties a pcapng, whatever its name.
-    pub fn create_pcapng(path: &Path) -> Result<Self, WriteError> {
-        let file = File::create(path).map_err(|error| io_error(path, error))?;
+    /// The same as a pcapng, whatever the name.
+    pub fn pcapng(path: &Path, out: Box<dyn Write + Send>) -> Result<Self, WriteError> {
         let application = format!("sgreplay {}", env!("CARGO_PKG_VERSION"));
         let section = SectionHeaderBlock {
             endianness: Endianness::Little,
@@ -111,8 +117,8 @@ impl PcapWriter {
             section_length: -1,
             options: vec![SectionHeaderOption::UserApplication(application.into())],
         };
-        let out = PcapNgWriter::with_section_header(BufWriter::new(file), section)
-            .map_err(|error| io_error(path, io::Error::other(error)))?;
+        let out = PcapNgWriter::with_section_header(BufWriter::new(out), section)
+            .map_err(|error| block_error(path, error))?;
         let to = To::PcapNg { out, interfaces: Vec::new() };
         Ok(Self { path: path.to_owned(), to, frames: 0 })
     }
@@ -135,7 +141,7 @@ impl PcapWriter {
         match &mut self.to {
             To::Pcap { out, link } => pcap(&self.path, out, link, frame)?,
             To::PcapNg { out, interfaces } => pcapng(out, interfaces, frame, comment())
-                .map_err(|error| io_error(&self.path, io::Error::other(error)))?,
+                .map_err(|error| block_error(&self.path, error))?,
         }
         self.frames += 1;
         Ok(())
@@ -159,7 +165,7 @@ impl PcapWriter {
 
 fn pcap(
     path: &Path,
-    out: &mut BufWriter<File>,
+    out: &mut Out,
     link: &mut Option<LinkType>,
     frame: &Frame<'_>,
 ) -> Result<(), WriteError> {
@@ -189,12 +195,11 @@ fn pcap(
         orig_len: frame.wire_len,
         data: frame.data.into(),
     };
-    raw.write_to::<_, byteorder_slice::LittleEndian>(out)
-        .map(|_| ())
-        .map_err(|e| io_error(path, io::Error::other(e)))
+    let written = raw.write_to::<_, byteorder_slice::LittleEndian>(out);
+    written.map(|_| ()).map_err(|error| record_error(path, error))
 }
 
-fn header(path: &Path, out: &mut BufWriter<File>, link: LinkType) -> Result<(), WriteError> {
+fn header(path: &Path, out: &mut Out, link: LinkType) -> Result<(), WriteError> {
     let header = PcapHeader {
         snaplen: 262_144,
         datalink: DataLink::from(link.0),
@@ -203,11 +208,11 @@ fn header(path: &Path, out: &mut BufWriter<File>, link: LinkType) -> Result<(), 
         ..PcapHeader::default()
     };
     let written = header.write_to(out);
-    written.map(|_| ()).map_err(|e| io_error(path, io::Error::other(e)))
+    written.map(|_| ()).map_err(|error| record_error(path, error))
 }
 
 fn pcapng(
-    out: &mut PcapNgWriter<BufWriter<File>>,
+    out: &mut PcapNgWriter<Out>,
     interfaces: &mut Vec<(LinkType, Option<String>)>,
     frame: &Frame<'_>,
     comment: Option<String>,
@@ -246,6 +251,23 @@ fn pcapng(
         options,
     })?;
     Ok(())
+}
+
+/// What the system said, which the crate's message does not have.
+fn record_error(path: &Path, error: PcapWriteError) -> WriteError {
+    let error = match error {
+        PcapWriteError::Io(error) | PcapWriteError::FieldWriteFailed(_, error) => error,
+        error @ PcapWriteError::Validation(_) => io::Error::other(error),
+    };
+    io_error(path, error)
+}
+
+fn block_error(path: &Path, error: PcapNgWriteError) -> WriteError {
+    let error = match error {
+        PcapNgWriteError::Io(error) => error,
+        error => io::Error::other(error),
+    };
+    io_error(path, error)
 }
 
 fn io_error(path: &Path, error: io::Error) -> WriteError {

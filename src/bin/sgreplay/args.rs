@@ -17,6 +17,8 @@ use sgreplay::suggest::Bound;
 #[derive(Debug, Parser)]
 #[command(
     version,
+    // Not the name that it was called by, which may be anything.
+    bin_name = "sgreplay",
     max_term_width = 100,
     after_help = "Exit status: 0 done; 1 a condition asked for with --fail-on holds; 2 could not do it."
 )]
@@ -58,6 +60,38 @@ pub(crate) enum Command {
     Scenarios(ScenariosArgs),
     /// The common ports, whose names work wherever a port does
     Services(ServicesArgs),
+}
+
+impl Command {
+    /// Whether the exit status answers a question.
+    pub(crate) fn has_gate(&self) -> bool {
+        match self {
+            Self::Replay(args) => args.fail_on.is_some() || args.min_coverage.is_some(),
+            Self::Diff(args) => args.fail_on.is_some(),
+            Self::Check(args) => args.fail_on.is_some(),
+            Self::Bench(args) => args.fail_on.is_some(),
+            Self::Test(_) | Self::Ci(_) => true,
+            Self::Suggest(_)
+            | Self::Convert(_)
+            | Self::Explain(_)
+            | Self::Decode(_)
+            | Self::Scenarios(_)
+            | Self::Services(_) => false,
+        }
+    }
+
+    /// Whether results go to standard output.
+    pub(crate) fn prints(&self, quiet: bool) -> bool {
+        let is_text = match self {
+            Self::Replay(args) => args.format == SummaryFormat::Text,
+            Self::Diff(args) => args.format == SummaryFormat::Text,
+            Self::Ci(args) => args.format == CiFormat::Text,
+            Self::Bench(args) => args.format == TextOrJson::Text,
+            // These name no file to be written.
+            _ => false,
+        };
+        !(quiet && is_text)
+    }
 }
 
 /// Which packets.

@@ -1,10 +1,7 @@
 //! The captures of a command, from its arguments.
 
-use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::thread::available_parallelism;
 
 use sgreplay::capture::Frame;
@@ -17,7 +14,7 @@ use sgreplay::sources::{Ended, Input, Options, Order, STDIN, Selection, Sources}
 use crate::args::CaptureArgs;
 use crate::exit::Failure;
 use crate::input::file_sha256;
-use crate::terminal;
+use crate::{signals, terminal};
 
 /// Where the system does not say how many processors there are.
 const TWO: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
@@ -54,7 +51,7 @@ impl Captures {
             order: if args.as_named { Order::AsNamed } else { Order::Time },
             live: args.live,
         };
-        let sources = Sources::open(paths, options, interrupt().unwrap_or_default())?;
+        let sources = Sources::open(paths, options, signals::interrupted())?;
         Ok(Self { sources })
     }
 
@@ -71,12 +68,6 @@ impl Captures {
     /// Whether one of them can be read only once.
     pub(crate) fn have_pipe(&self) -> bool {
         self.sources.have_pipe()
-    }
-
-    /// Whether a path names one of them.
-    pub(crate) fn include(&self, path: &Path) -> bool {
-        let wanted = path.canonicalize().ok();
-        wanted.is_some() && self.sources.paths().any(|path| path.canonicalize().ok() == wanted)
     }
 
     /// Looks at the first packets of each capture: who accepts connections, and, where that is asked for, what tells the
@@ -142,13 +133,4 @@ impl Captures {
         }
         Ok(ended)
     }
-}
-
-/// A flag that an interrupt sets; a second one ends the program at once.
-fn interrupt() -> io::Result<Arc<AtomicBool>> {
-    use signal_hook::consts::SIGINT;
-    let flag = Arc::new(AtomicBool::new(false));
-    signal_hook::flag::register_conditional_shutdown(SIGINT, 130, Arc::clone(&flag))?;
-    signal_hook::flag::register(SIGINT, Arc::clone(&flag))?;
-    Ok(flag)
 }

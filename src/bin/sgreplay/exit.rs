@@ -1,11 +1,14 @@
 //! How the program ends.
 
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use sgreplay::capture::{CaptureError, WriteError};
 use sgreplay::filter::FilterError;
 use sgreplay::parse::ParseError;
+
+use crate::output;
 
 /// The exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,13 +42,16 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Capture(#[from] CaptureError),
     #[error(transparent)]
-    Write(#[from] WriteError),
+    Write(WriteError),
     #[error("{0}")]
     Rules(#[from] ParseError),
     #[error("--filter: {0}")]
     Filter(#[from] FilterError),
     #[error("{0}")]
     Usage(String),
+    /// Standard error goes into a file that is read, so that nothing may be said there.
+    #[error("{0}")]
+    StandardError(String),
 }
 
 impl From<io::Error> for Failure {
@@ -53,6 +59,15 @@ impl From<io::Error> for Failure {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::ClosedPipe,
             _ => Self::Output(error),
+        }
+    }
+}
+
+impl From<WriteError> for Failure {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Io { path, error } if output::is_stdout(Path::new(&path)) => error.into(),
+            error => Self::Write(error),
         }
     }
 }

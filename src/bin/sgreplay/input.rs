@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use sgreplay::accept::Accepted;
 use sgreplay::capture::Capture;
 use sgreplay::parse::{self, Content, Hints, Positions, Source};
-use sgreplay::report::RulesInput;
+use sgreplay::report::{RulesInput, escape};
 use sgreplay::rules::{Cloud, Expectation, RuleSet};
 use sha2::{Digest, Sha256};
 
@@ -36,12 +36,7 @@ pub(crate) fn text(path: &Path) -> Result<String, Failure> {
     } else {
         File::open(path).and_then(|mut file| read(&mut file))
     };
-    let bytes = bytes.map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => usage("no such file"),
-        io::ErrorKind::PermissionDenied => usage("permission denied"),
-        io::ErrorKind::IsADirectory => usage("is a directory; name the file in it"),
-        _ => usage(&error.to_string()),
-    })?;
+    let bytes = bytes.map_err(|error| usage(&why(&error)))?;
     if Capture::recognises(&bytes) {
         return Err(usage("is a capture; rules come with --rules, captures alone"));
     }
@@ -226,7 +221,17 @@ pub(crate) fn files(path: &Path, hints: &Hints) -> Result<Files, Failure> {
 
 /// A path in messages.
 pub(crate) fn name(path: &Path) -> String {
-    if path.as_os_str() == STDIN { "standard input".to_owned() } else { path.display().to_string() }
+    if path.as_os_str() == STDIN { "standard input".to_owned() } else { escape::path(path) }
+}
+
+/// Why the system does not open a file.
+pub(crate) fn why(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "no such file".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        io::ErrorKind::IsADirectory => "is a directory; name the file in it".to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -17,11 +17,13 @@ use sgreplay::rules::{EntryIndex, Ordered, RuleSet};
 use sgreplay::session::Openings;
 use sgreplay::sources::Input;
 
-use super::{judging, stdout};
+use super::judging;
 use crate::args::{BenchArgs, BenchFailOn, CaptureArgs, TextOrJson};
 use crate::captures::Captures;
 use crate::exit::{ExitStatus, Failure};
 use crate::input;
+use crate::output::{Output, Outputs, stdout};
+use crate::terminal;
 
 /// Captures with fewer packets are gone through as often as it takes to come to so many, or to pass the time.
 const FEWEST_PACKETS: u64 = 100_000;
@@ -33,7 +35,7 @@ const MOST_LISTED: u64 = 100_000;
 /// The stages that one thread goes through, in the order of a packet's way.
 const STAGES: [&str; 6] = ["read", "decode", "list", "index", "index, batch", "session"];
 
-pub(crate) fn run(args: &BenchArgs) -> Result<ExitStatus, Failure> {
+pub(crate) fn run(args: &BenchArgs, outputs: &mut Outputs) -> Result<ExitStatus, Failure> {
     let capture_args = CaptureArgs {
         positional: args.captures.clone(),
         threads: args.threads,
@@ -53,6 +55,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitStatus, Failure> {
         Failure::Usage(format!("{path} {error}"))
     };
     let saved = saved.as_deref().map(Timings::saved).transpose().map_err(not_comparable)?;
+    let save = outputs.create("save")?;
     let (mut rules, rules_input) = input::rules(&args.rules, input::Reading::default())?;
     judging::can_judge(&rules, &rules_input.path, &[])?;
     let (_, openings) = judging::local(&mut rules, &args.local, &mut captures)?;
@@ -92,31 +95,34 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitStatus, Failure> {
     timings.stages = STAGES.iter().zip(ns).map(|(name, ns)| Stage::of(name, ns)).collect();
     timings.stages.push(Stage::of("all", all));
     let changes = saved.map(|saved| timings.compare(&saved)).transpose().map_err(not_comparable)?;
-    report(args, &timings, &changes.unwrap_or_default())
+    let changes = changes.unwrap_or_default();
+    let status = report(args, &timings, &changes, save)?;
+    outputs.finish()?;
+    Ok(status)
 }
 
 fn report(
     args: &BenchArgs,
     timings: &Timings,
     changes: &[TimingChange],
+    save: Option<Output>,
 ) -> Result<ExitStatus, Failure> {
     let mut json = serde_json::to_string_pretty(timings).map_err(std::io::Error::from)?;
     json.push('\n');
     let mut out = stdout();
     match args.format {
-        TextOrJson::Text => write!(out, "{}", timings.text(changes))?,
+        TextOrJson::Text => write!(out, "{}", terminal::results(timings.text(changes)))?,
         TextOrJson::Json => write!(out, "{json}")?,
     }
-    if let Some(path) = &args.save {
-        let failed = |error| Failure::Usage(format!("{}: {error}", path.display()));
-        std::fs::write(path, &json).map_err(failed)?;
+    if let Some(save) = save {
+        save.whole(&json)?;
     }
     let Some(BenchFailOn::Slower(percent)) = args.fail_on else {
         out.flush()?;
         return Ok(ExitStatus::Done);
     };
     let slower: Vec<_> = changes.iter().filter(|c| c.percent_slower() > percent).collect();
-    if args.format == TextOrJson::Text {
+    if args.format == TextOrJson::Text && !terminal::is_quiet() {
         for change in &slower {
             let (stage, grown) = (&change.stage, change.percent_slower());
             writeln!(out, "slower by more than {percent} %: {stage} ({grown:+.1} %)")?;

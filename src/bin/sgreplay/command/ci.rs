@@ -1,7 +1,7 @@
 //! `sgreplay ci`: everything that is asked of a proposal, from one file.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -18,10 +18,11 @@ use sgreplay::rules::Severity;
 
 use super::diff::{self, Compared};
 use super::judging::{self, Gate};
-use super::{stdout, test, with};
+use super::{test, with};
 use crate::args::{Args, CiArgs, CiFormat, Command, DiffArgs, GateArgs};
 use crate::exit::{ExitStatus, Failure};
-use crate::input::{self, Reading, RulesFile, Side};
+use crate::input::{self, Reading, RulesFile, STDIN, Side};
+use crate::output::{Named, Output, Outputs, stdout};
 use crate::terminal;
 
 /// The file beside the rules.
@@ -33,6 +34,9 @@ struct Config {
     plan: Option<PathBuf>,
     #[serde(default)]
     captures: Several,
+    /// The same, beside the file.
+    #[serde(skip)]
+    capture_paths: Vec<PathBuf>,
     expectations: Option<PathBuf>,
     accept: Option<PathBuf>,
     fail_on: Option<Vec<FailOn>>,
@@ -107,8 +111,12 @@ impl Config {
         })?;
         // What the file names lies beside it; what the command line names, where it was typed.
         let dir = args.file.parent().unwrap_or(Path::new("")).to_owned();
+        let place = |path: &Path| match path.as_os_str() == STDIN {
+            true => path.to_owned(),
+            false => dir.join(path),
+        };
         let beside = |path: &mut Option<PathBuf>, given: &Option<PathBuf>| {
-            *path = given.clone().or_else(|| path.as_ref().map(|path| dir.join(path)));
+            *path = given.clone().or_else(|| path.as_deref().map(place));
         };
         let both = config.proposed.is_some() || config.current.is_some();
         if config.plan.is_some() && both && args.plan.is_none() {
@@ -131,9 +139,8 @@ impl Config {
                 *side = given.clone().or_else(|| Some(plan.clone()));
             }
         }
-        let captures =
-            config.captures.list().iter().map(|path| dir.join(path).display().to_string());
-        config.captures = Several::Many(captures.collect());
+        config.capture_paths =
+            config.captures.list().iter().map(|path| place(Path::new(path))).collect();
         for path in config.interfaces.values_mut() {
             // The name of an interface in a pcapng is no file.
             let file = dir.join(&*path);
@@ -178,12 +185,31 @@ impl Config {
         }
     }
 
+    /// What the file names to be read and to be written, beside what the command line names.
+    fn files(&self, args: &CiArgs) -> Named {
+        let given = [&args.proposed, &args.current, &args.plan];
+        let files = [&self.proposed, &self.current, &self.expectations, &self.accept];
+        let files = files.into_iter().filter(|file| !given.contains(file));
+        let mut inputs: Vec<PathBuf> = files.flatten().cloned().collect();
+        // Of a plan both sides are one file.
+        inputs.dedup();
+        inputs.extend(self.capture_paths.iter().chain(self.interfaces.values()).cloned());
+        let outputs =
+            [("markdown", &self.markdown), ("sarif", &self.sarif), ("junit", &self.junit)];
+        let outputs = outputs.into_iter().filter_map(|(key, path)| Some((key, path.clone()?)));
+        Named { inputs, outputs: outputs.collect() }
+    }
+
     /// The same question as `sgreplay diff` is asked on the command line.
     fn diff_args(&self, current: &Path, proposed: &Path) -> Result<DiffArgs, Failure> {
-        let mut line: Vec<String> = vec!["sgreplay".to_owned(), "diff".to_owned()];
-        let mut option = |name: &str, value: &dyn Display| line.push(format!("--{name}={value}"));
-        option("current", &current.display());
-        option("proposed", &proposed.display());
+        let mut line: Vec<OsString> = vec!["sgreplay".into(), "diff".into()];
+        let mut option = |name: &str, value: &dyn AsRef<OsStr>| {
+            let mut word = OsString::from(format!("--{name}="));
+            word.push(value);
+            line.push(word);
+        };
+        option("current", &current);
+        option("proposed", &proposed);
         for local in self.local.list() {
             option("local", local);
         }
@@ -191,19 +217,21 @@ impl Config {
             option("decap", decap);
         }
         for (eni, of) in &self.interfaces {
-            option("interface", &format!("{eni}={}", of.display()));
+            let mut tap = OsString::from(format!("{eni}="));
+            tap.push(of);
+            option("interface", &tap);
         }
         if let Some(filter) = &self.filter {
             option("filter", filter);
         }
         if let Some(accept) = &self.accept {
-            option("accept", &accept.display());
+            option("accept", accept);
         }
-        for capture in self.captures.list() {
+        for capture in &self.capture_paths {
             option("read", capture);
         }
         if self.as_named {
-            line.push("--as-named".to_owned());
+            line.push("--as-named".into());
         }
         let parsed = Args::try_parse_from(line).map_err(|error| {
             let text = error.to_string();
@@ -217,8 +245,10 @@ impl Config {
     }
 }
 
-pub(crate) fn run(args: &CiArgs) -> Result<ExitStatus, Failure> {
+pub(crate) fn run(args: &CiArgs, outputs: &mut Outputs) -> Result<ExitStatus, Failure> {
     let config = Config::read(args)?;
+    outputs.add(config.files(args))?;
+    let files = Files::create(outputs)?;
     let Some(proposed) = config.proposed.clone() else {
         let name = input::name(&args.file);
         return Err(Failure::Usage(format!(
@@ -247,20 +277,40 @@ pub(crate) fn run(args: &CiArgs) -> Result<ExitStatus, Failure> {
         new,
     };
     match config.current.as_deref().zip(current) {
-        None if !config.captures.list().is_empty() => Err(Failure::Usage(
+        None if !config.capture_paths.is_empty() => Err(Failure::Usage(
             "there are captures, and `current:` names no rules to compare with".to_owned(),
         )),
-        None => finish(args, &config, &proposal, None),
+        None => finish(args, &config, &proposal, None, files, outputs),
         Some((path, current)) => {
             let diff = config.diff_args(path, &proposed)?;
             let RulesFile { rules, input, positions: _ } = &proposal.rules;
             let sides = [current, (rules.clone(), input.clone())];
             diff::compare(
                 &diff,
+                outputs,
                 || Ok(sides),
-                |compared| finish(args, &config, &proposal, Some(&compared)),
+                |compared, outputs| {
+                    finish(args, &config, &proposal, Some(&compared), files, outputs)
+                },
             )
         }
+    }
+}
+
+/// What is written beside the text.
+struct Files {
+    markdown: Option<Output>,
+    sarif: Option<Output>,
+    junit: Option<Output>,
+}
+
+impl Files {
+    fn create(outputs: &mut Outputs) -> Result<Self, Failure> {
+        Ok(Self {
+            markdown: outputs.create("markdown")?,
+            sarif: outputs.create("sarif")?,
+            junit: outputs.create("junit")?,
+        })
     }
 }
 
@@ -335,6 +385,8 @@ fn finish(
     config: &Config,
     proposal: &Proposal,
     compared: Option<&Compared<'_>>,
+    files: Files,
+    outputs: &mut Outputs,
 ) -> Result<ExitStatus, Failure> {
     let mut answer = answer(config, proposal, compared);
     let gate = match compared {
@@ -365,17 +417,17 @@ fn finish(
     let of_tests = tests.map(|(summary, tested)| TestedProposal { summary, tested, labels });
     let page = proposal_markdown(&answer, difference, check, of_tests);
     let file = &summary.rules.path;
-    if let Some(path) = &config.markdown {
-        write_file(path, &page)?;
+    if let Some(output) = files.markdown {
+        output.whole(&page)?;
     }
-    if let Some(path) = &config.sarif {
+    if let Some(output) = files.sarif {
         let mut results = difference.map(|of| of.results(file)).unwrap_or_default();
         results.extend(answer.unanswered.iter().map(|why| Difference::unanswered(file, why)));
         let sarif = sarif(file, checked, &rules.positions, &results);
-        write_file(path, &format!("{sarif:#}\n"))?;
+        output.whole(&format!("{sarif:#}\n"))?;
     }
-    if let Some(path) = &config.junit {
-        write_file(path, &junit(&suites(config, proposal, difference, &answer))?)?;
+    if let Some(output) = files.junit {
+        output.whole(&junit(&suites(config, proposal, difference, &answer))?)?;
     }
 
     let mut out = stdout();
@@ -405,6 +457,7 @@ fn finish(
         }
     }
     out.flush()?;
+    outputs.finish()?;
     let fails = !answer.fails.is_empty();
     let status = match &gate {
         Some(gate) => judging::finish(gate, Some(fails))?,
@@ -447,9 +500,4 @@ fn suites(
     let tested = proposal.tested.as_ref();
     suites.extend(tested.map(|(summary, tested)| tested_suite(summary, tested, &proposal.labels)));
     suites
-}
-
-fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
-    std::fs::write(path, text)
-        .map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))
 }

@@ -6,7 +6,6 @@ use std::path::Path;
 use serde_json::Value;
 
 use sgreplay::accept::Accepted;
-use sgreplay::capture::PcapWriter;
 use sgreplay::check;
 use sgreplay::diff::{self, Diff, Effect, Turned};
 use sgreplay::replay::{Replay, Sessions};
@@ -20,19 +19,22 @@ use sgreplay::session::Openings;
 use sgreplay::sources::{Ended, Input};
 
 use super::judging::{self, Gate, Report};
-use super::{stdout, summary_rows, with};
+use super::{summary_rows, with};
 use crate::args::{DiffArgs, DiffFailOn, GateArgs, SummaryFormat};
 use crate::captures::Captures;
 use crate::exit::{ExitStatus, Failure};
 use crate::input::{self, Side};
+use crate::output::{Output, Outputs, stdout};
 use crate::terminal;
 
-pub(crate) fn run(args: &DiffArgs) -> Result<ExitStatus, Failure> {
+pub(crate) fn run(args: &DiffArgs, outputs: &mut Outputs) -> Result<ExitStatus, Failure> {
     compare(
         args,
+        outputs,
         || read(args),
-        |compared| {
+        |compared, outputs| {
             print(args, &compared)?;
+            outputs.finish()?;
             let fails = args.fail_on.map(|what| fails(what, |effect| compared.open(effect) > 0));
             let status = match &compared {
                 Compared::Traffic { traffic, .. } => {
@@ -129,12 +131,13 @@ type Read = (RuleSet, RulesInput);
 /// Compares what `read` gives, once it is known that it can be asked for, and hands over what was found.
 pub(super) fn compare<T>(
     args: &DiffArgs,
+    outputs: &mut Outputs,
     read: impl FnOnce() -> Result<[Read; 2], Failure>,
-    report: impl FnOnce(Compared<'_>) -> Result<T, Failure>,
+    report: impl FnOnce(Compared<'_>, &mut Outputs) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     match args.capture.any() {
-        true => of_traffic(args, read, report),
-        false => of_rules(args, read, report),
+        true => of_traffic(args, outputs, read, report),
+        false => of_rules(args, read, |compared| report(compared, outputs)),
     }
 }
 
@@ -240,8 +243,9 @@ fn unknown_members(current: &RuleSet, proposed: &RuleSet) -> Vec<String> {
 
 fn of_traffic<T>(
     args: &DiffArgs,
+    outputs: &mut Outputs,
     read: impl FnOnce() -> Result<[Read; 2], Failure>,
-    report: impl FnOnce(Compared<'_>) -> Result<T, Failure>,
+    report: impl FnOnce(Compared<'_>, &mut Outputs) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let mut captures = Captures::new(&args.capture)?;
     let [now, then] = sides(args);
@@ -257,15 +261,9 @@ fn of_traffic<T>(
         .map(|rules| judging::taps(&args.judge.interface, rules, &mut captures));
     let accepted = args.accept.as_deref().map(input::accepted).transpose()?.unwrap_or_default();
     let [current_taps, proposed_taps] = taps;
-    let mut writer = match &args.write_changed {
-        Some(path) => {
-            judging::writable(path, &captures)?;
-            Some(PcapWriter::create(path)?)
-        }
-        None => None,
-    };
-    let mut annotated = judging::annotated(args.annotate.as_deref(), &captures)?;
-    let mut page = Report::create(args.report.as_deref(), &captures)?;
+    let mut writer = outputs.create("write_changed")?.map(Output::frames).transpose()?;
+    let mut annotated = outputs.create("annotate")?.map(Output::pcapng).transpose()?;
+    let mut page = Report::create(outputs)?;
     let (local, openings) = local(&mut current_rules, &mut proposed_rules, args, &mut captures)?;
     let options = judging::options(&args.judge, Sessions::On);
     let replay = |rules, taps| {
@@ -334,17 +332,18 @@ fn of_traffic<T>(
     warnings.extend(unused(&accepted, &diff));
     let mut summary = DiffSummary::new(&diff, &accepted, inputs, local.clone(), warnings);
     summary.partial = judging::partial(&end);
-    if let Some(page) = &page {
+    if let Some(page) = page {
         let checked = check::check(&proposed_rules, input::today());
         let counts = rule_counts(&proposed_rules, diff.proposed());
-        let Report { gathered, command, .. } = page;
+        let Report { gathered, command, .. } = &page;
         let made = Made { command, checked: &checked, gathered };
-        page.write(&diff_page(&summary, &diff, &turned, labels, &counts, made)?)?;
+        let text = diff_page(&summary, &diff, &turned, labels, &counts, made)?;
+        page.write(&text)?;
     }
     let summary = Box::new(summary);
     let traffic = Traffic { end, local, diff: &diff };
     let rules = [&current_rules, &proposed_rules];
-    report(Compared::Traffic { summary, diff: &diff, turned, labels, rules, traffic })
+    report(Compared::Traffic { summary, diff: &diff, turned, labels, rules, traffic }, outputs)
 }
 
 /// Accepted changes that accept nothing.

@@ -1,14 +1,13 @@
 //! What commands that judge packets have in common: rules, interfaces, local addresses, the last word.
 
-use std::fs::File;
 use std::path::Path;
 
 use bytesize::ByteSize;
 use ipnet::IpNet;
-use sgreplay::capture::{CaptureError, FlowLogCounts, PcapWriter};
+use sgreplay::capture::{CaptureError, FlowLogCounts};
 use sgreplay::direction::Evidence;
 use sgreplay::replay::{Midstream, Options, Sessions};
-use sgreplay::report::{Gathered, Local, RulesInput, count, duration, plural};
+use sgreplay::report::{Gathered, Local, RulesInput, count, duration, escape, plural};
 use sgreplay::rules::{RuleSet, listed};
 use sgreplay::session::Openings;
 use sgreplay::sources::{CaptureInput, ClockBackwards, Ended, Input, SkippedFile};
@@ -20,6 +19,7 @@ use crate::args::{JudgeArgs, MidstreamArg, Tap};
 use crate::captures::Captures;
 use crate::exit::{ExitStatus, Failure};
 use crate::input::{self, Reading, Side};
+use crate::output::{Output, Outputs};
 use crate::terminal;
 
 /// Whether everything can be read as often as it has to be.
@@ -41,31 +41,24 @@ pub(super) fn readable(captures: &Captures, rules: &[&Path], hash: bool) -> Resu
 }
 
 /// A page for a browser, where one is asked for.
-pub(super) struct Report<'a> {
-    path: &'a Path,
+pub(super) struct Report {
+    output: Output,
     pub(super) gathered: Gathered,
     pub(super) command: String,
 }
 
-impl<'a> Report<'a> {
-    /// Whether the file can be written, before anything is read.
-    pub(super) fn create(
-        path: Option<&'a Path>,
-        captures: &Captures,
-    ) -> Result<Option<Self>, Failure> {
-        let Some(path) = path else { return Ok(None) };
-        writable(path, captures)?;
-        File::create(path)
-            .map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
-        let words = std::env::args().skip(1).map(|word| quoted(&word));
+impl Report {
+    /// Opens the file before anything is read.
+    pub(super) fn create(outputs: &mut Outputs) -> Result<Option<Self>, Failure> {
+        let Some(output) = outputs.create("report")? else { return Ok(None) };
+        let words = std::env::args_os().skip(1).map(|word| quoted(&escape::os(&word)));
         let command =
             std::iter::once("sgreplay".to_owned()).chain(words).collect::<Vec<_>>().join(" ");
-        Ok(Some(Self { path, gathered: Gathered::default(), command }))
+        Ok(Some(Self { output, gathered: Gathered::default(), command }))
     }
 
-    pub(super) fn write(&self, page: &str) -> Result<(), Failure> {
-        std::fs::write(self.path, page)
-            .map_err(|error| Failure::Usage(format!("{}: {error}", self.path.display())))
+    pub(super) fn write(self, page: &str) -> Result<(), Failure> {
+        self.output.whole(page)
     }
 }
 
@@ -75,27 +68,6 @@ fn quoted(word: &str) -> String {
     match !word.is_empty() && word.chars().all(plain) {
         true => word.to_owned(),
         false => format!("'{}'", word.replace('\'', "'\\''")),
-    }
-}
-
-/// A pcapng for every packet with its verdict as a comment, where one is asked for.
-pub(super) fn annotated(
-    path: Option<&Path>,
-    captures: &Captures,
-) -> Result<Option<PcapWriter>, Failure> {
-    let Some(path) = path else { return Ok(None) };
-    writable(path, captures)?;
-    Ok(Some(PcapWriter::create_pcapng(path)?))
-}
-
-/// Whether a file can be written to: none that is being read.
-pub(super) fn writable(path: &Path, captures: &Captures) -> Result<(), Failure> {
-    match captures.include(path) {
-        true => {
-            let path = path.display();
-            Err(Failure::Usage(format!("{path} is being read; write to another file")))
-        }
-        false => Ok(()),
     }
 }
 

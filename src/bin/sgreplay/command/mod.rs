@@ -14,7 +14,7 @@ pub(crate) mod services;
 pub(crate) mod suggest;
 pub(crate) mod test;
 
-use std::io::{self, BufWriter, StdoutLock};
+use std::io;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -23,12 +23,8 @@ use sgreplay::sources::Ended;
 
 use crate::args::{Format, SummaryFormat};
 use crate::exit::{ExitStatus, Failure};
+use crate::output::stdout;
 use crate::terminal;
-
-/// Standard output, buffered.
-fn stdout() -> BufWriter<StdoutLock<'static>> {
-    BufWriter::with_capacity(1 << 16, io::stdout().lock())
-}
 
 /// The same of what sums up; text and Markdown have no rows.
 fn summary_rows(format: SummaryFormat) -> Option<RowFormat> {

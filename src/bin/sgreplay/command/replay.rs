@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::Path;
 
 use sgreplay::capture::{Frame, PcapWriter};
 use sgreplay::check;
@@ -21,14 +20,15 @@ use sgreplay::tally::Count;
 use sgreplay::verdict::{Judged, Verdict};
 
 use super::judging::{self, Gate, Report};
-use super::{stdout, summary_rows};
+use super::summary_rows;
 use crate::args::{FailOn, OnOff, Per, ReplayArgs, SummaryFormat};
 use crate::captures::Captures;
 use crate::exit::{ExitStatus, Failure};
 use crate::input::{self, Side};
+use crate::output::{Output, Outputs, Stdout, stdout};
 use crate::terminal;
 
-pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
+pub(crate) fn run(args: &ReplayArgs, outputs: &mut Outputs) -> Result<ExitStatus, Failure> {
     let mut captures = Captures::new(&args.capture)?;
     let hash = args.hash || args.report.is_some();
     judging::readable(&captures, &[&args.rules], hash)?;
@@ -39,8 +39,8 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
     let (mut rules, rules_input) = judging::rules(&args.rules, &args.judge, Side::Proposed)?;
     judging::can_judge(&rules, &rules_input.path, &args.judge.interface)?;
     let taps = judging::taps(&args.judge.interface, &rules, &mut captures)?;
-    let mut writers = Writers::create(args, &captures)?;
-    let mut report = Report::create(args.report.as_deref(), &captures)?;
+    let mut writers = Writers::create(outputs)?;
+    let mut report = Report::create(outputs)?;
     let (local, openings) = judging::local(&mut rules, &args.judge.local, &mut captures)?;
     let sessions = match args.sessions {
         OnOff::On => Sessions::On,
@@ -55,8 +55,8 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
         replay = replay.with_selection();
     }
     let labels = Labels::new(&rules);
-    let mut output = Output::new(args, &labels, captures.tunnels(), replay.options().sessions)?;
-    if local.assumed && !output.is_summary() {
+    let mut printed = Printed::new(args, &labels, captures.tunnels(), replay.options().sessions)?;
+    if local.assumed && !printed.is_summary() {
         judging::say_local(&local);
     }
 
@@ -68,7 +68,7 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
     let end = captures.read(hash, |inputs| {
         unseen.look(inputs);
         replay.judge_batch(inputs, |input, judged| {
-            output.connection(input, judged);
+            printed.connection(input, judged);
             if !input.selected {
                 return Ok(());
             }
@@ -83,7 +83,7 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
             if let Some(recorded) = &mut recorded {
                 recorded.add(frame, decoded.packet().map(|packet| &packet.flow), judged);
             }
-            output.packet(frame, decoded, judged)
+            printed.packet(frame, decoded, judged)
         })
     })?;
 
@@ -99,11 +99,12 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
         );
     }
     let mut summary = Summary::new(&rules, &replay, inputs, local.clone(), warnings);
-    if let Some(report) = &report {
+    if let Some(report) = report {
         let checked = check::check(&rules, input::today());
-        let Report { gathered, command, .. } = report;
+        let Report { gathered, command, .. } = &report;
         let made = Made { command, checked: &checked, gathered };
-        report.write(&replay_page(&summary, &replay, &labels, made)?)?;
+        let page = replay_page(&summary, &replay, &labels, made)?;
+        report.write(&page)?;
     }
     if summary_rows(args.format).is_some() {
         summary = summary.with_decided(&replay, &labels);
@@ -118,7 +119,8 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitStatus, Failure> {
         coverage.as_ref().map(|of| of.text(room)),
         recorded.as_ref().map(|of| of.text(&labels, room)),
     ];
-    output.finish(&summary, &replay, &more.into_iter().flatten().collect::<String>())?;
+    printed.finish(&summary, &replay, &more.into_iter().flatten().collect::<String>())?;
+    outputs.finish()?;
     let fails = fails(args, &replay, recorded, coverage.as_ref())?;
     let gate = Gate {
         end: &end,
@@ -214,22 +216,12 @@ struct Writers {
 }
 
 impl Writers {
-    fn create(args: &ReplayArgs, captures: &Captures) -> Result<Self, Failure> {
-        let paths = [&args.write_denied, &args.write_allowed];
-        for path in paths.into_iter().flatten() {
-            judging::writable(path, captures)?;
-        }
-        if args.write_denied.is_some() && args.write_denied == args.write_allowed {
-            let message = "--write-denied and --write-allowed name the same file";
-            return Err(Failure::Usage(message.to_owned()));
-        }
-        let create = |path: &Option<_>| {
-            path.as_deref().map(|path: &Path| PcapWriter::create(path)).transpose()
-        };
+    fn create(outputs: &mut Outputs) -> Result<Self, Failure> {
+        let mut create = |option| outputs.create(option)?.map(Output::frames).transpose();
         Ok(Self {
-            denied: create(&args.write_denied)?,
-            allowed: create(&args.write_allowed)?,
-            annotated: judging::annotated(args.annotate.as_deref(), captures)?,
+            denied: create("write_denied")?,
+            allowed: create("write_allowed")?,
+            annotated: outputs.create("annotate")?.map(Output::pcapng).transpose()?,
         })
     }
 
@@ -263,10 +255,8 @@ impl Writers {
     }
 }
 
-type Stdout = std::io::BufWriter<std::io::StdoutLock<'static>>;
-
 /// What is printed, and when.
-enum Output<'l> {
+enum Printed<'l> {
     /// The summary, at the end.
     Summary { format: Option<RowFormat>, labels: &'l Labels },
     /// The summary, for a comment on a change.
@@ -279,7 +269,7 @@ enum Output<'l> {
     Connections { format: Option<RowFormat>, labels: &'l Labels, connections: Connections },
 }
 
-impl<'l> Output<'l> {
+impl<'l> Printed<'l> {
     fn new(
         args: &ReplayArgs,
         labels: &'l Labels,

@@ -11,11 +11,14 @@
 //! # Ok::<(), String>(())
 //! ```
 
+use std::fmt;
+
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::diff::{Change, Effect};
-use crate::filter::Filter;
+use crate::escape;
+use crate::filter::{Filter, FilterError};
 use crate::flow::{Fragment, Packet};
 
 /// One entry of the file.
@@ -39,17 +42,60 @@ pub struct Accepted {
     filters: Vec<(Option<Effect>, Filter, bool)>,
 }
 
+/// A file of accepted changes that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcceptError {
+    file: String,
+    /// Counted from 1.
+    entry: Option<usize>,
+    why: Why,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Why {
+    Text { at: Option<(usize, usize)>, message: String },
+    Change(String),
+    Filter(FilterError),
+}
+
+impl fmt::Display for AcceptError {
+    /// Names are escaped, so that the lines of the message are its own.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&escape::line(&self.file))?;
+        if let Some(entry) = self.entry {
+            write!(f, ": entry {entry}")?;
+        }
+        match &self.why {
+            Why::Text { at, message } => {
+                if let Some((line, column)) = at {
+                    write!(f, ":{line}:{column}")?;
+                }
+                write!(f, ": {}", escape::line(message))
+            }
+            Why::Change(word) => write!(
+                f,
+                ": `{}`: a change is newly_denied, newly_allowed or other_rule",
+                escape::line(word)
+            ),
+            Why::Filter(error) => write!(f, ": {error}"),
+        }
+    }
+}
+
+impl std::error::Error for AcceptError {}
+
 impl Accepted {
     /// Reads a file: a list of entries. Those whose day is before `today` accept nothing.
     ///
     /// # Errors
     /// What is wrong, with the file and the line or the entry.
-    pub fn parse(file: &str, text: &str, today: Date) -> Result<Self, String> {
+    pub fn parse(file: &str, text: &str, today: Date) -> Result<Self, AcceptError> {
+        let fault = |entry, why| AcceptError { file: file.to_owned(), entry, why };
         let entries: Vec<Entry> = serde_yaml::from_str(text).map_err(|error| {
-            let at = error.location().map(|at| format!(":{}:{}", at.line(), at.column()));
+            let at = error.location().map(|at| (at.line(), at.column()));
             let message = error.to_string();
             let message = message.split(" at line ").next().unwrap_or(&message);
-            format!("{file}{}: {message}", at.unwrap_or_default())
+            fault(None, Why::Text { at, message: message.to_owned() })
         })?;
         let mut filters = Vec::new();
         for (n, Entry { change, filter, until, .. }) in (1..).zip(&entries) {
@@ -58,15 +104,10 @@ impl Accepted {
                 Some(word) => {
                     let known = Effect::ALL.into_iter().find(|effect| effect.as_str() == word);
                     let known = known.filter(|effect| *effect != Effect::Unchanged);
-                    Some(known.ok_or_else(|| {
-                        format!(
-                            "{file}: entry {n}: `{word}`: a change is newly_denied, newly_allowed or \
-                             other_rule"
-                        )
-                    })?)
+                    Some(known.ok_or_else(|| fault(Some(n), Why::Change(word.clone())))?)
                 }
             };
-            let filter = Filter::parse(filter).map_err(|e| format!("{file}: entry {n}: {e}"))?;
+            let filter = Filter::parse(filter).map_err(|e| fault(Some(n), Why::Filter(e)))?;
             filters.push((effect, filter, until.is_some_and(|until| until < today)));
         }
         Ok(Self { entries, filters })

@@ -19,6 +19,7 @@ use std::ops::{Range, RangeInclusive};
 
 use ipnet::IpNet;
 
+use crate::escape;
 use crate::flow::{FlowTuple, Packet, Protocol};
 use crate::rules::{parse_cidr, services};
 
@@ -43,9 +44,11 @@ impl fmt::Display for FilterError {
     /// The message, and the filter with the fault underlined.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { text, at, message } = self;
-        let before = text.get(..at.start).map_or(0, |before| before.chars().count());
-        let width = text.get(at.clone()).map_or(1, |found| found.chars().count()).max(1);
-        write!(f, "{message}\n  {text}\n  {}{}", " ".repeat(before), "^".repeat(width))
+        // Columns are those of what is shown.
+        let width = |part: Option<&str>| part.map_or(0, |part| escape::line(part).chars().count());
+        let (before, found) = (width(text.get(..at.start)), width(text.get(at.clone())).max(1));
+        writeln!(f, "{}\n  {}", escape::line(message), escape::line(text))?;
+        write!(f, "  {}{}", " ".repeat(before), "^".repeat(found))
     }
 }
 

@@ -48,6 +48,9 @@
 // `compile::vector` is the one exception.
 #![deny(unsafe_code)]
 
+// Used by all of them.
+pub mod escape;
+
 // The packet's side, in its order.
 pub mod ahead;
 pub mod capture;

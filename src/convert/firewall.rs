@@ -8,6 +8,7 @@ use std::fmt::Write;
 use ipnet::IpNet;
 
 use super::CannotSay;
+use crate::escape;
 use crate::flow::{Direction, Protocol};
 use crate::rules::{
     Addresses, Entry, EntryKind, IcmpTypes, Ordered, Policy, PortRange, RuleProtocol, RuleSet,
@@ -228,7 +229,7 @@ pub fn nftables(rules: &RuleSet, interface: usize) -> Result<String, CannotSay> 
          it counted\n\
          table inet sgreplay\ndelete table inet sgreplay\ntable inet sgreplay {{\n",
         env!("CARGO_PKG_VERSION"),
-        rules.interfaces().get(interface).map_or("", |eni| &eni.id),
+        escape::line(rules.interfaces().get(interface).map_or("", |eni| &eni.id)),
     );
     for (direction, hook, own) in
         [(Direction::Ingress, "input", "iif"), (Direction::Egress, "output", "oif")]
@@ -270,7 +271,7 @@ pub fn iptables(rules: &RuleSet, interface: usize, family: Family) -> Result<Str
         "# by sgreplay {}, of interface {}, for {tool}\n*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n\
          :OUTPUT ACCEPT [0:0]\n",
         env!("CARGO_PKG_VERSION"),
-        rules.interfaces().get(interface).map_or("", |eni| &eni.id),
+        escape::line(rules.interfaces().get(interface).map_or("", |eni| &eni.id)),
     );
     for (direction, chain, own) in
         [(Direction::Ingress, "INPUT", "-i"), (Direction::Egress, "OUTPUT", "-o")]
@@ -301,8 +302,7 @@ pub fn iptables(rules: &RuleSet, interface: usize, family: Family) -> Result<Str
 
 /// A name in a comment: what both tools take, and no more of it.
 fn comment(group: &str, rule: &str, most: usize) -> String {
-    let clean = |c: char| if c == '"' || c == '\\' || c.is_control() { '\'' } else { c };
-    let text: String = format!("{group} {rule}").chars().map(clean).collect();
+    let text = escape::unquoted(&format!("{group} {rule}"));
     let mut end = most.min(text.len());
     while !text.is_char_boundary(end) {
         end -= 1;

@@ -2,6 +2,7 @@
 
 use ipnet::IpNet;
 
+use crate::escape;
 use crate::parse::{Found, Loaded};
 use crate::rules::{Cloud, Peer, Policy, PortRange, Ports, Rule, RuleId, RuleProtocol};
 
@@ -34,7 +35,7 @@ pub fn table_csv(sides: &[(&str, &Loaded)]) -> std::io::Result<String> {
         loaded.rules().map(move |(group, found)| row(side, group, found, cloud))
     });
     for row in rows {
-        csv.write_record(row)?;
+        csv.write_record(row.iter().map(|cell| escape::csv(cell).into_owned()))?;
     }
     let bytes = csv.into_inner().map_err(|error| std::io::Error::other(error.to_string()))?;
     String::from_utf8(bytes).map_err(std::io::Error::other)

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::{CannotSay, of_alibaba};
+use crate::escape;
 use crate::flow::Direction;
 use crate::rules::{GroupType, Peer, Policy, Ports, Rule, RuleProtocol, RuleSet};
 
@@ -145,6 +146,5 @@ fn label(id: &str) -> String {
 
 /// A string of HCL: templates in it are no templates.
 fn quoted(text: &str) -> String {
-    let json = serde_json::to_string(text).unwrap_or_default();
-    json.replace("${", "$${").replace("%{", "%%{")
+    escape::quoted(text).replace("${", "$${").replace("%{", "%%{")
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::escape;
+
 /// A rules file that cannot be used: every fault in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseError {
@@ -24,10 +26,13 @@ pub struct Fault {
 const SHOWN: usize = 12;
 
 impl fmt::Display for ParseError {
+    /// A line for each fault; what is in the file is escaped, and adds none.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, faults } = self;
+        let file = escape::line(file);
         for (n, Fault { at, message }) in faults.iter().take(SHOWN).enumerate() {
             let newline = if n == 0 { "" } else { "\n" };
+            let message = escape::line(message);
             match at {
                 Some((line, column)) => write!(f, "{newline}{file}:{line}:{column}: {message}")?,
                 None => write!(f, "{newline}{file}: {message}")?,

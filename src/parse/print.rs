@@ -4,6 +4,7 @@ use std::fmt::{Display, Write};
 
 use ipnet::IpNet;
 
+use crate::escape;
 use crate::flow::Direction;
 use crate::rules::{
     Cloud, GroupType, Interface, Membership, NicType, Peer, Policy, Ports, Priority, Rule, RuleId,
@@ -273,13 +274,5 @@ fn quoted(text: &str) -> String {
     if clear && (is_word || is_number) {
         return text.to_owned();
     }
-    let json = serde_json::to_string(text).unwrap_or_default();
-    // YAML takes fewer characters as they are than JSON does.
-    let raw =
-        |c: char| !c.is_control() && !('\u{fff0}'..='\u{ffff}').contains(&c) && c != '\u{feff}';
-    let escaped = |c: char| match raw(c) {
-        true => c.to_string(),
-        false => format!("\\u{:04x}", u32::from(c)),
-    };
-    json.chars().map(escaped).collect()
+    escape::quoted(text)
 }

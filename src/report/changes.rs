@@ -2,7 +2,6 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::io;
 use std::net::IpAddr;
 
@@ -16,6 +15,7 @@ use super::table::{Room, Table};
 use super::{Cell, Label, Labels, Rows, SCHEMA, Seen, region_tables, text};
 use crate::accept::Accepted;
 use crate::diff::{Change, Diff, Effect, Effects, Side, Turned};
+use crate::escape::{Text, push_line};
 use crate::tally::{PeerCount, Peers, UnevaluatedCount};
 
 /// What a difference was made from.
@@ -243,28 +243,31 @@ pub fn diff_text(
     turned: &[Turned],
     labels: BothLabels<'_>,
     room: Room,
-) -> String {
-    let mut out = String::new();
+) -> Text {
+    let mut out = Text::default();
     let DiffInputs { current, proposed, captures } = &summary.inputs;
     text::captures(&mut out, captures, diff.current().tally().times());
     for (title, rules) in [("current ", current), ("proposed", proposed)] {
-        out.push_str(&rules.line(title));
+        rules.line(&mut out, title);
     }
     text::made_by(&mut out, &summary.local, summary.partial.as_deref());
 
-    let _ = write!(out, "\n{}", super::table::table(&counts(diff)));
+    push_line!(out);
+    out.append(&super::table::table(&counts(diff)));
     for table in change_tables(diff, labels, room.lines) {
-        out.push_str(&table.text(room.width));
+        out.append(&table.text(room.width));
     }
     if diff.changes().is_empty() {
-        let _ = writeln!(out, "\n{}", unchanged(diff));
+        push_line!(out);
+        push_line!(out, "{}", unchanged(diff));
     }
     let seen = Seen::of(turned, diff.changes());
     for table in region_tables(turned, labels, Some(&seen), room.lines) {
-        out.push_str(&table.text(room.width));
+        out.append(&table.text(room.width));
     }
     for warning in &summary.warnings {
-        let _ = writeln!(out, "\nwarning: {warning}");
+        push_line!(out);
+        push_line!(out, "warning: {warning}");
     }
     out
 }

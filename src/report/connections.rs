@@ -10,6 +10,7 @@ use sha1::{Digest, Sha1};
 
 use super::table::{Room, table_within};
 use super::{Cell, Labels, Rows, text};
+use crate::escape::Text;
 use crate::flow::{Direction, FlowTuple, Transport};
 use crate::rules::services;
 use crate::session::Opening;
@@ -177,7 +178,7 @@ impl Connections {
     }
 
     /// The same for people, as a table.
-    pub fn text(&self, labels: &Labels, room: Room) -> String {
+    pub fn text(&self, labels: &Labels, room: Room) -> Text {
         let header = ["", "verdict", "connection", "service", "packets", "bytes", "frame", "why"];
         let mut table = vec![header.map(str::to_owned).to_vec()];
         for row in self.rows.iter().filter(|row| row.selected) {

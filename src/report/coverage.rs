@@ -1,13 +1,12 @@
 //! What traffic used of the rules: for people, and for programs.
 
-use std::fmt::Write;
-
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use super::table::{Room, table_within};
 use super::{Labels, text};
 use crate::coverage::{Coverage, NETWORK, SeenService, Usage, Window};
+use crate::escape::{Text, push_line};
 use crate::flow::Direction;
 use crate::rules::{Addresses, Matcher, Policy, PortRange, Rule, RuleSet, services};
 
@@ -135,13 +134,14 @@ impl CoverageReport {
     }
 
     /// For people.
-    pub fn text(&self, room: Room) -> String {
-        let mut out = String::new();
+    pub fn text(&self, room: Room) -> Text {
+        let mut out = Text::default();
         let (used, all) = self.elements();
         let span = self.window.times.map_or(0, |(first, last)| last - first);
-        let _ = writeln!(
+        push_line!(out);
+        push_line!(
             out,
-            "\ncoverage: {used} of {} used ({:.0} %), in {} of traffic",
+            "coverage: {used} of {} used ({:.0} %), in {} of traffic",
             text::plural(all as u64, "rule element"),
             self.percent(),
             text::duration(span),
@@ -160,7 +160,7 @@ impl CoverageReport {
             Some(0) => "no packet was dropped while capturing".to_owned(),
             Some(some) => format!("{} dropped while capturing", text::plural(some, "packet")),
         };
-        let _ = writeln!(out, "  {pauses}{drops}");
+        push_line!(out, "  {pauses}{drops}");
 
         let (seen, unseen): (Vec<_>, Vec<_>) =
             self.rules.iter().partition(|rule| rule.usage.connections > 0);
@@ -188,18 +188,18 @@ impl CoverageReport {
                 seen_text(&of.usage, None, None),
             ]);
         }
-        out.push_str(&table_within(&rows, room.width));
+        out.append(&table_within(&rows, room.width));
         let far_wider = self.rules.iter().filter_map(RuleCoverage::far_wider);
         for note in far_wider {
-            let _ = writeln!(out, "  far wider than used: {note}");
+            push_line!(out, "  far wider than used: {note}");
         }
         if !unseen.is_empty() {
             let names: Vec<&str> = unseen.iter().map(|rule| rule.rule.as_str()).collect();
-            let _ = writeln!(out, "  never used in that time: {}", names.join(", "));
+            push_line!(out, "  never used in that time: {}", names.join(", "));
         }
         let partly: Vec<String> = self.rules.iter().filter_map(RuleCoverage::partly).collect();
         if !partly.is_empty() {
-            let _ = writeln!(out, "  used in part, never: {}", partly.join("; "));
+            push_line!(out, "  used in part, never: {}", partly.join("; "));
         }
         out
     }

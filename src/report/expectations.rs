@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::junit::{Case, Suite};
 use super::summary::RulesInput;
 use super::{Labels, SCHEMA, regions, text};
+use crate::escape::{Text, push_line};
 use crate::expect::{Failure, Outcome};
 use crate::rules::{Expectation, Policy};
 use crate::verdict::Verdict;
@@ -18,7 +19,7 @@ pub struct Tested {
     /// What becomes of the packets that it is about.
     pub outcome: Outcome,
     /// How the example of the first is decided, rule by rule.
-    pub trace: String,
+    pub trace: Text,
 }
 
 impl Tested {
@@ -83,40 +84,44 @@ impl TestSummary {
 const SHOWN: usize = 4;
 
 /// For people: a line for each that is met, and why for each that is not.
-pub fn tested_text(summary: &TestSummary, tested: &[Tested], labels: &Labels) -> String {
-    use std::fmt::Write;
-    let mut out = String::new();
+pub fn tested_text(summary: &TestSummary, tested: &[Tested], labels: &Labels) -> Text {
+    let mut out = Text::default();
     let (rules, file) = (&summary.rules, &summary.expectations);
-    out.push_str(&rules.line("rules"));
-    out.push_str(&file.line("expected"));
-    let _ = writeln!(out, "by       sgreplay {}\n", env!("CARGO_PKG_VERSION"));
+    rules.line(&mut out, "rules");
+    file.line(&mut out, "expected");
+    push_line!(out, "by       sgreplay {}", env!("CARGO_PKG_VERSION"));
+    push_line!(out);
     for of in tested {
         if of.is_met() {
-            let _ = writeln!(out, "  ok    {}{}", of.expectation.name, of.exempt());
+            push_line!(out, "  ok    {}{}", of.expectation.name, of.exempt());
             continue;
         }
         let line = of.expectation.line.map_or_else(String::new, |line| format!(":{line}"));
-        let _ =
-            writeln!(out, "  FAIL  {}  ({}{line}){}", of.expectation.name, file.path, of.exempt());
-        for line in why(of, labels).lines() {
-            let _ = writeln!(out, "        {line}");
+        push_line!(out, "  FAIL  {}  ({}{line}){}", of.expectation.name, file.path, of.exempt());
+        for line in why(of, labels).as_str().lines() {
+            push_line!(out, "        {line}");
         }
     }
-    let _ = writeln!(out, "\n{}", summary.words());
+    push_line!(out);
+    push_line!(out, "{}", summary.words());
     out
 }
 
 /// What was expected, what was found, and the trace of an example.
-pub(super) fn why(of: &Tested, labels: &Labels) -> String {
-    let mut lines: Vec<String> =
-        of.outcome.failures.iter().take(SHOWN).map(|failure| found(failure, labels)).collect();
-    if let Some(more) = of.outcome.failures.len().checked_sub(SHOWN).filter(|more| *more > 0) {
-        lines.push(format!("and {} more; -f json lists all", text::plural(more as u64, "region")));
+pub(super) fn why(of: &Tested, labels: &Labels) -> Text {
+    let mut out = Text::default();
+    let failures = &of.outcome.failures;
+    for failure in failures.iter().take(SHOWN) {
+        push_line!(out, "{}", found(failure, labels));
     }
-    if !of.trace.is_empty() {
-        lines.push(format!("for example {}", of.trace.trim_end()));
+    if let Some(more) = failures.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        push_line!(out, "and {} more; -f json lists all", text::plural(more as u64, "region"));
     }
-    lines.join("\n")
+    for (n, line) in of.trace.as_str().lines().enumerate() {
+        let lead = if n == 0 { "for example " } else { "" };
+        push_line!(out, "{lead}{line}");
+    }
+    out
 }
 
 fn found(failure: &Failure, labels: &Labels) -> String {
@@ -185,11 +190,10 @@ pub fn tested_suite(summary: &TestSummary, tested: &[Tested], labels: &Labels) -
     let case = |of: &Tested| Case {
         name: of.expectation.name.clone(),
         at: (summary.expectations.path.clone(), of.expectation.line),
-        failure: of
-            .outcome
-            .failures
-            .first()
-            .map(|failure| (found(failure, labels), why(of, labels))),
+        failure: of.outcome.failures.first().map(|failure| {
+            let why = why(of, labels).as_str().trim_end().to_owned();
+            (found(failure, labels), why)
+        }),
     };
     Suite {
         name: format!("expectations of {}", summary.rules.path),

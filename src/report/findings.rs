@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::summary::RulesInput;
 use super::{Cell, Rows, SCHEMA, regions, text};
 use crate::check::{Checked, Example, Finding};
+use crate::escape::{Text, push_line};
 use crate::parse::Positions;
 use crate::rules::{RuleSet, Severity};
 
@@ -169,11 +170,11 @@ pub fn findings_text(
     checked: &Checked,
     positions: &Positions,
     shown: Shown,
-) -> String {
-    let mut out = String::new();
+) -> Text {
+    let mut out = Text::default();
     let path = &summary.rules.path;
-    out.push_str(&summary.rules.line("rules"));
-    let _ = writeln!(out, "by       sgreplay {}", env!("CARGO_PKG_VERSION"));
+    summary.rules.line(&mut out, "rules");
+    push_line!(out, "by       sgreplay {}", env!("CARGO_PKG_VERSION"));
     let mut hidden = 0;
     for finding in &checked.findings {
         if finding.severity == Severity::Note && shown == Shown::Problems {
@@ -183,27 +184,27 @@ pub fn findings_text(
         let at = finding.place.and_then(|place| positions.rule(place));
         let at = at.map_or_else(String::new, |(line, _)| format!("  {path}:{line}"));
         let about = about(finding).map_or_else(String::new, |about| format!("  {about}"));
-        let _ = writeln!(out, "\n{:<8} {}{about}{at}", finding.severity.as_str(), finding.code);
-        let _ = writeln!(out, "         {}", finding.message);
+        push_line!(out);
+        push_line!(out, "{:<8} {}{about}{at}", finding.severity.as_str(), finding.code);
+        push_line!(out, "         {}", finding.message);
         if let Some(example) = &finding.example {
             let (direction, eni) = (example.direction, interface(rules, example));
-            let _ = writeln!(out, "         for example {direction} {eni}  {}", example.flow);
+            push_line!(out, "         for example {direction} {eni}  {}", example.flow);
         }
     }
-    let _ = write!(out, "\n{}", summary.words());
-    if hidden > 0 {
-        let _ = write!(out, " (--notes shows them)");
-    }
-    if summary.errors + summary.warnings > 0 {
-        let _ = write!(out, "; check --explain CODE says more");
-    }
-    out.push('\n');
+    let notes = if hidden > 0 { " (--notes shows them)" } else { "" };
+    let more = match summary.errors + summary.warnings {
+        0 => "",
+        _ => "; check --explain CODE says more",
+    };
+    push_line!(out);
+    push_line!(out, "{}{notes}{more}", summary.words());
     for (finding, reason) in &checked.suppressed {
         let of = about(finding).map_or_else(String::new, |about| format!(" of {about}"));
-        let _ = writeln!(out, "suppressed: {}{of}: {reason}", finding.code);
+        push_line!(out, "suppressed: {}{of}: {reason}", finding.code);
     }
     for list in &summary.too_complex {
-        let _ = writeln!(
+        push_line!(
             out,
             "warning: {list} is not checked: its rules cut the space of packets too finely"
         );

@@ -1,5 +1,6 @@
 //! The names of deciders: the `group` and `rule` columns.
 
+use crate::escape;
 use crate::flow::Direction;
 use crate::rules::{Entry, EntryIndex, EntryKind, Policy, RuleSet};
 use crate::verdict::{Judged, Judgement, Reason};
@@ -111,7 +112,8 @@ impl Labels {
             }
             _ => String::new(),
         };
-        format!("{} {group} {rule}{priority}{how}", verdict.as_str())
+        let comment = format!("{} {group} {rule}{priority}{how}", verdict.as_str());
+        escape::line(&comment).into_owned()
     }
 
     /// An interface's name.

@@ -7,7 +7,6 @@ mod changes;
 mod comment;
 mod connections;
 mod coverage;
-pub mod escape;
 mod expectations;
 mod findings;
 mod junit;

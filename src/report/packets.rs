@@ -1,8 +1,11 @@
 //! A row per packet, and per interface where it was judged.
 
+use std::borrow::Cow;
+
 use super::{Cell, Labels, text};
 use crate::capture::Frame;
 use crate::decode::Decoded;
+use crate::escape;
 use crate::flow::{Fragment, Packet};
 use crate::verdict::{Judged, Judgement, Reason, Verdict};
 
@@ -136,7 +139,11 @@ pub fn packet_line(
     };
     let number = frame.number;
     let line = format!("{number:>6} {seconds:>6}.{micros:06}  {answer}{what}{about}{outcome}");
-    line.trim_end().to_owned()
+    match escape::line(line.trim_end()) {
+        Cow::Owned(escaped) => escaped,
+        Cow::Borrowed(same) if same.len() == line.len() => line,
+        Cow::Borrowed(shorter) => shorter.to_owned(),
+    }
 }
 
 fn described(packet: &Packet) -> String {

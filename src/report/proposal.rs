@@ -10,10 +10,11 @@ use super::expectations::{self, TestSummary, Tested};
 use super::findings::{self, FindingsSummary};
 use super::regions::{RegionsSummary, Seen, region_tables};
 use super::sarif::SarifResult;
-use super::table::{SHOWN, Table, escaped, markdown};
+use super::table::{SHOWN, Table, escaped, fenced, markdown};
 use super::{Case, Labels, SCHEMA, Suite, comment, text};
 use crate::check::{Checked, Finding};
 use crate::diff::{Diff, Effect, Turned};
+use crate::escape::{Text, push_line};
 use crate::rules::Severity;
 
 /// Why a proposal fails, or that it does not.
@@ -34,17 +35,18 @@ impl Answer {
     }
 
     /// `passes`, `fails` or neither, and why.
-    pub fn text(&self) -> String {
-        let mut out = String::new();
-        let _ = match (self.fails.as_slice(), &self.unanswered) {
-            ([], None) => writeln!(out, "\nThe proposal passes."),
+    pub fn text(&self) -> Text {
+        let mut out = Text::default();
+        push_line!(out);
+        match (self.fails.as_slice(), &self.unanswered) {
+            ([], None) => push_line!(out, "The proposal passes."),
             ([], Some(why)) => {
-                writeln!(out, "\nIt is not known whether the proposal passes: {why}.")
+                push_line!(out, "It is not known whether the proposal passes: {why}.");
             }
-            (fails, _) => writeln!(out, "\nThe proposal fails: {}.", fails.join("; ")),
-        };
+            (fails, _) => push_line!(out, "The proposal fails: {}.", fails.join("; ")),
+        }
         for note in &self.notes {
-            let _ = writeln!(out, "  {note}");
+            push_line!(out, "  {note}");
         }
         out
     }
@@ -231,8 +233,8 @@ pub fn proposal_markdown(
             let mark = if one.is_met() { "met" } else { "**not met**" };
             let _ = writeln!(out, "- {mark}: {}", escaped(&one.expectation.name));
             if !one.is_met() {
-                let why = expectations::why(one, of.labels).replace("```", "'''");
-                let _ = writeln!(out, "\n```text\n{why}\n```");
+                out.push('\n');
+                out.push_str(&fenced(&expectations::why(one, of.labels)));
             }
         }
     }

@@ -1,13 +1,13 @@
 //! The verdicts that a flow log records, held against ours: the user's own cloud as the oracle.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use serde_json::{Value, json};
 
 use super::table::{Room, Table};
 use super::{Labels, text};
 use crate::capture::{Frame, Recorded};
+use crate::escape::{Text, push_line};
 use crate::flow::{Direction, FlowTuple};
 use crate::rules::EntryIndex;
 use crate::verdict::{Judged, Judgement, Verdict};
@@ -114,9 +114,13 @@ impl RecordedActions {
     }
 
     /// For people.
-    pub fn text(&self, labels: &Labels, room: Room) -> String {
-        let mut out = format!(
-            "\nrecorded verdicts\n  {} of {} agree with the rules, {} not; {} without one or not judged\n",
+    pub fn text(&self, labels: &Labels, room: Room) -> Text {
+        let mut out = Text::default();
+        push_line!(out);
+        push_line!(out, "recorded verdicts");
+        push_line!(
+            out,
+            "  {} of {} agree with the rules, {} not; {} without one or not judged",
             text::count(self.agree),
             text::plural(self.agree + self.differ(), "record"),
             text::count(self.differ()),
@@ -147,10 +151,10 @@ impl RecordedActions {
         let more = (rest > 0)
             .then(|| format!("and {}; --format json has all", text::plural(rest, "more line")));
         let title = "recorded otherwise".to_owned();
-        out.push_str(&Table { title, rows, more }.text(room.width));
+        out.append(&Table { title, rows, more }.text(room.width));
         let refused = self.differ.keys().any(|key| key.recorded == Recorded::Reject);
         if refused {
-            let _ = writeln!(
+            push_line!(
                 out,
                 "  a REJECT that the rules allow may be a network ACL's, which the log does not tell apart"
             );

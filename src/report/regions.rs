@@ -1,6 +1,5 @@
 //! The exact difference of two rule sets: a row per region of header space whose verdict turns.
 
-use std::fmt::Write;
 use std::io;
 
 use serde::Serialize;
@@ -10,6 +9,7 @@ use super::changes::{BothLabels, DiffInputs};
 use super::table::{Room, Table};
 use super::{Cell, Label, Rows, SCHEMA, text};
 use crate::diff::{Change, Effect, Turned};
+use crate::escape::{Text, push_line};
 use crate::flow::FlowTuple;
 use crate::rules::Assumption;
 use crate::space::{AddressRange, Detail, Region};
@@ -163,21 +163,23 @@ pub fn regions_text(
     turned: &[Turned],
     labels: BothLabels<'_>,
     room: Room,
-) -> String {
-    let mut out = String::new();
+) -> Text {
+    let mut out = Text::default();
     let DiffInputs { current, proposed, .. } = &summary.inputs;
     for (title, rules) in [("current ", current), ("proposed", proposed)] {
-        out.push_str(&rules.line(title));
+        rules.line(&mut out, title);
     }
-    let _ = writeln!(out, "by       sgreplay {}", env!("CARGO_PKG_VERSION"));
+    push_line!(out, "by       sgreplay {}", env!("CARGO_PKG_VERSION"));
     for table in region_tables(turned, labels, None, room.lines) {
-        out.push_str(&table.text(room.width));
+        out.append(&table.text(room.width));
     }
     if summary.equivalent {
-        let _ = writeln!(out, "\nThe rule sets are equivalent: no packet has another verdict.");
+        push_line!(out);
+        push_line!(out, "The rule sets are equivalent: no packet has another verdict.");
     }
     for warning in &summary.warnings {
-        let _ = writeln!(out, "\nwarning: {warning}");
+        push_line!(out);
+        push_line!(out, "warning: {warning}");
     }
     out
 }

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::SCHEMA;
+use crate::escape;
 
 /// One value of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,8 +102,8 @@ impl<W: Write> Rows<W> {
                     match cell {
                         Cell::Empty => csv.write_field("")?,
                         Cell::Number(number) => csv.write_field(number.to_string())?,
-                        Cell::Text(text) => csv.write_field(text)?,
-                        Cell::Owned(text) => csv.write_field(text)?,
+                        Cell::Text(text) => csv.write_field(&*escape::csv(text))?,
+                        Cell::Owned(text) => csv.write_field(&*escape::csv(text))?,
                         Cell::Addr(addr) => csv.write_field(addr.to_string())?,
                     }
                 }
@@ -134,14 +135,15 @@ impl<W: Write> Rows<W> {
                 let mut object = serde_json::Map::new();
                 object.insert("type".to_owned(), "summary".into());
                 object.extend(keys);
-                serde_json::to_writer(&mut out, &object)?;
-                out.write_all(b"\n")?;
+                let text = serde_json::to_string(&object)?;
+                writeln!(out, "{}", escape::json(&text))?;
                 out.flush()
             }
             Out::Json(mut out) => {
                 out.write_all(b"\n]")?;
                 for (key, value) in keys.into_iter().filter(|(key, _)| key != "schema") {
-                    write!(out, ",\n{}:{value}", Value::from(key))?;
+                    let text = format!("{}:{value}", Value::from(key));
+                    write!(out, ",\n{}", escape::json(&text))?;
                 }
                 out.write_all(b"}\n")?;
                 out.flush()
@@ -153,7 +155,15 @@ impl<W: Write> Rows<W> {
 fn object(out: &mut impl Write, columns: &[&str], cells: &[Cell<'_>]) -> io::Result<()> {
     for (n, (column, cell)) in columns.iter().zip(cells).enumerate() {
         write!(out, "{}\"{column}\":", if n == 0 { "" } else { "," })?;
-        serde_json::to_writer(&mut *out, cell)?;
+        match cell {
+            Cell::Text(_) | Cell::Owned(_) => {
+                let text = serde_json::to_string(cell)?;
+                out.write_all(escape::json(&text).as_bytes())?;
+            }
+            Cell::Empty | Cell::Number(_) | Cell::Addr(_) => {
+                serde_json::to_writer(&mut *out, cell)?;
+            }
+        }
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! SARIF 2.1.0, which code hosts show beside the lines of a change.
 
+use std::fmt::Write;
+
 use serde_json::{Value, json};
 
 use crate::check::{Checked, Finding, page};
@@ -109,9 +111,23 @@ fn message(finding: &Finding) -> String {
     format!("{about}{}{example}", finding.message)
 }
 
+/// SARIF wants a URI; what is read from standard input has none.
+fn uri(file: &str) -> String {
+    let stays = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~/+,=@".contains(byte);
+    let mut uri = String::with_capacity(file.len());
+    for byte in file.replace('\\', "/").bytes() {
+        match stays(&byte) {
+            true => uri.push(char::from(byte)),
+            false => {
+                let _ = write!(uri, "%{byte:02X}");
+            }
+        }
+    }
+    uri
+}
+
 fn location(file: &str, line: Option<usize>, name: &str) -> Value {
-    // SARIF wants a URI; what is read from standard input has none.
-    let uri = file.replace('\\', "/").replace(' ', "%20");
+    let uri = uri(file);
     let mut physical = json!({"artifactLocation": {"uri": uri}});
     if let (Some(line), Some(keys)) = (line, physical.as_object_mut()) {
         keys.insert("region".to_owned(), json!({"startLine": line}));

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::summary::{CaptureInput, Local, RulesInput};
 use super::{SCHEMA, text};
+use crate::escape::{Text, push_line};
 use crate::parse::print;
 use crate::rules::RuleSet;
 use crate::suggest::{Bound, Observation};
@@ -69,7 +70,7 @@ pub fn suggestion_yaml(
     rules: &RuleSet,
 ) -> String {
     let mut out = String::new();
-    for line in account(learned, steps, holdout).lines() {
+    for line in account(learned, steps, holdout).as_str().lines() {
         let _ = writeln!(out, "# {line}");
     }
     out.push_str(&print(rules));
@@ -77,37 +78,38 @@ pub fn suggestion_yaml(
     out.replace("# \n", "#\n")
 }
 
-fn account(learned: &Learned, steps: &[Step], holdout: Option<&Holdout>) -> String {
-    let mut out = String::new();
+fn account(learned: &Learned, steps: &[Step], holdout: Option<&Holdout>) -> Text {
+    let mut out = Text::default();
     let Learned { rules, captures, local, times, connections, scans, unnamed, warnings } = learned;
-    let _ = writeln!(out, "suggested by sgreplay {}", env!("CARGO_PKG_VERSION"));
+    push_line!(out, "suggested by sgreplay {}", env!("CARGO_PKG_VERSION"));
     text::captures(&mut out, captures, *times);
     if let Some(RulesInput { path, sha256, .. }) = rules {
-        let _ = writeln!(out, "allowed  by {path}, sha256 {sha256}");
+        push_line!(out, "allowed  by {path}, sha256 {sha256}");
     }
     let trust = local.trust();
-    let _ = writeln!(out, "local    {} ({trust}{})", local.addresses.join(", "), local.why);
+    push_line!(out, "local    {} ({trust}{})", local.addresses.join(", "), local.why);
     let left_out = match scans {
         0 => String::new(),
         scans => format!("; {} left out as scans", text::plural(*scans as u64, "connection")),
     };
     let learned_from = text::plural(*connections as u64, "connection");
-    let _ = writeln!(out, "learned  from {learned_from}{left_out}\n");
+    push_line!(out, "learned  from {learned_from}{left_out}");
+    push_line!(out);
     if let Some(chosen) = steps.iter().find(|step| step.chosen) {
         let bound = match chosen.bound {
             Bound::EXACT => "of the addresses that were seen".to_owned(),
             Bound { v4, v6 } => format!("of networks no larger than /{v4} and /{v6}"),
         };
-        let _ = writeln!(
+        push_line!(
             out,
             "These rules allow every one of them, and nothing but the same services {bound}."
         );
     }
-    let _ = writeln!(
+    push_line!(
         out,
         "Choose by what other bounds come to; rules are counted as the cloud counts, with those that close egress,"
     );
-    let _ = writeln!(out, "and what is opened in pairs of a port and an address (in IPv6: a /64):");
+    push_line!(out, "and what is opened in pairs of a port and an address (in IPv6: a /64):");
     let mut rows = vec![["networks", "rules", "opens", ""].map(str::to_owned).to_vec()];
     for Step { bound, rules, opens, chosen } in steps {
         rows.push(vec![
@@ -117,31 +119,31 @@ fn account(learned: &Learned, steps: &[Step], holdout: Option<&Holdout>) -> Stri
             if *chosen { "these" } else { "" }.to_owned(),
         ]);
     }
-    out.push_str(&super::table::table(&rows));
+    out.append(&super::table::table(&rows));
     if let Some(of) = holdout {
-        let _ = writeln!(
+        push_line!(out);
+        push_line!(
             out,
-            "\nOf {} in the rest of the time they would have cut {} ({:.2} %).",
+            "Of {} in the rest of the time they would have cut {} ({:.2} %).",
             text::plural(of.connections as u64, "connection"),
             text::count(of.cut.len() as u64),
             of.percent(),
         );
         for one in of.cut.iter().take(SHOWN) {
-            let _ = writeln!(out, "  cut: {} {}", one.direction, one.flow);
+            push_line!(out, "  cut: {} {}", one.direction, one.flow);
         }
         if let Some(more) = of.cut.len().checked_sub(SHOWN).filter(|more| *more > 0) {
-            let _ = writeln!(out, "  and {more} more; -f json lists all");
+            push_line!(out, "  and {more} more; -f json lists all");
         }
     }
     if *unnamed > 0 {
         let connections = text::plural(*unnamed as u64, "connection");
-        let _ = writeln!(
-            out,
-            "\nwarning: {connections} to port 0, which no rule can name, will be cut"
-        );
+        push_line!(out);
+        push_line!(out, "warning: {connections} to port 0, which no rule can name, will be cut");
     }
     for warning in warnings {
-        let _ = writeln!(out, "\nwarning: {warning}");
+        push_line!(out);
+        push_line!(out, "warning: {warning}");
     }
     out
 }

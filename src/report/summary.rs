@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{Label, Labels, SCHEMA};
 use crate::direction::Evidence;
+use crate::escape::{Text, push_line};
 use crate::flow::Direction;
 use crate::overlay::Obstacle;
 use crate::replay::Replay;
@@ -39,11 +40,12 @@ pub struct RulesInput {
 impl RulesInput {
     /// The line about it at the top of a report, under a title; and, of another cloud, a line that says how
     /// its rules are judged.
-    pub(super) fn line(&self, title: &str) -> String {
+    pub(super) fn line(&self, out: &mut Text, title: &str) {
         let Self { path, sha256, cloud } = self;
-        let profile = cloud.map(Cloud::profile);
-        let profile = profile.map_or_else(String::new, |text| format!("{:8} {text}\n", ""));
-        format!("{title:8} {path}, sha256 {sha256}\n{profile}")
+        push_line!(out, "{title:8} {path}, sha256 {sha256}");
+        if let Some(profile) = cloud.map(Cloud::profile) {
+            push_line!(out, "{:8} {profile}", "");
+        }
     }
 }
 

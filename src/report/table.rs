@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::escape::{self, Text, push_line};
+
 /// Lines shown of a table where nothing else is said.
 pub(super) const SHOWN: usize = 20;
 
@@ -36,13 +38,18 @@ pub(super) struct Table {
 
 impl Table {
     /// For a terminal of a width.
-    pub(super) fn text(&self, width: Option<usize>) -> String {
+    pub(super) fn text(&self, width: Option<usize>) -> Text {
         let Self { title, rows, more } = self;
-        let more = more.as_ref().map_or_else(String::new, |more| format!("  {more}\n"));
-        match rows.as_slice() {
-            [] | [_] => more,
-            rows => format!("\n{title}\n{}{more}", table_within(rows, width)),
+        let mut out = Text::default();
+        if let rows @ [_, _, ..] = rows.as_slice() {
+            push_line!(out);
+            push_line!(out, "{title}");
+            out.append(&table_within(rows, width));
         }
+        if let Some(more) = more {
+            push_line!(out, "  {more}");
+        }
+        out
     }
 
     /// For a page of a code host.
@@ -57,13 +64,16 @@ impl Table {
 }
 
 /// Aligned columns, two spaces apart; numbers to the right.
-pub fn table(rows: &[Vec<String>]) -> String {
+pub fn table(rows: &[Vec<String>]) -> Text {
     table_within(rows, None)
 }
 
 /// The same in so many characters a line: words of the widest columns go on in further lines, as far as
 /// that helps: no word is broken.
-pub(super) fn table_within(rows: &[Vec<String>], width: Option<usize>) -> String {
+pub(super) fn table_within(rows: &[Vec<String>], width: Option<usize>) -> Text {
+    // As wide as what is shown.
+    let shown = |cell: &String| escape::line(cell).into_owned();
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(shown).collect()).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
     let cell = |row: &Vec<String>, column: usize| row.get(column).cloned().unwrap_or_default();
     let widest =
@@ -84,8 +94,8 @@ pub(super) fn table_within(rows: &[Vec<String>], width: Option<usize>) -> String
         let Some(((widest, _), _)) = wide.max_by_key(|((width, _), _)| **width) else { break };
         *widest -= 1;
     }
-    let mut out = String::new();
-    for row in rows {
+    let mut out = Text::default();
+    for row in &rows {
         let cells: Vec<Vec<String>> = widths
             .iter()
             .enumerate()
@@ -104,7 +114,7 @@ pub(super) fn table_within(rows: &[Vec<String>], width: Option<usize>) -> String
                     false => write!(line, "{gap}{text}{padding}"),
                 };
             }
-            let _ = writeln!(out, "  {}", line.trim_end());
+            push_line!(out, "  {}", line.trim_end());
         }
     }
     out
@@ -156,20 +166,56 @@ pub(super) fn markdown(rows: &[Vec<String>]) -> String {
     out
 }
 
-/// Text that Markdown shows as it is: names come from rules and captures.
+/// Lines as they are, in a fence that none of them ends.
+pub(super) fn fenced(text: &Text) -> String {
+    let mut longest = 0;
+    let mut run = 0;
+    for c in text.as_str().chars() {
+        run = if c == '`' { run + 1 } else { 0 };
+        longest = longest.max(run);
+    }
+    let fence = "`".repeat(longest.max(2) + 1);
+    format!("{fence}text\n{text}{fence}\n")
+}
+
+/// Parts a name from what a code host would make of it: a link, or a word to a person. Nobody sees it.
+const APART: &str = "<!-- -->";
+
+/// Text that Markdown shows as it is, on one line: names come from rules and captures.
 pub fn escaped(text: &str) -> String {
+    let text = escape::line(text);
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    // A number before a dot is a list's, at the start.
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let mut rest = text.chars().enumerate().peekable();
+    while let Some((at, c)) = rest.next() {
+        let is_last = rest.peek().is_none_or(|(_, next)| *next == ' ');
         match c {
             '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '#' | '@' => {
                 out.push('\\');
                 out.push(c);
             }
+            '-' | '+' | '=' if at == 0 => {
+                out.push('\\');
+                out.push(c);
+            }
+            '.' | ')' if at > 0 && at == digits && is_last => {
+                out.push('\\');
+                out.push(c);
+            }
+            ' ' if at == 0 => out.push_str("&#32;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '&' => out.push_str("&amp;"),
-            c if c.is_control() => out.push(' '),
             c => out.push(c),
+        }
+        // @somebody, #12, !3, https://…, www.…
+        let next = rest.peek().map_or(' ', |(_, next)| *next);
+        let refers = "@#!~%$&".contains(c) && (next.is_alphanumeric() || "\"{`".contains(next));
+        let after: String = rest.clone().take(2).map(|(_, c)| c).collect();
+        let links = c == ':' && after == "//" || c.eq_ignore_ascii_case(&'w') && next == '.';
+        if refers || links {
+            out.push_str(APART);
         }
     }
     out
@@ -185,7 +231,26 @@ mod tests {
         let rows: Vec<Vec<String>> = rows.map(|row| row.map(str::to_owned).to_vec()).to_vec();
         let found = markdown(&rows);
         let wanted = "| a | n |\n| --- | --: |\n\
-                      | &lt;b&gt;x&lt;/b&gt; \\| \\`y\\` \\*z\\* \\@all | 12 |\n";
+                      | &lt;b&gt;x&lt;/b&gt; \\| \\`y\\` \\*z\\*\\\\n\\@<!-- -->all | 12 |\n";
         assert_eq!(found, wanted);
+    }
+
+    #[test]
+    fn nothing_becomes_a_link_or_calls_somebody() {
+        assert_eq!(escaped("see https://example.org"), "see https:<!-- -->//example.org");
+        assert_eq!(escaped("www.example.org"), "www<!-- -->.example.org");
+        assert_eq!(escaped("a@example.org #12"), "a\\@<!-- -->example.org \\#<!-- -->12");
+        assert_eq!(escaped("![x](y)"), "!\\[x\\](y)");
+        assert_eq!(escaped("- item"), "\\- item");
+        assert_eq!(escaped("12. item"), "12\\. item");
+        assert_eq!(escaped("10.0.0.5"), "10.0.0.5");
+        assert_eq!(escaped("tcp 22, 2001:db8::/32"), "tcp 22, 2001:db8::/32");
+    }
+
+    #[test]
+    fn a_fence_is_longer_than_any_in_it() {
+        let mut text = Text::default();
+        push_line!(text, "````` `");
+        assert_eq!(fenced(&text), "``````text\n````` `\n``````\n");
     }
 }

@@ -2,12 +2,12 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::fmt::Write;
 
 use jiff::Timestamp;
 
 use super::table::{Room, Table, table};
 use super::{CaptureInput, Label, Labels, Local, RuleCount, Summary};
+use crate::escape::{Text, push_line};
 use crate::flow::{Direction, FlowTuple, TcpFlags};
 use crate::replay::Replay;
 use crate::rules::services;
@@ -95,9 +95,9 @@ pub fn because(reason: Reason, label: &Label) -> String {
 }
 
 /// The captures and their time window.
-pub(super) fn captures(out: &mut String, captures: &[CaptureInput], times: Option<(u64, u64)>) {
+pub(super) fn captures(out: &mut Text, captures: &[CaptureInput], times: Option<(u64, u64)>) {
     for capture in captures {
-        let _ = writeln!(
+        push_line!(
             out,
             "capture  {}: {}, {}{}{}",
             capture.path,
@@ -119,18 +119,17 @@ pub(super) fn captures(out: &mut String, captures: &[CaptureInput], times: Optio
         );
     }
     if let Some((first, last)) = times {
-        let _ =
-            writeln!(out, "time     {} to {}, {}", time(first), time(last), duration(last - first));
+        push_line!(out, "time     {} to {}, {}", time(first), time(last), duration(last - first));
     }
 }
 
 /// The program's version, the local addresses, and what is missing.
-pub(super) fn made_by(out: &mut String, local: &Local, partial: Option<&str>) {
-    let _ = writeln!(out, "by       sgreplay {}", env!("CARGO_PKG_VERSION"));
+pub(super) fn made_by(out: &mut Text, local: &Local, partial: Option<&str>) {
+    push_line!(out, "by       sgreplay {}", env!("CARGO_PKG_VERSION"));
     let Local { addresses, why, .. } = local;
-    let _ = writeln!(out, "local    {} ({}{why})", addresses.join(", "), local.trust());
+    push_line!(out, "local    {} ({}{why})", addresses.join(", "), local.trust());
     if let Some(why) = partial {
-        let _ = writeln!(out, "PARTIAL  {why}");
+        push_line!(out, "PARTIAL  {why}");
     }
 }
 
@@ -146,26 +145,28 @@ pub(super) fn clock(first: u64, last: u64) -> String {
 }
 
 /// The summary of a run.
-pub fn summary(summary: &Summary, replay: &Replay<'_>, labels: &Labels, room: Room) -> String {
-    let mut out = String::new();
+pub fn summary(summary: &Summary, replay: &Replay<'_>, labels: &Labels, room: Room) -> Text {
+    let mut out = Text::default();
     let tally = replay.tally();
     let inputs = &summary.inputs;
     captures(&mut out, &inputs.captures, tally.times());
-    out.push_str(&inputs.rules.line("rules"));
+    inputs.rules.line(&mut out, "rules");
     made_by(&mut out, &summary.local, summary.partial.as_deref());
 
-    let _ = write!(out, "\n{}", table(&counts(replay)));
+    push_line!(out);
+    out.append(&table(&counts(replay)));
     if let Some(midstream) = midstream(&summary.inputs.captures, replay) {
-        let _ = writeln!(out, "  {midstream}");
+        push_line!(out, "  {midstream}");
     }
     for verdict in [Verdict::Deny, Verdict::Allow] {
         if let Some(table) = kinds(verdict, replay, labels, room.lines) {
-            out.push_str(&table.text(room.width));
+            out.append(&table.text(room.width));
         }
     }
-    out.push_str(&rules(summary, room.lines).text(room.width));
+    out.append(&rules(summary, room.lines).text(room.width));
     for warning in &summary.warnings {
-        let _ = writeln!(out, "\nwarning: {warning}");
+        push_line!(out);
+        push_line!(out, "warning: {warning}");
     }
     out
 }

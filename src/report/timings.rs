@@ -1,10 +1,9 @@
 //! What the stages of a replay take on somebody's own rules and traffic.
 
-use std::fmt::Write;
-
 use serde::{Deserialize, Serialize};
 
 use super::{SCHEMA, text};
+use crate::escape::{Text, push_line};
 
 /// How long a stage takes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -152,10 +151,10 @@ impl Timings {
     }
 
     /// For people, beside an earlier measurement if there is one.
-    pub fn text(&self, changes: &[Change]) -> String {
-        let mut out = String::new();
-        let _ = writeln!(out, "traffic  {}: {}", self.captures.join(", "), self.traffic());
-        let _ = writeln!(
+    pub fn text(&self, changes: &[Change]) -> Text {
+        let mut out = Text::default();
+        push_line!(out, "traffic  {}: {}", self.captures.join(", "), self.traffic());
+        push_line!(
             out,
             "rules    {}: {} entries, indexed as {} in {}, built in {} µs",
             self.rules,
@@ -164,7 +163,7 @@ impl Timings {
             text::bytes(self.index_memory as u64),
             text::count(self.build_ns / 1_000),
         );
-        let _ = writeln!(out, "runs     {}; the fastest counts", self.runs);
+        push_line!(out, "runs     {}; the fastest counts", self.runs);
         let ns = |ns: f64| format!("{ns:.1}");
         let mut header = vec!["", "ns/packet", "median", "packets/s"];
         if !changes.is_empty() {
@@ -190,13 +189,15 @@ impl Timings {
             }
             rows.push(row);
         }
-        let _ = write!(out, "\n{}", super::table::table(&rows));
+        push_line!(out);
+        out.append(&super::table::table(&rows));
         if let (Some(list), Some(index), Some(batch)) =
             (self.of("list"), self.of("index"), self.of("index, batch"))
         {
-            let _ = writeln!(
+            push_line!(out);
+            push_line!(
                 out,
-                "\nthe index is {:.1} times as fast as the list, in batches {:.1} times",
+                "the index is {:.1} times as fast as the list, in batches {:.1} times",
                 list / index,
                 list / batch,
             );

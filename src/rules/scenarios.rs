@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::nearest;
+use crate::escape;
 
 /// A use case of the cloud's documents.
 #[derive(Clone, Debug, Deserialize)]
@@ -71,8 +72,9 @@ impl Scenario {
         let mut rules = self.rules.clone();
         for (name, value) in &set {
             // In quotes there, so that no value can be more than one.
-            let value = value.replace(['\\', '"'], "");
-            rules = rules.replace(&format!("{{{name}}}"), &value);
+            let value = escape::quoted(value);
+            let value = value.trim_start_matches('"').strip_suffix('"').unwrap_or_default();
+            rules = rules.replace(&format!("{{{name}}}"), value);
         }
         let group_type = match &self.group_type {
             Some(kind) => format!("    type: {kind}\n"),

@@ -3,7 +3,8 @@
 use crate::support;
 
 /// The stages in order; a module may use those to its left, and itself.
-const ORDER: [&str; 17] = [
+const ORDER: [&str; 18] = [
+    "escape",
     "flow",
     "capture",
     "decode",

@@ -31,6 +31,7 @@ mod formats;
 mod fragments;
 mod fuzz;
 mod gates;
+mod hostile;
 mod inference;
 mod kernel;
 mod laws;

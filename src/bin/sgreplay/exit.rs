@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
+use sgreplay::accept::AcceptError;
 use sgreplay::capture::{CaptureError, WriteError};
 use sgreplay::filter::FilterError;
 use sgreplay::parse::ParseError;
@@ -48,10 +49,19 @@ pub(crate) enum Failure {
     #[error("--filter: {0}")]
     Filter(#[from] FilterError),
     #[error("{0}")]
+    Accepted(#[from] AcceptError),
+    #[error("{0}")]
     Usage(String),
     /// Standard error goes into a file that is read, so that nothing may be said there.
     #[error("{0}")]
     StandardError(String),
+}
+
+impl Failure {
+    /// Whether the message has lines of its own, in which names are escaped already.
+    pub(crate) fn is_in_lines(&self) -> bool {
+        matches!(self, Self::Rules(_) | Self::Filter(_) | Self::Accepted(_))
+    }
 }
 
 impl From<io::Error> for Failure {

@@ -9,8 +9,9 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use sgreplay::accept::Accepted;
 use sgreplay::capture::Capture;
+use sgreplay::escape;
 use sgreplay::parse::{self, Content, Hints, Positions, Source};
-use sgreplay::report::{RulesInput, escape};
+use sgreplay::report::RulesInput;
 use sgreplay::rules::{Cloud, Expectation, RuleSet};
 use sha2::{Digest, Sha256};
 
@@ -52,7 +53,7 @@ pub(crate) fn text(path: &Path) -> Result<String, Failure> {
 /// Reads the changes that were accepted.
 pub(crate) fn accepted(path: &Path) -> Result<Accepted, Failure> {
     let name = name(path);
-    Accepted::parse(&name, &text(path)?, today()).map_err(Failure::Usage)
+    Ok(Accepted::parse(&name, &text(path)?, today())?)
 }
 
 /// Reads what is expected of rules.

@@ -15,7 +15,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
-use sgreplay::report::escape;
+use sgreplay::escape;
 
 use args::{Args, Command};
 use exit::{ExitStatus, Failure};
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
             ExitStatus::CouldNot.into()
         }
         Err(failure) => {
-            terminal::complain(&format!("error: {failure}"));
+            terminal::complain(&failure);
             ExitStatus::CouldNot.into()
         }
     }
@@ -90,7 +90,7 @@ fn say_usage(error: &clap::Error) -> ExitStatus {
     match printed {
         _ if error.use_stderr() => ExitStatus::CouldNot,
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            terminal::complain(&format!("error: {}", Failure::Output(error)));
+            terminal::complain(&Failure::Output(error));
             ExitStatus::CouldNot
         }
         _ => ExitStatus::Done,

@@ -4,7 +4,10 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use sgreplay::escape::{self, Text};
 use sgreplay::report::Room;
+
+use crate::exit::Failure;
 
 /// How much is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,25 +47,33 @@ pub(crate) fn room() -> Room {
 /// A line on standard error, under the program's name.
 pub(crate) fn say(line: &str) {
     if words() != Words::Few {
-        complain(line);
+        to_stderr(&escape::line(line));
     }
 }
 
-/// The same where it is an error.
-pub(crate) fn complain(line: &str) {
+/// Why the program could not go on, on standard error.
+pub(crate) fn complain(failure: &Failure) {
+    let message = format!("error: {failure}");
+    to_stderr(&match failure.is_in_lines() {
+        true => escape::lines(&message),
+        false => escape::line(&message),
+    });
+}
+
+fn to_stderr(shown: &str) {
     // Nothing can be done about a standard error that does not take it.
-    let _ = writeln!(io::stderr().lock(), "sgreplay: {line}");
+    let _ = writeln!(io::stderr().lock(), "sgreplay: {shown}");
 }
 
 /// Results for people, as they are printed: nothing where nothing is to be said, and on a terminal no line
 /// wider than it.
-pub(crate) fn results(text: String) -> String {
+pub(crate) fn results(text: Text) -> String {
     match words() {
         Words::Few => String::new(),
-        Words::All => text,
+        Words::All => text.into(),
         Words::Usual => match width() {
-            Some(width) => fitted(&text, width),
-            None => text,
+            Some(width) => fitted(text.as_str(), width),
+            None => text.into(),
         },
     }
 }

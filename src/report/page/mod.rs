@@ -8,8 +8,10 @@ mod plot;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::fmt;
 
 use askama::Template;
+use askama::filters::{Escaper, Html};
 use ipnet::IpNet;
 use serde::Serialize;
 
@@ -19,6 +21,7 @@ use super::table::{SHOWN, Table};
 use super::{BothLabels, DiffSummary, Labels, Local, RuleCount, RulesInput, Seen, Summary, text};
 use crate::check::Checked;
 use crate::diff::{Diff, Turned};
+use crate::escape;
 use crate::replay::Replay;
 use crate::report::CaptureInput;
 use crate::verdict::Verdict;
@@ -249,10 +252,20 @@ pub fn diff_page(
     page.render().map_err(std::io::Error::other)
 }
 
+/// Escapes what the template is given: as a terminal would have it, then for HTML.
+#[derive(Clone, Copy, Debug)]
+struct Shown;
+
+impl Escaper for Shown {
+    fn write_escaped_str<W: fmt::Write>(&self, dest: W, text: &str) -> fmt::Result {
+        Html.write_escaped_str(dest, &escape::line(text))
+    }
+}
+
 /// JSON that no `</script>` and no comment can end.
 fn data(summary: &impl Serialize) -> std::io::Result<String> {
     let json = serde_json::to_string(summary).map_err(std::io::Error::from)?;
-    Ok(json.replace('<', "\\u003c"))
+    Ok(escape::json(&json).replace('<', "\\u003c"))
 }
 
 /// The table of counts, each as a card.

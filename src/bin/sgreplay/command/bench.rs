@@ -17,7 +17,7 @@ use sgreplay::rules::{EntryIndex, Ordered, RuleSet};
 use sgreplay::session::Openings;
 use sgreplay::sources::Input;
 
-use super::judging;
+use super::{judging, pretty};
 use crate::args::{BenchArgs, BenchFailOn, CaptureArgs, TextOrJson};
 use crate::captures::Captures;
 use crate::exit::{ExitStatus, Failure};
@@ -107,8 +107,7 @@ fn report(
     changes: &[TimingChange],
     save: Option<Output>,
 ) -> Result<ExitStatus, Failure> {
-    let mut json = serde_json::to_string_pretty(timings).map_err(std::io::Error::from)?;
-    json.push('\n');
+    let json = pretty(timings)?;
     let mut out = stdout();
     match args.format {
         TextOrJson::Text => write!(out, "{}", terminal::results(timings.text(changes)))?,

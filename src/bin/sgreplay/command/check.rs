@@ -10,7 +10,7 @@ use sgreplay::report::{
 };
 use sgreplay::rules::{Code, RuleSet, Severity};
 
-use super::{judging, stdout, with};
+use super::{judging, pretty, stdout, with};
 use crate::args::{CheckArgs, CheckFailOn, CheckFormat};
 use crate::exit::{ExitStatus, Failure};
 use crate::input::{self, Reading};
@@ -51,10 +51,11 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitStatus, Failure> {
             let suppressed = suppressed_json(&rules, &checked, &positions);
             let lists: [(&str, Vec<Value>); 2] =
                 [("findings", findings), ("suppressed_findings", suppressed)];
-            writeln!(out, "{:#}", with(&summary, lists)?)?;
+            write!(out, "{}", pretty(&with(&summary, lists)?)?)?;
         }
         CheckFormat::Sarif => {
-            writeln!(out, "{:#}", sarif(&summary.rules.path, &checked, &positions, &[]))?;
+            let sarif = sarif(&summary.rules.path, &checked, &positions, &[]);
+            write!(out, "{}", pretty(&sarif)?)?;
         }
         CheckFormat::Ndjson | CheckFormat::Csv => {
             let format = match args.format {

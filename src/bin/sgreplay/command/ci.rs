@@ -9,6 +9,7 @@ use clap::Parser;
 use serde::Deserialize;
 use sgreplay::check::{Checked, Finding, check};
 use sgreplay::diff::Effect;
+use sgreplay::escape::Text;
 use sgreplay::report::{
     Case, CheckedProposal, Difference, FindingsSummary, Labels, ProposalAnswer as Answer, Shown,
     Suite, TestSummary, TestedProposal, findings_json, findings_text, junit, plural, proposal_json,
@@ -18,7 +19,7 @@ use sgreplay::rules::Severity;
 
 use super::diff::{self, Compared};
 use super::judging::{self, Gate};
-use super::{test, with};
+use super::{pretty, test, with};
 use crate::args::{Args, CiArgs, CiFormat, Command, DiffArgs, GateArgs};
 use crate::exit::{ExitStatus, Failure};
 use crate::input::{self, Reading, RulesFile, STDIN, Side};
@@ -424,7 +425,7 @@ fn finish(
         let mut results = difference.map(|of| of.results(file)).unwrap_or_default();
         results.extend(answer.unanswered.iter().map(|why| Difference::unanswered(file, why)));
         let sarif = sarif(file, checked, &rules.positions, &results);
-        output.whole(&format!("{sarif:#}\n"))?;
+        output.whole(&pretty(&sarif)?)?;
     }
     if let Some(output) = files.junit {
         output.whole(&junit(&suites(config, proposal, difference, &answer))?)?;
@@ -444,15 +445,21 @@ fn finish(
             let of_diff = compared.map(diff::json).transpose()?;
             let of_check = with(summary, of_check)?;
             let json = proposal_json(&answer, of_diff.as_ref(), &of_check, of_test.as_ref());
-            writeln!(out, "{json:#}")?;
+            write!(out, "{}", pretty(&json)?)?;
         }
         CiFormat::Text => {
-            let difference = compared.map(|compared| diff::text(compared) + "\n");
-            let findings =
-                findings_text(&rules.rules, summary, checked, &rules.positions, Shown::Problems);
-            let tested = tests.map(|(summary, tested)| tested_text(summary, tested, labels));
-            let parts = [difference, Some(findings + "\n"), tested, Some(answer.text())];
-            let text: String = parts.into_iter().flatten().collect();
+            let mut text = Text::default();
+            if let Some(compared) = compared {
+                text.append(&diff::text(compared));
+                text.blank();
+            }
+            let (all, shown) = (&rules.rules, Shown::Problems);
+            text.append(&findings_text(all, summary, checked, &rules.positions, shown));
+            text.blank();
+            if let Some((summary, tested)) = tests {
+                text.append(&tested_text(summary, tested, labels));
+            }
+            text.append(&answer.text());
             out.write_all(terminal::results(text).as_bytes())?;
         }
     }

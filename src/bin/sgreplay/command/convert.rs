@@ -8,7 +8,7 @@ use sgreplay::convert::{
 use sgreplay::parse::{self, Content, Hints, Loaded};
 use sgreplay::rules::RuleSet;
 
-use super::{judging, stdout};
+use super::{judging, pretty, stdout};
 use crate::args::{ConvertArgs, ConvertTo};
 use crate::exit::{ExitStatus, Failure};
 use crate::input::{self, Reading, Side};
@@ -74,8 +74,7 @@ fn converted(rules: &RuleSet, to: ConvertTo, args: &ConvertArgs) -> Result<Strin
         ConvertTo::Yaml | ConvertTo::Csv => own(rules)?,
         ConvertTo::AlibabaJson => {
             let answers = alibaba_json(rules).map_err(cannot)?;
-            let text = serde_json::to_string_pretty(&answers).map_err(std::io::Error::from)?;
-            format!("{text}\n")
+            pretty(&answers)?
         }
         ConvertTo::Terraform => terraform(rules).map_err(cannot)?,
         ConvertTo::Markdown => markdown(rules),

@@ -8,6 +8,7 @@ use serde_json::Value;
 use sgreplay::accept::Accepted;
 use sgreplay::check;
 use sgreplay::diff::{self, Diff, Effect, Turned};
+use sgreplay::escape::Text;
 use sgreplay::replay::{Replay, Sessions};
 use sgreplay::report::{
     BothLabels, CHANGE_COLUMNS, DiffInputs, DiffSummary, Labels, Local, Made, REGION_COLUMNS,
@@ -19,7 +20,7 @@ use sgreplay::session::Openings;
 use sgreplay::sources::{Ended, Input};
 
 use super::judging::{self, Gate, Report};
-use super::{summary_rows, with};
+use super::{pretty, summary_rows, with};
 use crate::args::{DiffArgs, DiffFailOn, GateArgs, SummaryFormat};
 use crate::captures::Captures;
 use crate::exit::{ExitStatus, Failure};
@@ -411,7 +412,7 @@ fn print(args: &DiffArgs, compared: &Compared<'_>) -> Result<(), Failure> {
             write!(out, "{}", markdown(compared))?;
         }
         (None, _) => write!(out, "{}", terminal::results(text(compared)))?,
-        (Some(RowFormat::Json), _) => writeln!(out, "{:#}", json(compared)?)?,
+        (Some(RowFormat::Json), _) => write!(out, "{}", pretty(&json(compared)?)?)?,
         (Some(format), Compared::Rules { summary, turned, labels, .. }) => {
             let mut rows = Rows::new(out, format, "region", REGION_COLUMNS.to_vec())?;
             region_rows(turned, *labels, &mut rows)?;
@@ -439,7 +440,7 @@ fn markdown(compared: &Compared<'_>) -> String {
 }
 
 /// For people.
-pub(super) fn text(compared: &Compared<'_>) -> String {
+pub(super) fn text(compared: &Compared<'_>) -> Text {
     match compared {
         Compared::Rules { summary, turned, labels, .. } => {
             regions_text(summary, turned, *labels, terminal::room())

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io::Write;
 
 use serde_json::{Value, json};
+use sgreplay::escape::{self, Text};
 use sgreplay::evaluate::{Examined, explain};
 use sgreplay::flow::{Direction, FlowTuple, Protocol, Transport};
 use sgreplay::replay::{Options, Replay};
@@ -16,7 +17,7 @@ use sgreplay::sources::Input;
 use sgreplay::verdict::{Judged, Judgement, Reason, Verdict};
 
 use super::judging::{self, local};
-use super::{ended, stdout};
+use super::{ended, pretty, stdout};
 use crate::args::{CaptureArgs, Endpoint, ExplainArgs, TextOrJson};
 use crate::captures::Captures;
 use crate::exit::{ExitStatus, Failure};
@@ -83,17 +84,18 @@ pub(super) fn trace(
     direction: Direction,
     assumed: &Assumption,
     flow: FlowTuple,
-) -> String {
-    let text = text(&opening(rules, interface, direction, assumed, flow));
-    let lines: Vec<&str> = text.lines().collect();
-    match lines.as_slice() {
-        [first, steps @ .., last] if steps.len() > LONGEST_TRACE => {
-            let (left_out, shown) = steps.split_at(steps.len() - LONGEST_TRACE);
-            let note = format!("      {} entries before do not match", left_out.len());
-            [&[*first, &note], shown, &[*last]].concat().join("\n")
-        }
-        _ => text,
-    }
+) -> Text {
+    let whole = text(&opening(rules, interface, direction, assumed, flow));
+    let lines: Vec<&str> = whole.as_str().lines().collect();
+    let [first, steps @ .., last] = lines.as_slice() else { return whole };
+    let Some(left_out) = steps.len().checked_sub(LONGEST_TRACE).filter(|n| *n > 0) else {
+        return whole;
+    };
+    let mut cut = Text::default();
+    cut.line(first);
+    cut.line(format_args!("      {left_out} entries before do not match"));
+    steps.iter().skip(left_out).chain([last]).for_each(|line| cut.line(line));
+    cut
 }
 
 /// Steps of a trace that is part of another output.
@@ -269,7 +271,7 @@ fn not_evaluated(
                 "schema": SCHEMA, "verdict": verdict, "reason": reason.as_str(),
                 "group": group, "rule": rule, "steps": [],
             });
-            writeln!(out, "{answer:#}")?;
+            write!(out, "{}", pretty(&answer)?)?;
         }
         TextOrJson::Text => {
             let flow = flow.map_or_else(String::new, |flow| format!("  {flow}"));
@@ -300,7 +302,7 @@ fn print(format: TextOrJson, explained: &[Explained<'_>]) -> Result<(), Failure>
                     keys.insert("interfaces".to_owned(), explained.iter().map(object).collect());
                 }
             }
-            writeln!(out, "{answer:#}")?;
+            write!(out, "{}", pretty(&answer)?)?;
         }
     }
     Ok(out.flush()?)
@@ -346,15 +348,17 @@ fn object(one: &Explained<'_>) -> Value {
     })
 }
 
-fn text(one: &Explained<'_>) -> String {
+fn text(one: &Explained<'_>) -> Text {
     let steps = one.steps();
-    let mut lines = vec![format!("{} {}  {}", one.direction, one.interface_name(), one.flow)];
+    let mut out = Text::default();
+    out.line(format_args!("{} {}  {}", one.direction, one.interface_name(), one.flow));
     let later = matches!(one.reason, Reason::Session | Reason::ConnectionDenied);
     let inferred = one.flow != one.opening.flow;
     if let Some(frame) = one.opening.frame.filter(|_| later || inferred) {
         let Opening { flow, direction, .. } = one.opening;
-        lines
-            .push(format!("belongs to the connection opened by frame {frame}: {direction} {flow}"));
+        out.line(format_args!(
+            "belongs to the connection opened by frame {frame}: {direction} {flow}"
+        ));
     }
     for (n, (label, step)) in steps.iter().enumerate() {
         let policy = step.entry.policy.as_str();
@@ -373,12 +377,13 @@ fn text(one: &Explained<'_>) -> String {
             None => "matches, and decides".to_owned(),
         };
         let name = format!("{} {}", label.group, label.rule);
-        lines.push(format!("{:>4}  {name:<32} {policy:<6} {priority:<12}  {outcome}", n + 1));
+        let name = escape::line(&name);
+        out.line(format_args!("{:>4}  {name:<32} {policy:<6} {priority:<12}  {outcome}", n + 1));
     }
     if let Some((label, _)) = steps.last() {
-        lines.push(format!("{}: {}", one.verdict.as_str(), because(one.reason, label)));
+        out.line(format_args!("{}: {}", one.verdict.as_str(), because(one.reason, label)));
     }
-    lines.join("\n") + "\n"
+    out
 }
 
 /// What an entry asks for in a field.

@@ -18,6 +18,7 @@ use std::io;
 
 use serde::Serialize;
 use serde_json::Value;
+use sgreplay::escape;
 use sgreplay::report::RowFormat;
 use sgreplay::sources::Ended;
 
@@ -56,6 +57,11 @@ fn with<const N: usize>(
         object.extend(lists.map(|(key, list)| (key.to_owned(), list.into())));
     }
     Ok(object)
+}
+
+/// A value as JSON, for people who look and programs that read.
+fn pretty(value: &impl Serialize) -> Result<String, Failure> {
+    Ok(escape::pretty_json(value).map_err(io::Error::from)?)
 }
 
 /// Tells the user how reading ended, after the results; the status if nothing else decides it.

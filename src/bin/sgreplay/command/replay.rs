@@ -7,6 +7,7 @@ use sgreplay::capture::{Frame, PcapWriter};
 use sgreplay::check;
 use sgreplay::coverage::Coverage;
 use sgreplay::decode::{Decoded, Tunnels, embedded};
+use sgreplay::escape::Text;
 use sgreplay::overlay::Obstacle;
 use sgreplay::replay::{Replay, Sessions};
 use sgreplay::report::{
@@ -20,7 +21,7 @@ use sgreplay::tally::Count;
 use sgreplay::verdict::{Judged, Verdict};
 
 use super::judging::{self, Gate, Report};
-use super::summary_rows;
+use super::{pretty, summary_rows};
 use crate::args::{FailOn, OnOff, Per, ReplayArgs, SummaryFormat};
 use crate::captures::Captures;
 use crate::exit::{ExitStatus, Failure};
@@ -115,11 +116,11 @@ pub(crate) fn run(args: &ReplayArgs, outputs: &mut Outputs) -> Result<ExitStatus
     summary.coverage = coverage.as_ref().map(CoverageReport::json);
     summary.recorded = recorded.as_ref().map(|of| of.json(&labels));
     let room = terminal::room();
-    let more = [
-        coverage.as_ref().map(|of| of.text(room)),
-        recorded.as_ref().map(|of| of.text(&labels, room)),
-    ];
-    printed.finish(&summary, &replay, &more.into_iter().flatten().collect::<String>())?;
+    let mut more = coverage.as_ref().map(|of| of.text(room)).unwrap_or_default();
+    if let Some(recorded) = &recorded {
+        more.append(&recorded.text(&labels, room));
+    }
+    printed.finish(&summary, &replay, &more)?;
     outputs.finish()?;
     let fails = fails(args, &replay, recorded, coverage.as_ref())?;
     let gate = Gate {
@@ -353,10 +354,13 @@ impl<'l> Printed<'l> {
         Ok(())
     }
 
-    fn finish(self, summary: &Summary, replay: &Replay<'_>, more: &str) -> Result<(), Failure> {
+    fn finish(self, summary: &Summary, replay: &Replay<'_>, more: &Text) -> Result<(), Failure> {
         let room = terminal::room();
-        let text_summary =
-            |labels| terminal::results(text_summary(summary, replay, labels, room) + more);
+        let with_summary = |mut text: Text, labels| {
+            text.append(&text_summary(summary, replay, labels, room));
+            text.append(more);
+            terminal::results(text)
+        };
         match self {
             Self::PacketRows { rows, .. } => rows.finish(summary)?,
             Self::Markdown { labels } => {
@@ -369,21 +373,20 @@ impl<'l> Printed<'l> {
                 rows.finish(summary)?;
             }
             Self::Connections { format: None, labels, connections } => {
-                let text = text_summary(labels);
-                let rows = terminal::results(format!("{}\n", connections.text(labels, room)));
-                print(stdout(), &(rows + &text))?;
+                let mut rows = connections.text(labels, room);
+                rows.blank();
+                print(stdout(), &with_summary(rows, labels))?;
             }
             Self::PacketText { out, labels, .. } => {
-                print(out, &terminal::results(format!("\n{}", text_summary(labels))))?;
+                let mut text = Text::default();
+                text.blank();
+                print(out, &with_summary(text, labels))?;
             }
             Self::Summary { format, labels } => {
                 let text = match format {
-                    None => text_summary(labels),
+                    None => with_summary(Text::default(), labels),
                     Some(RowFormat::Ndjson) => return ndjson(summary),
-                    Some(_) => format!(
-                        "{}\n",
-                        serde_json::to_string_pretty(summary).map_err(std::io::Error::from)?
-                    ),
+                    Some(_) => pretty(summary)?,
                 };
                 print(stdout(), &text)?;
             }

@@ -8,7 +8,7 @@ use sgreplay::report::{Holdout, Learned, Step, suggestion_json, suggestion_yaml}
 use sgreplay::rules::Invalid;
 use sgreplay::suggest::{Bound, Observation, Observed, Suggestion, everything, without_scans};
 
-use super::{ended, judging, stdout};
+use super::{ended, judging, pretty, stdout};
 use crate::args::{SuggestArgs, TextOrJson};
 use crate::captures::Captures;
 use crate::exit::{ExitStatus, Failure};
@@ -108,7 +108,7 @@ pub(crate) fn run(args: &SuggestArgs) -> Result<ExitStatus, Failure> {
         }
         TextOrJson::Json => {
             let json = suggestion_json(&learned, &steps, holdout.as_ref(), &suggested);
-            writeln!(out, "{json:#}")?;
+            write!(out, "{}", pretty(&json)?)?;
         }
     }
     out.flush()?;

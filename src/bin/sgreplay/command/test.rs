@@ -9,7 +9,7 @@ use sgreplay::report::{
 };
 use sgreplay::rules::RuleSet;
 
-use super::{explain, judging, stdout, with};
+use super::{explain, judging, pretty, stdout, with};
 use crate::args::{TestArgs, TestFormat};
 use crate::exit::{ExitStatus, Failure};
 use crate::input::{self, Reading};
@@ -38,7 +38,7 @@ pub(crate) fn run(args: &TestArgs) -> Result<ExitStatus, Failure> {
         }
         TestFormat::Json => {
             let lists = [("results", tested_json(&tested, &labels))];
-            writeln!(out, "{:#}", with(&summary, lists)?)?;
+            write!(out, "{}", pretty(&with(&summary, lists)?)?)?;
         }
         TestFormat::Junit => {
             write!(out, "{}", junit(&[tested_suite(&summary, &tested, &labels)])?)?;

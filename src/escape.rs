@@ -8,8 +8,10 @@
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::path::Path;
+
+use serde::Serialize;
 
 /// Whether a character acts on a terminal, or does not show there.
 fn acts(c: char) -> bool {
@@ -96,6 +98,129 @@ pub fn json(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// A value as JSON in several lines, with one at its end.
+pub fn pretty_json(value: &impl Serialize) -> serde_json::Result<String> {
+    let mut text = serde_json::to_string_pretty(value)?;
+    text.push('\n');
+    Ok(match json(&text) {
+        Cow::Owned(escaped) => escaped,
+        Cow::Borrowed(_) => text,
+    })
+}
+
+/// A string in double quotes, as YAML and Terraform read it.
+pub fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => {
+                out.push('\\');
+                out.push(c);
+            }
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            // YAML takes fewer characters as they are than terminals do.
+            c if acts(c) || ('\u{fff0}'..='\u{ffff}').contains(&c) => {
+                let _ = match u32::from(c) {
+                    short @ ..=0xffff => write!(out, "\\u{short:04x}"),
+                    long => write!(out, "\\U{long:08x}"),
+                };
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// A word for a comment whose quotes know no escapes: as [`line`] does, with `<U+202E>` for such a character.
+pub fn unquoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.push('\''),
+            c if acts(c) => {
+                let _ = write!(out, "<U+{:04X}>", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// A cell of CSV: shown whole, but for tabs, which stay, and no formula. A spreadsheet runs what begins like
+/// one, unless an apostrophe stands before it; numbers are numbers.
+pub fn csv(text: &str) -> Cow<'_, str> {
+    let begins = |c: char| {
+        matches!(c, '=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '＝' | '＋' | '－' | '＠')
+    };
+    let shown = match text.contains('\t') {
+        false => line(text),
+        true => Cow::Owned(text.split('\t').map(line).collect::<Vec<_>>().join("\t")),
+    };
+    match text.starts_with(begins) && text.parse::<f64>().is_err() {
+        true => Cow::Owned(format!("'{shown}")),
+        false => shown,
+    }
+}
+
+/// Text for people, made line by line: what is put into a line stays in it and acts on no terminal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Text(String);
+
+impl Text {
+    /// Adds a line.
+    pub fn line(&mut self, content: impl fmt::Display) {
+        let start = self.0.len();
+        let _ = write!(self.0, "{content}");
+        if let Some(Cow::Owned(escaped)) = self.0.get(start..).map(line) {
+            self.0.truncate(start);
+            self.0.push_str(&escaped);
+        }
+        self.0.push('\n');
+    }
+
+    /// Adds an empty line.
+    pub fn blank(&mut self) {
+        self.0.push('\n');
+    }
+
+    /// Adds the lines of another text.
+    pub fn append(&mut self, other: &Self) {
+        self.0.push_str(&other.0);
+    }
+
+    /// The lines, each with its end.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<Text> for String {
+    fn from(text: Text) -> Self {
+        text.0
+    }
+}
+
+/// Adds a line to a [`Text`], as `writeln!` would.
+macro_rules! push_line {
+    ($text:expr) => {
+        $text.blank()
+    };
+    ($text:expr, $($content:tt)*) => {
+        $text.line(format_args!($($content)*))
+    };
+}
+pub(crate) use push_line;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,6 +256,34 @@ mod tests {
         assert!(shown.is_ascii(), "{shown}");
         let read: serde_json::Value = serde_json::from_str(&shown).unwrap();
         assert_eq!(read, serde_json::json!({ value: [value] }));
+    }
+
+    #[test]
+    fn quoted_strings_keep_their_values() {
+        let value = "a\u{1b}\u{7f}\u{9b}\u{202e}\u{2028}\u{e0041}\u{8}\u{c}\n\t\r\"\\ é";
+        let text = quoted(value);
+        assert!(!text.contains(acts), "{text}");
+        assert_eq!(serde_yaml::from_str::<String>(&text).unwrap(), value);
+    }
+
+    #[test]
+    fn formulas_are_text_and_numbers_are_numbers() {
+        for formula in ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "＝1+1"]
+        {
+            assert!(csv(formula).starts_with('\''), "{formula:?}");
+        }
+        for plain in ["-1", "+5", "-1.5e3", "22", "sg-web", "10.0.0.0/8", ""] {
+            assert_eq!(csv(plain), plain);
+        }
+        assert_eq!(csv("a\u{1b}\n\tb"), "a\\u{1b}\\n\tb");
+    }
+
+    #[test]
+    fn a_value_adds_no_line() {
+        let mut text = Text::default();
+        push_line!(text, "id {}", "x\nwarning: nothing is wrong\u{9b}2K");
+        push_line!(text);
+        assert_eq!(text.as_str(), "id x\\nwarning: nothing is wrong\\u{9b}2K\n\n");
     }
 
     #[cfg(unix)]

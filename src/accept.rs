@@ -8,7 +8,7 @@
 //! ";
 //! let accepted = Accepted::parse("accepted.yaml", text, jiff::civil::date(2026, 11, 23))?;
 //! assert_eq!(accepted.entries()[0].reason, "guessing");
-//! # Ok::<(), String>(())
+//! # Ok::<(), sgreplay::accept::AcceptError>(())
 //! ```
 
 use std::fmt;

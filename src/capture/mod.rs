@@ -32,6 +32,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use crate::escape;
 use buffer::Buffer;
 pub use error::{CaptureError, CaptureErrorKind};
 pub use flow_log::{FlowLog, FlowLogCounts, FlowLogKind, LogRecord, Opener, Recorded};
@@ -237,7 +238,7 @@ impl Capture {
     /// # Errors
     /// When the file cannot be opened, is a directory, is empty, or is not a capture.
     pub fn open(path: &Path) -> Result<Self, CaptureError> {
-        let name = path.display().to_string();
+        let name = escape::path(path);
         let at_start = |kind| CaptureError { file: name.clone(), frame: None, offset: 0, kind };
         let file = File::open(path).map_err(|e| at_start(CaptureErrorKind::Io(e)))?;
         let meta = file.metadata().map_err(|e| at_start(CaptureErrorKind::Io(e)))?;

@@ -16,6 +16,7 @@ use pcap_file::pcapng::{PcapNgWriteError, PcapNgWriter};
 use pcap_file::{DataLink, Endianness};
 
 use super::{DirectionHint, Frame, LinkType};
+use crate::escape;
 
 /// Writes frames, byte for byte, times in nanoseconds: to a pcap, or to a pcapng where the file's name ends
 /// in `.pcapng`.
@@ -135,7 +136,7 @@ impl PcapWriter {
         comment: impl FnOnce() -> Option<String>,
     ) -> Result<(), WriteError> {
         if frame.log.is_some() {
-            let path = self.path.display().to_string();
+            let path = escape::path(&self.path);
             return Err(WriteError::FlowLog { path, record: frame.number });
         }
         match &mut self.to {
@@ -176,7 +177,7 @@ fn pcap(
         }
         Some(first) if first != frame.link => {
             return Err(WriteError::LinkType {
-                path: path.display().to_string(),
+                path: escape::path(path),
                 frame: frame.number,
                 found: frame.link.0,
                 first: first.0,
@@ -186,7 +187,7 @@ fn pcap(
     }
     let time = frame.time_ns.unwrap_or_default();
     let Ok(ts_sec) = u32::try_from(time / 1_000_000_000) else {
-        return Err(WriteError::Time { path: path.display().to_string(), frame: frame.number });
+        return Err(WriteError::Time { path: escape::path(path), frame: frame.number });
     };
     let raw = RawPcapPacket {
         ts_sec,
@@ -271,5 +272,5 @@ fn block_error(path: &Path, error: PcapNgWriteError) -> WriteError {
 }
 
 fn io_error(path: &Path, error: io::Error) -> WriteError {
-    WriteError::Io { path: path.display().to_string(), error }
+    WriteError::Io { path: escape::path(path), error }
 }

@@ -22,6 +22,7 @@ use serde::Serialize;
 use crate::ahead::{Ahead, Next};
 use crate::capture::{Capture, CaptureError, CaptureErrorKind, FlowLogCounts, Frame};
 use crate::decode::{Decoded, Tunnels, decode_inside};
+use crate::escape;
 use selection::Choice;
 pub use selection::Selection;
 use stream::{Finished, Stream};
@@ -220,8 +221,7 @@ impl Sources {
 
     /// Adds the captures of a directory, in the order of their names.
     fn add_directory(&mut self, dir: &Path) -> Result<(), CaptureError> {
-        let failed =
-            |kind| CaptureError { file: dir.display().to_string(), frame: None, offset: 0, kind };
+        let failed = |kind| CaptureError { file: escape::path(dir), frame: None, offset: 0, kind };
         let unreadable = |error| failed(CaptureErrorKind::Io(error));
         let mut paths = Vec::new();
         for entry in fs::read_dir(dir).map_err(unreadable)? {
@@ -230,7 +230,7 @@ impl Sources {
         paths.sort();
         let before = self.captures.len();
         for path in paths {
-            let (name, text) = (path.display().to_string(), !path.is_file() || is_text(&path));
+            let (name, text) = (escape::path(&path), !path.is_file() || is_text(&path));
             if !path.is_file() {
                 let why = "is no file".to_owned();
                 self.skipped.push(SkippedFile { path: name, why, may_hide_traffic: path.is_dir() });
@@ -452,7 +452,7 @@ impl Source {
     fn name(&self) -> String {
         match self.path.as_os_str() == STDIN {
             true => "standard input".to_owned(),
-            false => self.path.display().to_string(),
+            false => escape::path(&self.path),
         }
     }
 

@@ -1,7 +1,9 @@
 //! Names and values that others have written: nothing of them acts on a terminal, adds a line, hides, or is run by a
 //! spreadsheet; JSON keeps them.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -144,7 +146,10 @@ impl Case {
         assert_shown(&err, &what);
         // Tabs stay in cells.
         let cells = words.contains(&"csv");
-        assert_shown(&if cells { out.replace('\t', "") } else { out.clone() }, &what);
+        match cells {
+            true => assert_shown(&out.replace('\t', ""), &what),
+            false => assert_shown(&out, &what),
+        }
         (output.status.code(), out + &err)
     }
 
@@ -398,6 +403,17 @@ fn faults() {
             &format!("resource \"alicloud_security_group_rule\" \"a\" {{\n  type = {value}\n}}\n"),
         );
         case.run(&["check", "f.tf"]);
+    }
+}
+
+/// So do those about files beside the rules.
+#[test]
+fn faults_beside_the_rules() {
+    for payload in PAYLOADS {
+        let case = Case::new(payload);
+        let value = quoted(&format!("x{payload}"));
+        let raw = format!("x{payload}");
+        let write = |name: &str, text: &str| fs::write(case.dir.path().join(name), text).unwrap();
         for text in [
             format!("expectations: [{{name: {value}, verdict: {value}}}]"),
             format!("expectations: [{{name: x, verdict: deny, by: {value}, interface: {value}}}]"),
@@ -729,126 +745,88 @@ fn markdown_shows_names_as_they_are() {
     }
 }
 
+/// A word of the command line that is no text.
+fn odd(name: &str) -> OsString {
+    OsStr::from_bytes(&[b"n\xff\xfe", name.as_bytes()].concat()).to_owned()
+}
+
+/// Runs a line in which `@` stands for the bytes that are no text.
+fn run_odd(dir: &Path, line: &str) -> (Option<i32>, String) {
+    let word = |word: &str| match word.split_once('@') {
+        Some((before, after)) => {
+            let mut whole = OsString::from(before);
+            whole.push(odd(after));
+            whole
+        }
+        None => word.into(),
+    };
+    let words: Vec<OsString> = line.split(' ').map(word).collect();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_sgreplay")).args(words).current_dir(dir).output().unwrap();
+    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(!text.contains("panicked"), "{line}: {text}");
+    (output.status.code(), text)
+}
+
 /// Names that are not UTF-8 are read, written and named.
 #[test]
 fn names_that_are_no_text() {
-    use std::ffi::{OsStr, OsString};
-    use std::os::unix::ffi::OsStrExt;
     let dir = tempfile::tempdir().unwrap();
-    let odd = |name: &str| -> OsString {
-        OsStr::from_bytes(&[b"n\xff\xfe", name.as_bytes()].concat()).to_owned()
-    };
-    let copy = |from: &str, to: &OsStr| {
-        fs::copy(root().join("captures").join(from), dir.path().join(to)).unwrap()
-    };
-    copy("current.yaml", &odd(".yaml"));
-    copy("proposed.yaml", &odd("-proposed.yaml"));
-    copy("dns.pcap", &odd(".pcap"));
-    copy("expectations.yaml", &odd("-expected.yaml"));
-    copy("accepted.yaml", &odd("-accepted.yaml"));
-    let folder = dir.path().join(odd("-folder"));
-    fs::create_dir(&folder).unwrap();
-    for name in [
-        "current.yaml",
-        "proposed.yaml",
-        "story.pcap",
-        "expectations.yaml",
-        "accepted.yaml",
-        "sgreplay.yaml",
+    fs::create_dir(dir.path().join(odd(""))).unwrap();
+    for (from, to) in [
+        ("current.yaml", ".yaml"),
+        ("proposed.yaml", "-proposed.yaml"),
+        ("dns.pcap", ".pcap"),
+        ("expectations.yaml", "-expected.yaml"),
+        ("accepted.yaml", "-accepted.yaml"),
+        ("current.yaml", "/current.yaml"),
+        ("proposed.yaml", "/proposed.yaml"),
+        ("expectations.yaml", "/expectations.yaml"),
+        ("accepted.yaml", "/accepted.yaml"),
+        ("sgreplay.yaml", "/sgreplay.yaml"),
+        ("story.pcap", "/story.pcap"),
     ] {
-        fs::copy(root().join("captures").join(name), folder.join(name)).unwrap();
+        fs::copy(root().join("captures").join(from), dir.path().join(odd(to))).unwrap();
     }
-    let run = |words: &[&OsStr]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_sgreplay"))
-            .args(words)
-            .current_dir(dir.path())
-            .output()
-            .unwrap();
-        let err = String::from_utf8(output.stderr).unwrap();
-        assert!(!err.contains("panicked"), "{words:?}: {err}");
-        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned(), err)
-    };
-    let word = OsStr::new;
-    let (rules, proposed, capture) = (odd(".yaml"), odd("-proposed.yaml"), odd(".pcap"));
-    let (status, out, err) = run(&[
-        word("replay"),
-        word("--rules"),
-        &rules,
-        &capture,
-        word("--local"),
-        word("10.0.0.5"),
-        word("--report"),
-        &odd(".html"),
-    ]);
-    assert_eq!(status, Some(0), "{err}");
-    assert!(out.contains("n\\xff\\xfe.pcap"), "{out}");
+    for (line, status) in [
+        ("replay --rules @.yaml @.pcap --local 10.0.0.5 --report @.html --hash", 0),
+        (
+            "replay --rules @.yaml @.pcap --local 10.0.0.5 --write-denied @2.pcap --annotate @.pcapng",
+            0,
+        ),
+        ("replay --rules=@.yaml @.pcap --local 10.0.0.5 --report=@.html", 0),
+        (
+            "diff --current @.yaml --proposed @-proposed.yaml --accept @-accepted.yaml --local 10.0.0.5 @.pcap \
+          --report @.html --write-changed @3.pcap",
+            0,
+        ),
+        ("diff --current @.yaml --proposed @-proposed.yaml", 0),
+        ("check @.yaml", 0),
+        ("check @.yaml -f sarif", 0),
+        ("test @-proposed.yaml @-expected.yaml", 1),
+        ("test @-proposed.yaml @-expected.yaml -f junit", 1),
+        ("suggest --local 10.0.0.5 @.pcap", 0),
+        ("decode @.pcap", 0),
+        ("decode @", 0),
+        ("convert @.yaml --to csv", 0),
+        ("explain --rules @.yaml --local 10.0.0.5 --frame 1 @.pcap", 0),
+        ("bench --rules @.yaml --local 10.0.0.5 --runs 1 @.pcap --save @.json", 0),
+        ("ci @/sgreplay.yaml --markdown @.md --sarif @.sarif --junit @.xml", 1),
+        // Where text is wanted, and where there is no such file.
+        ("replay --rules @.yaml @.pcap --filter @", 2),
+        ("replay --rules @.yaml @.pcap --interface @=@", 2),
+        ("replay --rules @-none @.pcap", 2),
+        ("check @-none", 2),
+        ("ci @-none", 2),
+        ("decode @-none", 2),
+        ("@", 2),
+    ] {
+        let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
+        let (found, text) = run_odd(dir.path(), &line);
+        assert_eq!(found, Some(status), "{line}: {text}");
+        let named = text.contains("n\\xff\\xfe") || !text.contains(".pcap:");
+        assert!(named && !text.contains('\u{fffd}'), "{line}: {text}");
+    }
     let page = fs::read_to_string(dir.path().join(odd(".html"))).unwrap();
-    assert!(page.contains("n\\xff\\xfe.pcap"));
-    let (status, out, err) = run(&[
-        word("diff"),
-        word("--current"),
-        &rules,
-        word("--proposed"),
-        &proposed,
-        word("--accept"),
-        &odd("-accepted.yaml"),
-        &capture,
-        word("--report"),
-        &odd(".html"),
-        word("--annotate"),
-        &odd(".pcapng"),
-        word("--write-changed"),
-        &odd("2.pcapng"),
-    ]);
-    assert_eq!(status, Some(0), "{out}{err}");
-    assert_eq!(run(&[word("check"), &rules]).0, Some(0));
-    assert_eq!(run(&[word("check"), &rules, word("-f"), word("sarif")]).0, Some(0));
-    assert_eq!(run(&[word("test"), &proposed, &odd("-expected.yaml")]).0, Some(1));
-    assert_eq!(
-        run(&[word("test"), &proposed, &odd("-expected.yaml"), word("-f"), word("junit")]).0,
-        Some(1)
-    );
-    assert_eq!(run(&[word("suggest"), &capture]).0, Some(0));
-    assert_eq!(run(&[word("decode"), &capture]).0, Some(0));
-    assert_eq!(run(&[word("convert"), &rules, word("--to"), word("csv")]).0, Some(0));
-    assert_eq!(
-        run(&[word("explain"), word("--rules"), &rules, word("--frame"), word("1"), &capture]).0,
-        Some(0)
-    );
-    assert_eq!(
-        run(&[
-            word("bench"),
-            word("--rules"),
-            &rules,
-            word("--runs"),
-            word("1"),
-            &capture,
-            word("--save"),
-            &odd(".json")
-        ])
-        .0,
-        Some(0)
-    );
-    // A file beside others whose folder's name is no text.
-    let ci = Path::new(&odd("-folder")).join("sgreplay.yaml");
-    let (status, out, err) = run(&[
-        word("ci"),
-        ci.as_os_str(),
-        word("--markdown"),
-        &odd(".md"),
-        word("--sarif"),
-        &odd(".sarif"),
-        word("--junit"),
-        &odd(".xml"),
-    ]);
-    assert_eq!(status, Some(1), "{out}{err}");
-    assert!(out.contains("n\\xff\\xfe-folder/story.pcap: 267 packets"), "{out}");
-    for missing in ["replay", "check", "ci", "decode"] {
-        let (status, _, err) = run(&[word(missing), &odd("-none")]);
-        assert_eq!(status, Some(2), "{err}");
-    }
-    // A word that is no text where text is wanted.
-    let (status, _, err) =
-        run(&[word("replay"), word("--rules"), &rules, &capture, word("--filter"), &odd("")]);
-    assert_eq!(status, Some(2), "{err}");
+    assert!(page.contains("n\\xff\\xfe.pcap") && page.contains("--proposed"), "{page}");
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use sgreplay::capture::{Capture, Frame, PcapWriter};
 
-use crate::support;
+use crate::support::{self, output_in, root};
 
 /// Deals the frames of a capture out to files, and names them.
 fn deal(name: &str, dir: &Path, to: impl Fn(&Frame<'_>) -> usize, files: usize) -> Vec<String> {
@@ -107,4 +107,39 @@ fn damage_in_one_leaves_the_others() {
         while whole.next_frame().unwrap().is_some() {}
         assert_eq!(long.count() as u64, whole.frames(), "all of the undamaged one");
     }
+}
+
+/// A hash stands beside the capture that it is of, also where a run ends before all captures are opened.
+#[test]
+fn every_capture_has_its_own_hash() {
+    let read = |more: &[&str]| -> serde_json::Value {
+        let words =
+            ["replay", "--rules", "proposed.yaml", "--local", "10.0.0.5", "--hash", "-f", "json"];
+        let captures = ["story.pcap", "dns.pcap", "mail.pcap"];
+        let (_, out, _) =
+            output_in(&root().join("captures"), &[&words[..], &captures, more].concat(), b"");
+        serde_json::from_str(&out).unwrap()
+    };
+    let whole = read(&[]);
+    let hash_of = |inputs: &serde_json::Value, name: &str| {
+        let of_name = |input: &&serde_json::Value| input["path"] == name;
+        inputs.as_array().unwrap().iter().find(of_name).map(|input| input["sha256"].clone())
+    };
+    for count in ["1", "20", "90"] {
+        let part = read(&["--count", count]);
+        for name in ["story.pcap", "dns.pcap", "mail.pcap"] {
+            if let Some(hash) = hash_of(&part["inputs"]["captures"], name) {
+                assert_eq!(
+                    Some(hash),
+                    hash_of(&whole["inputs"]["captures"], name),
+                    "{name} {count}"
+                );
+            }
+        }
+    }
+    let cut = read(&["--count", "1"]);
+    assert!(
+        cut["inputs"]["captures"].as_array().unwrap().len() < 3,
+        "all were opened, so nothing was tried"
+    );
 }

@@ -1,5 +1,6 @@
 //! The captures of a command, from its arguments.
 
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
@@ -13,8 +14,7 @@ use sgreplay::sources::{Ended, Input, Options, Order, STDIN, Selection, Sources}
 
 use crate::args::CaptureArgs;
 use crate::exit::Failure;
-use crate::input::file_sha256;
-use crate::{signals, terminal};
+use crate::{input, signals, terminal};
 
 /// Where the system does not say how many processors there are.
 const TWO: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
@@ -116,10 +116,10 @@ impl Captures {
         hash: bool,
         each: impl FnMut(&[Input<'_>]) -> Result<(), Failure>,
     ) -> Result<Ended, Failure> {
-        let hashes: Vec<Option<String>> = match hash {
-            true => self.sources.paths().map(file_sha256).collect(),
-            false => Vec::new(),
-        };
+        let mut hashes = HashMap::new();
+        for path in self.sources.paths().filter(|_| hash) {
+            hashes.insert(input::name(path), input::file_sha256(path)?);
+        }
         let bar = terminal::progress(self.sources.size());
         let progress = |bytes: u64, frames: u64| {
             bar.set_position(bytes);
@@ -128,8 +128,9 @@ impl Captures {
         let ended = self.sources.read(progress, each);
         bar.finish_and_clear();
         let mut ended = ended?;
-        for (input, hash) in ended.inputs.iter_mut().zip(hashes) {
-            input.sha256 = hash;
+        // A capture whose turn never came is not among the inputs.
+        for input in &mut ended.inputs {
+            input.sha256 = hashes.get(&input.path).cloned();
         }
         Ok(ended)
     }

@@ -239,15 +239,45 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
-/// SHA-256 of a file in hexadecimal; `None` where it cannot be read.
-pub(crate) fn file_sha256(path: &Path) -> Option<String> {
-    let mut file = File::open(path).ok()?;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut buffer).ok()? {
-            0 => return Some(hex(&hash.finalize())),
-            n => hash.update(buffer.get(..n)?),
-        }
+/// SHA-256 of a file in hexadecimal.
+///
+/// # Errors
+/// When the file cannot be read to its end: a hash that was asked for is there or is missed.
+pub(crate) fn file_sha256(path: &Path) -> Result<String, Failure> {
+    let hash = || -> io::Result<String> {
+        let mut hash = Sha256::new();
+        io::copy(&mut File::open(path)?, &mut HashWriter(&mut hash))?;
+        Ok(hex(&hash.finalize()))
+    };
+    hash().map_err(|error| Failure::Usage(format!("{}: no hash: {}", name(path), why(&error))))
+}
+
+struct HashWriter<'h>(&'h mut Sha256);
+
+impl io::Write for HashWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_read_has_no_hash() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("x");
+        std::fs::write(&file, "abc").unwrap();
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(file_sha256(&file).unwrap(), abc);
+        // One that is not there, and one that opens and does not read.
+        assert!(file_sha256(&dir.path().join("none")).is_err());
+        assert!(file_sha256(dir.path()).is_err());
     }
 }

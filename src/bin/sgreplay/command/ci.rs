@@ -1,5 +1,6 @@
 //! `sgreplay ci`: everything that is asked of a proposal, from one file.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
@@ -249,7 +250,6 @@ impl Config {
 pub(crate) fn run(args: &CiArgs, outputs: &mut Outputs) -> Result<ExitStatus, Failure> {
     let config = Config::read(args)?;
     outputs.add(config.files(args))?;
-    let files = Files::create(outputs)?;
     let Some(proposed) = config.proposed.clone() else {
         let name = input::name(&args.file);
         return Err(Failure::Usage(format!(
@@ -281,24 +281,29 @@ pub(crate) fn run(args: &CiArgs, outputs: &mut Outputs) -> Result<ExitStatus, Fa
         None if !config.capture_paths.is_empty() => Err(Failure::Usage(
             "there are captures, and `current:` names no rules to compare with".to_owned(),
         )),
-        None => finish(args, &config, &proposal, None, files, outputs),
+        None => {
+            let files = Files::create(outputs)?;
+            finish(args, &config, &proposal, None, files, outputs)
+        }
         Some((path, current)) => {
             let diff = config.diff_args(path, &proposed)?;
             let RulesFile { rules, input, positions: _ } = &proposal.rules;
             let sides = [current, (rules.clone(), input.clone())];
-            diff::compare(
-                &diff,
-                outputs,
-                || Ok(sides),
-                |compared, outputs| {
-                    finish(args, &config, &proposal, Some(&compared), files, outputs)
-                },
-            )
+            // What is written there is not to be among the files of a directory that is read.
+            let files = Cell::new(Files::default());
+            let opened = |outputs: &mut Outputs| {
+                files.set(Files::create(outputs)?);
+                Ok(sides)
+            };
+            diff::compare(&diff, outputs, opened, |compared, outputs| {
+                finish(args, &config, &proposal, Some(&compared), files.take(), outputs)
+            })
         }
     }
 }
 
 /// What is written beside the text.
+#[derive(Default)]
 struct Files {
     markdown: Option<Output>,
     sarif: Option<Output>,

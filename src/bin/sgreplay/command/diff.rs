@@ -11,7 +11,7 @@ use sgreplay::diff::{self, Diff, Effect, Turned};
 use sgreplay::escape::Text;
 use sgreplay::replay::{Replay, Sessions};
 use sgreplay::report::{
-    BothLabels, CHANGE_COLUMNS, DiffInputs, DiffSummary, Labels, Local, Made, REGION_COLUMNS,
+    BothLabels, CHANGE_COLUMNS, DiffInputs, DiffSummary, Labels, Local, REGION_COLUMNS,
     RegionsSummary, RowFormat, Rows, RulesInput, Seen, change_rows, changes_json, diff_markdown,
     diff_page, diff_text, region_rows, regions_json, regions_markdown, regions_text, rule_counts,
 };
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &DiffArgs, outputs: &mut Outputs) -> Result<ExitStatus, 
     compare(
         args,
         outputs,
-        || read(args),
+        |_| read(args),
         |compared, outputs| {
             print(args, &compared)?;
             outputs.finish()?;
@@ -133,12 +133,12 @@ type Read = (RuleSet, RulesInput);
 pub(super) fn compare<T>(
     args: &DiffArgs,
     outputs: &mut Outputs,
-    read: impl FnOnce() -> Result<[Read; 2], Failure>,
+    read: impl FnOnce(&mut Outputs) -> Result<[Read; 2], Failure>,
     report: impl FnOnce(Compared<'_>, &mut Outputs) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     match args.capture.any() {
         true => of_traffic(args, outputs, read, report),
-        false => of_rules(args, read, |compared| report(compared, outputs)),
+        false => of_rules(args, outputs, read, report),
     }
 }
 
@@ -159,8 +159,9 @@ fn sides(args: &DiffArgs) -> [&Path; 2] {
 /// The exact difference of the rules.
 fn of_rules<T>(
     args: &DiffArgs,
-    read: impl FnOnce() -> Result<[Read; 2], Failure>,
-    report: impl FnOnce(Compared<'_>) -> Result<T, Failure>,
+    outputs: &mut Outputs,
+    read: impl FnOnce(&mut Outputs) -> Result<[Read; 2], Failure>,
+    report: impl FnOnce(Compared<'_>, &mut Outputs) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let about_captures = [
         (args.accept.is_some(), "--accept"),
@@ -177,7 +178,7 @@ fn of_rules<T>(
     if now == then && now.as_os_str() == input::STDIN && args.plan.is_none() {
         return Err(Failure::Usage("standard input can be read only once".to_owned()));
     }
-    let [(mut current_rules, current), (mut proposed_rules, proposed)] = read()?;
+    let [(mut current_rules, current), (mut proposed_rules, proposed)] = read(outputs)?;
     same_interfaces(&current_rules, &proposed_rules, args)?;
     if !args.judge.local.is_empty() {
         judging::none_listed(&current_rules)?;
@@ -198,7 +199,7 @@ fn of_rules<T>(
         proposed: &proposed_labels,
     };
     let rules = [&current_rules, &proposed_rules];
-    report(Compared::Rules { summary, turned, labels, rules })
+    report(Compared::Rules { summary, turned, labels, rules }, outputs)
 }
 
 fn fails(what: DiffFailOn, any: impl Fn(Effect) -> bool) -> bool {
@@ -245,7 +246,7 @@ fn unknown_members(current: &RuleSet, proposed: &RuleSet) -> Vec<String> {
 fn of_traffic<T>(
     args: &DiffArgs,
     outputs: &mut Outputs,
-    read: impl FnOnce() -> Result<[Read; 2], Failure>,
+    read: impl FnOnce(&mut Outputs) -> Result<[Read; 2], Failure>,
     report: impl FnOnce(Compared<'_>, &mut Outputs) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let mut captures = Captures::new(&args.capture)?;
@@ -254,7 +255,7 @@ fn of_traffic<T>(
     let files: Vec<&Path> = files.into_iter().flatten().collect();
     let hash = args.hash || args.report.is_some();
     judging::readable(&captures, &files, hash)?;
-    let [(mut current_rules, current), (mut proposed_rules, proposed)] = read()?;
+    let [(mut current_rules, current), (mut proposed_rules, proposed)] = read(outputs)?;
     for (rules, input) in [(&current_rules, &current), (&proposed_rules, &proposed)] {
         judging::can_judge(rules, &input.path, &args.judge.interface)?;
     }
@@ -336,10 +337,7 @@ fn of_traffic<T>(
     if let Some(page) = page {
         let checked = check::check(&proposed_rules, input::today());
         let counts = rule_counts(&proposed_rules, diff.proposed());
-        let Report { gathered, command, .. } = &page;
-        let made = Made { command, checked: &checked, gathered };
-        let text = diff_page(&summary, &diff, &turned, labels, &counts, made)?;
-        page.write(&text)?;
+        page.write(|made| diff_page(&summary, &diff, &turned, labels, &counts, made), &checked)?;
     }
     let summary = Box::new(summary);
     let traffic = Traffic { end, local, diff: &diff };
@@ -384,8 +382,8 @@ fn same_interfaces(current: &RuleSet, proposed: &RuleSet, args: &DiffArgs) -> Re
         return Err(Failure::Usage(format!(
             "{} lists interfaces and {} does not, so it is not known which addresses both are about; \
              list them in both, or in neither",
-            with.display(),
-            without.display(),
+            input::name(with),
+            input::name(without),
         )));
     }
     let [gone, _] = diff::unpaired(current, proposed);
@@ -396,9 +394,9 @@ fn same_interfaces(current: &RuleSet, proposed: &RuleSet, args: &DiffArgs) -> Re
         };
         return Err(Failure::Usage(format!(
             "{} is about {} and {} about {}: they have no interface in common",
-            sides(args)[0].display(),
+            input::name(sides(args)[0]),
             ids(current),
-            sides(args)[1].display(),
+            input::name(sides(args)[1]),
             ids(proposed),
         )));
     }

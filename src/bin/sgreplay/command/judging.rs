@@ -5,10 +5,11 @@ use std::path::Path;
 use bytesize::ByteSize;
 use ipnet::IpNet;
 use sgreplay::capture::{CaptureError, FlowLogCounts};
+use sgreplay::check::Checked;
 use sgreplay::direction::Evidence;
 use sgreplay::escape;
 use sgreplay::replay::{Midstream, Options, Sessions};
-use sgreplay::report::{Gathered, Local, RulesInput, count, duration, plural};
+use sgreplay::report::{Gathered, Local, Made, RulesInput, count, duration, plural};
 use sgreplay::rules::{RuleSet, listed};
 use sgreplay::session::Openings;
 use sgreplay::sources::{CaptureInput, ClockBackwards, Ended, Input, SkippedFile};
@@ -45,7 +46,7 @@ pub(super) fn readable(captures: &Captures, rules: &[&Path], hash: bool) -> Resu
 pub(super) struct Report {
     output: Output,
     pub(super) gathered: Gathered,
-    pub(super) command: String,
+    command: String,
 }
 
 impl Report {
@@ -58,8 +59,14 @@ impl Report {
         Ok(Some(Self { output, gathered: Gathered::default(), command }))
     }
 
-    pub(super) fn write(self, page: &str) -> Result<(), Failure> {
-        self.output.whole(page)
+    /// Writes the page, as `draw` makes it.
+    pub(super) fn write(
+        self,
+        draw: impl FnOnce(Made<'_>) -> std::io::Result<String>,
+        checked: &Checked,
+    ) -> Result<(), Failure> {
+        let Self { output, gathered, command } = self;
+        output.whole(&draw(Made { command: &command, checked, gathered: &gathered })?)
     }
 }
 

@@ -11,9 +11,9 @@ use sgreplay::escape::Text;
 use sgreplay::overlay::Obstacle;
 use sgreplay::replay::{Replay, Sessions};
 use sgreplay::report::{
-    Answer, Connections, CoverageReport, DECODE_COLUMNS, Inputs, Labels, Local, Made,
-    RecordedActions, RowFormat, Rows, Summary, VERDICT_COLUMNS, decode_cells, packet_line, plural,
-    replay_markdown, replay_page, text_summary, verdict_cells,
+    Answer, Connections, CoverageReport, DECODE_COLUMNS, Inputs, Labels, Local, RecordedActions,
+    RowFormat, Rows, Summary, VERDICT_COLUMNS, decode_cells, packet_line, plural, replay_markdown,
+    replay_page, text_summary, verdict_cells,
 };
 use sgreplay::rules::RuleSet;
 use sgreplay::sources::{Ended, Input};
@@ -102,10 +102,7 @@ pub(crate) fn run(args: &ReplayArgs, outputs: &mut Outputs) -> Result<ExitStatus
     let mut summary = Summary::new(&rules, &replay, inputs, local.clone(), warnings);
     if let Some(report) = report {
         let checked = check::check(&rules, input::today());
-        let Report { gathered, command, .. } = &report;
-        let made = Made { command, checked: &checked, gathered };
-        let page = replay_page(&summary, &replay, &labels, made)?;
-        report.write(&page)?;
+        report.write(|made| replay_page(&summary, &replay, &labels, made), &checked)?;
     }
     if summary_rows(args.format).is_some() {
         summary = summary.with_decided(&replay, &labels);

@@ -24,7 +24,7 @@ fn deal(name: &str, dir: &Path, to: impl Fn(&Frame<'_>) -> usize, files: usize) 
 fn decoded(dir: &Path, names: &[String], more: &[&str]) -> String {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let args = [&["decode", "-f", "csv"][..], more, &names].concat();
-    let (status, csv, stderr) = support::output_in(dir, &args, b"");
+    let (status, csv, stderr) = output_in(dir, &args, b"");
     assert_eq!((status, stderr.as_str()), (0, ""));
     csv
 }
@@ -76,7 +76,7 @@ fn both_directions_of_a_connection_from_two_files() {
         let args =
             ["replay", "--rules", rules.to_str().unwrap(), "--local", "10.0.0.5", "-f", "json"];
         let args = [&args[..], captures].concat();
-        let (status, json, stderr) = support::output_in(dir.path(), &args, b"");
+        let (status, json, stderr) = output_in(dir.path(), &args, b"");
         assert_eq!(status, 0, "{stderr}");
         let summary: serde_json::Value = serde_json::from_str(&json).unwrap();
         ["packets", "connections", "rules", "decided", "reasons"].map(|key| summary[key].clone())
@@ -95,7 +95,7 @@ fn damage_in_one_leaves_the_others() {
     std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
     for order in [&["--as-named"][..], &[]] {
         let args = [&["decode", "-f", "csv"][..], order, &["0.pcap", "1.pcap"]].concat();
-        let (status, csv, stderr) = support::output_in(dir.path(), &args, b"");
+        let (status, csv, stderr) = output_in(dir.path(), &args, b"");
         assert_eq!(status, 0);
         assert!(stderr.starts_with("sgreplay: warning: 0.pcap: frame "), "{stderr}");
         let long = csv

@@ -13,7 +13,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, s
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::capture::{Batch, Capture, CaptureError, Drops, FlowLog, FlowLogCounts, Frame};
+use crate::capture::{
+    Batch, Capture, CaptureCounts, CaptureError, FlowLog, FlowLogCounts, Frame, SharedCounts,
+};
 use crate::decode::{Decoded, Tunnels, decode, decode_inside};
 use crate::flow::{FirstFragment, Fragment};
 use crate::fragment::LookAhead;
@@ -119,7 +121,7 @@ pub struct Ahead {
     /// Bytes of the frames that have come, and the time of the last.
     position: u64,
     now: u64,
-    drops: Drops,
+    counts: SharedCounts,
     flow_log: FlowLog,
 }
 
@@ -245,7 +247,7 @@ impl Ahead {
     /// The threads end with the capture, or soon after this is dropped; nobody waits for them, since one
     /// may be blocked on a pipe that says nothing.
     pub fn new(capture: Capture, tunnels: Tunnels, threads: NonZeroUsize) -> Self {
-        let (drops, flow_log) = (capture.drops(), capture.flow_log());
+        let (counts, flow_log) = (capture.counts(), capture.flow_log());
         let reading = match threads.get() == 1 && !capture.may_wait() {
             true => Reading::Here(Some(Box::new(capture))),
             false => Reading::Apart(Threads::start(capture, &tunnels, threads)),
@@ -259,7 +261,7 @@ impl Ahead {
             fragments: LookAhead::default(),
             position: 0,
             now: 0,
-            drops,
+            counts,
             flow_log,
         }
     }
@@ -286,9 +288,9 @@ impl Ahead {
         }
     }
 
-    /// Packets that the capturing machine has dropped, as far as was read.
-    pub fn drops(&self) -> Option<u64> {
-        self.drops.count()
+    /// Statistics of the capture beside its packets, as far as it was read.
+    pub fn counts(&self) -> CaptureCounts {
+        self.counts.get()
     }
 
     /// What a flow log holds, as far as was read; `None` of a capture.

@@ -99,6 +99,8 @@ impl Observation {
 pub struct Observed {
     list: Vec<Observation>,
     known: HashMap<(u64, usize, bool), usize, FixedState>,
+    /// The time of the last packet that has one.
+    now: u64,
 }
 
 impl Observed {
@@ -107,7 +109,8 @@ impl Observed {
     pub fn add(&mut self, input: &Input<'_>, judged: &Judged) {
         let Input { frame, decoded, selected } = *input;
         let packet = decoded.packet();
-        let time = frame.time_ns.unwrap_or_default();
+        self.now = frame.time_ns.unwrap_or(self.now);
+        let time = self.now;
         let allowed = judged.verdict().0 == Verdict::Allow;
         for judgement in judged.judgements().filter(|_| allowed) {
             let Some(connection) = judgement.connection else { continue };

@@ -17,6 +17,7 @@
 //! before it has been yielded by then.
 
 mod buffer;
+mod counts;
 mod error;
 mod flow_log;
 mod names;
@@ -30,10 +31,10 @@ use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::escape;
 use buffer::Buffer;
+pub use counts::{CaptureCounts, SharedCounts};
 pub use error::{CaptureError, CaptureErrorKind};
 pub use flow_log::{FlowLog, FlowLogCounts, FlowLogKind, LogRecord, Opener, Recorded};
 pub use write::{PcapWriter, WriteError};
@@ -115,7 +116,8 @@ pub struct Frame<'a> {
     pub number: u64,
     /// How to read the first bytes.
     pub link: LinkType,
-    /// Nanoseconds since 1970-01-01 UTC; `None` for pcapng's Simple Packet Blocks, which have no time.
+    /// Nanoseconds since 1970-01-01 UTC; `None` for pcapng's Simple Packet Blocks, which have no time, and
+    /// for times that this cannot hold ([`CaptureCounts::unusable_times`]).
     pub time_ns: Option<u64>,
     /// Bytes on the wire; more than `data.len()` when a snap length cut the packet.
     pub wire_len: u32,
@@ -179,25 +181,6 @@ impl Batch {
         let interface = interface.and_then(|name| self.names.get(usize::from(name)));
         let log = self.logs.get(position);
         Some(Frame { number, link, time_ns, wire_len, hint, interface, log, data })
-    }
-}
-
-/// Packets that the capturing machine says it has dropped. Statistics come at the end of a capture, which
-/// another thread may be reading: a clone sees what the original counts.
-#[derive(Clone, Debug, Default)]
-pub struct Drops(Arc<(AtomicBool, AtomicU64)>);
-
-impl Drops {
-    /// How many so far; `None` where the capture does not say, as a pcap never does.
-    pub fn count(&self) -> Option<u64> {
-        let (known, count) = &*self.0;
-        known.load(Ordering::Acquire).then(|| count.load(Ordering::Acquire))
-    }
-
-    fn add(&self, more: u64) {
-        let (known, count) = &*self.0;
-        count.fetch_add(more, Ordering::AcqRel);
-        known.store(true, Ordering::Release);
     }
 }
 
@@ -300,11 +283,11 @@ impl Capture {
         self.may_wait
     }
 
-    /// Where packets are counted that the capturing machine has dropped.
-    pub fn drops(&self) -> Drops {
+    /// Statistics beside the packets, which grow while the capture is read.
+    pub fn counts(&self) -> SharedCounts {
         match &self.format {
-            Format::Pcap(_) | Format::FlowLog(_) => Drops::default(),
-            Format::PcapNg(reader) => reader.drops(),
+            Format::Pcap(_) | Format::FlowLog(_) => SharedCounts::default(),
+            Format::PcapNg(reader) => reader.counts(),
         }
     }
 

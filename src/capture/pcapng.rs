@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use pcap_file::Endianness;
 use pcap_file::pcapng::blocks::block_common::{
-    ENHANCED_PACKET_BLOCK, INTERFACE_DESCRIPTION_BLOCK, INTERFACE_STATISTIC_BLOCK, PACKET_BLOCK,
-    SECTION_HEADER_BLOCK, SIMPLE_PACKET_BLOCK,
+    ENHANCED_PACKET_BLOCK, INTERFACE_DESCRIPTION_BLOCK, INTERFACE_STATISTIC_BLOCK,
+    NAME_RESOLUTION_BLOCK, PACKET_BLOCK, SECTION_HEADER_BLOCK, SIMPLE_PACKET_BLOCK,
 };
 use pcap_file::pcapng::{RawBlock, RawBlockParseError};
 
 use super::buffer::{Buffer, LONGEST_RECORD};
 use super::names::Names;
-use super::{CaptureErrorKind, DirectionHint, Drops, LinkType, Record};
+use super::{CaptureErrorKind, DirectionHint, LinkType, Record, SharedCounts};
 
 /// The type of a section header, which reads the same in both byte orders.
 pub(super) const MAGIC: [u8; 4] = SECTION_HEADER_BLOCK.to_be_bytes();
@@ -23,10 +23,19 @@ pub(super) const MAGIC: [u8; 4] = SECTION_HEADER_BLOCK.to_be_bytes();
 /// Type and length before a block's body.
 const BLOCK_HEADER: usize = 8;
 
+/// Blocks that hold no packet, and are not in `pcap-file`: a journal entry of systemd, decryption secrets,
+/// and the blocks of vendors, which may or may not be copied.
+const JOURNAL_BLOCK: u32 = 9;
+const DECRYPTION_SECRETS_BLOCK: u32 = 10;
+const CUSTOM_BLOCKS: [u32; 2] = [0x0000_0bad, 0x4000_0bad];
+
 const IF_NAME: u16 = 2;
 const IF_TSRESOL: u16 = 9;
 const IF_TSOFFSET: u16 = 14;
 const EPB_FLAGS: u16 = 2;
+const EPB_DROPCOUNT: u16 = 4;
+/// Packets dropped before a packet, in the obsolete block: they are not known.
+const DROPS_NOT_KNOWN: u16 = u16::MAX;
 const ISB_IFDROP: u16 = 5;
 const ISB_OSDROP: u16 = 7;
 
@@ -38,8 +47,7 @@ pub(super) struct Reader {
     interfaces: Vec<Interface>,
     /// Every name that an interface has had, in any section.
     names: Names,
-    /// Packets that were dropped, over all interfaces.
-    drops: Drops,
+    counts: SharedCounts,
 }
 
 /// What an Interface Description Block says of the packets that follow.
@@ -49,30 +57,44 @@ struct Interface {
     clock: Clock,
     /// Position among the names.
     name: Option<u16>,
-    /// Packets that it has dropped so far.
-    dropped: u64,
+    dropped: Dropped,
+}
+
+/// Packets that an interface has dropped so far, by either way of saying so: writers use one of them, or both
+/// for the same packets.
+#[derive(Default)]
+struct Dropped {
+    /// By the last Interface Statistics Block.
+    statistics: u64,
+    /// By the packets themselves.
+    packets: u64,
+}
+
+impl Dropped {
+    fn total(&self) -> u64 {
+        self.statistics.max(self.packets)
+    }
 }
 
 /// How an interface's timestamps count.
 struct Clock {
-    /// Units in a second.
-    per_second: u128,
+    /// Units in a second; `None` of a resolution that 128 bits cannot count.
+    per_second: Option<u128>,
     /// Seconds to add.
     offset: i64,
 }
 
 impl Clock {
-    /// Nanoseconds since the epoch; times outside what a `u64` holds stop at its ends.
-    fn time_ns(&self, high: u32, low: u32) -> u64 {
+    /// Nanoseconds since the epoch; `None` before it, and beyond what a `u64` holds.
+    fn time_ns(&self, high: u32, low: u32) -> Option<u64> {
         let units = u128::from(high) << 32 | u128::from(low);
-        let ns = match self.per_second {
+        let ns = match self.per_second? {
             1_000_000 => units * 1_000,
             1_000_000_000 => units,
             // 2^64 units and 10^9 fit in 94 bits.
             per_second => units * 1_000_000_000 / per_second,
         };
-        let ns = ns.cast_signed() + i128::from(self.offset) * 1_000_000_000;
-        u64::try_from(ns.max(0)).unwrap_or(u64::MAX)
+        u64::try_from(ns.cast_signed() + i128::from(self.offset) * 1_000_000_000).ok()
     }
 }
 
@@ -107,6 +129,14 @@ impl<'a> Body<'a> {
         })
     }
 
+    fn u64(&mut self) -> Option<u64> {
+        let bytes = self.take()?;
+        Some(match self.endianness {
+            Endianness::Big => u64::from_be_bytes(bytes),
+            Endianness::Little => u64::from_le_bytes(bytes),
+        })
+    }
+
     fn skip(&mut self, len: usize) -> Option<()> {
         self.bytes = self.bytes.get(len..)?;
         self.read += len;
@@ -128,7 +158,7 @@ impl Reader {
             endianness: Endianness::Little,
             interfaces: Vec::new(),
             names: Names::default(),
-            drops: Drops::default(),
+            counts: SharedCounts::default(),
         }
     }
 
@@ -137,9 +167,9 @@ impl Reader {
         self.names.list()
     }
 
-    /// Where drops are counted.
-    pub(super) fn drops(&self) -> Drops {
-        self.drops.clone()
+    /// Statistics beside the packets.
+    pub(super) fn counts(&self) -> SharedCounts {
+        self.counts.clone()
     }
 
     /// The next packet, past all blocks that hold none; `None` at the end, or where the next block is
@@ -235,7 +265,11 @@ impl Reader {
             }
             PACKET_BLOCK => {
                 // The obsolete block has 16 bits each for the interface and the drops.
-                let interface = body.u16().zip(body.u16()).map(|(interface, _)| interface.into());
+                let head = body.u16().zip(body.u16());
+                let interface = head.map(|(interface, _)| interface.into());
+                if let Some((interface, drops)) = head.filter(|(_, of)| *of != DROPS_NOT_KNOWN) {
+                    self.add_dropped(interface.into(), drops.into());
+                }
                 self.read_packet(&mut body, start, interface).map(Some).map_err(|e| damaged(&e))
             }
             SIMPLE_PACKET_BLOCK => {
@@ -253,15 +287,27 @@ impl Reader {
                 Ok(Some(Record { link, time_ns: None, wire_len, hint: None, interface, data }))
             }
             INTERFACE_STATISTIC_BLOCK => {
-                self.count_drops(&mut body);
+                self.read_statistics(&mut body);
                 Ok(None)
             }
-            _ => Ok(None),
+            NAME_RESOLUTION_BLOCK | JOURNAL_BLOCK => Ok(None),
+            DECRYPTION_SECRETS_BLOCK => {
+                self.counts.update(|counts| counts.secrets_blocks += 1);
+                Ok(None)
+            }
+            _ if CUSTOM_BLOCKS.contains(&block) => {
+                self.counts.update(|counts| counts.custom_blocks += 1);
+                Ok(None)
+            }
+            _ => {
+                self.counts.update(|counts| counts.unknown_blocks += 1);
+                Ok(None)
+            }
         }
     }
 
     /// Counters of an interface: each block has the sums so far. One that is damaged says nothing.
-    fn count_drops(&mut self, body: &mut Body<'_>) {
+    fn read_statistics(&mut self, body: &mut Body<'_>) {
         let Some(interface) = body.u32() else { return };
         // Two halves of a time.
         if body.skip(8).is_none() {
@@ -269,24 +315,33 @@ impl Reader {
         }
         let mut found: Option<u64> = None;
         while let Some((code, value)) = body.option() {
-            if let (ISB_IFDROP | ISB_OSDROP, Some(bytes)) = (code, value.first_chunk()) {
-                let number = match self.endianness {
-                    Endianness::Big => u64::from_be_bytes(*bytes),
-                    Endianness::Little => u64::from_le_bytes(*bytes),
-                };
+            let mut value = Body { bytes: value, endianness: self.endianness, read: 0 };
+            if let (ISB_IFDROP | ISB_OSDROP, Some(number)) = (code, value.u64()) {
                 found = Some(found.unwrap_or_default().saturating_add(number));
             }
         }
         let known = self.interfaces.get_mut(interface as usize);
         if let (Some(found), Some(known)) = (found, known) {
-            self.drops.add(found.saturating_sub(known.dropped));
-            known.dropped = found;
+            let before = known.dropped.total();
+            known.dropped.statistics = found;
+            let more = known.dropped.total().saturating_sub(before);
+            self.counts.update(|counts| counts.add_dropped(more));
+        }
+    }
+
+    /// Adds packets that were dropped before a packet, by its own word.
+    fn add_dropped(&mut self, interface: u32, more: u64) {
+        if let Some(Interface { dropped, .. }) = self.interfaces.get_mut(interface as usize) {
+            let before = dropped.total();
+            dropped.packets = dropped.packets.saturating_add(more);
+            let more = dropped.total() - before;
+            self.counts.update(|counts| counts.add_dropped(more));
         }
     }
 
     /// What an Enhanced Packet Block and the obsolete one have in common, after the interface.
     fn read_packet(
-        &self,
+        &mut self,
         body: &mut Body<'_>,
         start: usize,
         interface: Option<u32>,
@@ -308,23 +363,33 @@ impl Reader {
             return Err(format!("claims {len} captured bytes, and holds {left}"));
         }
         let padding = (len as usize).next_multiple_of(4) - len as usize;
-        let mut hint = None;
+        let time_ns = described.clock.time_ns(high, low);
+        let (link, name) = (described.link, described.name);
+        let (mut hint, mut dropped) = (None, None);
         if body.skip(padding).is_some() {
             while let Some((code, value)) = body.option() {
                 let mut value = Body { bytes: value, endianness: self.endianness, read: 0 };
-                if code == EPB_FLAGS {
-                    hint = match value.u32().map(|flags| flags & 3) {
-                        Some(1) => Some(DirectionHint::Inbound),
-                        Some(2) => Some(DirectionHint::Outbound),
-                        _ => None,
-                    };
+                match code {
+                    EPB_FLAGS => {
+                        hint = match value.u32().map(|flags| flags & 3) {
+                            Some(1) => Some(DirectionHint::Inbound),
+                            Some(2) => Some(DirectionHint::Outbound),
+                            _ => None,
+                        };
+                    }
+                    EPB_DROPCOUNT => dropped = value.u64(),
+                    _ => {}
                 }
             }
         }
-        let time_ns = Some(described.clock.time_ns(high, low));
-        let (link, interface) = (described.link, described.name);
+        if let Some(dropped) = dropped {
+            self.add_dropped(interface, dropped);
+        }
+        if time_ns.is_none() {
+            self.counts.update(|counts| counts.unusable_times += 1);
+        }
         let data = at..at + len as usize;
-        Ok(Record { link, time_ns, wire_len, hint, interface, data })
+        Ok(Record { link, time_ns, wire_len, hint, interface: name, data })
     }
 }
 
@@ -333,7 +398,7 @@ fn read_interface(body: &mut Body<'_>) -> (Option<String>, Option<Interface>) {
     let mut head = || Some((body.u16()?, body.u16()?, body.u32()?));
     let Some((link, _reserved, snap_len)) = head() else { return (None, None) };
     let mut name = None;
-    let mut clock = Clock { per_second: 1_000_000, offset: 0 };
+    let mut clock = Clock { per_second: Some(1_000_000), offset: 0 };
     while let Some((code, value)) = body.option() {
         match (code, value) {
             (IF_NAME, value) => {
@@ -341,21 +406,26 @@ fn read_interface(body: &mut Body<'_>) -> (Option<String>, Option<Interface>) {
                 name = Some(text.trim_end_matches('\0').to_owned());
             }
             (IF_TSRESOL, [exponent]) => {
-                // The high bit chooses powers of two; what 128 bits cannot count is no clock.
+                // The high bit chooses powers of two.
                 let (base, exponent) =
                     if exponent & 0x80 == 0 { (10_u128, *exponent) } else { (2, exponent & 0x7f) };
-                clock.per_second = base.checked_pow(exponent.into()).unwrap_or(u128::MAX);
+                clock.per_second = base.checked_pow(exponent.into());
             }
             (IF_TSOFFSET, value) => {
-                if let Some(bytes) = value.first_chunk() {
-                    clock.offset = match body.endianness {
-                        Endianness::Big => i64::from_be_bytes(*bytes),
-                        Endianness::Little => i64::from_le_bytes(*bytes),
-                    };
-                }
+                let mut value = Body { bytes: value, endianness: body.endianness, read: 0 };
+                clock.offset = value.u64().map_or(0, u64::cast_signed);
             }
             _ => {}
         }
     }
-    (name, Some(Interface { link: LinkType(link.into()), snap_len, clock, name: None, dropped: 0 }))
+    (
+        name,
+        Some(Interface {
+            link: LinkType(link.into()),
+            snap_len,
+            clock,
+            name: None,
+            dropped: Dropped::default(),
+        }),
+    )
 }

@@ -117,8 +117,8 @@ pub struct Change {
     pub proposed: Side,
     /// The frame that opened it.
     pub first_frame: u64,
-    /// Times of its first and its last packet, ns since the epoch; zero where there are none.
-    pub times: (u64, u64),
+    /// Times of its first and its last packet, ns since the epoch; `None` where no packet has one.
+    pub times: Option<(u64, u64)>,
     /// Its packets, in both directions.
     pub packets: u64,
     /// Their bytes on the wire.
@@ -290,7 +290,6 @@ impl Book<'_> {
         if effect == Effect::Unchanged {
             return effect;
         }
-        let time = frame.time_ns.unwrap_or_default();
         if let Some(flow) = opened {
             match alone {
                 Some(flow) => _ = self.flows.insert(flow, Some(self.changes.len())),
@@ -302,7 +301,7 @@ impl Book<'_> {
                 current: Side::of(current),
                 proposed: Side::of(proposed),
                 first_frame: frame.number,
-                times: (time, time),
+                times: None,
                 packets: 0,
                 bytes: 0,
                 selected: false,
@@ -317,7 +316,10 @@ impl Book<'_> {
             change.packets += 1;
             change.selected |= selected;
             change.bytes += u64::from(frame.wire_len);
-            change.times.1 = change.times.1.max(time);
+            if let Some(time) = frame.time_ns {
+                let (first, last) = change.times.unwrap_or((time, time));
+                change.times = Some((first, last.max(time)));
+            }
         }
         effect
     }

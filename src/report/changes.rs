@@ -158,8 +158,8 @@ pub fn change_rows(
             Cell::Text(effect.as_str()),
             Cell::Owned(community_id(flow)),
             Cell::Number(*first_frame),
-            Cell::Number(times.0),
-            Cell::Number(times.1),
+            times.map(|(first, _)| first).into(),
+            times.map(|(_, last)| last).into(),
             Cell::Addr(flow.src),
             Cell::Addr(flow.dst),
             Cell::Number(flow.proto.0.into()),
@@ -213,8 +213,8 @@ pub fn changes_json(diff: &Diff<'_>, labels: BothLabels<'_>) -> Vec<Value> {
             "packets": packets,
             "bytes": bytes,
             "first_frame": first_frame,
-            "first_time_ns": times.0,
-            "last_time_ns": times.1,
+            "first_time_ns": times.map(|(first, _)| first),
+            "last_time_ns": times.map(|(_, last)| last),
             "current": side(labels.current, current),
             "proposed": side(labels.proposed, proposed),
             "accepted": labels.reason(change),
@@ -229,8 +229,8 @@ struct Group {
     connections: u64,
     packets: u64,
     bytes: u64,
-    first: (u64, u64),
-    last_time: u64,
+    first_frame: u64,
+    times: Option<(u64, u64)>,
     peers: Peers,
     /// Somebody has looked at them.
     accepted: bool,
@@ -336,7 +336,7 @@ pub(super) fn change_lines(diff: &Diff<'_>, labels: BothLabels<'_>) -> Vec<(Effe
         open.map(move |((place, service, _, now, then), group)| {
             let connections = text::plural(group.connections, "connection");
             let who = peers(&group);
-            let frame = group.first.0;
+            let frame = group.first_frame;
             let line = format!(
                 "{}: {connections} {place} {service} of {who} (frame {frame}): now {now}; then {then}",
                 words(effect),
@@ -393,14 +393,17 @@ fn groups(diff: &Diff<'_>, effect: Effect, labels: BothLabels<'_>) -> Vec<(Group
             },
         );
         let group = groups.entry(key).or_insert_with(|| Group {
-            first: (change.first_frame, change.times.0),
+            first_frame: change.first_frame,
             accepted: labels.reason(change).is_some(),
             ..Group::default()
         });
         group.connections += 1;
         group.packets += change.packets;
         group.bytes += change.bytes;
-        group.last_time = group.last_time.max(change.times.1);
+        if let Some((first, last)) = change.times {
+            let (earliest, latest) = group.times.unwrap_or((first, last));
+            group.times = Some((earliest, latest.max(last)));
+        }
         group.peers.add(peer);
     }
     let mut groups: Vec<(GroupKey, Group)> = groups.into_iter().collect();
@@ -442,8 +445,8 @@ fn table(title: String, groups: &[(GroupKey, Group)], most: usize) -> Table {
             place.clone(),
             service.clone(),
             peers(group),
-            group.first.0.to_string(),
-            text::clock(group.first.1, group.last_time),
+            group.first_frame.to_string(),
+            group.times.map_or_else(String::new, |(first, last)| text::clock(first, last)),
             current.clone(),
             proposed.clone(),
         ]);

@@ -36,11 +36,21 @@ struct Row {
     judgement: Judgement,
     opening: Opening,
     first_frame: u64,
-    times: (u64, u64),
+    /// Of the first packet and the latest, where one has a time.
+    times: Option<(u64, u64)>,
     /// From the initiator, and from the other end.
     sent: [(u64, u64); 2],
     /// One of its packets is reported.
     selected: bool,
+}
+
+impl Row {
+    fn note_time(&mut self, time: Option<u64>) {
+        if let Some(time) = time {
+            let (first, last) = self.times.unwrap_or((time, time));
+            self.times = Some((first, last.max(time)));
+        }
+    }
 }
 
 impl Connections {
@@ -84,7 +94,7 @@ impl Connections {
             let time = frame.time_ns;
             if let Some((opening, flow)) = judgement.opened {
                 self.known.insert(key, self.rows.len());
-                let (first_frame, time) = (frame.number, time.unwrap_or_default());
+                let first_frame = frame.number;
                 self.rows.push(Row {
                     connection: Some(connection),
                     interface,
@@ -92,7 +102,7 @@ impl Connections {
                     judgement: *judgement,
                     opening,
                     first_frame,
-                    times: (time, time),
+                    times: None,
                     sent: [(0, 0); 2],
                     selected: false,
                 });
@@ -106,7 +116,7 @@ impl Connections {
                 *bytes += u64::from(frame.wire_len);
             }
             row.selected |= selected;
-            row.times.1 = row.times.1.max(time.unwrap_or(row.times.1));
+            row.note_time(time);
         }
     }
 
@@ -114,7 +124,6 @@ impl Connections {
     fn add_stray(&mut self, input: &Input<'_>, judgement: &Judgement) {
         let Input { frame, decoded, selected } = *input;
         let Some(packet) = decoded.packet() else { return };
-        let time = frame.time_ns.unwrap_or_default();
         let rows = &mut self.rows;
         let known = self.strays.entry((packet.flow, judgement.interface)).or_insert_with(|| {
             rows.push(Row {
@@ -124,7 +133,7 @@ impl Connections {
                 judgement: *judgement,
                 opening: Opening::AfterClose,
                 first_frame: frame.number,
-                times: (time, time),
+                times: None,
                 sent: [(0, 0); 2],
                 selected: false,
             });
@@ -135,7 +144,7 @@ impl Connections {
             *packets += 1;
             *bytes += u64::from(frame.wire_len);
             row.selected |= selected;
-            row.times.1 = row.times.1.max(time);
+            row.note_time(frame.time_ns);
         }
     }
 
@@ -153,8 +162,8 @@ impl Connections {
                 connection.map_or(Cell::Empty, Cell::Number),
                 Cell::Owned(community_id(flow)),
                 Cell::Number(*first_frame),
-                Cell::Number(times.0),
-                Cell::Number(times.1),
+                times.map(|(first, _)| first).into(),
+                times.map(|(_, last)| last).into(),
                 Cell::Addr(flow.src),
                 Cell::Addr(flow.dst),
                 Cell::Number(flow.proto.0.into()),

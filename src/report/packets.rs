@@ -109,17 +109,20 @@ pub enum Answer<'a> {
     Not(Reason),
 }
 
-/// One line for people: frame, time since the first packet, tuple, of an ICMP error what it complains
+/// One line for people: frame, time since the first packet (`-` where it has none), tuple, of an ICMP error what it complains
 /// about, and the answer if there is one.
 pub fn packet_line(
     frame: &Frame<'_>,
     decoded: &Decoded,
     embedded: Option<&Packet>,
-    start_ns: u64,
+    start_ns: Option<u64>,
     answer: Option<Answer<'_>>,
 ) -> String {
-    let since = frame.time_ns.unwrap_or(start_ns).saturating_sub(start_ns);
-    let (seconds, micros) = (since / 1_000_000_000, since % 1_000_000_000 / 1_000);
+    let since = frame.time_ns.zip(start_ns).map(|(time, start)| time.saturating_sub(start));
+    let since = since.map_or_else(
+        || "-".to_owned(),
+        |since| format!("{}.{:06}", since / 1_000_000_000, since % 1_000_000_000 / 1_000),
+    );
     let what = decoded.packet().map_or_else(String::new, described);
     let about = embedded.map_or_else(String::new, |of| format!(" about {}", described(of)));
     let outcome = match (decoded, answer) {
@@ -138,7 +141,7 @@ pub fn packet_line(
         None => String::new(),
     };
     let number = frame.number;
-    let line = format!("{number:>6} {seconds:>6}.{micros:06}  {answer}{what}{about}{outcome}");
+    let line = format!("{number:>6} {since:>13}  {answer}{what}{about}{outcome}");
     match escape::line(line.trim_end()) {
         Cow::Owned(escaped) => escaped,
         Cow::Borrowed(same) if same.len() == line.len() => line,

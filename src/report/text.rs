@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::table::{Room, Table, table};
 use super::{CaptureInput, Label, Labels, Local, RuleCount, Summary};
+use crate::capture::CaptureCounts;
 use crate::escape::{Text, push_line};
 use crate::flow::{Direction, FlowTuple, TcpFlags};
 use crate::replay::Replay;
@@ -99,7 +100,7 @@ pub(super) fn captures(out: &mut Text, captures: &[CaptureInput], times: Option<
     for capture in captures {
         push_line!(
             out,
-            "capture  {}: {}, {}{}{}",
+            "capture  {}: {}, {}{}{}{}",
             capture.path,
             match &capture.flow_log {
                 None => format!("{} packets", count(capture.frames)),
@@ -111,16 +112,31 @@ pub(super) fn captures(out: &mut Text, captures: &[CaptureInput], times: Option<
                 ),
             },
             bytes(capture.size),
-            match capture.dropped {
+            match capture.counts.dropped {
                 None | Some(0) => String::new(),
                 Some(dropped) => format!(", {} not captured", plural(dropped, "more packet")),
             },
+            skipped_blocks(&capture.counts),
             capture.sha256.as_ref().map_or_else(String::new, |hash| format!(", sha256 {hash}")),
         );
     }
     if let Some((first, last)) = times {
         push_line!(out, "time     {} to {}, {}", time(first), time(last), duration(last - first));
     }
+}
+
+/// Blocks of a pcapng that were skipped although they hold something.
+fn skipped_blocks(counts: &CaptureCounts) -> String {
+    let kinds = [
+        (counts.secrets_blocks, "block of decryption secrets", "blocks of decryption secrets"),
+        (counts.custom_blocks, "custom block", "custom blocks"),
+        (counts.unknown_blocks, "unknown block", "unknown blocks"),
+    ];
+    let found = kinds.iter().filter(|(n, ..)| *n > 0);
+    let found =
+        found.map(|(n, one, many)| format!("{} {}", count(*n), if *n == 1 { one } else { many }));
+    let found = found.collect::<Vec<_>>().join(", ");
+    if found.is_empty() { found } else { format!(", skipped {found}") }
 }
 
 /// The program's version, the local addresses, and what is missing.

@@ -20,7 +20,9 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::ahead::{Ahead, Next};
-use crate::capture::{Capture, CaptureError, CaptureErrorKind, FlowLogCounts, Frame};
+use crate::capture::{
+    Capture, CaptureCounts, CaptureError, CaptureErrorKind, FlowLogCounts, Frame,
+};
 use crate::decode::{Decoded, Tunnels, decode_inside};
 use crate::escape;
 use selection::Choice;
@@ -84,9 +86,9 @@ pub struct CaptureInput {
     pub size: u64,
     /// Frames in it.
     pub frames: u64,
-    /// Packets that the capturing machine says it has dropped; `None` where it does not say.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dropped: Option<u64>,
+    /// Statistics beside its packets.
+    #[serde(flatten)]
+    pub counts: CaptureCounts,
     /// Where its clock runs backwards.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock_backwards: Option<ClockBackwards>,

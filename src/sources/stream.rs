@@ -141,7 +141,7 @@ impl Stream {
 
     /// Closes it.
     pub(super) fn finish(mut self) -> Finished {
-        self.head.input.dropped = self.ahead.drops();
+        self.head.input.counts = self.ahead.counts();
         self.head.input.flow_log = self.ahead.flow_log();
         let Head { position, input, .. } = self.head;
         Finished { position, input, damage: self.damage }

@@ -198,7 +198,7 @@ pub(crate) fn decode(bytes: &[u8]) {
         data,
     };
     let _ = decode_cells(&frame, &outer);
-    let line = packet_line(&frame, &outer, complaint.as_ref(), 0, None);
+    let line = packet_line(&frame, &outer, complaint.as_ref(), None, None);
     assert!(!line.contains('\n'), "one line a packet");
 
     // What is cut off takes facts away; it does not change any.

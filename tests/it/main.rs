@@ -42,6 +42,7 @@ mod merge;
 mod outputs;
 mod page;
 mod pcap_file;
+mod pcapng;
 mod readme;
 mod scenarios;
 mod selection;

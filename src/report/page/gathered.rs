@@ -110,7 +110,8 @@ pub(super) struct Listed {
     pub(super) packets: u64,
     pub(super) bytes: u64,
     pub(super) first_frame: u64,
-    pub(super) time: u64,
+    /// Of its opening packet; of the packet before, where that has none.
+    pub(super) time: Option<u64>,
     pub(super) why: String,
 }
 
@@ -126,6 +127,8 @@ pub struct Gathered {
     pub(super) pairs: BTreeMap<(IpNet, String), ByClass>,
     /// What fits into no pair.
     pub(super) other_pairs: ByClass,
+    /// The time of the last packet that has one.
+    now: Option<u64>,
 }
 
 impl Default for Gathered {
@@ -138,6 +141,7 @@ impl Default for Gathered {
             by_number: HashMap::default(),
             pairs: BTreeMap::new(),
             other_pairs: [0; Class::ALL.len()],
+            now: None,
         }
     }
 }
@@ -155,18 +159,19 @@ impl Gathered {
         let (Some(class), Some(judgement)) = (Class::of(judged, effect), judged.deciding()) else {
             return;
         };
-        let time = frame.time_ns.unwrap_or_default();
+        self.now = frame.time_ns.or(self.now);
         let bytes = u64::from(frame.wire_len);
         // Without sessions a packet stands for itself.
         let alone = judgement.connection.is_none();
         let opened = judged.judgements().find_map(|of| of.opened).map(|(_, flow)| flow);
         let opened =
             opened.or_else(|| decoded.packet().filter(|_| alone).map(|packet| packet.flow));
-        let bar = self.timeline.bar(time);
-        let [connections, of_bytes] = bar;
-        add(of_bytes, class, bytes);
+        if let Some(time) = self.now {
+            let [connections, of_bytes] = self.timeline.bar(time);
+            add(of_bytes, class, bytes);
+            add(connections, class, u64::from(opened.is_some()));
+        }
         if let Some(flow) = opened {
-            add(connections, class, 1);
             let peer = network(flow.peer(judgement.decided_in));
             let key = (peer, text::service(&flow));
             let room = self.pairs.len() < MOST_PAIRS;
@@ -194,7 +199,7 @@ impl Gathered {
                     packets: u64::from(alone),
                     bytes: if alone { bytes } else { 0 },
                     first_frame: frame.number,
-                    time,
+                    time: self.now,
                     why: text::because(judgement.reason, label),
                 });
             } else if let Some(cut) = self.cut.get_mut(kind) {

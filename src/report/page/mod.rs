@@ -420,7 +420,7 @@ fn connections(gathered: &Gathered, rest: &str) -> Section {
             text::count(of.packets),
             text::bytes(of.bytes),
             of.first_frame.to_string(),
-            plot::clock(of.time),
+            of.time.map_or_else(String::new, plot::clock),
             of.why.clone(),
         ]
     }));

@@ -7,12 +7,13 @@ use sgreplay::decode::embedded;
 use sgreplay::report::{
     DECODE_COLUMNS, EMBEDDED_COLUMNS, Rows, SCHEMA, decode_cells, embedded_cells, packet_line,
 };
-use sgreplay::sources::Input;
+use sgreplay::sources::{Ended, Input};
 
-use super::{ended, row_format, stdout};
+use super::{ended, judging, row_format, stdout};
 use crate::args::DecodeArgs;
 use crate::captures::Captures;
 use crate::exit::{ExitStatus, Failure};
+use crate::terminal;
 
 pub(crate) fn run(args: &DecodeArgs) -> Result<ExitStatus, Failure> {
     let captures = Captures::new(&args.capture)?;
@@ -22,14 +23,14 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<ExitStatus, Failure> {
         let mut start = None;
         let end = captures.read(false, |inputs| {
             for Input { frame, decoded, .. } in inputs.iter().filter(|input| input.selected) {
-                let start = *start.get_or_insert(frame.time_ns.unwrap_or_default());
+                start = start.or(frame.time_ns);
                 let embedded = embedded(frame.link, frame.data, &tunnels);
                 writeln!(out, "{}", packet_line(frame, decoded, embedded.as_ref(), start, None))?;
             }
             Ok(())
         })?;
         out.flush()?;
-        return ended(&end);
+        return warned(&end);
     };
     let mut columns = DECODE_COLUMNS.to_vec();
     if args.embedded {
@@ -51,5 +52,13 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<ExitStatus, Failure> {
         Ok(())
     })?;
     rows.finish(&json!({"schema": SCHEMA, "packets": packets, "captures": &end.inputs}))?;
-    ended(&end)
+    warned(&end)
+}
+
+/// Tells the user how reading ended, and of times that are not shown.
+fn warned(end: &Ended) -> Result<ExitStatus, Failure> {
+    if let Some(warning) = judging::unusable_times(end) {
+        terminal::say(&format!("warning: {warning}"));
+    }
+    ended(end)
 }

@@ -254,7 +254,7 @@ pub(super) fn partial(end: &Ended) -> Option<String> {
 
 /// Packets that the capturing machines say they have dropped; `None` where one of them does not say.
 pub(super) fn dropped(end: &Ended) -> Option<u64> {
-    end.inputs.iter().map(|input| input.dropped).sum()
+    end.inputs.iter().map(|input| input.counts.dropped).sum()
 }
 
 /// What the captures themselves give cause to say.
@@ -290,13 +290,14 @@ pub(super) fn of_captures(end: &Ended, tally: &Tally, local: &Local) -> Vec<Stri
             _ => format!("no packet: the options choose none of {}", plural(read, "packet")),
         });
     }
-    let dropped: u64 = end.inputs.iter().filter_map(|input| input.dropped).sum();
+    let dropped: u64 = end.inputs.iter().filter_map(|input| input.counts.dropped).sum();
     if dropped > 0 {
         warnings.push(format!(
             "the capturing machine has dropped {}, of which nothing is known",
             plural(dropped, "packet"),
         ));
     }
+    warnings.extend(unusable_times(end));
     for CaptureInput { path, clock_backwards, .. } in &end.inputs {
         if let Some(ClockBackwards { times, most_ns, frame }) = clock_backwards {
             warnings.push(format!(
@@ -480,6 +481,18 @@ impl Gate<'_> {
             (false, None) => Ok(ExitStatus::Done),
         }
     }
+}
+
+/// What is to be said of packets whose time cannot be used.
+pub(super) fn unusable_times(end: &Ended) -> Option<String> {
+    let packets: u64 = end.inputs.iter().map(|input| input.counts.unusable_times).sum();
+    (packets > 0).then(|| {
+        format!(
+            "the time of {} is unusable: it is before 1970 or after 2554, or its resolution cannot be \
+             read; each is taken to come right after the packet before it",
+            plural(packets, "packet"),
+        )
+    })
 }
 
 /// What verdicts rest on that come from flow logs.

@@ -329,7 +329,7 @@ impl<'l> Printed<'l> {
         match self {
             Self::Summary { .. } | Self::Markdown { .. } | Self::Connections { .. } => {}
             Self::PacketText { out, labels, tunnels, start } => {
-                let start = *start.get_or_insert(frame.time_ns.unwrap_or_default());
+                *start = start.or(frame.time_ns);
                 let not = match judged {
                     Judged::At(..) => None,
                     Judged::Not(reason) => Some(Answer::Not(*reason)),
@@ -337,7 +337,7 @@ impl<'l> Printed<'l> {
                 let embedded = embedded(frame.link, frame.data, tunnels);
                 let at = judged.judgements().map(|judgement| Answer::Judged(judgement, labels));
                 for answer in not.into_iter().chain(at) {
-                    let line = packet_line(frame, decoded, embedded.as_ref(), start, Some(answer));
+                    let line = packet_line(frame, decoded, embedded.as_ref(), *start, Some(answer));
                     writeln!(out, "{line}")?;
                 }
             }

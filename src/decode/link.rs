@@ -4,8 +4,11 @@ use pnet_packet::ethernet::EthernetPacket;
 use pnet_packet::sll::SLLPacket;
 use pnet_packet::sll2::SLL2Packet;
 
-use super::ethertype::{self, after_ppp, after_pppoe, llc, next, of_any_version, of_version, rest};
-use super::{NoIp, NonIp, TypeField};
+use super::ethertype::{
+    self, IPV4, IPV6, MPLS, after_ppp, after_pppoe, ethernet, llc, next, of_any_version,
+    of_version, rest,
+};
+use super::{NoIp, NonIp, TypeField, capture_header, docsis, wireless};
 use crate::capture::{DirectionHint, LinkType};
 
 /// The length of the "cooked" headers. `pnet_packet` takes 8 bytes for enough and then reads past the end
@@ -34,7 +37,6 @@ pub(super) fn payload(link: LinkType, data: &[u8]) -> Result<&[u8], NoIp> {
         LinkType::RAW | LinkType::RAW_BSD | LinkType::RAW_OPENBSD => of_any_version(data),
         LinkType::IPV4 => of_version(data, 4),
         LinkType::IPV6 => of_version(data, 6),
-        LinkType::NULL | LinkType::LOOP => after_family(data),
         _ => rare(link, data),
     }
 }
@@ -42,24 +44,67 @@ pub(super) fn payload(link: LinkType, data: &[u8]) -> Result<&[u8], NoIp> {
 /// Link types that a server's capture seldom has.
 #[cold]
 fn rare(link: LinkType, data: &[u8]) -> Result<&[u8], NoIp> {
+    let (link, data) = match link {
+        LinkType::PPI => capture_header::inside_ppi(data)?,
+        LinkType::PKTAP => capture_header::inside_pktap(data)?,
+        _ => (link, data),
+    };
     let (ethertype, data) = match link {
-        LinkType::PPP | LinkType::PPP_HDLC => return ppp(data),
-        LinkType::PPP_ETHER => return after_pppoe(data),
-        // Address and control, then an EtherType.
-        LinkType::C_HDLC => next(rest(data, 2)?)?,
-        LinkType::FRELAY => return frame_relay(data),
-        LinkType::ATM_RFC1483 => llc(data)?,
+        LinkType::NULL | LinkType::LOOP => capture_header::after_family(data)?,
+        LinkType::ENC => capture_header::after_enc(data)?,
+        LinkType::PFLOG => capture_header::after_pflog(data)?,
+        LinkType::JUNIPER_ETHER => capture_header::after_juniper_ethernet(data)?,
+        LinkType::IPNET => capture_header::after_ipnet(data)?,
+        LinkType::NFLOG => capture_header::after_nflog(data)?,
+        // Behind the header of another capture; nothing else is a capture in a capture.
+        LinkType::PPI | LinkType::PKTAP => return Err(of_link(link)),
+        LinkType::PPP | LinkType::PPP_HDLC => ppp(data)?,
+        LinkType::PPP_WITH_DIR => ppp(rest(data, DIRECTION)?)?,
+        LinkType::PPP_ETHER => after_pppoe(data)?,
+        // A direction and what is left of the compressed header.
+        LinkType::SLIP => (IPV4, of_any_version(rest(data, DIRECTION + 15)?)?),
+        LinkType::C_HDLC => cisco_hdlc(data)?,
+        LinkType::C_HDLC_WITH_DIR => cisco_hdlc(rest(data, DIRECTION)?)?,
+        LinkType::FRELAY => frame_relay(data)?,
+        LinkType::FRELAY_WITH_DIR => frame_relay(rest(data, DIRECTION)?)?,
+        LinkType::ATM_RFC1483 => match data {
+            // A bridged frame behind two bytes of padding (RFC 2684), with or without its check sequence.
+            [0xaa, 0xaa, 0x03, 0x00, 0x80, 0xc2, 0x00, 0x01 | 0x07, _, _, frame @ ..] => {
+                ethernet(frame)?
+            }
+            _ => llc(data)?,
+        },
         // Frame control and two addresses, then LLC.
         LinkType::FDDI => llc(rest(data, 13)?)?,
-        LinkType::IEEE802_11 => wireless(data)?,
-        LinkType::IEEE802_11_RADIOTAP => after_radiotap(data)?,
-        LinkType::ARCNET_LINUX => return arcnet(data),
-        LinkType::NFLOG => return nflog(data),
-        LinkType::PKTAP => return pktap(data),
+        LinkType::IEEE802_11 => wireless::frame(data)?,
+        LinkType::IEEE802_11_PRISM => wireless::after_prism(data)?,
+        LinkType::IEEE802_11_RADIOTAP => wireless::after_radiotap(data)?,
+        LinkType::IEEE802_11_AVS => wireless::after_avs(data)?,
+        LinkType::ARCNET_LINUX => arcnet(data)?,
+        LinkType::DOCSIS => docsis::frame(data)?,
+        LinkType::MPLS => (MPLS, data),
+        // The tag of a switch, of 4 or 8 bytes, stands before the addresses or behind them.
+        LinkType::BROADCOM_TAG | LinkType::BROADCOM_TAG_PREPENDED | LinkType::DSA_TAG => {
+            ethernet(rest(data, 4)?)?
+        }
+        LinkType::EDSA_TAG => ethernet(rest(data, 8)?)?,
+        // A pseudo header, then a type and two reserved bytes.
+        LinkType::IP_OVER_INFINIBAND => {
+            let (ethertype, data) = next(rest(data, 40)?)?;
+            (ethertype, rest(data, 2)?)
+        }
         // These have no IP header on the wire: 802.15.4 compresses it, vsock has addresses of its own.
         LinkType::IEEE802_15_4 | LinkType::IEEE802_15_4_NOFCS | LinkType::VSOCK => {
             return Err(of_link(link));
         }
+        LinkType::ETHERNET
+        | LinkType::LINUX_SLL
+        | LinkType::LINUX_SLL2
+        | LinkType::RAW
+        | LinkType::RAW_BSD
+        | LinkType::RAW_OPENBSD
+        | LinkType::IPV4
+        | LinkType::IPV6 => return payload(link, data),
         _ => return Err(NoIp::UnsupportedLink),
     };
     ethertype::payload(ethertype, data)
@@ -71,7 +116,7 @@ fn of_link(link: LinkType) -> NoIp {
 }
 
 /// A number that is longer in its field than any that has a name.
-fn number(field: TypeField, number: u32) -> NonIp {
+pub(super) fn number(field: TypeField, number: u32) -> NonIp {
     NonIp { field, number: u16::try_from(number).unwrap_or(u16::MAX) }
 }
 
@@ -79,7 +124,7 @@ fn number(field: TypeField, number: u32) -> NonIp {
 #[inline]
 fn cooked(device: u16, protocol: u16, data: &[u8]) -> Result<&[u8], NoIp> {
     match protocol {
-        ethertype::IPV4 | ethertype::IPV6 if !matches!(device, 770 | 801..=803 | 824) => Ok(data),
+        IPV4 | IPV6 if !matches!(device, 770 | 801..=803 | 824) => Ok(data),
         _ => cooked_otherwise(device, protocol, data),
     }
 }
@@ -90,12 +135,12 @@ fn cooked_otherwise(device: u16, protocol: u16, data: &[u8]) -> Result<&[u8], No
     const LLC: u16 = 4;
     let (ethertype, data) = match (device, protocol) {
         // ARPHRD_FRAD
-        (770, _) => return frame_relay(data),
+        (770, _) => frame_relay(data)?,
         // ARPHRD_IEEE80211, and with a radiotap header
-        (801, _) => wireless(data)?,
-        (803, _) => after_radiotap(data)?,
+        (801, _) => wireless::frame(data)?,
+        (803, _) => wireless::after_radiotap(data)?,
         // ARPHRD_IEEE80211_PRISM, ARPHRD_NETLINK
-        (802, _) => return Err(of_link(LinkType::IEEE802_11_PRISM)),
+        (802, _) => wireless::after_prism(data)?,
         (824, _) => return Err(of_link(LinkType::NETLINK)),
         (_, NOVELL_802_3) => return Err(NonIp::ethertype(NOVELL_802_3).into()),
         (_, LLC) => llc(data)?,
@@ -104,116 +149,53 @@ fn cooked_otherwise(device: u16, protocol: u16, data: &[u8]) -> Result<&[u8], No
     ethertype::payload(ethertype, data)
 }
 
-/// BSD loopback: the family in the byte order of the capturing machine, or in network order.
-fn after_family(data: &[u8]) -> Result<&[u8], NoIp> {
-    let (family, ip) = data.split_first_chunk().ok_or(NonIp::CUT)?;
-    let family = u32::from_le_bytes(*family).min(u32::from_be_bytes(*family));
-    match family {
-        // AF_INET; AF_INET6 of Linux, NetBSD, FreeBSD, macOS.
-        2 | 10 | 24 | 28 | 30 => Ok(ip),
-        family => Err(number(TypeField::Family, family).into()),
-    }
-}
+/// The byte before a frame that says which way it went.
+const DIRECTION: usize = 1;
 
 /// PPP, alone or in HDLC-like framing (RFC 1662), or Cisco's HDLC in its place.
-fn ppp(data: &[u8]) -> Result<&[u8], NoIp> {
+fn ppp(data: &[u8]) -> Result<(u16, &[u8]), NoIp> {
     match data {
         [0xff, 0x03, data @ ..] => after_ppp(data),
-        [0x0f | 0x8f, 0x00, data @ ..] => {
-            let (ethertype, data) = next(data)?;
-            ethertype::payload(ethertype, data)
-        }
+        [0x0f | 0x8f, 0x00, data @ ..] => next(data),
         _ => after_ppp(data),
     }
 }
 
+/// Address and control, then an EtherType.
+fn cisco_hdlc(data: &[u8]) -> Result<(u16, &[u8]), NoIp> {
+    next(rest(data, 2)?)
+}
+
 /// An address of which the last byte is marked, then either control and who speaks (RFC 2427), or an
 /// EtherType, as Cisco has it.
-fn frame_relay(data: &[u8]) -> Result<&[u8], NoIp> {
+fn frame_relay(data: &[u8]) -> Result<(u16, &[u8]), NoIp> {
     const UNNUMBERED: u8 = 0x03;
     let address = data.iter().take(4).position(|byte| byte & 1 == 1).ok_or(NonIp::CUT)?;
-    let (ethertype, data) = match rest(data, address + 1)? {
-        [UNNUMBERED, 0xcc | 0x8e, ip @ ..] => return Ok(ip),
+    match rest(data, address + 1)? {
+        [UNNUMBERED, 0xcc | 0x8e, ip @ ..] => Ok((IPV4, ip)),
+        // A bridged frame, with or without its check sequence.
+        [UNNUMBERED, 0x00, 0x80, 0x00, 0x80, 0xc2, 0x00, 0x01 | 0x07, frame @ ..]
+        | [UNNUMBERED, 0x80, 0x00, 0x80, 0xc2, 0x00, 0x01 | 0x07, frame @ ..] => ethernet(frame),
         // The padding is there where what follows is to start at an even byte.
-        [UNNUMBERED, 0x00, 0x80, 0, 0, 0, data @ ..] | [UNNUMBERED, 0x80, 0, 0, 0, data @ ..] => {
-            next(data)?
+        [UNNUMBERED, 0x00, 0x80, snap @ ..] | [UNNUMBERED, 0x80, snap @ ..] => {
+            ethertype::snap(snap)
         }
         [UNNUMBERED, 0x00, nlpid, ..] | [UNNUMBERED, nlpid, ..] => {
-            return Err(NonIp { field: TypeField::Nlpid, number: (*nlpid).into() }.into());
+            Err(NonIp { field: TypeField::Nlpid, number: (*nlpid).into() }.into())
         }
-        data => next(data)?,
-    };
-    ethertype::payload(ethertype, data)
-}
-
-/// 802.11: data frames that are not encrypted carry LLC.
-fn wireless(data: &[u8]) -> Result<(u16, &[u8]), NoIp> {
-    let [control, flags, ..] = *data else { return Err(NonIp::CUT.into()) };
-    let (version, kind, subtype) = (control & 0x03, control >> 2 & 0x03, control >> 4);
-    let (to, from) = (flags & 0x01 != 0, flags & 0x02 != 0);
-    let (protected, order) = (flags & 0x40 != 0, flags & 0x80 != 0);
-    let (quality, no_data) = (subtype & 0x08 != 0, subtype & 0x04 != 0);
-    if version != 0 || kind != 2 || no_data {
-        return Err(NonIp { field: TypeField::Wireless, number: control.into() }.into());
+        data => next(data),
     }
-    if protected {
-        return Err(NonIp { field: TypeField::Encrypted, number: 0 }.into());
-    }
-    let fourth_address = if to && from { 6 } else { 0 };
-    let quality_header = if quality { 2 } else { 0 };
-    let throughput_header = if quality && order { 4 } else { 0 };
-    llc(rest(data, 24 + fourth_address + quality_header + throughput_header)?)
-}
-
-/// Radiotap: its own length, little-endian, at byte 2.
-fn after_radiotap(data: &[u8]) -> Result<(u16, &[u8]), NoIp> {
-    let len = *rest(data, 2)?.first_chunk().ok_or(NonIp::CUT)?;
-    wireless(rest(data, u16::from_le_bytes(len).into())?)
 }
 
 /// Linux ARCNET: addresses, offset, then the type; after the types of RFC 1201 three bytes more.
-fn arcnet(data: &[u8]) -> Result<&[u8], NoIp> {
+fn arcnet(data: &[u8]) -> Result<(u16, &[u8]), NoIp> {
     match rest(data, 4)? {
         // RFC 1051
         [240, ip @ ..]
         // RFC 1201: IPv4 and IPv6
-        | [212 | 196, _, _, _, ip @ ..] => Ok(ip),
+        | [212 | 196, _, _, _, ip @ ..] => Ok((IPV4, ip)),
         [kind, ..] => Err(NonIp { field: TypeField::Arcnet, number: (*kind).into() }.into()),
         [] => Err(NonIp::CUT.into()),
-    }
-}
-
-/// Linux netfilter log: family, version, resource, then attributes, of which one is the packet. Their
-/// byte order is that of the capturing machine.
-fn nflog(data: &[u8]) -> Result<&[u8], NoIp> {
-    const PAYLOAD: u16 = 9;
-    let mut rest = rest(data, 4)?;
-    // The first attribute is a short one.
-    let is_little = |len: [u8; 2]| u16::from_le_bytes(len) <= u16::from_be_bytes(len);
-    let little = rest.first_chunk().is_some_and(|len| is_little(*len));
-    let number = |bytes| if little { u16::from_le_bytes(bytes) } else { u16::from_be_bytes(bytes) };
-    while let Some((&[a, b, c, d], _)) = rest.split_first_chunk() {
-        let (len, kind) = (usize::from(number([a, b])), number([c, d]));
-        let value = rest.get(4..len).ok_or(NonIp::CUT)?;
-        if kind == PAYLOAD {
-            return of_any_version(value);
-        }
-        rest = rest.get(len.next_multiple_of(4)..).ok_or(NonIp::CUT)?;
-    }
-    Err(NonIp::CUT.into())
-}
-
-/// macOS `pktap`: its own length and the link type of what follows, little-endian.
-fn pktap(data: &[u8]) -> Result<&[u8], NoIp> {
-    let number = |at| -> Result<u32, NoIp> {
-        let bytes = rest(data, at)?.first_chunk().ok_or(NonIp::CUT)?;
-        Ok(u32::from_le_bytes(*bytes))
-    };
-    let inner = rest(data, usize::try_from(number(0)?).map_err(|_| NonIp::CUT)?)?;
-    match LinkType(number(8)?) {
-        // What follows is then no capture of a device.
-        LinkType::PKTAP => Err(of_link(LinkType::PKTAP)),
-        link => payload(link, inner),
     }
 }
 
@@ -226,7 +208,7 @@ pub(super) fn direction_hint(link: LinkType, data: &[u8]) -> Option<DirectionHin
         LinkType::LINUX_SLL2 => {
             SLL2Packet::new(data.get(..SLL2_HEADER)?).map(|header| header.get_packet_type().into())
         }
-        _ => None,
+        _ => return capture_header::direction_hint(link, data),
     };
     match packet_type? {
         0 => Some(DirectionHint::Inbound),

@@ -20,13 +20,17 @@
 //! ```
 
 mod arp;
+mod capture_header;
 mod checksum;
+mod docsis;
 mod ethertype;
 mod link;
+mod mpls;
 mod network;
 mod non_ip;
 mod transport;
 mod tunnel;
+mod wireless;
 
 use crate::capture::{DirectionHint, LinkType};
 use crate::flow::{Fragment, Packet};
@@ -34,7 +38,7 @@ pub use arp::arp;
 pub use checksum::is_left_to_card;
 use network::Upper;
 pub use non_ip::{NonIp, TypeField};
-use tunnel::Inside;
+use tunnel::{Inside, TooShort};
 pub use tunnel::{Tunnels, tunnel_of};
 
 /// What became of a frame.
@@ -118,6 +122,7 @@ impl From<Why> for Undecodable {
 #[derive(Clone, Copy, Debug)]
 enum NoIp {
     Type(NonIp),
+    Malformed,
     UnsupportedLink,
 }
 
@@ -131,6 +136,7 @@ impl From<NoIp> for Undecodable {
     fn from(no_ip: NoIp) -> Self {
         match no_ip {
             NoIp::Type(non_ip) => Self { why: Why::NonIp, non_ip: Some(non_ip), seen: None },
+            NoIp::Malformed => Why::Malformed.into(),
             NoIp::UnsupportedLink => Why::UnsupportedLink.into(),
         }
     }
@@ -164,14 +170,35 @@ fn innermost<'a>(
 ) -> Result<Upper<'a>, Undecodable> {
     let mut upper = network::walk(link::payload(link, data)?)?;
     for _ in 0..DEEPEST {
-        let ip = match tunnels.inside(&upper) {
-            None => break,
-            Some(Inside::Ip(ip)) => ip,
-            Some(Inside::Ethernet(frame)) => link::payload(LinkType::ETHERNET, frame)?,
-        };
-        upper = network::walk(ip)?;
+        match tunnels.inside(&upper) {
+            Ok(Some(inside)) => upper = network::walk(payload_inside(inside)?)?,
+            Ok(None) => break,
+            Err(TooShort) => return Err(network::short(&upper)),
+        }
     }
     Ok(upper)
+}
+
+fn payload_inside(inside: Inside<'_>) -> Result<&[u8], NoIp> {
+    match inside {
+        Inside::Type(ethertype, data) => ethertype::payload(ethertype, data),
+        Inside::Link(link, data) => link::payload(link, data),
+    }
+}
+
+/// The name under which [`Tunnels::add`] knows the tunnel that a packet is, by its usual port or protocol;
+/// only where what is inside decodes, or is not IP by nature.
+pub fn tunnel_name(link: LinkType, data: &[u8]) -> Option<&'static str> {
+    let upper = network::walk(link::payload(link, data).ok()?).ok()?;
+    let (name, inside) = tunnel::named(&upper)?;
+    let inside = payload_inside(inside).map_err(Undecodable::from).and_then(network::walk);
+    match inside.and_then(|upper| network::finish(&upper)) {
+        Ok(_) => Some(name),
+        Err(undecodable) => {
+            let is_known = undecodable.why == Why::Truncated || !undecodable.hides_traffic();
+            is_known.then_some(name)
+        }
+    }
 }
 
 /// The packet that an ICMP or ICMPv6 error complains about, as much of it as the error quotes.

@@ -184,9 +184,9 @@ pub(super) fn finish(upper: &Upper<'_>) -> Result<Packet, Undecodable> {
     }
 }
 
-/// The packet ends before its transport header does.
+/// The packet ends before its transport header does, or that of a tunnel.
 #[cold]
-fn short(upper: &Upper<'_>) -> Undecodable {
+pub(super) fn short(upper: &Upper<'_>) -> Undecodable {
     let why = if upper.whole { Why::Malformed } else { Why::Truncated };
     let seen = Some(packet(upper, Transport::Absent, None));
     Undecodable { why, non_ip: None, seen }

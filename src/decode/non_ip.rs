@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use super::docsis::ENCRYPTED_DOCSIS;
+
 /// The type field at which the walk to an IP header ended, and its value.
 ///
 /// ```
@@ -47,11 +49,15 @@ pub enum TypeField {
     MplsPayload,
     /// The first four bits where an IP header should be.
     IpVersion,
+    /// The next protocol of a network service header.
+    Nsh,
+    /// The frame control of DOCSIS.
+    Docsis,
     /// The first byte of 802.11's frame control: type and subtype.
     Wireless,
     /// The link type of the capture.
     Link,
-    /// The payload is encrypted; the number is that of the EtherType before it, or 0 in 802.11.
+    /// The payload is encrypted; the number is that of the EtherType before it, 0 in 802.11, 1 in DOCSIS.
     Encrypted,
     /// The frame ends before its type; the number is 0.
     Cut,
@@ -249,7 +255,16 @@ const ARCNET: &[(u16, &str)] =
 const LINKS: &[(u16, &str)] = &[(253, "netlink"), (271, "vsock")];
 const HIDING_LINKS: &[(u16, &str)] = &[(195, "802.15.4"), (230, "802.15.4"), (258, "pktap")];
 
-const MPLS_ASSOCIATED_CHANNEL: u16 = 1;
+/// The frame control of DOCSIS without its last bit: frames of the link itself, and others that are not read.
+const DOCSIS: &[(u16, &str)] = &[
+    (0xc0, "timing"),
+    (0xc2, "management"),
+    (0xc4, "request"),
+    (0xc6, "fragment"),
+    (0xc8, "queue depth"),
+    (0xf8, "concatenation"),
+];
+const DOCSIS_WITHOUT_TRAFFIC: [u16; 4] = [0xc0, 0xc2, 0xc4, 0xc8];
 /// The type bits of 802.11's frame control, and its bit for data frames without data.
 const WIRELESS_TYPE: u16 = 0x0c;
 const WIRELESS_DATA: u16 = 0x08;
@@ -263,6 +278,9 @@ fn named(table: &[(u16, &'static str)], number: u16) -> Option<&'static str> {
 impl NonIp {
     /// A frame that ends before its type.
     pub(super) const CUT: Self = Self { field: TypeField::Cut, number: 0 };
+
+    /// The first four bits of an MPLS payload that is operations and maintenance.
+    pub(super) const ASSOCIATED_CHANNEL: u8 = 1;
 
     pub(super) const fn ethertype(number: u16) -> Self {
         Self { field: TypeField::EtherType, number }
@@ -287,12 +305,17 @@ impl NonIp {
             TypeField::Family => named(FAMILIES, number).is_none(),
             TypeField::Arcnet => named(ARCNET, number).is_none(),
             TypeField::Link => named(LINKS, number).is_none(),
-            TypeField::MplsPayload => number != MPLS_ASSOCIATED_CHANNEL,
+            TypeField::MplsPayload => number != u16::from(Self::ASSOCIATED_CHANNEL),
             TypeField::Wireless => {
                 let is_data = number & WIRELESS_TYPE == WIRELESS_DATA;
                 number & WIRELESS_VERSION != 0 || (is_data && number & WIRELESS_NO_DATA == 0)
             }
-            TypeField::IpVersion | TypeField::Snap | TypeField::Encrypted | TypeField::Cut => true,
+            TypeField::Docsis => !DOCSIS_WITHOUT_TRAFFIC.contains(&(number & 0xfe)),
+            TypeField::IpVersion
+            | TypeField::Snap
+            | TypeField::Nsh
+            | TypeField::Encrypted
+            | TypeField::Cut => true,
         }
     }
 
@@ -312,7 +335,7 @@ impl NonIp {
             TypeField::Family => named(FAMILIES, number),
             TypeField::Arcnet => named(ARCNET, number),
             TypeField::Link => either(LINKS, HIDING_LINKS),
-            TypeField::MplsPayload if number == MPLS_ASSOCIATED_CHANNEL => {
+            TypeField::MplsPayload if number == u16::from(Self::ASSOCIATED_CHANNEL) => {
                 Some("associated channel")
             }
             TypeField::Wireless => match number & WIRELESS_TYPE {
@@ -321,9 +344,12 @@ impl NonIp {
                 WIRELESS_DATA if number & WIRELESS_NO_DATA != 0 => Some("no data"),
                 _ => None,
             },
-            TypeField::MplsPayload | TypeField::IpVersion | TypeField::Snap | TypeField::Cut => {
-                None
-            }
+            TypeField::Docsis => named(DOCSIS, number & 0xfe),
+            TypeField::MplsPayload
+            | TypeField::IpVersion
+            | TypeField::Snap
+            | TypeField::Nsh
+            | TypeField::Cut => None,
         }
     }
 }
@@ -342,8 +368,13 @@ impl fmt::Display for NonIp {
             TypeField::MplsPayload => write!(f, "MPLS payload that starts with {number:#x}")?,
             TypeField::IpVersion => write!(f, "IP version {number}")?,
             TypeField::Wireless => write!(f, "802.11 frame of type {number:#04x}")?,
+            TypeField::Nsh => write!(f, "NSH protocol {number}")?,
+            TypeField::Docsis => write!(f, "DOCSIS frame of type {number:#04x}")?,
             TypeField::Link => write!(f, "link type {number}")?,
             TypeField::Encrypted if number == 0 => return f.write_str("encrypted 802.11 frame"),
+            TypeField::Encrypted if number == ENCRYPTED_DOCSIS => {
+                return f.write_str("encrypted or compressed DOCSIS frame");
+            }
             TypeField::Encrypted => write!(f, "encrypted payload of ethertype {number:#06x}")?,
             TypeField::Cut => return f.write_str("frame that ends before its type"),
         }

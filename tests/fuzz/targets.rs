@@ -6,16 +6,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use sgreplay::capture::{Batch, Capture, CaptureError, Frame, LinkType};
 use sgreplay::decode::{
-    Decoded, Tunnels, decode as decode_outer, decode_inside, direction_hint, embedded,
+    Decoded, Tunnels, decode as decode_outer, decode_inside, direction_hint, embedded, tunnel_name,
 };
 use sgreplay::evaluate::{Compiled, Evaluator, Reference};
 use sgreplay::flow::{Direction, FlowTuple, Fragment, Packet, Protocol, Transport};
 use sgreplay::report::{decode_cells, packet_line};
 
 /// Every link type that is read, and one that is not.
-pub(crate) const LINKS: [LinkType; 24] = [
+pub(crate) const LINKS: [LinkType; 46] = [
     LinkType::ETHERNET,
     LinkType::NULL,
+    LinkType::SLIP,
     LinkType::PPP,
     LinkType::FDDI,
     LinkType::RAW_BSD,
@@ -28,16 +29,37 @@ pub(crate) const LINKS: [LinkType; 24] = [
     LinkType::IEEE802_11,
     LinkType::FRELAY,
     LinkType::LOOP,
+    LinkType::ENC,
     LinkType::LINUX_SLL,
+    LinkType::PFLOG,
+    LinkType::IEEE802_11_PRISM,
     LinkType::IEEE802_11_RADIOTAP,
     LinkType::ARCNET_LINUX,
+    LinkType::DOCSIS,
+    LinkType::IEEE802_11_AVS,
+    LinkType::JUNIPER_ETHER,
+    LinkType::PPI,
+    LinkType::IEEE802_15_4,
+    LinkType::PPP_WITH_DIR,
+    LinkType::C_HDLC_WITH_DIR,
+    LinkType::FRELAY_WITH_DIR,
+    LinkType::MPLS,
+    LinkType::IPNET,
     LinkType::IPV4,
     LinkType::IPV6,
+    LinkType::IEEE802_15_4_NOFCS,
     LinkType::NFLOG,
+    LinkType::IP_OVER_INFINIBAND,
+    LinkType::NETLINK,
     LinkType::PKTAP,
     LinkType::VSOCK,
     LinkType::LINUX_SLL2,
+    LinkType::BROADCOM_TAG,
+    LinkType::BROADCOM_TAG_PREPENDED,
+    LinkType::DSA_TAG,
+    LinkType::EDSA_TAG,
     LinkType(147),
+    LinkType(17),
 ];
 
 /// A flow log of each kind.
@@ -185,6 +207,11 @@ pub(crate) fn decode(bytes: &[u8]) {
     let complaint = embedded(link, data, &Tunnels::default());
     complaint.as_ref().inspect(|packet| plausible(packet));
     let _ = direction_hint(link, data);
+    if let Some(name) = tunnel_name(link, data) {
+        let mut tunnels = Tunnels::default();
+        assert!(tunnels.add(name).is_ok());
+        assert_ne!(decode_inside(link, data, &tunnels), outer, "{name} looks into it");
+    }
 
     let wire_len = u32::try_from(data.len()).unwrap_or(u32::MAX);
     let frame = Frame {
@@ -232,7 +259,8 @@ fn plausible(packet: &Packet) {
 
 fn every_tunnel() -> Tunnels {
     let mut tunnels = Tunnels::default();
-    for name in ["vxlan", "vxlan:0", "geneve", "geneve:257", "gtpu", "gtpu:514", "gre", "ipip"] {
+    let ports = ["vxlan:0", "geneve:257", "gtpu:514", "tzsp:771"];
+    for name in Tunnels::NAMES.iter().chain(&ports) {
         assert!(tunnels.add(name).is_ok());
     }
     tunnels

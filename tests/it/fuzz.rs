@@ -6,6 +6,7 @@ mod targets;
 use proptest::prelude::*;
 use sgreplay::capture::Capture;
 
+use crate::encapsulations::ENCAPSULATIONS;
 use crate::support;
 
 /// Starts of real files and whole frames, which a mutation brings to every header.
@@ -21,6 +22,12 @@ fn seeds() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
             let data = &frame.data[..frame.data.len().min(200)];
             frames.push([&[u8::try_from(link).unwrap(), 0], data].concat());
         }
+    }
+    for case in ENCAPSULATIONS {
+        let link = targets::LINKS.iter().position(|link| *link == case.link).unwrap();
+        let with_link =
+            |(frame, _): (Vec<u8>, _)| [&[u8::try_from(link).unwrap(), 0], &frame[..]].concat();
+        frames.extend(case.frames().into_iter().map(with_link));
     }
     files.extend(targets::FLOW_LOGS.map(|log| log.as_bytes().to_vec()));
     (files, frames)

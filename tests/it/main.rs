@@ -25,6 +25,7 @@ mod coverage;
 mod damage;
 mod diff;
 mod embedded;
+mod encapsulations;
 mod expect;
 mod flow_logs;
 mod formats;

@@ -67,6 +67,30 @@ impl Buffer {
         self.consumed += len as u64;
     }
 
+    /// Reads until a line has ended, or so many bytes are unread, or the source has ended: of text that somebody
+    /// is still writing no more is waited for.
+    pub(super) fn fill_line(&mut self, most: usize) -> Result<(), CaptureErrorKind> {
+        while self.unread().len() < most && !self.unread().contains(&b'\n') {
+            if !self.fill_to(self.unread().len() + 1)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads past so many bytes, which may be more than the buffer holds; says whether they were there.
+    pub(super) fn skip(&mut self, mut len: u64) -> Result<bool, CaptureErrorKind> {
+        while len > 0 {
+            if !self.fill_to(1)? {
+                return Ok(false);
+            }
+            let step = usize::try_from(len).unwrap_or(usize::MAX).min(self.unread().len());
+            self.consume(step);
+            len -= step as u64;
+        }
+        Ok(true)
+    }
+
     /// Drops what is left and reads no more.
     pub(super) fn end(&mut self) {
         self.start = self.end;

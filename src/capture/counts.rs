@@ -24,6 +24,9 @@ pub struct CaptureCounts {
     /// Skipped pcapng blocks of types that are not known here.
     #[serde(skip_serializing_if = "is_zero")]
     pub unknown_blocks: u64,
+    /// Skipped files of an archive that are no captures.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub other_files: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]

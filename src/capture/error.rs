@@ -19,7 +19,8 @@ pub struct CaptureError {
 impl CaptureError {
     /// Whether the capture merely breaks off, as a recording that was stopped in the middle does.
     pub fn is_truncation(&self) -> bool {
-        matches!(self.kind, CaptureErrorKind::CutOff { .. } | CaptureErrorKind::CompressionCutOff)
+        use CaptureErrorKind::{ArchiveCutOff, CompressionCutOff, CutOff};
+        matches!(self.kind, CutOff { .. } | CompressionCutOff | ArchiveCutOff)
     }
 }
 
@@ -55,8 +56,16 @@ pub enum CaptureErrorKind {
     /// No bytes at all.
     #[error("is empty; a capture has at least a file header")]
     Empty,
-    /// The first bytes are those of no capture format.
-    #[error("is not a capture: it starts with {}{}; expected pcap, pcapng, or a flow log with its column names", shown(.start), guess(.start))]
+    /// A format that is known and not read.
+    #[error("is {format}, which is not read; {advice}")]
+    Foreign {
+        /// Its name, with an article.
+        format: &'static str,
+        /// The command that makes a capture of it, or what else helps.
+        advice: String,
+    },
+    /// The first bytes are those of no format that is known.
+    #[error("is not a capture: it starts with {}{}; expected pcap, pcapng, snoop, or a flow log with its column names{}", shown(.start), guess(.start), converter(.start))]
     NotACapture {
         /// The first bytes, 16 at most.
         start: Vec<u8>,
@@ -74,6 +83,33 @@ pub enum CaptureErrorKind {
     /// The compressed data around the capture ends too soon.
     #[error("the compressed data breaks off")]
     CompressionCutOff,
+    /// The compressed data is compressed again, and again.
+    #[error("is compressed more than twice; take the outer layers off first")]
+    TooManyLayers,
+    /// The archive around the captures ends too soon.
+    #[error("the archive breaks off")]
+    ArchiveCutOff,
+    /// The archive around the captures is damaged.
+    #[error("damaged tar archive: {found}")]
+    Archive {
+        /// What was found.
+        found: String,
+    },
+    /// An archive without a capture.
+    #[error("is a tar archive without a capture; it holds {}", if .files.is_empty() { "no file".to_owned() } else { .files.join(", ") })]
+    ArchiveWithoutCapture {
+        /// The first files in it.
+        files: Vec<String>,
+    },
+    /// An archive with captures and flow logs, or several flow logs.
+    #[error("is a flow log among other files of a tar archive; unpack it and name the files")]
+    FlowLogInArchive,
+    /// A record whose numbers contradict each other.
+    #[error("damaged record: {found}")]
+    Record {
+        /// What was found.
+        found: String,
+    },
     /// A length that no writer writes.
     #[error(
         "the record claims {len} bytes; no record is longer than 16 MiB, so the file is damaged here"
@@ -108,10 +144,30 @@ pub enum CaptureErrorKind {
 
 impl From<io::Error> for CaptureErrorKind {
     fn from(error: io::Error) -> Self {
+        let error = match error.downcast::<Through>() {
+            Ok(Through(kind)) => return kind,
+            Err(error) => error,
+        };
         match error.kind() {
             // Only a decoder ends unexpectedly; a plain source just ends.
             io::ErrorKind::UnexpectedEof => Self::CompressionCutOff,
             _ => Self::Io(error),
+        }
+    }
+}
+
+/// An error on its way through a decoder, which passes on errors of its source.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Through(CaptureErrorKind);
+
+impl CaptureErrorKind {
+    /// The same for a reader of bytes; [`From`] gives it back.
+    pub(super) fn into_io(self) -> io::Error {
+        match self {
+            Self::Io(error) => error,
+            Self::CompressionCutOff => io::ErrorKind::UnexpectedEof.into(),
+            other => io::Error::other(Through(other)),
         }
     }
 }
@@ -124,9 +180,21 @@ fn plain(error: &io::Error) -> String {
     }
 }
 
+fn is_text(bytes: &[u8]) -> bool {
+    bytes.iter().all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace())
+}
+
+/// What may help with bytes that nobody here knows.
+fn converter(bytes: &[u8]) -> &'static str {
+    match is_text(bytes) {
+        true => "",
+        false => "; if Wireshark opens it, `editcap IN OUT.pcapng` converts it",
+    }
+}
+
 /// Bytes as text where they are text, else in hexadecimal.
 fn shown(bytes: &[u8]) -> String {
-    if bytes.iter().all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace()) {
+    if is_text(bytes) {
         format!("{:?}", String::from_utf8_lossy(bytes))
     } else {
         bytes.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" ")
@@ -136,8 +204,6 @@ fn shown(bytes: &[u8]) -> String {
 /// What the bytes probably are, when somebody would want to know.
 fn guess(bytes: &[u8]) -> &'static str {
     match bytes {
-        [0x1f, 0x8b, ..] | [0x28, 0xb5, 0x2f, 0xfd, ..] => " (compressed twice)",
-        [b'P', b'K', 3, 4, ..] => " (a zip archive)",
         b if b.starts_with(b"security_gro") => " (a rules file: --rules takes it)",
         [b'[', ..] => " (a JSON array: flow logs are read as a JSON object a line, or as CSV)",
         _ => "",

@@ -1,7 +1,8 @@
 //! A file or standard input → frames.
 //!
 //! The format is recognised by content, never by name: classic pcap in both byte orders with µs or
-//! ns times, and pcapng, plain or in gzip or zstd. A capture is read once, front to back, in batches of
+//! ns times and its variants, pcapng and snoop, plain, in gzip, zstd, xz, bzip2 or lz4, and in a tar
+//! archive in any of them. Formats that are not read are named, with the command that converts them. A capture is read once, front to back, in batches of
 //! frames with the bytes they lie in, so it may be larger than memory and need not be seekable. A flow
 //! log is read too: its records become frames that say what they say ([`Frame::log`]).
 //!
@@ -16,13 +17,17 @@
 //! An error carries the number of the frame that could not be read and its byte offset; every frame
 //! before it has been yielded by then.
 
+mod archive;
 mod buffer;
 mod counts;
 mod error;
 mod flow_log;
+mod foreign;
 mod names;
+mod open;
 mod pcap;
 mod pcapng;
+mod snoop;
 mod source;
 mod write;
 
@@ -33,10 +38,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::escape;
+use archive::Archive;
 use buffer::Buffer;
 pub use counts::{CaptureCounts, SharedCounts};
 pub use error::{CaptureError, CaptureErrorKind};
 pub use flow_log::{FlowLog, FlowLogCounts, FlowLogKind, LogRecord, Opener, Recorded};
+use open::{InArchive, Opened};
 pub use write::{PcapWriter, WriteError};
 
 /// The link-layer type of a frame, by its number in the registry of link types at tcpdump.org.
@@ -225,8 +232,14 @@ const SHOWN_OF_NO_CAPTURE: usize = 16;
 pub struct Capture {
     name: String,
     may_wait: bool,
+    /// The archive around it, and the file of it that is read.
+    archive: Option<Archive>,
+    file: Option<String>,
+    /// Bytes of the files before it.
+    before: u64,
     buffer: Buffer,
     format: Format,
+    counts: SharedCounts,
     /// Frames read into batches.
     read: u64,
     /// Damage found behind the frames of the last batch.
@@ -239,6 +252,7 @@ pub struct Capture {
 enum Format {
     Pcap(pcap::Reader),
     PcapNg(pcapng::Reader),
+    Snoop(snoop::Reader),
     FlowLog(Box<flow_log::Reader>),
 }
 
@@ -270,11 +284,22 @@ impl Capture {
     /// # Errors
     /// When the source fails, is empty, or does not begin as a capture does.
     pub fn from_reader(name: &str, source: Box<dyn Read + Send>) -> Result<Self, CaptureError> {
-        let at_start = |kind| CaptureError { file: name.to_owned(), frame: None, offset: 0, kind };
-        let mut buffer = source::decompressed(Buffer::new(source)).map_err(at_start)?;
-        let format = Self::recognise(&mut buffer).map_err(at_start)?;
-        let (name, batch) = (name.to_owned(), Batch::default());
-        Ok(Self { name, may_wait: true, buffer, format, read: 0, damage: None, batch, yielded: 0 })
+        let counts = SharedCounts::default();
+        let Opened { archive, file, buffer, format } = open::start(name, source, &counts)?;
+        Ok(Self {
+            name: name.to_owned(),
+            may_wait: true,
+            archive,
+            file,
+            before: 0,
+            buffer,
+            format,
+            counts,
+            read: 0,
+            damage: None,
+            batch: Batch::default(),
+            yielded: 0,
+        })
     }
 
     /// Whether bytes start as an uncompressed capture does.
@@ -282,29 +307,22 @@ impl Capture {
         bytes
             .first_chunk()
             .is_some_and(|magic| *magic == pcapng::MAGIC || pcap::MAGICS.contains(magic))
+            || bytes.starts_with(&snoop::MAGIC)
     }
 
-    fn recognise(buffer: &mut Buffer) -> Result<Format, CaptureErrorKind> {
-        buffer.fill_to(4)?;
-        let magic = buffer.unread().first_chunk().copied();
-        if buffer.unread().is_empty() {
-            return Err(CaptureErrorKind::Empty);
+    /// Goes on with the next capture of the archive, if there is one.
+    fn next_file(&mut self) -> Result<bool, CaptureError> {
+        let Some(archive) = &self.archive else { return Ok(false) };
+        let next = open::next_in_archive(&self.name, archive, &self.counts)?;
+        let InArchive::Capture { file, buffer, format } = next else { return Ok(false) };
+        let is_log = |format: &Format| matches!(format, Format::FlowLog(_));
+        if is_log(&self.format) || is_log(&format) {
+            let kind = CaptureErrorKind::FlowLogInArchive;
+            return Err(open::error(&self.name, Some(&file), kind));
         }
-        if magic == Some(pcapng::MAGIC) {
-            return Ok(Format::PcapNg(pcapng::Reader::new()));
-        }
-        if let Some(magic) = magic
-            && let Some(reader) = pcap::Reader::start(magic, buffer)?
-        {
-            return Ok(Format::Pcap(reader));
-        }
-        if let Some(reader) = flow_log::Reader::start(buffer)? {
-            return Ok(Format::FlowLog(Box::new(reader)));
-        }
-        // The message shows as much however the bytes arrive.
-        buffer.fill_to(SHOWN_OF_NO_CAPTURE)?;
-        let start = buffer.unread().iter().copied().take(SHOWN_OF_NO_CAPTURE).collect();
-        Err(CaptureErrorKind::NotACapture { start })
+        self.before += self.buffer.offset();
+        (self.file, self.buffer, self.format) = (Some(file), buffer, format);
+        Ok(true)
     }
 
     /// The name given when the capture was opened.
@@ -319,16 +337,13 @@ impl Capture {
 
     /// Statistics beside the packets, which grow while the capture is read.
     pub fn counts(&self) -> SharedCounts {
-        match &self.format {
-            Format::Pcap(_) | Format::FlowLog(_) => SharedCounts::default(),
-            Format::PcapNg(reader) => reader.counts(),
-        }
+        self.counts.clone()
     }
 
     /// Where the records of a flow log are counted.
     pub fn flow_log(&self) -> FlowLog {
         match &self.format {
-            Format::Pcap(_) | Format::PcapNg(_) => FlowLog::default(),
+            Format::Pcap(_) | Format::PcapNg(_) | Format::Snoop(_) => FlowLog::default(),
             Format::FlowLog(reader) => reader.flow_log(),
         }
     }
@@ -340,7 +355,7 @@ impl Capture {
 
     /// Bytes of the source consumed so far.
     pub fn offset(&self) -> u64 {
-        self.buffer.offset()
+        self.before + self.buffer.offset()
     }
 
     /// The next frame, or `None` at the end.
@@ -366,27 +381,48 @@ impl Capture {
     /// # Errors
     /// As [`Capture::next_frame`], after every frame before the damage was handed out.
     pub fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, CaptureError> {
+        loop {
+            let filled = self.fill(batch);
+            let more = match filled {
+                Ok(true) => return Ok(true),
+                Ok(false) => self.next_file(),
+                Err(damage) => Err(damage),
+            };
+            match more {
+                Ok(true) => {}
+                Ok(false) => return Ok(false),
+                Err(damage) => {
+                    self.buffer.end();
+                    self.archive = None;
+                    return Err(damage);
+                }
+            }
+        }
+    }
+
+    /// Reads the next frames of the file that is being read.
+    fn fill(&mut self, batch: &mut Batch) -> Result<bool, CaptureError> {
         batch.records.clear();
         batch.logs.clear();
         batch.first = self.read + 1;
         if let Some(damage) = self.damage.take() {
-            self.buffer.end();
             return Err(damage);
         }
         let records = &mut batch.records;
         let filled = match &mut self.format {
             Format::Pcap(reader) => reader.fill(&mut self.buffer, records),
             Format::PcapNg(reader) => fill(records, |wait| reader.next(&mut self.buffer, wait)),
+            Format::Snoop(reader) => fill(records, |wait| reader.next(&mut self.buffer, wait)),
             Format::FlowLog(reader) => fill(records, |wait| reader.next(&mut self.buffer, wait)),
         };
         self.read += batch.records.len() as u64;
         if let Err(kind) = filled {
-            let (file, frame) = (self.name.clone(), Some(self.read + 1));
-            let offset = self.buffer.offset();
-            self.damage = Some(CaptureError { file, frame, offset, kind });
+            let frame = Some(self.read + 1);
+            let error = open::error(&self.name, self.file.as_deref(), kind);
+            self.damage = Some(CaptureError { frame, offset: self.buffer.offset(), ..error });
         }
         match &mut self.format {
-            Format::Pcap(_) => self.buffer.hand_over(&mut batch.bytes),
+            Format::Pcap(_) | Format::Snoop(_) => self.buffer.hand_over(&mut batch.bytes),
             Format::PcapNg(reader) => {
                 self.buffer.hand_over(&mut batch.bytes);
                 batch.names = reader.names();
@@ -396,11 +432,10 @@ impl Capture {
                 batch.names = reader.names();
             }
         }
-        if let Some(damage) = self.damage.take_if(|_| batch.records.is_empty()) {
-            self.buffer.end();
-            return Err(damage);
+        match self.damage.take_if(|_| batch.records.is_empty()) {
+            Some(damage) => Err(damage),
+            None => Ok(!batch.records.is_empty()),
         }
-        Ok(!batch.records.is_empty())
     }
 }
 

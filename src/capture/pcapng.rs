@@ -153,23 +153,18 @@ impl<'a> Body<'a> {
 }
 
 impl Reader {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(counts: SharedCounts) -> Self {
         Self {
             endianness: Endianness::Little,
             interfaces: Vec::new(),
             names: Names::default(),
-            counts: SharedCounts::default(),
+            counts,
         }
     }
 
     /// What the records' interfaces are called, by position.
     pub(super) fn names(&self) -> Arc<Vec<String>> {
         self.names.list()
-    }
-
-    /// Statistics beside the packets.
-    pub(super) fn counts(&self) -> SharedCounts {
-        self.counts.clone()
     }
 
     /// The next packet, past all blocks that hold none; `None` at the end, or where the next block is

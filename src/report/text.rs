@@ -116,7 +116,7 @@ pub(super) fn captures(out: &mut Text, captures: &[CaptureInput], times: Option<
                 None | Some(0) => String::new(),
                 Some(dropped) => format!(", {} not captured", plural(dropped, "more packet")),
             },
-            skipped_blocks(&capture.counts),
+            skipped(&capture.counts),
             capture.sha256.as_ref().map_or_else(String::new, |hash| format!(", sha256 {hash}")),
         );
     }
@@ -125,12 +125,13 @@ pub(super) fn captures(out: &mut Text, captures: &[CaptureInput], times: Option<
     }
 }
 
-/// Blocks of a pcapng that were skipped although they hold something.
-fn skipped_blocks(counts: &CaptureCounts) -> String {
+/// What was skipped although it holds something: blocks of a pcapng, files of an archive.
+fn skipped(counts: &CaptureCounts) -> String {
     let kinds = [
         (counts.secrets_blocks, "block of decryption secrets", "blocks of decryption secrets"),
         (counts.custom_blocks, "custom block", "custom blocks"),
         (counts.unknown_blocks, "unknown block", "unknown blocks"),
+        (counts.other_files, "file that is no capture", "files that are no captures"),
     ];
     let found = kinds.iter().filter(|(n, ..)| *n > 0);
     let found =

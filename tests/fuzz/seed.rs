@@ -11,7 +11,10 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
+use bzip2::write::BzEncoder;
 use flate2::write::GzEncoder;
+use lz4_flex::frame::FrameEncoder;
+use lzma_rust2::{XzOptions, XzWriter};
 use sgreplay::capture::Capture;
 
 /// Short, so that a mutation often hits a header.
@@ -40,6 +43,15 @@ fn main() -> io::Result<()> {
         gzip.write_all(start)?;
         fs::write(corpus("capture").join(format!("{name}.gz")), gzip.finish()?)?;
         fs::write(corpus("capture").join(format!("{name}.zst")), zstd::encode_all(start, 3)?)?;
+        let mut bzip2 = BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        bzip2.write_all(start)?;
+        fs::write(corpus("capture").join(format!("{name}.bz2")), bzip2.finish()?)?;
+        let mut lz4 = FrameEncoder::new(Vec::new());
+        lz4.write_all(start)?;
+        fs::write(corpus("capture").join(format!("{name}.lz4")), lz4.finish()?)?;
+        let mut xz = XzWriter::new(Vec::new(), XzOptions::with_preset(1))?;
+        xz.write_all(start)?;
+        fs::write(corpus("capture").join(format!("{name}.xz")), xz.finish()?)?;
 
         let mut capture = Capture::open(&path).map_err(io::Error::other)?;
         for n in 0..FRAMES {

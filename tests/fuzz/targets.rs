@@ -104,9 +104,19 @@ pub(crate) fn capture(bytes: &[u8]) {
         }
     }
     // A decoder of compressed bytes may lose what it made of the last of them before the damage.
-    let compressed =
-        [&b"\x1f\x8b"[..], b"\x28\xb5\x2f\xfd"].iter().any(|magic| bytes.starts_with(magic))
-            || matches!(bytes, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]);
+    let starts = [
+        &b"\x1f\x8b"[..],
+        b"\x28\xb5\x2f\xfd",
+        b"\xfd7zXZ\0",
+        b"BZh",
+        b"\x04\x22\x4d\x18",
+        b"\x02\x21\x4c\x18",
+    ];
+    // Files of an archive may be compressed.
+    let archive = bytes.get(257..).is_some_and(|rest| rest.starts_with(b"ustar"));
+    let compressed = archive
+        || starts.iter().any(|magic| bytes.starts_with(magic))
+        || matches!(bytes, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]);
     if !compressed && !at_once.stopped {
         assert_eq!(frames, at_once.frames.len());
         assert_eq!(error, at_once.error.map(|e| e.to_string()));

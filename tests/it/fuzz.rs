@@ -6,8 +6,9 @@ mod targets;
 use proptest::prelude::*;
 use sgreplay::capture::Capture;
 
+use crate::compressed::{self, ENCODERS};
 use crate::encapsulations::ENCAPSULATIONS;
-use crate::support;
+use crate::{files, support};
 
 /// Starts of real files and whole frames, which a mutation brings to every header.
 fn seeds() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
@@ -29,6 +30,13 @@ fn seeds() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
             |(frame, _): (Vec<u8>, _)| [&[u8::try_from(link).unwrap(), 0], &frame[..]].concat();
         frames.extend(case.frames().into_iter().map(with_link));
     }
+    let pcap = std::fs::read(support::capture("ping.pcap")).unwrap();
+    let pcap = &pcap[..pcap.len().min(700)];
+    files.extend(files::variants());
+    files.extend(ENCODERS.iter().map(|(_, encode)| encode(pcap)));
+    let archive = compressed::tar(&[("a.pcap", pcap), ("b.pcap.gz", &compressed::gzip(pcap))]);
+    files.push(compressed::gzip(&archive));
+    files.push(archive);
     files.extend(targets::FLOW_LOGS.map(|log| log.as_bytes().to_vec()));
     (files, frames)
 }

@@ -27,6 +27,7 @@ mod diff;
 mod embedded;
 mod encapsulations;
 mod expect;
+mod files;
 mod flow_logs;
 mod formats;
 mod fragments;

@@ -97,7 +97,8 @@ impl Command {
 /// Which packets.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct CaptureArgs {
-    /// pcap or pcapng files, or directories of them, read in the order of their packets' times; `-` is standard input
+    /// pcap, pcapng or snoop files, compressed or in a tar archive too, or directories of them, read in the order
+    /// of their packets' times; `-` is standard input
     #[arg(value_name = "CAPTURE")]
     pub positional: Vec<PathBuf>,
     /// The same, for fingers used to tcpdump
@@ -116,8 +117,8 @@ pub(crate) struct CaptureArgs {
     /// Report only packets that match, in the usual subset of pcap-filter: 'tcp port 443 and net 10.0.0.0/8'
     #[arg(long, value_name = "FILTER")]
     pub filter: Option<String>,
-    /// Look at the packet inside a tunnel instead: vxlan (a traffic mirror), geneve, gre, ipip, gtpu;
-    /// may be repeated, with a port as in vxlan:8472
+    /// Look at the packet inside a tunnel instead: vxlan, geneve, erspan, tzsp (as traffic mirrors deliver
+    /// them), vxlan-gpe, gre, nsh, ipip, gtpu; may be repeated, with a port as in vxlan:8472
     #[arg(long, value_name = "TUNNEL", value_delimiter = ',')]
     pub decap: Vec<String>,
     /// Stop after reporting N packets

@@ -7,9 +7,9 @@
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -30,7 +30,8 @@ pub struct DecodedBatch {
     batch: Batch,
     decoded: Vec<Decoded>,
     offset: u64,
-    is_decoded: bool,
+    /// What it was decoded for; `None` where it was not decoded yet.
+    decoded_for: Option<Turn>,
     /// Whether there are fragments among the packets.
     fragments: bool,
 }
@@ -56,13 +57,15 @@ impl DecodedBatch {
     fn fill(&mut self, capture: &mut Capture) -> Result<bool, CaptureError> {
         let more = capture.next_batch(&mut self.batch)?;
         self.offset = capture.offset();
-        self.is_decoded = false;
+        self.decoded_for = None;
         Ok(more)
     }
 
-    /// Decodes the packets, if that was not done yet.
-    fn decode(&mut self, tunnels: &Tunnels) {
-        if std::mem::replace(&mut self.is_decoded, true) {
+    /// Decodes the packets, if that was not done yet for these tunnels.
+    fn decode(&mut self, shared: &SharedTunnels) {
+        let inside = shared.0.read().unwrap_or_else(PoisonError::into_inner);
+        let (turn, tunnels) = &*inside;
+        if self.decoded_for.replace(*turn) == Some(*turn) {
             return;
         }
         self.decoded.clear();
@@ -93,6 +96,24 @@ impl DecodedBatch {
     }
 }
 
+/// How often the tunnels were chosen anew.
+type Turn = u32;
+
+/// The tunnels to look into, for every thread that decodes.
+#[derive(Clone, Debug)]
+struct SharedTunnels(Arc<RwLock<(Turn, Tunnels)>>);
+
+impl SharedTunnels {
+    fn new(tunnels: Tunnels) -> Self {
+        Self(Arc::new(RwLock::new((0, tunnels))))
+    }
+
+    fn replace(&self, tunnels: Tunnels) {
+        let mut inside = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        *inside = (inside.0 + 1, tunnels);
+    }
+}
+
 /// What [`Ahead::next_batch`] has.
 #[derive(Debug)]
 pub enum Next {
@@ -110,7 +131,7 @@ pub enum Next {
 #[derive(Debug)]
 pub struct Ahead {
     reading: Reading,
-    tunnels: Tunnels,
+    tunnels: SharedTunnels,
     /// Used batches, whose memory is used again.
     spare: Vec<DecodedBatch>,
     /// What was only looked at, and comes again.
@@ -174,7 +195,7 @@ fn read(
 }
 
 impl Threads {
-    fn start(capture: Capture, tunnels: &Tunnels, threads: NonZeroUsize) -> Self {
+    fn start(capture: Capture, tunnels: &SharedTunnels, threads: NonZeroUsize) -> Self {
         let (to_fill, empty) = channel::<DecodedBatch>();
         let (decoded, ready) = sync_channel(AHEAD);
         let waiting = Arc::new(AtomicUsize::new(0));
@@ -248,6 +269,7 @@ impl Ahead {
     /// may be blocked on a pipe that says nothing.
     pub fn new(capture: Capture, tunnels: Tunnels, threads: NonZeroUsize) -> Self {
         let (counts, flow_log) = (capture.counts(), capture.flow_log());
+        let tunnels = SharedTunnels::new(tunnels);
         let reading = match threads.get() == 1 && !capture.may_wait() {
             true => Reading::Here(Some(Box::new(capture))),
             false => Reading::Apart(Threads::start(capture, &tunnels, threads)),
@@ -361,6 +383,26 @@ impl Ahead {
                 match self.held.get_mut(position) {
                     Some(Next::Batch(held)) => held.complete(frame, first),
                     _ => batch.complete(frame, first),
+                }
+            }
+        }
+    }
+
+    /// Looks into other tunnels from now on, also in frames that were only looked at and were given back.
+    pub fn look_into(&mut self, tunnels: Tunnels) {
+        self.tunnels.replace(tunnels);
+        let seen: Vec<Next> = self.back.drain(..).chain(self.held.drain(..)).collect();
+        self.fragments = LookAhead::default();
+        (self.position, self.now) = (0, 0);
+        for next in seen {
+            match next {
+                Next::Batch(mut batch) => {
+                    batch.decode(&self.tunnels);
+                    self.hold(batch);
+                }
+                other => {
+                    self.hurry();
+                    self.held.push_back(other);
                 }
             }
         }

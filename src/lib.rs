@@ -58,6 +58,7 @@ pub mod decode;
 pub mod filter;
 pub mod flow;
 pub mod fragment;
+pub mod hints;
 pub mod sources;
 
 // The rules' side.

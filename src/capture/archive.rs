@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::buffer::Buffer;
 use super::{Capture, CaptureErrorKind, snoop};
+use crate::escape;
 
 const BLOCK: usize = 512;
 /// Where a header says that it is one.
@@ -107,7 +108,8 @@ impl Tar {
                 Kind::File => {
                     self.left = size.unwrap_or(header.size);
                     self.padding = padding(self.left);
-                    return Ok(Some(name.unwrap_or(header.name)));
+                    let name = name.unwrap_or(header.name);
+                    return Ok(Some(escape::line(&name).into_owned()));
                 }
                 Kind::Attributes => {
                     for (key, value) in attributes(&self.attributes()?) {

@@ -218,6 +218,11 @@ pub fn embedded(link: LinkType, data: &[u8], tunnels: &Tunnels) -> Option<Packet
     }
 }
 
+/// The bytes from the outermost IP header on, padding behind the packet included.
+pub fn ip_packet(link: LinkType, data: &[u8]) -> Option<&[u8]> {
+    link::payload(link, data).ok()
+}
+
 /// The direction that the link layer itself states, as Linux "cooked" captures do.
 #[inline]
 pub fn direction_hint(link: LinkType, data: &[u8]) -> Option<DirectionHint> {

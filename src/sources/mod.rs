@@ -23,8 +23,9 @@ use crate::ahead::{Ahead, Next};
 use crate::capture::{
     Capture, CaptureCounts, CaptureError, CaptureErrorKind, FlowLogCounts, Frame,
 };
-use crate::decode::{Decoded, Tunnels, decode_inside};
+use crate::decode::{Decoded, Tunnels, decode_inside, tunnel_name};
 use crate::escape;
+use crate::hints::Hints;
 use selection::Choice;
 pub use selection::Selection;
 use stream::{Finished, Stream};
@@ -92,6 +93,9 @@ pub struct CaptureInput {
     /// Where its clock runs backwards.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock_backwards: Option<ClockBackwards>,
+    /// Where its clock jumps ahead by days.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock_ahead: Option<ClockAhead>,
     /// What it holds, where it is a flow log and no capture.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flow_log: Option<FlowLogCounts>,
@@ -114,6 +118,18 @@ pub struct ClockBackwards {
     pub frame: u64,
 }
 
+/// Frames of one capture that are later than the frame before them by over a week: a clock that was set, or a
+/// recording that was interrupted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ClockAhead {
+    /// How many.
+    pub times: u64,
+    /// The largest step, ns.
+    pub most_ns: u64,
+    /// The first such frame, counted in its capture.
+    pub frame: u64,
+}
+
 /// A file of a directory that was not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SkippedFile {
@@ -123,6 +139,15 @@ pub struct SkippedFile {
     pub why: String,
     /// It is no text, so it may be a capture of a format that is not read.
     pub may_hide_traffic: bool,
+}
+
+/// The tunnels that [`Sources::choose_tunnels`] has chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChosenTunnels {
+    /// By the names of [`Tunnels::add`], with how many of the packets are such a tunnel.
+    pub found: Vec<(&'static str, u64)>,
+    /// IP packets that were looked at.
+    pub packets: u64,
 }
 
 /// How a run over captures ended.
@@ -136,6 +161,8 @@ pub struct Ended {
     pub damage: Vec<CaptureError>,
     /// Files of directories that were left out.
     pub skipped: Vec<SkippedFile>,
+    /// What the first packets say of how the captures were made.
+    pub hints: Hints,
     /// The user stopped it.
     pub interrupted: bool,
     /// Packets of a pipe were judged as they came, without a look ahead.
@@ -313,7 +340,10 @@ impl Sources {
                     }
                 }
             } else if !live {
-                let mut ahead = Ahead::new(source.open()?, tunnels.clone(), *threads);
+                let mut ahead = match source.started.take() {
+                    Some(ahead) => ahead,
+                    None => Ahead::new(source.open()?, tunnels.clone(), *threads),
+                };
                 let mut seen: Vec<Next> = Vec::new();
                 while !self.interrupted.load(Ordering::Relaxed) {
                     let next = ahead.next_batch(PATIENCE);
@@ -338,6 +368,39 @@ impl Sources {
             }
         }
         Ok(())
+    }
+
+    /// Chooses the tunnels to look into by the first packets of the captures: those that a mirror uses, which most
+    /// packets are then, in place of those of the options.
+    ///
+    /// # Errors
+    /// When a capture cannot be opened.
+    pub fn choose_tunnels(&mut self) -> Result<ChosenTunnels, CaptureError> {
+        let mut found: Vec<(&'static str, u64)> = Vec::new();
+        let mut packets = 0;
+        self.options.tunnels = Tunnels::default();
+        self.look_ahead(|frame, decoded| {
+            packets += u64::from(matches!(decoded, Decoded::Packet(_)));
+            let Some(name) = tunnel_name(frame.link, frame.data) else { return };
+            match found.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, count)) => *count += 1,
+                None => found.push((name, 1)),
+            }
+        })?;
+        found.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let sum: u64 = found.iter().map(|(_, count)| count).sum();
+        // What the instances themselves send through tunnels is little beside a mirror's.
+        found.retain(|(_, count)| sum * 2 > packets && count * 10 >= packets);
+        let mut tunnels = Tunnels::default();
+        for (name, _) in &found {
+            // Every name is one that is known.
+            tunnels.add(name).unwrap_or_default();
+        }
+        for started in self.captures.iter_mut().filter_map(|source| source.started.as_mut()) {
+            started.look_into(tunnels.clone());
+        }
+        self.options.tunnels = tunnels;
+        Ok(ChosenTunnels { found, packets })
     }
 
     /// Reads the captures to their ends, or to the first damage in each, and hands over every packet up to the
@@ -397,6 +460,7 @@ impl Sources {
                         break;
                     }
                     head.note(&frame);
+                    ended.hints.look(&frame, decoded);
                     frames += 1;
                     frame.number = frames;
                     frame.interface = interface.or(frame.interface);

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use super::{CaptureInput, ClockBackwards, PATIENCE, Source};
+use super::{CaptureInput, ClockAhead, ClockBackwards, PATIENCE, Source};
 use crate::ahead::{Ahead, DecodedBatch, Next};
 use crate::capture::{CaptureError, Frame};
 use crate::decode::{Decoded, Tunnels};
@@ -10,6 +10,9 @@ use crate::decode::{Decoded, Tunnels};
 /// Frames that are earlier than the one before by no more than this, in ns, are none to speak of: queues of a
 /// network card are not read in order.
 const REORDERING: u64 = 10_000_000;
+
+/// A frame that is later than the one before by more than this, in ns, is worth a word.
+const JUMP: u64 = 7 * 24 * 3600 * 1_000_000_000;
 
 /// A capture being read.
 pub(super) struct Stream {
@@ -174,21 +177,30 @@ impl Head {
         self.taken += 1;
         self.input.frames += 1;
         if let Some(time) = frame.time_ns {
-            if time < self.clock {
-                self.note_backwards(self.clock - time);
+            // A step back is a large one too.
+            if time.wrapping_sub(self.clock) > JUMP {
+                self.note_jump(time);
             }
             self.clock = time;
         }
     }
 
     #[cold]
-    fn note_backwards(&mut self, step: u64) {
-        if step > REORDERING {
-            let frame = self.input.frames;
-            let new = ClockBackwards { frame, ..ClockBackwards::default() };
-            let known = self.input.clock_backwards.get_or_insert(new);
+    fn note_jump(&mut self, time: u64) {
+        let frame = self.input.frames;
+        if time < self.clock {
+            let step = self.clock - time;
+            if step > REORDERING {
+                let new = ClockBackwards { frame, ..ClockBackwards::default() };
+                let known = self.input.clock_backwards.get_or_insert(new);
+                known.times += 1;
+                known.most_ns = known.most_ns.max(step);
+            }
+        } else if self.clock > 0 {
+            let new = ClockAhead { frame, ..ClockAhead::default() };
+            let known = self.input.clock_ahead.get_or_insert(new);
             known.times += 1;
-            known.most_ns = known.most_ns.max(step);
+            known.most_ns = known.most_ns.max(time - self.clock);
         }
     }
 }

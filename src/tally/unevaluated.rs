@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use serde::Serialize;
 
 use crate::capture::{Frame, LinkType};
-use crate::decode::{Decoded, Undecodable, Why, tunnel_of};
+use crate::decode::{Decoded, Undecodable, Why, tunnel_name, tunnel_of};
 use crate::flow::Packet;
 use crate::verdict::Reason;
 
@@ -65,7 +65,7 @@ impl Hidden {
         };
         match decoded {
             Decoded::Packet(packet) if reason == Reason::NotLocal => {
-                tunnel_of(&packet.flow).map(Self::Tunnel)
+                tunnel(frame, packet).map(Self::Tunnel)
             }
             Decoded::Packet(_) => {
                 (reason == Reason::FragmentWithoutFirst).then_some(Self::FragmentWithoutFirst)
@@ -152,6 +152,19 @@ impl Unevaluated {
             help: hidden.help(),
         };
         counts.into_iter().map(count).collect()
+    }
+}
+
+/// The tunnel that a packet between other hosts is, by its name.
+fn tunnel(frame: &Frame<'_>, packet: &Packet) -> Option<&'static str> {
+    let by_port = tunnel_of(&packet.flow)?;
+    let by_header = || tunnel_name(frame.link, frame.data);
+    match by_port {
+        // A mirror in GRE has a name of its own.
+        "gre" => by_header().or(Some(by_port)),
+        // A client may have taken the port.
+        "tzsp" => by_header(),
+        _ => Some(by_port),
     }
 }
 

@@ -33,6 +33,7 @@ mod formats;
 mod fragments;
 mod fuzz;
 mod gates;
+mod hints;
 mod hostile;
 mod inference;
 mod kernel;

@@ -118,7 +118,8 @@ pub(crate) struct CaptureArgs {
     #[arg(long, value_name = "FILTER")]
     pub filter: Option<String>,
     /// Look at the packet inside a tunnel instead: vxlan, geneve, erspan, tzsp (as traffic mirrors deliver
-    /// them), vxlan-gpe, gre, nsh, ipip, gtpu; may be repeated, with a port as in vxlan:8472
+    /// them), vxlan-gpe, gre, nsh, ipip, gtpu; may be repeated, with a port as in vxlan:8472; auto takes those that
+    /// most packets are
     #[arg(long, value_name = "TUNNEL", value_delimiter = ',')]
     pub decap: Vec<String>,
     /// Stop after reporting N packets

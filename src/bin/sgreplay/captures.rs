@@ -9,12 +9,16 @@ use sgreplay::capture::Frame;
 use sgreplay::decode::{Decoded, Tunnels};
 use sgreplay::direction::Survey;
 use sgreplay::filter::Filter;
+use sgreplay::report::{count, plural};
 use sgreplay::session::Openings;
-use sgreplay::sources::{Ended, Input, Options, Order, STDIN, Selection, Sources};
+use sgreplay::sources::{ChosenTunnels, Ended, Input, Options, Order, STDIN, Selection, Sources};
 
 use crate::args::CaptureArgs;
 use crate::exit::Failure;
 use crate::{input, signals, terminal};
+
+/// The name of no tunnel, for those that the captures use.
+const AUTO: &str = "auto";
 
 /// Where the system does not say how many processors there are.
 const TWO: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
@@ -35,7 +39,14 @@ impl Captures {
             return Err(Failure::Usage("standard input can be read only once".to_owned()));
         }
         let mut tunnels = Tunnels::default();
-        for name in &args.decap {
+        let (auto, names): (Vec<_>, Vec<_>) =
+            args.decap.iter().partition(|name| name.eq_ignore_ascii_case(AUTO));
+        if !auto.is_empty() && (!names.is_empty() || args.live) {
+            let message =
+                "--decap auto chooses by the first packets: give it no other tunnel and no --live";
+            return Err(Failure::Usage(message.to_owned()));
+        }
+        for name in names {
             let usage = |error| Failure::Usage(format!("--decap {name}: {error}"));
             tunnels.add(name).map_err(usage)?;
         }
@@ -51,7 +62,10 @@ impl Captures {
             order: if args.as_named { Order::AsNamed } else { Order::Time },
             live: args.live,
         };
-        let sources = Sources::open(paths, options, signals::interrupted())?;
+        let mut sources = Sources::open(paths, options, signals::interrupted())?;
+        if !auto.is_empty() {
+            terminal::say(&chosen(&sources.choose_tunnels()?));
+        }
         Ok(Self { sources })
     }
 
@@ -133,5 +147,19 @@ impl Captures {
             input.sha256 = hashes.get(&input.path).cloned();
         }
         Ok(ended)
+    }
+}
+
+/// What `--decap auto` has chosen, in words.
+fn chosen(chosen: &ChosenTunnels) -> String {
+    let ChosenTunnels { found, packets } = chosen;
+    let names = found.iter().map(|(name, packets)| format!("{name} ({})", count(*packets)));
+    let names: Vec<String> = names.collect();
+    let packets = plural(*packets, "packet");
+    match names.is_empty() {
+        true => format!(
+            "--decap auto: most of the first {packets} are no tunnel, so none is looked into"
+        ),
+        false => format!("--decap auto: looks inside {}, of the first {packets}", names.join(", ")),
     }
 }

@@ -12,7 +12,7 @@ use sgreplay::replay::{Midstream, Options, Sessions};
 use sgreplay::report::{Gathered, Local, Made, RulesInput, count, duration, plural};
 use sgreplay::rules::{RuleSet, listed};
 use sgreplay::session::Openings;
-use sgreplay::sources::{CaptureInput, ClockBackwards, Ended, Input, SkippedFile};
+use sgreplay::sources::{CaptureInput, ClockAhead, ClockBackwards, Ended, Input, SkippedFile};
 use sgreplay::tally::{Tally, UnevaluatedCount};
 use sgreplay::verdict::Reason;
 
@@ -308,6 +308,17 @@ pub(super) fn of_captures(end: &Ended, tally: &Tally, local: &Local) -> Vec<Stri
             ));
         }
     }
+    for CaptureInput { path, clock_ahead, .. } in &end.inputs {
+        if let Some(ClockAhead { times, most_ns, frame }) = clock_ahead {
+            warnings.push(format!(
+                "the clock of {path} jumps ahead {}, by {} at the most, first at its frame {frame}: it was set, or the \
+                 recording was interrupted; sessions from before have expired",
+                plural(*times, "time"),
+                duration(*most_ns),
+            ));
+        }
+    }
+    warnings.extend(end.hints.warnings());
     for SkippedFile { path, why, .. } in &end.skipped {
         warnings.push(format!("{path} is not read: {why}"));
     }

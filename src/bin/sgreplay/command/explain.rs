@@ -16,8 +16,7 @@ use sgreplay::rules::{
 use sgreplay::sources::Input;
 use sgreplay::verdict::{Judged, Judgement, Reason, Verdict};
 
-use super::judging::{self, local};
-use super::{ended, pretty, stdout};
+use super::{ended, judging, pretty, stdout};
 use crate::args::{CaptureArgs, Endpoint, ExplainArgs, TextOrJson};
 use crate::captures::Captures;
 use crate::exit::{ExitStatus, Failure};
@@ -197,7 +196,10 @@ fn one_frame(args: &ExplainArgs, rules: &mut RuleSet, wanted: u64) -> Result<Exi
         ..CaptureArgs::default()
     };
     let mut captures = Captures::new(&capture)?;
-    let (_, openings) = local(rules, &args.local, &mut captures)?;
+    let (local, openings) = judging::local(rules, &args.local, &mut captures)?;
+    if local.assumed && !local.sure {
+        judging::say_local(&local);
+    }
     let mut replay = Replay::new(rules, Options::default())
         .with_openings(openings)
         .with_tunnels(captures.tunnels());

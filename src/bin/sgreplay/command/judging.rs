@@ -335,9 +335,13 @@ pub(super) fn of_captures(end: &Ended, tally: &Tally, local: &Local) -> Vec<Stri
 
 /// Says which local address was inferred, where no summary does.
 pub(super) fn say_local(local: &Local) {
-    let Local { addresses, sure, why, .. } = local;
-    let trust = if *sure { "inferred" } else { "unsure" };
-    terminal::say(&format!("local address {trust}: {} ({why})", addresses.join(", ")));
+    match unsure(local) {
+        Some(text) => terminal::say(&format!("warning: {text}")),
+        None => {
+            let Local { addresses, why, .. } = local;
+            terminal::say(&format!("local address inferred: {} ({why})", addresses.join(", ")));
+        }
+    }
 }
 
 /// What is to be said of a local address that the capture does not single out.

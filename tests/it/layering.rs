@@ -3,7 +3,7 @@
 use crate::support;
 
 /// The stages in order; a module may use those to its left, and itself.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 20] = [
     "escape",
     "flow",
     "capture",
@@ -12,6 +12,8 @@ const ORDER: [&str; 18] = [
     "ahead",
     "rules",
     "filter",
+    "hints",
+    "sources",
     "parse",
     "compile",
     "space",

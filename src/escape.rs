@@ -3,7 +3,7 @@
 //! Ids, descriptions, names and values come from rules files, captures and logs that others have written. On
 //! a terminal some characters in them act instead of showing: control characters move the cursor or change
 //! the title, bidirectional controls reorder what is read, a line separator starts a line that looks like one
-//! of ours, and characters without width hide. [`line`] is the one function that every text passes; JSON keeps
+//! of ours, and characters without width hide. [`line()`] is the one function that every text passes; JSON keeps
 //! the exact value ([`json`]).
 
 use std::borrow::Cow;
@@ -135,7 +135,7 @@ pub fn quoted(text: &str) -> String {
     out
 }
 
-/// A word for a comment whose quotes know no escapes: as [`line`] does, with `<U+202E>` for such a character.
+/// A word for a comment whose quotes know no escapes: as [`line()`] does, with `<U+202E>` for such a character.
 pub fn unquoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

@@ -13,8 +13,9 @@
 //!                              JSON, HCL
 //! ```
 //!
-//! [`replay`] is the loop that takes a packet along it, [`diff`] two of them side by side, and
-//! [`coverage`] what it used of the rules. [`space`] answers for every packet that could be, without
+//! [`sources`] reads several captures as one stream, in the order of their packets' times, and says which packets are
+//! reported; [`replay`] judges each of them, [`diff`] by two rule sets side by side, and [`coverage`] says what the
+//! traffic used of the rules. [`space`] answers for every packet that could be, without
 //! one: of two rule sets ([`diff`]), of expectations ([`expect`]), of the rules by themselves
 //! ([`check`]). [`suggest`] goes the other way, from packets to rules, and [`convert`] writes rules for
 //! others. All of it together:

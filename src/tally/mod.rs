@@ -337,12 +337,16 @@ impl Tally {
     /// Remembers what a packet opens, whether it is selected or not. `None` where the packet is not counted; else,
     /// where it is the first selected one of a connection that was opened before, whether that is denied, and how it
     /// was opened.
-    #[cold]
+    #[inline]
     #[expect(
         clippy::option_option,
         reason = "whether it counts, and then whether it counts its connection"
     )]
     fn mark(&mut self, judged: &mut Judged, selected: bool) -> Option<Option<(bool, Opening)>> {
+        if !selected && !judged.judgements().any(|judgement| judgement.opened.is_some()) {
+            self.resolve(judged);
+            return None;
+        }
         let marks = self.marks.get_or_insert_default();
         let (mut opens, mut late) = (false, None);
         for judgement in judged.judgements() {
@@ -371,6 +375,7 @@ impl Tally {
     }
 
     /// Fills in the entry that decided connections which were open before.
+    #[inline]
     fn resolve(&self, judged: &mut Judged) {
         if let Judged::At(first, second) = judged {
             for judgement in std::iter::once(first).chain(second) {

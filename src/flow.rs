@@ -251,13 +251,15 @@ pub struct FirstFragment {
     pub proto: Protocol,
     /// Ports, or ICMP type and code.
     pub transport: Transport,
+    /// TCP flags: a later fragment may come before its first, and then opens what that opens.
+    pub tcp_flags: Option<TcpFlags>,
 }
 
 impl FirstFragment {
     /// Of a packet that is one.
     pub fn of(packet: &Packet) -> Self {
-        let FlowTuple { proto, transport, .. } = packet.flow;
-        Self { proto, transport }
+        let Packet { flow: FlowTuple { proto, transport, .. }, tcp_flags, .. } = *packet;
+        Self { proto, transport, tcp_flags }
     }
 }
 

@@ -57,6 +57,7 @@ impl FragmentTable {
                 let mut packet = packet;
                 packet.flow.proto = first.proto;
                 packet.flow.transport = first.transport;
+                packet.tcp_flags = first.tcp_flags;
                 Some(packet)
             }
         }

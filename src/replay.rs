@@ -10,7 +10,7 @@ use crate::compile;
 use crate::decode::{Decoded, Tunnels, Undecodable, embedded};
 use crate::direction::Interfaces;
 use crate::evaluate::{Compiled, Evaluator};
-use crate::flow::{Direction, FlowTuple, Fragment, Packet, Transport};
+use crate::flow::{Direction, FlowTuple, Fragment, Packet, Protocol, Transport};
 use crate::fragment::FragmentTable;
 use crate::overlay::CARRIER_BLOCKED;
 use crate::rules::{Addresses, Builtin, Entry, EntryIndex, EntryKind, Ordered, RuleSet};
@@ -144,6 +144,8 @@ pub struct Replay<'r> {
     by_frame: bool,
     /// For frames without a time: that of the frame before.
     now: u64,
+    /// The number of the frame that is judged.
+    frame: u64,
     tally: Tally,
 }
 
@@ -189,6 +191,7 @@ impl<'r> Replay<'r> {
             tunnels: Tunnels::default(),
             by_frame: rules.cloud().is_one_way(),
             now: 0,
+            frame: 0,
             tally,
             lists,
         }
@@ -326,6 +329,7 @@ impl<'r> Replay<'r> {
         judged: &mut Judged,
     ) {
         self.now = frame.time_ns.unwrap_or(self.now);
+        self.frame = frame.number;
         match (decoded, seats) {
             (Decoded::Not(Undecodable { why, .. }), _) => *judged = Judged::Not((*why).into()),
             (Decoded::Packet(_), None) => *judged = Judged::Not(Reason::NotLocal),
@@ -363,7 +367,7 @@ impl<'r> Replay<'r> {
         (first, second): &(Place, Option<Place>),
         judged: &mut Judged,
     ) {
-        self.openings.learn(packet, self.now);
+        self.openings.learn(packet, frame.time_ns);
         if let Some(log) = frame.log {
             self.openings.learn_record(packet, log);
         }
@@ -449,6 +453,10 @@ impl<'r> Replay<'r> {
             }
             _ => (Initiator::Sender, Opening::Seen),
         };
+        // Whether a packet that was cut before its flags opens a connection is not known.
+        if (packet.flow.proto, packet.tcp_flags) == (Protocol::TCP, None) && log.is_none() {
+            self.tally.note_unevaluated(Hidden::Truncated, self.frame);
+        }
         // No reply opens a connection: one that nobody asked for is judged by itself (SEMANTICS F17).
         if (initiator, log) == (Initiator::Sender, None) && session::is_icmp_reply(&packet.flow) {
             return self.alone(place, packet, Special::No);

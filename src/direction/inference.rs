@@ -119,6 +119,8 @@ impl Survey {
         let ends = hardware_ends(frame).filter(|_| !inside);
         // A broadcast has no receiver.
         let received = is_host(dst) && ends.is_none_or(|[to, _]| to[0] & 1 == 0);
+        // A link-local address is another name of a host that is known by its own.
+        let received = received && is_link_local(src) == is_link_local(dst);
         if received {
             let [v4, v6] = &mut self.of_family;
             *(if dst.is_ipv6() { v6 } else { v4 }) += 1;
@@ -130,7 +132,8 @@ impl Survey {
             shown.local += u64::from(hint == Some(DirectionHint::Outbound));
             shown.remote += u64::from(hint == Some(DirectionHint::Inbound));
             shown.serves += u64::from(serves_src);
-            if frame.log.is_none() {
+            // A hop limit of 1 keeps a packet on its link, as that of a routing protocol.
+            if frame.log.is_none() && packet.hop_limit > 1 {
                 let full = FULL.contains(&packet.hop_limit);
                 shown.full_hop_limits += u64::from(full);
                 shown.lower_hop_limits += u64::from(!full);
@@ -175,7 +178,28 @@ impl Survey {
 
     /// The local addresses, by the strongest evidence that there is. `None` when the capture shows no IP packet.
     pub fn guess(&self) -> Option<Guess> {
-        self.by_hints().or_else(|| self.by_hardware()).or_else(|| self.by_families())
+        if let Some(guess) = self.by_hints().or_else(|| self.by_hardware()) {
+            return Some(guess);
+        }
+        let mut guess = self.by_families()?;
+        // Weaker evidence than the only hardware address in all frames singles nothing out against it.
+        if let Some(host) = self.only_hardware()
+            && !guess.addresses.iter().all(|addr| host.addresses.contains(addr))
+        {
+            guess.sure = false;
+        }
+        Some(guess)
+    }
+
+    /// The hardware address that is in nearly all frames, where it is the only one.
+    fn only_hardware(&self) -> Option<&Hardware> {
+        let mut candidates = self.hardware.values().filter(|of| self.is_in_nearly_all(of));
+        let (of, None) = (candidates.next()?, candidates.next()) else { return None };
+        (self.hardware.len() > 1).then_some(of)
+    }
+
+    fn is_in_nearly_all(&self, of: &Hardware) -> bool {
+        of.frames * 100 >= self.frames * 95
     }
 
     /// By the capturing machine's own word.
@@ -198,11 +222,10 @@ impl Survey {
     /// By the hardware address that is in nearly all frames and stands for few addresses, which gives all families at
     /// once.
     fn by_hardware(&self) -> Option<Guess> {
-        let in_nearly_all = |of: &Hardware| of.frames * 100 >= self.frames * 95;
         let mut candidates: Vec<(usize, [u8; 6], &Hardware)> = self
             .hardware
             .iter()
-            .filter(|(_, of)| in_nearly_all(of))
+            .filter(|(_, of)| self.is_in_nearly_all(of))
             .map(|(hardware, of)| (of.stands_for(), *hardware, of))
             .collect();
         candidates.sort_unstable_by_key(|(stands_for, hardware, _)| (*stands_for, *hardware));
@@ -210,8 +233,11 @@ impl Survey {
         if self.hardware.len() < 2 || few > FEW || self.looks_remote(&of.addresses) {
             return None;
         }
+        // An instance may have two addresses and one client: a gateway's stands for many, or for hosts behind routers.
         if let Some((more, _, other)) = candidates.get(1)
-            && (*more < few * 2 || other.addresses.iter().any(|addr| of.addresses.contains(addr)))
+            && (*more < few * 2
+                || *more < few * 8 && !self.looks_remote(&other.addresses)
+                || other.addresses.iter().any(|addr| of.addresses.contains(addr)))
         {
             return None;
         }
@@ -359,6 +385,11 @@ impl Survey {
             }
             _ => return None,
         };
+        // Two peers may be two addresses of one.
+        let peers = self.pairs.keys().filter(|pair| pair.contains(&addr)).count();
+        if peers < 3 {
+            return None;
+        }
         // A router between it and the capture would be a strange place for its interface.
         (shown.full_hop_limits > 0 || shown.lower_hop_limits == 0).then(|| {
             let why = format!(
@@ -373,10 +404,8 @@ impl Survey {
 impl Hardware {
     /// How many addresses of a family it stands for, at the most.
     fn stands_for(&self) -> usize {
-        let of = |v6: bool| {
-            let addresses = self.addresses.iter().filter(|addr| !is_link_local(**addr));
-            addresses.filter(|addr| addr.is_ipv6() == v6).count()
-        };
+        let addresses = own(self.addresses.iter().copied());
+        let of = |v6: bool| addresses.iter().filter(|addr| addr.is_ipv6() == v6).count();
         of(false).max(of(true))
     }
 }

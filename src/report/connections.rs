@@ -253,7 +253,7 @@ fn octets(addr: IpAddr) -> Vec<u8> {
 fn counterpart(proto: u8, kind: u8) -> Option<u8> {
     let pairs: &[(u8, u8)] = match proto {
         1 => &[(8, 0), (13, 14), (15, 16), (10, 9), (17, 18)],
-        _ => &[(128, 129), (133, 134), (135, 136), (130, 131), (144, 145)],
+        _ => &[(128, 129), (133, 134), (135, 136), (130, 131), (139, 140), (144, 145)],
     };
     pairs.iter().find_map(|(a, b)| match kind {
         k if k == *a => Some(*b),

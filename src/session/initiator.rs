@@ -67,9 +67,9 @@ pub struct Openings {
 impl Openings {
     /// Learns from a packet.
     #[inline]
-    pub fn learn(&mut self, packet: &Packet, now: u64) {
+    pub fn learn(&mut self, packet: &Packet, time: Option<u64>) {
         if self.start.is_none() {
-            self.start = Some(now);
+            self.start = time;
         }
         if packet.tcp_flags.is_some_and(TcpFlags::accepts)
             && let Some((sport, _)) = packet.flow.transport.ports()

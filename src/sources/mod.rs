@@ -259,16 +259,16 @@ impl Sources {
         paths.sort();
         let before = self.captures.len();
         for path in paths {
-            let (name, text) = (escape::path(&path), !path.is_file() || is_text(&path));
+            let (name, may_hide_traffic) = (escape::path(&path), may_hide_traffic(&path));
             if !path.is_file() {
                 let why = "is no file".to_owned();
-                self.skipped.push(SkippedFile { path: name, why, may_hide_traffic: path.is_dir() });
+                self.skipped.push(SkippedFile { path: name, why, may_hide_traffic });
             } else if let Err(error) = self.add(path) {
                 if matches!(error.kind, CaptureErrorKind::Io(_)) {
                     return Err(error);
                 }
                 let why = error.kind.to_string();
-                self.skipped.push(SkippedFile { path: name, why, may_hide_traffic: !text });
+                self.skipped.push(SkippedFile { path: name, why, may_hide_traffic });
             }
         }
         match self.captures.len() == before {
@@ -320,8 +320,13 @@ impl Sources {
         let captures = (self.captures.len() as u64).max(FEW_CAPTURES);
         let most_frames = (LOOK_AHEAD_FRAMES * FEW_CAPTURES / captures).max(LEAST_FRAMES);
         let most_bytes = LOOK_AHEAD_BYTES * FEW_CAPTURES / captures;
-        let Options { tunnels, threads, live, .. } = &self.options;
-        for source in &mut self.captures {
+        let Options { tunnels, threads, live, order, .. } = &self.options;
+        // In the order in which they are read, so that what is learnt first is of the earliest.
+        let mut captures: Vec<&mut Source> = self.captures.iter_mut().collect();
+        if *order == Order::Time {
+            captures.sort_by_key(|source| source.turn());
+        }
+        for source in captures {
             // The same frames of a pipe as of a file: batches of either may end elsewhere.
             let (mut frames, mut bytes) = (0, 0);
             let mut look = |frame: &Frame<'_>, decoded: &Decoded| {
@@ -528,6 +533,15 @@ impl Source {
             false => Capture::open(&self.path),
         }
     }
+}
+
+/// Whether something in a directory that is not read may be a capture or a flow log: a directory, a file that is no
+/// text, or a text that is named as logs are.
+fn may_hide_traffic(path: &Path) -> bool {
+    const LOGS: [&str; 6] = ["log", "csv", "tsv", "json", "ndjson", "jsonl"];
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    let named_as_log = extension.is_none_or(|of| LOGS.contains(&of.to_ascii_lowercase().as_str()));
+    path.is_dir() || path.is_file() && (named_as_log || !is_text(path))
 }
 
 /// Whether a file starts as text does, so that it is no capture of any kind.

@@ -39,12 +39,15 @@ pub(crate) enum Hidden {
     FragmentWithoutFirst,
     /// Of more kinds than are told apart.
     Other,
+    /// A packet between other hosts. It counts only where the local address is a guess.
+    NotLocal,
 }
 
 /// Frames that carry or hide traffic and were not evaluated, by reason.
 #[derive(Clone, Debug, Default)]
 pub struct Unevaluated {
     counts: Vec<(Hidden, u64, u64)>,
+    not_local: Option<(u64, u64)>,
 }
 
 /// So many kinds are told apart.
@@ -65,7 +68,9 @@ impl Hidden {
         };
         match decoded {
             Decoded::Packet(packet) if reason == Reason::NotLocal => {
-                tunnel(frame, packet).map(Self::Tunnel)
+                let between_hosts = !is_group(packet.flow.dst) && !is_group_frame(frame);
+                let not_local = between_hosts.then_some(Self::NotLocal);
+                tunnel(frame, packet).map(Self::Tunnel).or(not_local)
             }
             Decoded::Packet(_) => {
                 (reason == Reason::FragmentWithoutFirst).then_some(Self::FragmentWithoutFirst)
@@ -89,6 +94,7 @@ impl Hidden {
             Self::Malformed => "malformed",
             Self::FragmentWithoutFirst => "fragment_without_first",
             Self::Other => "other",
+            Self::NotLocal => "not_local",
         }
     }
 
@@ -97,7 +103,11 @@ impl Hidden {
             Self::Link(LinkType(number)) => Some(format!("link type {number}")),
             Self::Type(of) => Some(of.to_string()),
             Self::Tunnel(name) => Some(name.to_owned()),
-            Self::Truncated | Self::Malformed | Self::FragmentWithoutFirst | Self::Other => None,
+            Self::Truncated
+            | Self::Malformed
+            | Self::FragmentWithoutFirst
+            | Self::Other
+            | Self::NotLocal => None,
         }
     }
 
@@ -115,12 +125,17 @@ impl Hidden {
             }
             Self::FragmentWithoutFirst => "their first fragments are not in the capture".to_owned(),
             Self::Other => "see the counts by reason".to_owned(),
+            Self::NotLocal => "--local names the addresses that are meant".to_owned(),
         }
     }
 }
 
 impl Unevaluated {
     pub(crate) fn note(&mut self, hidden: Hidden, frames: u64, example: u64) {
+        if hidden == Hidden::NotLocal {
+            self.not_local.get_or_insert((0, example)).0 += frames;
+            return;
+        }
         let kind = |hidden| move |(known, ..): &&mut (Hidden, u64, u64)| *known == hidden;
         let hidden = match self.counts.len() < MOST || self.counts.iter().any(|of| of.0 == hidden) {
             true => hidden,
@@ -135,6 +150,11 @@ impl Unevaluated {
         }
     }
 
+    /// Packets between other hosts, one of which may be the instance where its address is a guess.
+    pub fn not_local(&self) -> Option<UnevaluatedCount> {
+        self.not_local.map(|(frames, example)| count(Hidden::NotLocal, frames, example))
+    }
+
     /// All frames.
     pub fn total(&self) -> u64 {
         self.counts.iter().map(|(_, frames, _)| frames).sum()
@@ -144,14 +164,17 @@ impl Unevaluated {
     pub fn counts(&self) -> Vec<UnevaluatedCount> {
         let mut counts = self.counts.clone();
         counts.sort_by_key(|(_, frames, example)| (std::cmp::Reverse(*frames), *example));
-        let count = |(hidden, frames, example): (Hidden, u64, u64)| UnevaluatedCount {
-            reason: hidden.reason(),
-            detail: hidden.detail(),
-            frames,
-            example,
-            help: hidden.help(),
-        };
-        counts.into_iter().map(count).collect()
+        counts.into_iter().map(|(hidden, frames, example)| count(hidden, frames, example)).collect()
+    }
+}
+
+fn count(hidden: Hidden, frames: u64, example: u64) -> UnevaluatedCount {
+    UnevaluatedCount {
+        reason: hidden.reason(),
+        detail: hidden.detail(),
+        frames,
+        example,
+        help: hidden.help(),
     }
 }
 
@@ -166,6 +189,11 @@ fn tunnel(frame: &Frame<'_>, packet: &Packet) -> Option<&'static str> {
         "tzsp" => by_header(),
         _ => Some(by_port),
     }
+}
+
+/// Whether an Ethernet frame is for a group of hosts.
+fn is_group_frame(frame: &Frame<'_>) -> bool {
+    frame.link == LinkType::ETHERNET && frame.data.first().is_some_and(|octet| octet & 1 == 1)
 }
 
 /// Whether an address stands for a group of hosts.

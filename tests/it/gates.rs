@@ -244,3 +244,21 @@ fn strays_fail_nothing() {
         [("1", "seen", "allow"), ("2", "seen", "allow"), ("", "after_close", "deny")]
     );
 }
+
+/// Packets between other hosts may be the instance's where its address is a guess.
+#[test]
+fn other_hosts_are_no_answer_where_the_address_is_a_guess() {
+    let hosts = |n: u8| format!("203.0.113.{n}:40000");
+    let mut packets: Vec<Vec<u8>> = (1..40).map(|n| ipv4(&hosts(n), SSH, "S")).collect();
+    packets.push(ipv4("192.0.2.1:40000", "10.0.0.6:3306", "S"));
+    let dir = dir(101, &packets);
+    all(dir.path(), false, &[], 2, "not local");
+    all(dir.path(), true, &[], 0, "");
+}
+
+/// Whether a packet that was cut before its flags opens a connection is not known.
+#[test]
+fn a_cut_before_the_flags_is_no_answer() {
+    let packets = [handshake(), vec![ipv4("198.51.100.8:1", SSH, "S")[..30].to_vec()]].concat();
+    all(dir(101, &packets).path(), true, &[], 2, "truncated, the first is frame 4");
+}

@@ -118,9 +118,9 @@ fn a_hardware_address_gives_all_families() {
     };
     let server = "10.0.0.5:22";
     let frames = [
-        ethernet(US, GATEWAY, &ipv4("198.51.100.7:40000", server, "S")),
+        ethernet(US, GATEWAY, &hops(ipv4("198.51.100.7:40000", server, "S"), 52)),
         ethernet(GATEWAY, US, &ipv4(server, "198.51.100.7:40000", "S.")),
-        ethernet(US, GATEWAY, &ipv4("203.0.113.9:40000", server, "S")),
+        ethernet(US, GATEWAY, &hops(ipv4("203.0.113.9:40000", server, "S"), 52)),
         ethernet(US, GATEWAY, &v6("2001:db8:9::9", "2001:db8::5")),
     ];
     let answer = guess(&frames, LinkType::ETHERNET);
@@ -133,6 +133,7 @@ fn a_hardware_address_gives_all_families() {
     let frames = [
         ethernet(GATEWAY, US, &ipv4(client, "198.51.100.7:443", "S")),
         ethernet(GATEWAY, US, &ipv4(client, "198.51.100.8:443", "S")),
+        ethernet(US, GATEWAY, &hops(ipv4("198.51.100.8:443", client, "S."), 52)),
     ];
     let answer = guess(&frames, LinkType::ETHERNET);
     assert_eq!(found(&answer), ("10.0.0.9".to_owned(), Evidence::HardwareAddress, true));
@@ -159,11 +160,8 @@ fn a_gateways_hardware_address_is_not_the_instances() {
 #[test]
 fn the_end_of_all_packets_is_the_host() {
     let host = "10.0.0.5:40000";
-    let packets = [
-        ipv4(host, "192.0.2.1:443", "S"),
-        ipv4(host, "192.0.2.2:443", "S"),
-        ipv4("192.0.2.2:443", host, "S."),
-    ];
+    let to = |peer: &str| ipv4(host, peer, "S");
+    let packets = [to("192.0.2.1:443"), to("192.0.2.2:443"), to("192.0.2.3:443")];
     assert_eq!(found(&raw(&packets)), ("10.0.0.5".to_owned(), Evidence::Share, true));
     // Two hosts that each have a peer of their own are none of them the host.
     let packets = [
@@ -183,4 +181,34 @@ fn hints_are_the_capturing_machines_own_word() {
     survey.look(&frame, &packet, false);
     let guess = survey.guess().unwrap();
     assert_eq!(found(&guess), ("198.51.100.7".to_owned(), Evidence::DirectionHints, true));
+}
+
+/// An instance with two addresses and one client looks as a client with two servers does.
+#[test]
+fn two_addresses_of_one_end_are_unsure() {
+    let client = "198.51.100.7:40000";
+    let packets = ["10.0.0.5:22", "10.0.0.6:22"].map(|server| ipv4(client, server, "S"));
+    assert!(!raw(&packets).sure);
+    let frames: Vec<Vec<u8>> = packets.iter().map(|packet| ethernet(US, GATEWAY, packet)).collect();
+    assert!(!guess(&frames, LinkType::ETHERNET).sure);
+}
+
+/// The only hardware address in all frames is stronger evidence than hop limits, as of a container behind its host.
+#[test]
+fn hop_limits_do_not_overrule_hardware() {
+    let (host, peers) = ("10.0.0.5:22", ["10.0.0.6:40000", "10.0.0.7:40000"]);
+    let frames: Vec<Vec<u8>> = (6..)
+        .zip(peers)
+        .flat_map(|(hardware, peer)| {
+            [
+                ethernet(US, hardware, &ipv4(peer, host, "S")),
+                ethernet(hardware, US, &hops(ipv4(host, peer, "S."), 63)),
+            ]
+        })
+        .collect();
+    let answer = guess(&frames, LinkType::ETHERNET);
+    assert!(
+        !answer.sure || answer.addresses == ["10.0.0.5".parse::<IpAddr>().unwrap()],
+        "{answer:?}"
+    );
 }

@@ -240,3 +240,17 @@ fn filters_look_at_arp_as_libpcap_does() {
     assert_eq!(count("ip host 10.0.0.5"), 0);
     assert_eq!(count("host 10.0.0.5 and tcp"), 0);
 }
+
+/// A connection under way is judged by when the earliest capture began, whichever was named first.
+#[test]
+fn f22_what_is_inferred_does_not_depend_on_the_order_of_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let (client, ssh) = ("203.0.113.9:40000", "10.0.0.5:22");
+    for (name, at) in [("a.pcap", START), ("b.pcap", START + 48 * 3600 * SECOND)] {
+        let data = ipv4(ssh, client, "P.");
+        std::fs::write(dir.path().join(name), pcap_ns(101, &[(at, data.as_slice())])).unwrap();
+    }
+    let args = ["--local", "10.0.0.5", "--per", "packet", "-f", "csv"];
+    let rows = |names: [&str; 2]| csv(dir.path(), &[&args[..], &names].concat());
+    assert_eq!(rows(["a.pcap", "b.pcap"]), rows(["b.pcap", "a.pcap"]));
+}

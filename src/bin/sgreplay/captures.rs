@@ -94,7 +94,7 @@ impl Captures {
                 if local {
                     survey.look(frame, packet, inside);
                 }
-                openings.learn(packet, frame.time_ns.unwrap_or_default());
+                openings.learn(packet, frame.time_ns);
                 if let Some(record) = frame.log {
                     openings.learn_record(packet, record);
                 }

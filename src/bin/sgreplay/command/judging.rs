@@ -335,12 +335,11 @@ pub(super) fn of_captures(end: &Ended, tally: &Tally, local: &Local) -> Vec<Stri
 
 /// Says which local address was inferred, where no summary does.
 pub(super) fn say_local(local: &Local) {
-    match unsure(local) {
-        Some(text) => terminal::say(&format!("warning: {text}")),
-        None => {
-            let Local { addresses, why, .. } = local;
-            terminal::say(&format!("local address inferred: {} ({why})", addresses.join(", ")));
-        }
+    if let Some(text) = unsure(local) {
+        terminal::say(&format!("warning: {text}"));
+    } else {
+        let Local { addresses, why, .. } = local;
+        terminal::say(&format!("local address inferred: {} ({why})", addresses.join(", ")));
     }
 }
 
@@ -370,14 +369,16 @@ struct Unevaluated {
 }
 
 impl Unevaluated {
-    /// Tunnels that were judged as they are count too where the local address is a guess: a traffic mirror's receiver
-    /// is in all packets of a capture, and is not the instance.
+    /// Tunnels that were judged as they are count too where the local address is a guess, since a traffic mirror's
+    /// receiver is in all packets of a capture and is not the instance, and where they are most of what was judged.
     fn new(tally: &Tally, local: &Local) -> Self {
         let packets = tally.packets();
         let (mut counts, mut judged) =
             (tally.unevaluated().counts(), packets.allowed + packets.denied);
-        let tunnelled = if local.assumed { tally.tunnelled() } else { Vec::new() };
-        for count in tunnelled {
+        let tunnelled = tally.tunnelled();
+        let frames: u64 = tunnelled.iter().map(|count| count.frames).sum();
+        let count_them = local.assumed || frames * 2 > judged;
+        for count in tunnelled.into_iter().filter(|_| count_them) {
             judged = judged.saturating_sub(count.frames);
             match counts.iter_mut().find(|known| known.detail == count.detail) {
                 Some(known) => known.frames += count.frames,
@@ -387,6 +388,16 @@ impl Unevaluated {
         counts.sort_by_key(|count| std::cmp::Reverse(count.frames));
         let frames = counts.iter().map(|count| count.frames).sum();
         Self { counts, frames, judged }
+    }
+
+    /// For a gate: beside them packets between other hosts, where the local address is a guess.
+    fn of_gate(tally: &Tally, local: &Local) -> Self {
+        let mut found = Self::new(tally, local);
+        let not_local = tally.unevaluated().not_local().filter(|_| local.assumed);
+        found.counts.extend(not_local);
+        found.counts.sort_by_key(|count| std::cmp::Reverse(count.frames));
+        found.frames = found.counts.iter().map(|count| count.frames).sum();
+        found
     }
 
     /// Their share of all frames that carry or may hide traffic, in percent.
@@ -461,7 +472,7 @@ impl Gate<'_> {
             let why = "the options choose no packet";
             return no_full_answer(why, "change --filter, --since or --until");
         }
-        let unevaluated = Unevaluated::new(tally, local);
+        let unevaluated = Unevaluated::of_gate(tally, local);
         let judged = packets.allowed + packets.denied;
         let not_evaluated = unevaluated.text().filter(|_| unevaluated.percent() > *max_unevaluated);
         if let Some(text) = not_evaluated {

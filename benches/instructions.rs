@@ -233,7 +233,7 @@ fn judge(sessions: Sessions) {
             Next::NotYet | Next::Damage(_) => return,
         }
     }
-    let input = |(frame, decoded)| Input { frame, decoded, selected: true };
+    let input = |(frame, decoded)| Input { frame, decoded, selected: true, in_window: true };
     let inputs: Vec<Vec<Input<'_>>> =
         decoded.iter().map(|batch| batch.frames_from(0).map(input).collect()).collect();
     measured(&mut || {

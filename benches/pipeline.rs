@@ -276,7 +276,12 @@ fn replay(c: &mut Criterion) {
                     while capture.next_batch(&mut batch).expect("it is whole") {
                         let decoded: Vec<Decoded> =
                             batch.frames().map(|frame| decode(frame.link, frame.data)).collect();
-                        let input = |(frame, decoded)| Input { frame, decoded, selected: true };
+                        let input = |(frame, decoded)| Input {
+                            frame,
+                            decoded,
+                            selected: true,
+                            in_window: true,
+                        };
                         let inputs: Vec<_> = batch.frames().zip(&decoded).map(input).collect();
                         let done: Result<(), ()> = replay.judge_batch(&inputs, |_, _| Ok(()));
                         done.expect("nothing fails");

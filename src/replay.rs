@@ -268,8 +268,12 @@ impl<'r> Replay<'r> {
             self.tally.fetch(answers.iter().take(inputs.len()));
             for (judged, input) in answers.iter_mut().zip(inputs) {
                 self.tally.count(&input.frame, input.decoded, judged, input.selected);
-                if let (Judged::Not(reason), true) = (&*judged, input.selected) {
-                    self.note_unevaluated(&input.frame, input.decoded, *reason);
+                if let Judged::Not(reason) = &*judged {
+                    // What is known of a packet between other hosts is enough for the filter to leave it out.
+                    let may_be_chosen = input.in_window && *reason != Reason::NotLocal;
+                    if input.selected || may_be_chosen {
+                        self.note_unevaluated(&input.frame, input.decoded, *reason);
+                    }
                 }
                 each(input, judged)?;
             }
@@ -328,7 +332,11 @@ impl<'r> Replay<'r> {
         seats: &Seats,
         judged: &mut Judged,
     ) {
-        self.now = frame.time_ns.unwrap_or(self.now);
+        let now = frame.time_ns.unwrap_or(self.now);
+        if now.saturating_sub(self.now) > session::INTERRUPTION {
+            self.openings.resume(now);
+        }
+        self.now = now;
         self.frame = frame.number;
         match (decoded, seats) {
             (Decoded::Not(Undecodable { why, .. }), _) => *judged = Judged::Not((*why).into()),
@@ -374,9 +382,24 @@ impl<'r> Replay<'r> {
         let mut opens = None;
         let judgement = |judgement| *judged = Judged::At(judgement, None);
         self.judge_at(first, frame, packet, &mut opens, judgement);
-        if let (Some(second), Judged::At(_, at_second)) = (second, judged) {
+        if let (Some(second), Judged::At(_, at_second)) = (second, &mut *judged) {
             let judgement = |judgement| *at_second = Some(judgement);
             self.judge_at(second, frame, packet, &mut opens, judgement);
+            if opens.is_some() {
+                self.agree(first, second, packet, judged);
+            }
+        }
+    }
+
+    /// Both ends must let a connection open (SEMANTICS A5): where one denies it, it never existed at the other, and
+    /// the other end's own opening is judged there anew.
+    #[cold]
+    fn agree(&mut self, first: &Place, second: &Place, packet: &Packet, judged: &Judged) {
+        let Judged::At(at_first, Some(at_second)) = judged else { return };
+        let opened = |of: &Judgement| of.opened.is_some();
+        if opened(at_first) && opened(at_second) && at_first.verdict != at_second.verdict {
+            let let_through = if at_first.verdict == Verdict::Allow { first } else { second };
+            self.sessions.deny(let_through, packet);
         }
     }
 
@@ -425,7 +448,8 @@ impl<'r> Replay<'r> {
         let (ordered, compiled) = self.lists[interface].of(direction);
         let entry = ordered.entry(compiled.decide(&error.flow));
         let always = entry.is_some_and(|entry| matches!(entry.kind, EntryKind::System(_)));
-        (!always).then(|| in_session(at, opened))
+        // An error about a packet that would never have existed would not exist either.
+        (!always || !opened.allowed).then(|| in_session(at, opened))
     }
 
     /// A packet of no live session: it opens one, or its connection was under way before.
@@ -475,6 +499,9 @@ impl<'r> Replay<'r> {
             let special = Special::SessionLimit;
             decision.kind = self.tally.kind(interface, decision.entry, &flow, judged, special);
         }
+        if opening == Opening::FirstSender && self.options.midstream == Midstream::Infer {
+            self.note_guess(interface, judged, &flow, decision.verdict);
+        }
         let connection = *opens.get_or_insert_with(|| self.tally.next_connection());
         let opened = Opened {
             connection,
@@ -495,6 +522,23 @@ impl<'r> Replay<'r> {
             opened: Some((opening, flow)),
             stray: false,
             kind: decision.kind,
+        }
+    }
+
+    /// Notes a connection of which nothing shows who began it, if it would be judged otherwise from the other end.
+    #[cold]
+    fn note_guess(
+        &mut self,
+        interface: usize,
+        judged: Direction,
+        flow: &FlowTuple,
+        verdict: Verdict,
+    ) {
+        let (ordered, compiled) = self.lists[interface].of(judged.opposite());
+        let entry = ordered.entry(compiled.decide(&flow.reversed()));
+        let otherwise = entry.map_or(Verdict::Deny, |entry| entry.policy.into());
+        if verdict != otherwise {
+            self.tally.note_guess(self.frame);
         }
     }
 

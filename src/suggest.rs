@@ -107,7 +107,7 @@ impl Observed {
     /// Adds a packet, if it was allowed at every interface; system traffic needs no rule.
     /// A connection is learned from if one of its packets is selected.
     pub fn add(&mut self, input: &Input<'_>, judged: &Judged) {
-        let Input { frame, decoded, selected } = *input;
+        let Input { frame, decoded, selected, .. } = *input;
         let packet = decoded.packet();
         self.now = frame.time_ns.unwrap_or(self.now);
         let time = self.now;

@@ -252,7 +252,7 @@ struct Book<'d> {
 
 impl Book<'_> {
     fn enter(&mut self, input: &Input<'_>, current: &Judged, proposed: &Judged) -> Effect {
-        let Input { frame, decoded, selected } = *input;
+        let Input { frame, decoded, selected, .. } = *input;
         let effect = self.effect(current, proposed);
         if selected {
             self.packets.add(effect);

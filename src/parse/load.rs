@@ -112,7 +112,7 @@ pub fn load(sources: &[Source<'_>], hints: &Hints) -> Result<Content, ParseError
         }
         return Ok(Content::Plan(Box::new(plan)));
     }
-    if loaded.is_empty() && loaded.warnings.is_empty() {
+    if loaded.is_empty() && loaded.warnings.is_empty() && loaded.incomplete().is_empty() {
         let message = "there are no rules in it: an answer of DescribeSecurityGroupAttribute, a console export, \
                        a Terraform plan or state, a ROS template, or an answer of `aws ec2 describe-security-groups`, \
                        `az network nsg list` or `gcloud compute firewall-rules list` has them";

@@ -439,6 +439,13 @@ impl Loaded {
         if !faults.is_empty() {
             return Err(ParseError { file: file.to_owned(), faults });
         }
+        if let (true, Some(why)) = (known.is_empty(), parts.incomplete.first()) {
+            let message = format!("there is no security group in it: {why}");
+            return Err(ParseError {
+                file: file.to_owned(),
+                faults: vec![Fault { at: None, message }],
+            });
+        }
         let described = parts.clone();
         match RuleSet::new(described) {
             Ok(rules) => Ok((rules, warnings)),

@@ -122,7 +122,7 @@ impl Connections {
 
     /// Adds a packet after its connection closed: its own direction decides (SEMANTICS F16).
     fn add_stray(&mut self, input: &Input<'_>, judgement: &Judgement) {
-        let Input { frame, decoded, selected } = *input;
+        let Input { frame, decoded, selected, .. } = *input;
         let Some(packet) = decoded.packet() else { return };
         let rows = &mut self.rows;
         let known = self.strays.entry((packet.flow, judgement.interface)).or_insert_with(|| {

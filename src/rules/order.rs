@@ -310,6 +310,14 @@ impl Ordered {
         Self { direction, entries }
     }
 
+    /// The same for packets that a router has forwarded, which are no neighbour discovery (SEMANTICS F19). Positions are
+    /// others.
+    #[must_use]
+    pub fn of_routed(mut self) -> Self {
+        self.entries.retain(|entry| entry.kind != EntryKind::System(Builtin::NeighbourDiscovery));
+        self
+    }
+
     /// The direction of the packets it judges.
     pub fn direction(&self) -> Direction {
         self.direction

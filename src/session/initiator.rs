@@ -61,8 +61,12 @@ const MOST_ACCEPTING: usize = 1 << 16;
 #[derive(Clone, Debug, Default)]
 pub struct Openings {
     accepting: HashSet<(IpAddr, u16), RandomState>,
+    /// When the recording began, or went on after an interruption.
     start: Option<u64>,
 }
+
+/// A silence longer than this, in ns, is taken for an interruption of the recording.
+pub(crate) const INTERRUPTION: u64 = 24 * 3600 * 1_000_000_000;
 
 impl Openings {
     /// Learns from a packet.
@@ -77,6 +81,12 @@ impl Openings {
         {
             self.accepting.insert((packet.flow.src, sport));
         }
+    }
+
+    /// The recording goes on after an interruption, in which connections may have begun.
+    #[cold]
+    pub(crate) fn resume(&mut self, time: u64) {
+        self.start = Some(time);
     }
 
     /// Learns from a flow log's record who accepts connections, where it tells.

@@ -22,6 +22,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 
 pub(crate) use icmp::{is_icmp_reply, is_tracked_icmp};
+pub(crate) use initiator::INTERRUPTION;
 pub use initiator::{Initiator, Opening, Openings};
 use key::Words;
 use limit::Limit;
@@ -407,6 +408,20 @@ impl SessionTable {
             Family::V6 => self.v6.insert(place.hash, place.v6(&packet.flow), session),
         };
         if let (Some(limit), true) = (&mut self.limit, before.is_some_and(|of| of.is_held())) {
+            limit.give_back(place.interface());
+        }
+    }
+
+    /// Has a packet's session be one that was denied, since it was denied elsewhere.
+    pub fn deny(&mut self, place: &Place, packet: &Packet) {
+        let session = match place.family {
+            Family::V4 => self.v4.get_mut(place.hash, &place.key),
+            Family::V6 => self.v6.get_mut(place.hash, &place.v6(&packet.flow)),
+        };
+        let Some(session) = session else { return };
+        let was_held = session.is_held();
+        session.what &= !(ALLOWED | HELD);
+        if let (true, Some(limit)) = (was_held, &mut self.limit) {
             limit.give_back(place.interface());
         }
     }

@@ -76,6 +76,9 @@ pub struct Input<'a> {
     pub decoded: &'a Decoded,
     /// Whether the selection chooses it, so that it is reported and not only judged.
     pub selected: bool,
+    /// Whether the selection's window of time holds it. A frame that cannot be decoded may hide a packet that the
+    /// filter would choose.
+    pub in_window: bool,
 }
 
 /// One capture, as it was read.
@@ -474,9 +477,10 @@ impl Sources {
                         continue;
                     }
                     let selected = choice == Choice::Reported;
+                    let in_window = choice != Choice::WarmUp;
                     left -= u64::from(selected);
                     ended.selected += u64::from(selected);
-                    handed_over.push(Input { frame, decoded, selected });
+                    handed_over.push(Input { frame, decoded, selected, in_window });
                     if handed_over.len() == HANDED_OVER {
                         each(&handed_over)?;
                         handed_over.clear();

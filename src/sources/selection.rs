@@ -23,8 +23,10 @@ pub struct Selection {
 pub(super) enum Choice {
     /// It comes after every packet that may be chosen: it is not judged.
     Skipped,
-    /// It is judged and not reported.
-    Judged,
+    /// It comes before the window: it is judged, since it may open a session, and not reported.
+    WarmUp,
+    /// The filter leaves it out: it is judged and not reported.
+    FilteredOut,
     /// It is judged and reported.
     Reported,
 }
@@ -48,11 +50,11 @@ impl Selection {
         if let (Some(since), Some(time)) = (since, frame.time_ns)
             && time < *since
         {
-            return Choice::Judged;
+            return Choice::WarmUp;
         }
         match filter.as_ref().is_none_or(|filter| matches(filter, frame, decoded)) {
             true => Choice::Reported,
-            false => Choice::Judged,
+            false => Choice::FilteredOut,
         }
     }
 }

@@ -152,6 +152,8 @@ pub struct Tally {
     strays: ByVerdict,
     unevaluated: Unevaluated,
     midstream: [u64; Opening::INFERRED.len()],
+    /// Connections whose verdict hangs on a guess, and the first frame of the first.
+    guessed: Option<(u64, u64)>,
     bytes: u64,
     /// Earliest and latest.
     times: (u64, u64),
@@ -188,6 +190,7 @@ impl Tally {
             strays: ByVerdict::default(),
             unevaluated: Unevaluated::default(),
             midstream: Default::default(),
+            guessed: None,
             bytes: 0,
             times: (u64::MAX, 0),
             opened: 0,
@@ -482,6 +485,19 @@ impl Tally {
     /// Connections already under way when the capture started, by how their initiator was inferred.
     pub fn midstream(&self) -> impl Iterator<Item = (Opening, u64)> {
         Opening::INFERRED.into_iter().zip(self.midstream).filter(|(_, count)| *count > 0)
+    }
+
+    /// Notes a connection of which nothing shows who began it, where that decides the verdict.
+    pub(crate) fn note_guess(&mut self, frame: u64) {
+        self.guessed.get_or_insert((0, frame)).0 += 1;
+    }
+
+    /// Connections of which nothing shows who began them ([`Opening::FirstSender`]) and whose verdict hangs on it, and
+    /// the first frame of the first of them.
+    pub fn guessed(&self) -> Option<(u64, u64)> {
+        let first_senders = self.midstream().find(|(how, _)| *how == Opening::FirstSender);
+        // At two interfaces it is noted twice; one that is not selected is not counted.
+        self.guessed.zip(first_senders).map(|((n, frame), (_, most))| (n.min(most), frame))
     }
 
     /// Bytes on the wire.

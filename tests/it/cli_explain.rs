@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use crate::support::run;
+use crate::support::{output_in, pcap, run};
 
 fn explain<'a>(args: &[&'a str]) -> Vec<&'a str> {
     [&["explain", "--rules", "proposed.yaml"], args].concat()
@@ -88,4 +88,30 @@ fn what_cannot_be_explained() {
         "[2001:db8::5]:22",
     ];
     assert_snapshot!("two families", run(&explain(&families)));
+}
+
+/// A packet that a router has forwarded is no neighbour discovery (SEMANTICS F19), and its walk does not say so.
+#[test]
+fn routed_neighbour_discovery_is_walked_by_the_rules() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("rules.yaml"), "{security_groups: [{id: sg-a, rules: []}]}")
+        .unwrap();
+    let packet = |hop_limit: u8| {
+        let mut bytes = vec![0x60, 0, 0, 0, 0, 24, 58, hop_limit];
+        for last in [7, 5] {
+            bytes.extend([0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last]);
+        }
+        bytes.extend([135, 0, 0, 0]);
+        bytes.extend([0; 20]);
+        bytes
+    };
+    let walk = |hop_limit: u8| {
+        std::fs::write(dir.path().join("x.pcap"), pcap(101, &[&packet(hop_limit)])).unwrap();
+        let args = "explain --rules rules.yaml --local 2001:db8::5 --frame 1 x.pcap";
+        let args: Vec<&str> = args.split(' ').collect();
+        output_in(dir.path(), &args, b"").1
+    };
+    assert!(walk(255).ends_with("allow: always allowed: neighbour-discovery\n"), "{}", walk(255));
+    assert!(walk(64).ends_with("deny: default of sg-a: no rule matches\n"), "{}", walk(64));
+    assert!(!walk(64).contains("neighbour-discovery"), "{}", walk(64));
 }

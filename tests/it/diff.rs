@@ -142,7 +142,7 @@ fn effects(current: &RuleSet, proposed: &RuleSet) -> BTreeMap<Effect, (u64, u64)
         let mut capture = Capture::open(&path).unwrap();
         while let Some(frame) = capture.next_frame().unwrap() {
             let decoded: Decoded = decode(frame.link, frame.data);
-            let input = Input { frame, decoded: &decoded, selected: true };
+            let input = Input { frame, decoded: &decoded, selected: true, in_window: true };
             let done: Result<(), ()> = diff.judge_batch(&[input], |_, _, _| Ok(()));
             done.unwrap();
         }

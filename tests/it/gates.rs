@@ -262,3 +262,75 @@ fn a_cut_before_the_flags_is_no_answer() {
     let packets = [handshake(), vec![ipv4("198.51.100.8:1", SSH, "S")[..30].to_vec()]].concat();
     all(dir(101, &packets).path(), true, &[], 2, "truncated, the first is frame 4");
 }
+
+/// A frame that cannot be decoded may hide a packet that the filter would choose; one outside the window may not.
+#[test]
+fn a_filter_hides_nothing_that_was_not_evaluated() {
+    let cut = vec![ipv4(CLIENT, SSH, "S")[..22].to_vec(); 3];
+    let dir = dir(101, &[handshake(), cut].concat());
+    all(dir.path(), true, &["--filter", "tcp port 22"], 2, "truncated, the first is frame 4");
+    all(dir.path(), true, &["--filter", "tcp port 22", "--count", "3"], 0, "");
+    let fragment = {
+        let mut bytes = ipv4(CLIENT, SSH, "S");
+        bytes[7] = 9;
+        bytes
+    };
+    let dir = self::dir(101, &[handshake(), vec![fragment]].concat());
+    all(dir.path(), true, &["--filter", "port 22"], 2, "fragment without first");
+}
+
+/// Where nothing shows who began a connection, and that decides the verdict, the verdict is a guess.
+#[test]
+fn a_guess_at_who_began_is_no_answer() {
+    let (us, them) = ("10.0.0.5:50001", "198.51.100.7:50002");
+    let dir = dir(101, &[ipv4(us, them, "."), ipv4(them, us, ".")]);
+    all(dir.path(), true, &[], 2, "nothing shows who began 1 of 1 connection");
+    all(dir.path(), true, &["--midstream", "first-packet"], 0, "");
+    all(dir.path(), true, &["--max-unevaluated", "100"], 0, "");
+    // Rules that say the same of either are an answer.
+    let open = RULES.replace("ports: 22", "ports: 1/65535");
+    std::fs::write(dir.path().join("rules.yaml"), open).unwrap();
+    all(dir.path(), true, &[], 0, "");
+}
+
+/// A condition that nothing can answer is a mistake in the file, and no condition that does not hold.
+#[test]
+fn a_condition_without_its_file_is_no_answer() {
+    let dir = dir(101, &handshake());
+    for (config, says) in [
+        ("{proposed: rules.yaml, fail_on: [expectations]}", "`expectations:` names no file"),
+        ("{proposed: rules.yaml, fail_on: newly-denied}", "`current:` names no rules file"),
+    ] {
+        let config = config.replace("fail_on: newly-denied", "fail_on: [newly-denied]");
+        std::fs::write(dir.path().join("sgreplay.yaml"), config).unwrap();
+        let (status, _, stderr) = output_in(dir.path(), &["ci"], b"");
+        assert_eq!(status, 2, "{stderr}");
+        assert!(stderr.contains(says), "{stderr}");
+    }
+}
+
+/// What a capture says it has lost is known of no better than what cannot be decoded.
+#[test]
+fn what_is_missing_from_a_capture_is_no_answer() {
+    let dir = dir(101, &handshake());
+    let head = "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end \
+                action log-status\n";
+    let record =
+        "2 1 eni-1 198.51.100.7 10.0.0.5 40000 22 6 3 180 1764000000 1764000060 ACCEPT OK\n";
+    let lost = "2 1 eni-1 - - - - - - - 1764000060 1764000120 - SKIPDATA\n";
+    let status = |log: String, more: &[&str]| {
+        std::fs::write(dir.path().join("x.log"), log).unwrap();
+        let args = ["replay", "--rules", "rules.yaml", "--local", "10.0.0.5", "x.log"];
+        let (status, _, stderr) = output_in(dir.path(), &[&args, more].concat(), b"");
+        (status, stderr)
+    };
+    let whole = format!("{head}{record}");
+    let (is_whole, stderr) = status(whole.clone(), &["--fail-on", "denied"]);
+    assert_eq!(is_whole, 0, "{stderr}");
+    let (status_lost, stderr) = status(format!("{whole}{lost}"), &["--fail-on", "denied"]);
+    assert_eq!(status_lost, 2, "{stderr}");
+    assert!(stderr.contains("nothing is known of 1 window of a flow log"), "{stderr}");
+    // What is compared with a record's own verdict is every record that has one.
+    let differs = ["--compare-action", "--fail-on", "action-differs"];
+    assert_eq!(status(format!("{whole}{lost}"), &differs).0, 0);
+}

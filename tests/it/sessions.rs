@@ -739,3 +739,75 @@ fn f19_neighbour_discovery_is_exempt_on_its_own_link() {
     });
     assert_eq!(answer(&by_rules, 135, 255), ["deny default default"; 2]);
 }
+
+/// SEMANTICS A5: what one end denies exists at neither, so that the other end's own opening is judged at both.
+#[test]
+fn a_connection_that_one_interface_denies_is_open_at_neither() {
+    let text = "
+security_groups:
+  - {id: sg-a, rules: [
+      {id: a-no-80, direction: egress, policy: drop, protocol: tcp, ports: 80, destination: 0.0.0.0/0},
+      {id: a-in, direction: ingress, protocol: tcp, ports: 40000/40001, source: 0.0.0.0/0}]}
+  - {id: sg-b, rules: [
+      {id: b-in, direction: ingress, protocol: tcp, ports: 80, source: 0.0.0.0/0},
+      {id: b-no-40000, direction: egress, policy: drop, protocol: tcp, ports: 40000, destination: 0.0.0.0/0}]}
+interfaces:
+  - {id: eni-a, addresses: [10.0.0.1], security_groups: [sg-a]}
+  - {id: eni-b, addresses: [10.0.0.2], security_groups: [sg-b]}
+";
+    let rules = sgreplay::parse::yaml("test", text).unwrap();
+    let labels = Labels::new(&rules);
+    let answers = |packets: &[(&str, &str, &str)]| -> Vec<String> {
+        let mut replay = Replay::new(&rules, Options::default());
+        let answer = |(number, (src, dst, flags)): (u64, &(&str, &str, &str))| {
+            let data = ipv4(src, dst, flags);
+            let frame = frame(number, 0.0, &data);
+            let judged = replay.judge(&frame, &decode(frame.link, &data));
+            let at = judged.judgements().map(|at| {
+                format!("{} {} {}", at.verdict.as_str(), at.reason.as_str(), labels.of(at).rule)
+            });
+            at.collect::<Vec<_>>().join(", ")
+        };
+        (1..).zip(packets).map(answer).collect()
+    };
+    let (a, b) = ("10.0.0.1:40000", "10.0.0.2:80");
+    assert_eq!(
+        answers(&[(a, b, "S"), (b, a, "S.")]),
+        [
+            "deny rule a-no-80, allow rule b-in",
+            "deny connection_denied b-in, deny connection_denied a-no-80"
+        ]
+    );
+    // The other end's SYN is judged by its own rules, at both.
+    assert_eq!(answers(&[(a, b, "S"), (b, a, "S")])[1], "deny rule b-no-40000, allow rule a-in");
+    let a = "10.0.0.1:40001";
+    assert_eq!(answers(&[(a, b, "S"), (b, a, "S")])[1], "allow default default, allow rule a-in");
+    // Denied at the receiver it is open at the sender no more.
+    let (a, b) = ("10.0.0.1:40000", "10.0.0.2:81");
+    assert_eq!(
+        answers(&[(a, b, "S"), (b, a, "S")]),
+        ["allow default default, deny default default", "deny rule b-no-40000, allow rule a-in"]
+    );
+}
+
+/// SEMANTICS F18: without the packet that it quotes there were no error, whatever always passes.
+#[test]
+fn f18_a_path_mtu_error_about_what_was_denied_does_not_exist() {
+    let denied = ipv4("10.0.0.5:50000", "203.0.113.9:443", "S");
+    let packets = [(0.0, denied.clone()), (0.1, error("192.0.2.77", "10.0.0.5", 3, 4, &denied))];
+    let answers = replay_bytes(&rules(SSH_ONLY), Options::default(), &packets);
+    assert_eq!(answers, ["deny rule out 1", "deny connection_denied out 1"]);
+}
+
+/// A silence of more than a day is an interruption of the recording, in which a connection may have begun.
+#[test]
+fn after_an_interruption_it_is_inferred_again_who_began() {
+    let day = 24.0 * 3600.0;
+    let other = ("203.0.113.9:40001", "10.0.0.5:80");
+    let after = |seconds| {
+        let packets = [(0.0, other.0, other.1, "S"), (seconds, SSH, CLIENT, "P.")];
+        replay(SSH_ONLY, &packets).pop().unwrap()
+    };
+    assert_eq!(after(day + 1.0), "allow rule ssh 2");
+    assert_eq!(after(day - 1.0), "deny rule out 2");
+}

@@ -146,7 +146,10 @@ fn a_sample_of_the_corpus() {
         let replay = ["replay", "--rules", "suggested.yaml", capture, "-f", "json"];
         let (_, out, err) = output_in(dir.path(), &replay, b"");
         assert!(!out.is_empty(), "{capture}: {err}");
-        let denied = json(&out)["packets"]["denied"].as_u64().unwrap();
+        let out = json(&out);
+        // What comes after a connection has closed is learned from no more than it fails a gate.
+        let denied = |of: &str| out[of]["denied"].as_u64().unwrap();
+        let denied = denied("packets") - denied("strays");
         assert!(denied == 0 || yaml.contains("will be cut"), "{capture}: {denied} denied");
         replayed += 1;
     }

@@ -261,7 +261,8 @@ impl Bench<'_> {
                     spent.indexed += flows.len() as u64;
                 }
 
-                let input = |(frame, decoded)| Input { frame, decoded, selected: true };
+                let input =
+                    |(frame, decoded)| Input { frame, decoded, selected: true, in_window: true };
                 let inputs: Vec<Input<'_>> = batch.frames().zip(&decoded).map(input).collect();
                 bytes += inputs.iter().map(|input| u64::from(input.frame.wire_len)).sum::<u64>();
                 clock = Clock::start();

@@ -165,6 +165,24 @@ impl Config {
         self.fail_on.as_deref().unwrap_or(&USUAL)
     }
 
+    /// A condition that the file asks for by name and gives nothing to answer it with.
+    fn unanswerable(&self) -> Option<&'static str> {
+        let has_no_file = |what: FailOn| match what {
+            FailOn::Expectations => self.expectations.is_none(),
+            FailOn::NewlyDenied | FailOn::NewlyAllowed => self.current.is_none(),
+            FailOn::NewError | FailOn::NewWarning | FailOn::Error | FailOn::Warning => false,
+        };
+        let mut all = self.fail_on.iter().flatten().copied();
+        Some(match all.find(|what| has_no_file(*what))? {
+            FailOn::Expectations => {
+                "`fail_on:` asks for expectations, and `expectations:` names no file"
+            }
+            _ => {
+                "`fail_on:` asks what is newly denied or allowed, and `current:` names no rules file"
+            }
+        })
+    }
+
     fn asks(&self, what: FailOn) -> bool {
         self.fail_on().contains(&what)
     }
@@ -256,6 +274,9 @@ pub(crate) fn run(args: &CiArgs, outputs: &mut Outputs) -> Result<ExitStatus, Fa
             "{name}: `proposed:` names no rules file, nor `plan:` a plan"
         )));
     };
+    if let Some(why) = config.unanswerable() {
+        return Err(Failure::Usage(format!("{}: {why}", input::name(&args.file))));
+    }
     let reading = |side| Reading { side, ..Reading::default() };
     let rules = input::rules_file(&proposed, reading(Side::Proposed))?;
     let current = config.current.as_deref().map(|path| input::rules(path, reading(Side::Current)));

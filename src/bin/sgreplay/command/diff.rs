@@ -89,6 +89,7 @@ impl Traffic<'_> {
             evicted: diff.current().sessions_evicted() + diff.proposed().sessions_evicted(),
             max_unevaluated: args.max_unevaluated,
             allow_truncated: args.allow_truncated,
+            lost_records_count: true,
             of_rules: None,
             asked_by,
         }
@@ -286,7 +287,7 @@ fn of_traffic<T>(
     let end = captures.read(hash, |inputs| {
         unseen.look(inputs);
         diff.judge_batch(inputs, |input, [current, proposed], effect| {
-            let Input { frame, decoded, selected } = input;
+            let Input { frame, decoded, selected, .. } = input;
             if !selected {
                 return Ok(());
             }

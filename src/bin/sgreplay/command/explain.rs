@@ -220,16 +220,17 @@ fn one_frame(args: &ExplainArgs, rules: &mut RuleSet, wanted: u64) -> Result<Exi
                 }
             }
             frames_read = frame.number;
-            last = Some((*judged, decoded.packet().map(|packet| packet.flow)));
+            last = Some((*judged, decoded.packet().copied()));
             Ok(())
         })
     })?;
-    let Some((judged, flow)) = last.filter(|_| frames_read == wanted) else {
+    let Some((judged, packet)) = last.filter(|_| frames_read == wanted) else {
         ended(&end)?;
         return Err(Failure::Usage(format!(
             "there is no frame {wanted}; the capture has {frames_read}"
         )));
     };
+    let flow = packet.map(|packet| packet.flow);
     if let Judged::Not(reason) = judged {
         return not_evaluated(args.format, wanted, reason, flow);
     }
@@ -243,6 +244,12 @@ fn one_frame(args: &ExplainArgs, rules: &mut RuleSet, wanted: u64) -> Result<Exi
             None => Opening { frame: Some(wanted), flow: flow?, direction },
         };
         let ordered = rules.ordered(interface, opening.direction);
+        // Of neighbour discovery a hop limit is asked.
+        let may_be_routed = connection.is_none() && flow?.proto == Protocol::ICMPV6;
+        let ordered = match may_be_routed && !packet?.crossed_no_router() {
+            true => ordered.of_routed(),
+            false => ordered,
+        };
         Some(Explained {
             rules,
             interface,

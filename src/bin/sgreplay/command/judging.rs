@@ -269,9 +269,8 @@ pub(super) fn of_captures(end: &Ended, tally: &Tally, local: &Local) -> Vec<Stri
         );
     }
     let unevaluated = Unevaluated::new(tally, local);
-    if let Some(text) = unevaluated.text() {
-        warnings.push(text);
-    }
+    warnings.extend(unevaluated.text());
+    warnings.extend(guesses(tally));
     if let (Some(UnevaluatedCount { detail: Some(name), frames, .. }), false) =
         (tally.tunnelled().into_iter().next(), local.assumed)
         && frames * 2 > tally.packets().total()
@@ -401,10 +400,8 @@ impl Unevaluated {
     }
 
     /// Their share of all frames that carry or may hide traffic, in percent.
-    #[expect(clippy::cast_precision_loss, reason = "a share in percent")]
     fn percent(&self) -> f64 {
-        let all = self.frames + self.judged;
-        if all == 0 { 0.0 } else { self.frames as f64 * 100.0 / all as f64 }
+        percent(self.frames, self.frames + self.judged)
     }
 
     /// How many there are, most of them why, with an example and what helps; `None` where there are none.
@@ -426,6 +423,41 @@ impl Unevaluated {
     }
 }
 
+#[expect(clippy::cast_precision_loss, reason = "a share in percent")]
+fn percent(part: u64, all: u64) -> f64 {
+    if all == 0 { 0.0 } else { part as f64 * 100.0 / all as f64 }
+}
+
+/// Connections whose verdict hangs on a guess.
+fn guesses(tally: &Tally) -> Option<String> {
+    let (n, frame) = tally.guessed()?;
+    Some(format!(
+        "nothing shows who began {} of {}, and the verdict hangs on it: the sender of the first packet is taken, as in \
+         frame {frame}; --midstream first-packet says that it is right",
+        count(n),
+        plural(tally.connections().total(), "connection"),
+    ))
+}
+
+/// What the captures themselves say is missing from them: its share in percent, and what to say of it.
+fn missing(end: &Ended, lost_records_count: bool) -> Option<(f64, String)> {
+    let logs = || end.inputs.iter().filter_map(|input| input.flow_log.as_ref());
+    let sum = |of: fn(&FlowLogCounts) -> u64| logs().map(of).sum::<u64>();
+    let read: u64 = end.inputs.iter().map(|input| input.frames).sum();
+    let dropped: u64 = end.inputs.iter().filter_map(|input| input.counts.dropped).sum();
+    let of_logs = |of| if lost_records_count { sum(of) } else { 0 };
+    let (windows, records) = (of_logs(|log| log.skipped), of_logs(|log| log.no_protocol));
+    let all = windows + records + dropped;
+    let words = [
+        (windows, plural(windows, "window"), "of a flow log without records (SKIPDATA)"),
+        (records, plural(records, "record"), "of a flow log without a protocol"),
+        (dropped, plural(dropped, "packet"), "that the capturing machine dropped"),
+    ];
+    let words = words.into_iter().filter(|(n, ..)| *n > 0);
+    let words: Vec<String> = words.map(|(_, n, what)| format!("{n} {what}")).collect();
+    (all > 0).then(|| (percent(all, all + read), words.join(", ")))
+}
+
 /// Whether a condition that was asked for can be answered at all.
 pub(super) struct Gate<'a> {
     pub(super) end: &'a Ended,
@@ -436,6 +468,8 @@ pub(super) struct Gate<'a> {
     /// In percent.
     pub(super) max_unevaluated: f64,
     pub(super) allow_truncated: bool,
+    /// Whether records that a flow log has lost may hide what is asked for.
+    pub(super) lost_records_count: bool,
     /// Why the rules themselves allow no full answer, if they do not.
     pub(super) of_rules: Option<String>,
     /// The option, in messages.
@@ -452,6 +486,7 @@ impl Gate<'_> {
             evicted,
             max_unevaluated,
             allow_truncated,
+            lost_records_count,
             of_rules,
             asked_by,
         } = self;
@@ -486,6 +521,16 @@ impl Gate<'_> {
         }
         if let Some(text) = unsure(local) {
             return Some(format!("{asked_by} has no full answer: {text}"));
+        }
+        let (guessed, of) = (tally.guessed().map_or(0, |(n, _)| n), tally.connections().total());
+        if let Some(text) = guesses(tally).filter(|_| percent(guessed, of) > *max_unevaluated) {
+            return no_full_answer(&text, "--max-unevaluated accepts a larger share");
+        }
+        if let Some((share, text)) = missing(end, *lost_records_count)
+            && share > *max_unevaluated
+        {
+            let why = format!("nothing is known of {text}");
+            return no_full_answer(&why, "--max-unevaluated accepts a larger share");
         }
         if let Some(skipped) = end.skipped.iter().find(|skipped| skipped.may_hide_traffic) {
             let why = format!("{} is not read: {}", skipped.path, skipped.why);

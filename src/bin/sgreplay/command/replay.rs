@@ -127,6 +127,8 @@ pub(crate) fn run(args: &ReplayArgs, outputs: &mut Outputs) -> Result<ExitStatus
         evicted: replay.sessions_evicted(),
         max_unevaluated: args.gate.max_unevaluated,
         allow_truncated: args.gate.allow_truncated,
+        // Records that are lost have no verdict to compare.
+        lost_records_count: args.fail_on != Some(FailOn::ActionDiffers),
         of_rules: judging::incomplete(&rules),
         asked_by: if args.fail_on.is_some() { "--fail-on" } else { "--min-coverage" },
     };

@@ -20,6 +20,7 @@ use crate::diff::{Change, Effect};
 use crate::escape;
 use crate::filter::{Filter, FilterError};
 use crate::flow::{Fragment, Packet};
+use crate::yaml;
 
 /// One entry of the file.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -42,6 +43,9 @@ pub struct Accepted {
     filters: Vec<(Option<Effect>, Filter, bool)>,
 }
 
+/// Every change is held against every entry.
+const MOST_ENTRIES: usize = 4096;
+
 /// A file of accepted changes that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AcceptError {
@@ -53,7 +57,8 @@ pub struct AcceptError {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Why {
-    Text { at: Option<(usize, usize)>, message: String },
+    Text(yaml::Error),
+    TooMany(usize),
     Change(String),
     Filter(FilterError),
 }
@@ -66,7 +71,10 @@ impl fmt::Display for AcceptError {
             write!(f, ": entry {entry}")?;
         }
         match &self.why {
-            Why::Text { at, message } => {
+            Why::TooMany(entries) => {
+                write!(f, ": there are {entries} entries, and {MOST_ENTRIES} at most are read")
+            }
+            Why::Text(yaml::Error { at, message }) => {
                 if let Some((line, column)) = at {
                     write!(f, ":{line}:{column}")?;
                 }
@@ -91,12 +99,11 @@ impl Accepted {
     /// What is wrong, with the file and the line or the entry.
     pub fn parse(file: &str, text: &str, today: Date) -> Result<Self, AcceptError> {
         let fault = |entry, why| AcceptError { file: file.to_owned(), entry, why };
-        let entries: Vec<Entry> = serde_yaml::from_str(text).map_err(|error| {
-            let at = error.location().map(|at| (at.line(), at.column()));
-            let message = error.to_string();
-            let message = message.split(" at line ").next().unwrap_or(&message);
-            fault(None, Why::Text { at, message: message.to_owned() })
-        })?;
+        let entries: Vec<Entry> =
+            yaml::read(text).map_err(|error| fault(None, Why::Text(error)))?;
+        if entries.len() > MOST_ENTRIES {
+            return Err(fault(None, Why::TooMany(entries.len())));
+        }
         let mut filters = Vec::new();
         for (n, Entry { change, filter, until, .. }) in (1..).zip(&entries) {
             let effect = match change {

@@ -263,7 +263,7 @@ mod tests {
         let value = "a\u{1b}\u{7f}\u{9b}\u{202e}\u{2028}\u{e0041}\u{8}\u{c}\n\t\r\"\\ é";
         let text = quoted(value);
         assert!(!text.contains(acts), "{text}");
-        assert_eq!(serde_yaml::from_str::<String>(&text).unwrap(), value);
+        assert_eq!(crate::yaml::read::<String>(&text).unwrap(), value);
     }
 
     #[test]

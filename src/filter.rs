@@ -40,26 +40,57 @@ pub struct FilterError {
     pub message: String,
 }
 
+/// So many bytes of a filter are shown before and behind a fault.
+const SHOWN: usize = 120;
+
 impl fmt::Display for FilterError {
     /// The message, and the filter with the fault underlined.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { text, at, message } = self;
-        // Columns are those of what is shown.
-        let width = |part: Option<&str>| part.map_or(0, |part| escape::line(part).chars().count());
-        let (before, found) = (width(text.get(..at.start)), width(text.get(at.clone())).max(1));
-        writeln!(f, "{}\n  {}", escape::line(message), escape::line(text))?;
-        write!(f, "  {}{}", " ".repeat(before), "^".repeat(found))
+        let part = |range: Range<usize>| text.get(range).unwrap_or_default();
+        // Of a long filter what stands around the fault.
+        let from = text.floor_char_boundary(at.start.saturating_sub(SHOWN));
+        let end = text.floor_char_boundary(at.end.min(at.start.saturating_add(SHOWN)));
+        let to = text.ceil_char_boundary(end.saturating_add(SHOWN));
+        let before = match from {
+            0 => part(0..at.start).to_owned(),
+            _ => format!("… {}", part(from..at.start)),
+        };
+        let after = if to < text.len() { " …" } else { "" };
+        let [before, found, rest] =
+            [before.as_str(), part(at.start..end), part(end..to)].map(|text| escape::line(text));
+        writeln!(f, "{}\n  {before}{found}{rest}{after}", escape::line(message))?;
+        let (column, width) = (before.chars().count(), found.chars().count().max(1));
+        write!(f, "  {}{}", " ".repeat(column), "^".repeat(width))
     }
 }
 
 impl std::error::Error for FilterError {}
 
+/// Factors joined from left to right: a chain is a list, so that its length costs no stack.
 #[derive(Clone, Debug)]
-enum Expr {
-    And(Box<Self>, Box<Self>),
-    Or(Box<Self>, Box<Self>),
-    Not(Box<Self>),
+struct Expr {
+    first: Factor,
+    rest: Vec<(Join, Factor)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Join {
+    And,
+    Or,
+}
+
+#[derive(Clone, Debug)]
+struct Factor {
+    negated: bool,
+    of: Operand,
+}
+
+#[derive(Clone, Debug)]
+enum Operand {
     Test(Qualifiers, Value),
+    /// What stands in parentheses.
+    Group(Box<Expr>),
 }
 
 /// What stands before a value; all optional.
@@ -110,7 +141,8 @@ impl Filter {
     /// # Errors
     /// When the text is not a filter, or one that only pcap-filter knows.
     pub fn parse(text: &str) -> Result<Self, FilterError> {
-        let mut parser = Parser { text, tokens: tokens(text), at: 0, last: None, depth: 0 };
+        let mut parser =
+            Parser { text, tokens: tokens(text), at: 0, last: None, depth: 0, terms: 0 };
         let expr = parser.expression()?;
         match parser.peek() {
             None => Ok(Self { expr }),
@@ -147,12 +179,20 @@ impl Expr {
     /// Whether the expression holds where its tests hold as `test` says.
     #[inline]
     fn holds(&self, test: &impl Fn(&Qualifiers, &Value) -> bool) -> bool {
-        match self {
-            Self::And(a, b) => a.holds(test) && b.holds(test),
-            Self::Or(a, b) => a.holds(test) || b.holds(test),
-            Self::Not(a) => !a.holds(test),
-            Self::Test(qualifiers, value) => test(qualifiers, value),
-        }
+        self.rest.iter().fold(self.first.holds(test), |so_far, (join, factor)| match join {
+            Join::And => so_far && factor.holds(test),
+            Join::Or => so_far || factor.holds(test),
+        })
+    }
+}
+
+impl Factor {
+    fn holds(&self, test: &impl Fn(&Qualifiers, &Value) -> bool) -> bool {
+        let holds = match &self.of {
+            Operand::Group(inner) => inner.holds(test),
+            Operand::Test(qualifiers, value) => test(qualifiers, value),
+        };
+        holds != self.negated
     }
 }
 
@@ -199,10 +239,15 @@ struct Parser<'t> {
     /// The qualifiers of the test before, for `port 80 or 443`.
     last: Option<Qualifiers>,
     depth: usize,
+    terms: usize,
 }
 
-/// Parentheses and `not` may nest this deep.
+/// Parentheses may nest this deep.
 const DEEPEST: usize = 64;
+/// A filter has so many tests at most: each is asked of every packet.
+const MOST_TERMS: usize = 4096;
+/// None of them has more words.
+const MOST_TOKENS: usize = 16 * MOST_TERMS;
 
 const UNSUPPORTED: [&str; 12] = [
     "vlan",
@@ -230,9 +275,23 @@ impl<'t> Parser<'t> {
         found
     }
 
-    fn error(&self, expected: &str) -> FilterError {
+    /// Something that there is too much of.
+    fn beyond(&self, message: &str) -> FilterError {
+        let (text, message) = (self.text.to_owned(), message.to_owned());
+        FilterError { text, at: self.place(), message }
+    }
+
+    /// The next token's place in the text.
+    fn place(&self) -> Range<usize> {
         let end = self.text.len();
-        let at = self.tokens.get(self.at).cloned().unwrap_or(end..end);
+        self.tokens.get(self.at).cloned().unwrap_or(end..end)
+    }
+
+    fn error(&self, expected: &str) -> FilterError {
+        if self.at >= MOST_TOKENS {
+            return self.beyond(&format!("a filter has {MOST_TOKENS} words at most"));
+        }
+        let at = self.place();
         let message = match self.peek() {
             Some(token)
                 if UNSUPPORTED.contains(&token) || token.contains(['[', '&', '=', '<', '>']) =>
@@ -249,39 +308,50 @@ impl<'t> Parser<'t> {
     }
 
     fn expression(&mut self) -> Result<Expr, FilterError> {
-        let mut left = self.factor()?;
+        let (first, mut rest) = (self.factor()?, Vec::new());
         loop {
-            if self.next_if(|token| matches!(token, "and" | "&&")) {
-                left = Expr::And(Box::new(left), Box::new(self.factor()?));
+            let join = if self.next_if(|token| matches!(token, "and" | "&&")) {
+                Join::And
             } else if self.next_if(|token| matches!(token, "or" | "||")) {
-                left = Expr::Or(Box::new(left), Box::new(self.factor()?));
+                Join::Or
             } else {
-                return Ok(left);
-            }
+                return Ok(Expr { first, rest });
+            };
+            rest.push((join, self.factor()?));
         }
     }
 
-    fn factor(&mut self) -> Result<Expr, FilterError> {
-        self.depth += 1;
-        if self.depth > DEEPEST {
-            return Err(self.error("fewer nested parentheses"));
+    fn factor(&mut self) -> Result<Factor, FilterError> {
+        let mut negated = false;
+        while self.next_if(|token| matches!(token, "not" | "!")) {
+            negated = !negated;
         }
-        let expr = if self.next_if(|token| matches!(token, "not" | "!")) {
-            Expr::Not(Box::new(self.factor()?))
-        } else if self.next_if(|token| token == "(") {
-            let inner = self.expression()?;
-            if !self.next_if(|token| token == ")") {
-                return Err(self.error("`)`"));
-            }
-            inner
-        } else {
-            self.test()?
+        let of = match self.next_if(|token| token == "(") {
+            true => Operand::Group(Box::new(self.group()?)),
+            false => self.test()?,
         };
-        self.depth -= 1;
-        Ok(expr)
+        Ok(Factor { negated, of })
     }
 
-    fn test(&mut self) -> Result<Expr, FilterError> {
+    /// What stands behind a parenthesis, and the one that closes it.
+    fn group(&mut self) -> Result<Expr, FilterError> {
+        if self.depth == DEEPEST {
+            return Err(self.beyond(&format!("parentheses nest {DEEPEST} deep at most")));
+        }
+        self.depth += 1;
+        let inner = self.expression()?;
+        if !self.next_if(|token| token == ")") {
+            return Err(self.error("`)`"));
+        }
+        self.depth -= 1;
+        Ok(inner)
+    }
+
+    fn test(&mut self) -> Result<Operand, FilterError> {
+        self.terms += 1;
+        if self.terms > MOST_TERMS {
+            return Err(self.beyond(&format!("a filter has {MOST_TERMS} tests at most")));
+        }
         let start = self.at;
         let mut qualifiers = Qualifiers { proto: self.proto(), side: self.side(), kind: None };
         qualifiers.kind = self.kind();
@@ -298,7 +368,7 @@ impl<'t> Parser<'t> {
             Some(Kind::Host | Kind::Net) | None => self.net()?,
         };
         self.last = Some(qualifiers);
-        Ok(Expr::Test(qualifiers, value))
+        Ok(Operand::Test(qualifiers, value))
     }
 
     fn proto(&mut self) -> Option<Proto> {
@@ -389,11 +459,14 @@ impl<'t> Parser<'t> {
     }
 }
 
-/// Words, and parentheses and `!` for themselves.
+/// Words, and parentheses and `!` for themselves; of a longer text as many as a filter may have.
 fn tokens(text: &str) -> Vec<Range<usize>> {
     let mut tokens: Vec<Range<usize>> = Vec::new();
     let mut open = false;
     for (at, c) in text.char_indices() {
+        if tokens.len() > MOST_TOKENS {
+            break;
+        }
         let end = at + c.len_utf8();
         let single = matches!(c, '(' | ')')
             || (c == '!' && !text.get(end..).unwrap_or_default().starts_with('='));
@@ -410,4 +483,46 @@ fn tokens(text: &str) -> Vec<Range<usize>> {
         }
     }
     tokens
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flow(dport: u16) -> Packet {
+        let transport = crate::flow::Transport::Ports { src: 40_000, dst: dport };
+        let (src, dst) = ("10.0.0.9".parse().unwrap(), "10.0.0.5".parse().unwrap());
+        let flow = FlowTuple { src, dst, proto: Protocol::TCP, transport };
+        Packet { flow, tcp_flags: None, fragment: crate::flow::Fragment::No, hop_limit: 64 }
+    }
+
+    #[test]
+    fn chains_join_from_left_to_right() {
+        let holds = |text: &str| Filter::parse(text).unwrap().matches(Some(&flow(22)));
+        assert!(holds("udp and port 22 or tcp"));
+        assert!(!holds("tcp or udp and port 80"));
+        assert!(holds("tcp or (udp and port 80)"));
+        assert!(holds("not not tcp and not port 80"));
+        assert!(!holds("! (tcp or udp)"));
+    }
+
+    #[test]
+    fn the_length_of_a_chain_is_bounded_and_costs_no_stack() {
+        let chain = |n: usize, word: &str| vec!["tcp"; n].join(word);
+        let (longest, longer) = (chain(MOST_TERMS, " or "), chain(MOST_TERMS + 1, " and "));
+        assert!(Filter::parse(&longest).unwrap().matches(Some(&flow(22))));
+        let error = Filter::parse(&longer).unwrap_err();
+        assert_eq!(error.message, "a filter has 4096 tests at most");
+        assert!(error.to_string().len() < 1000, "{error}");
+        let error = Filter::parse(&chain(1_000_000, " ")).unwrap_err();
+        assert!(error.to_string().len() < 1000, "{error}");
+        let nots = format!("{}tcp", "not ".repeat(50_000));
+        assert!(Filter::parse(&nots).unwrap().matches(Some(&flow(22))));
+        let error = Filter::parse(&format!("{}tcp", "not ".repeat(100_000))).unwrap_err();
+        assert_eq!(error.message, "a filter has 65536 words at most");
+        let nested = |n: usize| format!("{}tcp{}", "(".repeat(n), ")".repeat(n));
+        assert!(Filter::parse(&nested(DEEPEST)).is_ok());
+        let error = Filter::parse(&nested(100_000)).unwrap_err();
+        assert_eq!(error.message, "parentheses nest 64 deep at most");
+    }
 }

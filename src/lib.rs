@@ -51,6 +51,7 @@
 
 // Used by all of them.
 pub mod escape;
+pub mod yaml;
 
 // The packet's side, in its order.
 pub mod ahead;

@@ -246,7 +246,7 @@ fn foreign(name: &str, format: &'static str, way: Way) -> CaptureErrorKind {
     };
     let input = if is_file { quoted(name.to_owned()) } else { "IN".to_owned() };
     let output = |extension: &str| match is_file {
-        true => quoted(path.with_extension(extension).display().to_string()),
+        true => quoted(escape::path(&path.with_extension(extension))),
         false => format!("OUT.{extension}"),
     };
     let advice = match way {

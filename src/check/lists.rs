@@ -66,6 +66,8 @@ pub(super) struct Covering {
 
 /// More assumptions than this about one list take too long.
 const MOST_ASSUMPTIONS: usize = 512;
+/// So do more entries, each of which is held against those before it.
+const MOST_ENTRIES: usize = 20_000;
 
 impl<'r> List<'r> {
     /// # Errors
@@ -92,6 +94,9 @@ impl<'r> List<'r> {
             Variant { assumed, ordered, extents }
         });
         let variants: Vec<Variant> = variants.collect();
+        if variants.iter().any(|of| of.ordered.entries().len() > MOST_ENTRIES) {
+            return Err(TooComplex);
+        }
         let first = variants.first();
         let entries = first.into_iter().flat_map(|of| of.ordered.entries().iter().zip(&of.extents));
         let entries = entries.map(|(entry, extent)| Examined {

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use super::TooLarge;
+
 /// What an entry asks of one axis.
 pub(super) enum Condition<K> {
     /// Nothing: any value will do, and so will a packet that has none.
@@ -43,8 +45,12 @@ pub(super) struct Axis<K> {
     absent: usize,
 }
 
+/// Bitmaps of one axis take no more bytes: those of 50,000 entries that are all different come near.
+const MOST_BITMAPS: usize = 256 << 20;
+
 impl<K: Coordinate> Axis<K> {
-    pub(super) fn new(conditions: impl Iterator<Item = Condition<K>>) -> Self {
+    /// Cuts an axis into intervals, unless their bitmaps come to too much.
+    pub(super) fn new(conditions: impl Iterator<Item = Condition<K>>) -> Result<Self, TooLarge> {
         // Each entry's intervals, as the values where it begins and ceases to match.
         let mut events: Vec<(K, u32)> = Vec::new();
         let mut any: Vec<u32> = Vec::new();
@@ -85,8 +91,11 @@ impl<K: Coordinate> Axis<K> {
                 axis.classes.push(class);
             }
             start = events.peek().map(|(value, _)| *value);
+            if size_of_val(axis.bitmaps.as_slice()) > MOST_BITMAPS {
+                return Err(TooLarge);
+            }
         }
-        axis
+        Ok(axis)
     }
 
     fn class(&mut self, bits: &[u64], known: &mut HashMap<Vec<u64>, usize>) -> usize {

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::TooLarge;
 use super::axis::{Axis, Condition};
 use crate::flow::{Direction, FlowTuple};
 use crate::rules::{Addresses, Entry, EntryIndex, Matcher, Ordered, PortRange, RuleProtocol};
@@ -32,16 +33,19 @@ struct ByFamily {
 }
 
 impl ByFamily {
-    fn new(entries: &[Entry], addresses: impl Fn(&Matcher) -> &Addresses) -> Self {
+    fn new(
+        entries: &[Entry],
+        addresses: impl Fn(&Matcher) -> &Addresses,
+    ) -> Result<Self, TooLarge> {
         let v4 = Axis::new(entries.iter().map(|entry| match addresses(&entry.matcher) {
             Addresses::Any => Condition::Any,
             Addresses::Nets(nets) => Condition::In(nets.iter().filter_map(v4_range).collect()),
-        }));
+        }))?;
         let v6 = Axis::new(entries.iter().map(|entry| match addresses(&entry.matcher) {
             Addresses::Any => Condition::Any,
             Addresses::Nets(nets) => Condition::In(nets.iter().filter_map(v6_range).collect()),
-        }));
-        Self { v4, v6 }
+        }))?;
+        Ok(Self { v4, v6 })
     }
 
     #[inline]
@@ -83,13 +87,13 @@ fn icmp_key(kind: u8, code: u8) -> u16 {
 }
 
 impl Bitmaps {
-    pub(super) fn new(ordered: &Ordered) -> Self {
+    pub(super) fn new(ordered: &Ordered) -> Result<Self, TooLarge> {
         let entries = ordered.entries();
         let matchers = || entries.iter().map(|entry| &entry.matcher);
         let protocol = Axis::new(matchers().map(|matcher| match matcher.protocol {
             RuleProtocol::All => Condition::Any,
             RuleProtocol::Only(proto) => Condition::In(vec![(proto.0, proto.0)]),
-        }));
+        }))?;
         let icmp = matchers().any(|matcher| matcher.icmp.is_some()).then(|| {
             Axis::new(matchers().map(|matcher| match matcher.icmp {
                 None => Condition::Any,
@@ -105,15 +109,15 @@ impl Bitmaps {
         let local = matchers()
             .any(|matcher| matcher.local != Addresses::Any)
             .then(|| ByFamily::new(entries, |matcher| &matcher.local));
-        Self {
+        Ok(Self {
             direction: ordered.direction(),
             protocol,
-            port: Axis::new(matchers().map(|matcher| ports(&matcher.ports))),
-            peer: ByFamily::new(entries, |matcher| &matcher.peer),
-            source_port,
-            local,
-            icmp,
-        }
+            port: Axis::new(matchers().map(|matcher| ports(&matcher.ports)))?,
+            peer: ByFamily::new(entries, |matcher| &matcher.peer)?,
+            source_port: source_port.transpose()?,
+            local: local.transpose()?,
+            icmp: icmp.transpose()?,
+        })
     }
 
     /// The first entry that matches.

@@ -8,7 +8,8 @@
 //! entry restricts (source port, local address, ICMP) are never asked and cost nothing.
 //!
 //! Memory is bounded. Where the diagrams of a list would take more, it is indexed by bitmaps, whose
-//! lookup grows with the list but whose memory hardly does.
+//! lookup grows with the list but whose memory hardly does; where tens of thousands of different entries make
+//! even those too large, the list is walked.
 //!
 //! ```
 //! # let text = "{security_groups: [{id: sg-a, rules: [
@@ -60,6 +61,7 @@ pub struct CompiledRules {
 enum Index {
     Diagrams(Box<Diagrams>),
     Bitmaps(Box<Bitmaps>),
+    List(Box<Ordered>),
 }
 
 /// The bound was reached.
@@ -74,6 +76,8 @@ pub enum Layout {
     /// Bitmaps of entries: time grows with the number of entries, by a 64th of what walking the list
     /// would cost.
     Bitmaps,
+    /// None: the list is walked.
+    List,
 }
 
 impl Layout {
@@ -82,6 +86,7 @@ impl Layout {
         match self {
             Self::Diagrams => "diagrams",
             Self::Bitmaps => "bitmaps",
+            Self::List => "the list itself",
         }
     }
 }
@@ -112,12 +117,14 @@ impl Diagrams {
 
 impl CompiledRules {
     /// Compiles the entries. The index takes no more than `most_memory` bytes unless even bitmaps
-    /// need more.
+    /// need more; those take no more than 256 MiB an axis.
     pub fn new(ordered: &Ordered, most_memory: usize) -> Self {
-        let index = match Diagrams::new(ordered, most_memory) {
-            Ok(diagrams) => Index::Diagrams(Box::new(diagrams)),
-            Err(TooLarge) => Index::Bitmaps(Box::new(Bitmaps::new(ordered))),
+        let bitmaps = || match Bitmaps::new(ordered) {
+            Ok(bitmaps) => Index::Bitmaps(Box::new(bitmaps)),
+            Err(TooLarge) => Index::List(Box::new(ordered.clone())),
         };
+        let diagrams = Diagrams::new(ordered, most_memory);
+        let index = diagrams.map_or_else(|TooLarge| bitmaps(), |of| Index::Diagrams(Box::new(of)));
         Self { direction: ordered.direction(), index, instructions: Instructions::best() }
     }
 
@@ -135,6 +142,7 @@ impl CompiledRules {
                 Key::V6(key) => diagrams.v6.walk_one(&key),
             },
             Index::Bitmaps(bitmaps) => bitmaps.first_match(flow),
+            Index::List(list) => first_in(list, flow),
         }
     }
 
@@ -147,6 +155,12 @@ impl CompiledRules {
             Index::Bitmaps(bitmaps) => {
                 for (flow, found) in flows.iter().zip(found) {
                     *found = bitmaps.first_match(flow);
+                }
+                return;
+            }
+            Index::List(list) => {
+                for (flow, found) in flows.iter().zip(found) {
+                    *found = first_in(list, flow);
                 }
                 return;
             }
@@ -188,6 +202,7 @@ impl CompiledRules {
         match self.index {
             Index::Diagrams(_) => Layout::Diagrams,
             Index::Bitmaps(_) => Layout::Bitmaps,
+            Index::List(_) => Layout::List,
         }
     }
 
@@ -196,6 +211,16 @@ impl CompiledRules {
         match &self.index {
             Index::Diagrams(diagrams) => diagrams.memory_usage(),
             Index::Bitmaps(bitmaps) => bitmaps.memory_usage(),
+            Index::List(list) => size_of_val(list.entries()),
         }
     }
+}
+
+/// The first entry of a list that matches.
+fn first_in(list: &Ordered, flow: &FlowTuple) -> EntryIndex {
+    let entries = (0..).map(EntryIndex).zip(list.entries());
+    let mut matching =
+        entries.filter(|(_, entry)| entry.matcher.fails_on(flow, list.direction()).is_none());
+    // INVARIANT: the last entry matches everything.
+    matching.next().map_or(EntryIndex(u32::MAX), |(index, _)| index)
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::escape;
+use crate::yaml::{self, Places, Segment};
 
 /// A rules file that cannot be used: every fault in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,27 @@ pub struct Fault {
     pub at: Option<(usize, usize)>,
     /// What was found, and what would be right.
     pub message: String,
+}
+
+impl From<yaml::Error> for Fault {
+    fn from(yaml::Error { at, message }: yaml::Error) -> Self {
+        Self { at, message }
+    }
+}
+
+/// Where so many faults are found, the rest of a file is not looked at.
+pub(super) const MOST_FAULTS: usize = 1000;
+
+/// A fault, and the way to the value that has it.
+pub(super) type Unplaced = (Vec<Segment>, String);
+
+/// Faults with their places, in the order of the text.
+pub(super) fn placed(text: &str, faults: Vec<Unplaced>) -> Vec<Fault> {
+    let places = Places::read(text);
+    let fault = |(path, message): Unplaced| Fault { at: places.find(&path), message };
+    let mut faults: Vec<Fault> = faults.into_iter().map(fault).collect();
+    faults.sort();
+    faults
 }
 
 /// More than this would not fit on a screen.
@@ -40,7 +62,10 @@ impl fmt::Display for ParseError {
         }
         match faults.len().saturating_sub(SHOWN) {
             0 => Ok(()),
-            more => write!(f, "\n{file}: and {more} more faults"),
+            more if faults.len() < MOST_FAULTS => write!(f, "\n{file}: and {more} more faults"),
+            more => {
+                write!(f, "\n{file}: and {more} more faults, behind which nothing was looked at")
+            }
         }
     }
 }

@@ -11,10 +11,7 @@
 //!     otherwise: deny        # optional: for everybody else
 //! ```
 
-use serde_yaml::{Mapping, Value};
-
-use super::document::{document, placed};
-use super::locate::{Places, Segment};
+use super::error::placed;
 use super::yaml::{Reader, local, one};
 use super::{Fault, ParseError};
 use crate::flow::Direction;
@@ -22,6 +19,7 @@ use crate::rules::{
     Builtin, Expectation, Packets, Peer, Policy, Ports, Rule, RuleId, RuleProtocol, RuleSet,
     nearest,
 };
+use crate::yaml::{self, Mapping, Places, Segment, Value};
 
 const KEYS: [&str; 12] = [
     "name",
@@ -49,7 +47,7 @@ pub fn expectations(
     rules: &RuleSet,
 ) -> Result<Vec<Expectation>, ParseError> {
     let failed = |faults: Vec<Fault>| ParseError { file: file.to_owned(), faults };
-    let document = document(text).map_err(|fault| failed(vec![fault]))?;
+    let document: Value = yaml::read(text).map_err(|error| failed(vec![error.into()]))?;
     let mut reader = Reader::default();
     let mut found = Vec::new();
     let mut paths = Vec::new();

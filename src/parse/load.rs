@@ -8,6 +8,7 @@ use super::terraform::{self, Plan};
 use super::{Fault, ParseError, alibaba};
 use super::{aws, azure, classbench, google, ros};
 use crate::rules::Cloud;
+use crate::yaml;
 
 /// What files hold.
 #[derive(Clone, Debug)]
@@ -182,7 +183,7 @@ fn merge(into: &mut Loaded, from: Loaded) {
 /// Whether a text is meant to be our own rules file, whatever is wrong with it.
 fn is_own(text: &str) -> bool {
     let text = without_mark(text);
-    let json = text.trim_start().starts_with(['{', '[']);
+    let json = text.trim_start().starts_with(['{', '[']) && yaml::check_json(text).is_ok();
     if let Some(value) = json.then(|| serde_json::from_str::<Value>(text).ok()).flatten() {
         return value.get("security_groups").is_some() && !aws::is_collected(&value);
     }
@@ -222,10 +223,10 @@ fn documents(source: &Source<'_>) -> Result<Vec<Value>, ParseError> {
                            `gcloud compute`";
             return Err(fault(None, message.to_owned()));
         }
-        let document = super::document::document(text)
-            .map_err(|fault| ParseError { file: source.name.to_owned(), faults: vec![fault] })?;
+        let document = yaml::read(text).map_err(|error| fault(error.at, error.message))?;
         return Ok(vec![ros::untagged(document)]);
     }
+    yaml::check_json(text).map_err(|error| fault(error.at, error.message))?;
     let mut found = Vec::new();
     for value in serde_json::Deserializer::from_str(text).into_iter::<Value>() {
         let value = value.map_err(|error| {

@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 
-use super::locate::{Places, Position, Segment};
+use crate::yaml::{Places, Position, Segment};
 
 /// Looks up lines of a rules file. The first time costs a reading of the whole file.
 #[derive(Debug, Default)]

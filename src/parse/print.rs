@@ -10,6 +10,7 @@ use crate::rules::{
     Cloud, GroupType, Interface, Membership, NicType, Peer, Policy, Ports, Priority, Rule, RuleId,
     RuleProtocol, RuleSet, SecurityGroup, Timeouts,
 };
+use crate::yaml;
 
 /// Writes a rule set as a rules file, which [`yaml`](super::yaml()) reads to the same rule set. What is as
 /// it would be by default is left out.
@@ -266,10 +267,7 @@ fn quoted(text: &str) -> String {
     let ends = text.ends_with(|c: char| c.is_ascii_alphanumeric());
     let clear = starts && ends && text.chars().all(plain) && !text.contains(" #");
     // Whatever YAML takes for a word is one.
-    let is_word = matches!(
-        serde_yaml::from_str(text),
-        Ok(serde_yaml::Value::String(read)) if read == text
-    );
+    let is_word = yaml::is_word(text);
     let is_number = text.parse::<u16>().is_ok_and(|number| number.to_string() == text);
     if clear && (is_word || is_number) {
         return text.to_owned();

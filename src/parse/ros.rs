@@ -1,6 +1,7 @@
 //! Templates of Resource Orchestration Service: literals, references within the template, parameters with their
 //! defaults, and what functions make of these.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::fmt::Display;
 
@@ -11,6 +12,7 @@ use super::json::{Faults, Json, reading};
 use super::loaded::{Found, Hints, Loaded};
 use crate::flow::Direction;
 use crate::rules::RuleId;
+use crate::yaml;
 
 /// What stands for no value at all.
 const NO_VALUE: &str = "ALIYUN::NoValue";
@@ -38,7 +40,8 @@ fn template(value: &Value, hints: &Hints, loaded: &mut Loaded, faults: &mut Faul
         faults.add("Resources", "the template has no resources");
         return;
     };
-    let template = Template { value, hints, resources };
+    let (bytes, questions) = (Cell::new(MOST_BYTES), Cell::new(MOST_QUESTIONS));
+    let template = Template { bytes, questions, value, hints, resources };
     let mut owned: HashSet<&str> = HashSet::new();
     let mut rows = Vec::new();
     for (name, resource) in resources {
@@ -110,7 +113,14 @@ fn template(value: &Value, hints: &Hints, loaded: &mut Loaded, faults: &mut Faul
     }
 }
 
+/// Functions and references of a template make no more bytes, and conditions ask no more often.
+const MOST_BYTES: usize = 64 << 20;
+const MOST_QUESTIONS: usize = 100_000;
+
 struct Template<'v> {
+    /// What of both is left.
+    bytes: Cell<usize>,
+    questions: Cell<usize>,
     value: &'v Value,
     hints: &'v Hints,
     resources: &'v Map<String, Value>,
@@ -164,10 +174,12 @@ impl Template<'_> {
 
     /// A resource, by its name, or a parameter, by what was given or its default.
     fn target(&self, name: &str) -> Option<Value> {
-        if self.resources.contains_key(name) {
-            return Some(Value::String(name.to_owned()));
-        }
-        self.parameter(name)
+        let found = match self.resources.contains_key(name) {
+            true => Value::String(name.to_owned()),
+            false => self.parameter(name)?,
+        };
+        self.bytes.set(self.bytes.get().checked_sub(size(&found))?);
+        Some(found)
     }
 
     fn parameter(&self, name: &str) -> Option<Value> {
@@ -198,6 +210,8 @@ impl Template<'_> {
         if depth > DEEPEST {
             return Err("conditions name each other in a circle".to_owned());
         }
+        let left = self.questions.get().checked_sub(1);
+        self.questions.set(left.ok_or("conditions are made of each other too often")?);
         let of_all = |list: &Value| -> Result<Vec<bool>, String> {
             let list = list.as_array().map(Vec::as_slice).unwrap_or_default();
             list.iter().map(|one| self.condition(one, depth + 1)).collect()
@@ -244,6 +258,16 @@ impl Template<'_> {
     }
 }
 
+/// Bytes of a value, more or less.
+fn size(value: &Value) -> usize {
+    match value {
+        Value::String(text) => 1 + text.len(),
+        Value::Array(list) => 1 + list.iter().map(size).sum::<usize>(),
+        Value::Object(map) => 1 + map.iter().map(|(key, of)| key.len() + size(of)).sum::<usize>(),
+        _ => 1,
+    }
+}
+
 /// The key and the value of an object that has one.
 fn single(map: &Map<String, Value>) -> Option<(&str, &Value)> {
     let mut all = map.iter();
@@ -269,8 +293,8 @@ fn is_no_value(value: &Value) -> bool {
 }
 
 /// YAML with short tags as JSON: `!Ref x` is `{"Ref": "x"}`, `!Sub x` is `{"Fn::Sub": "x"}`.
-pub(super) fn untagged(value: serde_yaml::Value) -> Value {
-    use serde_yaml::Value as Yaml;
+pub(super) fn untagged(value: yaml::Value) -> Value {
+    use yaml::Value as Yaml;
     match value {
         Yaml::Null => Value::Null,
         Yaml::Bool(flag) => flag.into(),
@@ -299,7 +323,7 @@ pub(super) fn untagged(value: serde_yaml::Value) -> Value {
 }
 
 fn plain(value: &impl serde::Serialize) -> String {
-    let text = serde_yaml::to_string(value).unwrap_or_default();
+    let text = yaml::write(value);
     let text: &dyn Display = &text.trim();
     text.to_string()
 }

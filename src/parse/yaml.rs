@@ -1,16 +1,15 @@
 //! Our own rules file.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
-use serde_yaml::{Mapping, Value};
 
 use super::ParseError;
-use super::document::{Unplaced, document, placed};
-use super::locate::Segment;
+use super::error::{MOST_FAULTS, Unplaced, placed};
 use crate::flow::Direction;
 use crate::rules::{
     Cloud, Field, GroupRef, GroupType, Interface, Invalid, Membership, NicType, Parts, Peer, Place,
@@ -18,6 +17,7 @@ use crate::rules::{
     SecurityGroup, Suppression, Tag, Timeouts, about_rule, nearest, parse_cidr,
     parse_cidr_as_written,
 };
+use crate::yaml::{self, Mapping, Segment, Value};
 
 /// Reads a rules file. JSON being YAML, it may be written as JSON.
 ///
@@ -26,7 +26,7 @@ use crate::rules::{
 /// then those that the cloud's API would refuse (SEMANTICS B1).
 pub fn yaml(file: &str, text: &str) -> Result<RuleSet, ParseError> {
     let failed = |faults| ParseError { file: file.to_owned(), faults };
-    let document = document(text).map_err(|fault| failed(vec![fault]))?;
+    let document: Value = yaml::read(text).map_err(|error| failed(vec![error.into()]))?;
     let mut reader = Reader::default();
     let parts = reader.document(&document);
     if !reader.faults.is_empty() {
@@ -100,6 +100,11 @@ pub(super) struct Reader {
 }
 
 impl Reader {
+    /// Whether so much is wrong that the rest is not looked at.
+    fn is_full(&self) -> bool {
+        self.faults.len() >= MOST_FAULTS
+    }
+
     pub(super) fn fault(&mut self, message: impl Display) {
         let about = self.about.as_ref().map_or_else(String::new, |about| format!("{about}: "));
         self.faults.push((self.path.clone(), format!("{about}{message}")));
@@ -126,7 +131,7 @@ impl Reader {
         };
         for key in mapping.keys() {
             let name = plain(key).unwrap_or_default();
-            if !keys.contains(&name.as_str()) {
+            if !keys.contains(&name.as_str()) && !self.is_full() {
                 let hint = match nearest(&name, keys.iter().copied()) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("{what} has the keys {}", list(keys)),
@@ -185,14 +190,19 @@ impl Reader {
         key: &str,
         what: &str,
     ) -> Option<T> {
+        if found.is_some() || mapping.get(key).is_some_and(|value| !value.is_null()) {
+            return found;
+        }
         // A mistyped key was named as such, and the file is refused for it.
-        let mistyped = self.faults.iter().any(|(path, _)| match path.split_last() {
+        let mut of_this =
+            self.faults.iter().rev().take_while(|(path, _)| path.starts_with(&self.path));
+        let mistyped = of_this.any(|(path, _)| match path.split_last() {
             Some((Segment::Name(name), above)) => {
                 above == self.path && nearest(name, std::iter::once(key)) == Some(key)
             }
             _ => false,
         });
-        if found.is_none() && !mistyped && mapping.get(key).is_none_or(Value::is_null) {
+        if !mistyped {
             self.fault(format_args!("missing key `{key}`: {what}"));
         }
         found
@@ -210,8 +220,14 @@ impl Reader {
                 r.fault("a list is expected here");
                 return None;
             };
-            let read = |(i, value)| r.at(Segment::Index(i), |r| read(r, i, value));
-            Some(list.iter().enumerate().filter_map(read).collect())
+            let mut found = Vec::with_capacity(list.len());
+            for (i, value) in list.iter().enumerate() {
+                if r.is_full() {
+                    break;
+                }
+                found.extend(r.at(Segment::Index(i), |r| read(r, i, value)));
+            }
+            Some(found)
         })
     }
 
@@ -238,6 +254,9 @@ impl Reader {
                 Some(list) => {
                     let mut all = Vec::new();
                     for (i, value) in list.iter().enumerate() {
+                        if r.is_full() {
+                            break;
+                        }
                         all.extend(r.at(Segment::Index(i), |r| read(r, value)));
                     }
                     all
@@ -255,7 +274,14 @@ impl Reader {
     ) -> Vec<T> {
         let text = self.scalar(value).unwrap_or_default();
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-        parts.filter_map(|part| self.ok(parse(part))).flatten().collect()
+        let mut all = Vec::new();
+        for part in parts {
+            if self.is_full() {
+                break;
+            }
+            all.extend(self.ok(parse(part)).unwrap_or_default());
+        }
+        all
     }
 
     fn document(&mut self, document: &Value) -> Option<Parts> {
@@ -329,8 +355,12 @@ impl Reader {
         let listed = top.get("carrier_ports").is_some_and(|value| !value.is_null());
         let carrier_ports = listed.then(|| self.several(top, "carrier_ports", port));
         let slb_sources = self.several(top, "slb_sources", |text| parse_cidr(text).map(one));
-        let suppressions =
-            self.each(top, "suppressions", |r, _, value| r.suppression(value, &groups));
+        let rules = groups.iter().flat_map(|group| &group.rules);
+        let ids: BTreeSet<String> = match top.get("suppressions") {
+            Some(_) => rules.map(|rule| rule.id.to_string()).collect(),
+            None => BTreeSet::new(),
+        };
+        let suppressions = self.each(top, "suppressions", |r, _, value| r.suppression(value, &ids));
         Some(Parts {
             cloud,
             groups,
@@ -347,14 +377,12 @@ impl Reader {
         })
     }
 
-    fn suppression(&mut self, value: &Value, groups: &[SecurityGroup]) -> Option<Suppression> {
+    fn suppression(&mut self, value: &Value, ids: &BTreeSet<String>) -> Option<Suppression> {
         let map = self.mapping(value, "a suppression", &["code", "rule", "reason", "until"])?;
         let code = self.parsed(map, "code");
         let code = self.required(code, map, "code", "of a finding, as `check` prints it");
         let rule = self.under(map, "rule", |r, value| {
             let wanted = r.scalar(value)?;
-            let rules = groups.iter().flat_map(|group| &group.rules);
-            let ids: Vec<String> = rules.map(|rule| rule.id.to_string()).collect();
             if !ids.contains(&wanted) {
                 r.fault(match nearest(&wanted, ids.iter().map(String::as_str)) {
                     Some(near) => format!("there is no rule `{wanted}`; did you mean `{near}`?"),

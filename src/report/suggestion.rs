@@ -10,6 +10,7 @@ use crate::escape::{Text, push_line};
 use crate::parse::print;
 use crate::rules::RuleSet;
 use crate::suggest::{Bound, Observation};
+use crate::yaml;
 
 /// What rules were learned from.
 #[derive(Clone, Debug)]
@@ -177,7 +178,7 @@ pub fn suggestion_json(
             "chosen": step.chosen,
         })
     };
-    let file: Value = serde_yaml::from_str(&print(rules)).unwrap_or_default();
+    let file: Value = yaml::read(&print(rules)).unwrap_or_default();
     json!({
         "schema": SCHEMA,
         "version": env!("CARGO_PKG_VERSION"),

@@ -336,10 +336,21 @@ pub fn parse_cidr_as_written(text: &str) -> Result<IpNet, FieldError> {
     })
 }
 
+/// Longer names, and more of them, are not compared with what was typed.
+const LONGEST_NAME: usize = 128;
+const MOST_NAMES: usize = 1000;
+
 /// The known name that a mistyped one most resembles, if any does.
 pub(crate) fn nearest<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    // A likeness costs the product of both lengths, and is asked for once a fault.
+    let short = |name: &str| name.len() <= LONGEST_NAME;
+    if !short(typed) {
+        return None;
+    }
     let typed = typed.to_lowercase();
     known
+        .take(MOST_NAMES)
+        .filter(|name| short(name))
         .map(|name| {
             let known = name.to_lowercase();
             let swapped = strsim::osa_distance(&typed, &known) == 1 && known.len() > 2;

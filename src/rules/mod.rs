@@ -4,6 +4,7 @@
 //! the cloud's API would refuse (SEMANTICS B1) and hands back every fault at once, each with its
 //! [`Place`], so that a reader of a file can say the line.
 
+mod bounds;
 mod builtin;
 mod cloud;
 mod code;

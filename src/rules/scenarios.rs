@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::nearest;
 use crate::escape;
+use crate::yaml;
 
 /// A use case of the cloud's documents.
 #[derive(Clone, Debug, Deserialize)]
@@ -42,7 +43,7 @@ impl Scenario {
     /// All, in the order of the documents.
     pub fn all() -> Vec<Self> {
         // A test reads it: what is in the program can be read.
-        serde_yaml::from_str(include_str!("scenarios.yaml")).unwrap_or_default()
+        yaml::read(include_str!("scenarios.yaml")).unwrap_or_default()
     }
 
     /// The one of that name.

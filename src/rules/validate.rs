@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::bounds;
 use super::{
     Cloud, GroupType, Interface, Membership, NicType, Parts, Peer, Policy, PortRange, Ports, Rule,
     RuleId, RuleProtocol, RuleSet, SecurityGroup, Timeouts,
@@ -138,6 +139,9 @@ const LONGEST_DESCRIPTION: usize = 512;
 
 /// Every fault of the parts.
 pub(super) fn faults(parts: &Parts) -> Vec<Invalid> {
+    if let Some(fault) = bounds::fault(parts) {
+        return vec![fault];
+    }
     let mut checker = Checker { parts, faults: Vec::new(), tags: HashSet::new() };
     checker.groups();
     checker.interfaces();
@@ -152,7 +156,14 @@ pub(super) struct Checker<'a> {
     pub(super) tags: HashSet<&'a str>,
 }
 
+/// Where so many faults are found, the rest is not looked at.
+const MOST_FAULTS: usize = 1000;
+
 impl<'a> Checker<'a> {
+    fn is_full(&self) -> bool {
+        self.faults.len() >= MOST_FAULTS
+    }
+
     pub(super) fn fault(&mut self, place: Place, message: impl Into<String>) {
         self.faults.push(Invalid { place, message: message.into() });
     }
@@ -165,6 +176,9 @@ impl<'a> Checker<'a> {
     ) {
         let mut seen = HashSet::new();
         for (position, id) in ids.enumerate() {
+            if self.is_full() {
+                return;
+            }
             if id.is_empty() {
                 self.fault(place(position), format!("the id of this {what} is empty"));
             } else if !seen.insert(id) {
@@ -186,6 +200,9 @@ impl<'a> Checker<'a> {
         self.unique("security group", ids, |g| Place::Group(g, Field::Id));
         let is_alibaba = self.parts.cloud == Cloud::Alibaba;
         for (g, group) in groups.iter().enumerate() {
+            if self.is_full() {
+                return;
+            }
             if !is_alibaba {
                 self.foreign_group(g, group);
                 continue;
@@ -208,6 +225,9 @@ impl<'a> Checker<'a> {
             self.group_peers(g, group);
             self.rule_ids(g, group);
             for (r, rule) in group.rules.iter().enumerate() {
+                if self.is_full() {
+                    return;
+                }
                 self.rule(g, group, r, rule);
             }
         }
@@ -263,6 +283,9 @@ impl<'a> Checker<'a> {
         let mut ids = HashSet::new();
         let mut contents: HashMap<_, usize> = HashMap::new();
         for (r, rule) in group.rules.iter().enumerate() {
+            if self.is_full() {
+                return;
+            }
             if !ids.insert(&rule.id) {
                 let message = format!("there is another rule `{}` before this one", rule.id);
                 self.fault(Place::Rule(g, r, Field::Id), message);
@@ -469,6 +492,9 @@ impl<'a> Checker<'a> {
         let ids = interfaces.iter().map(|eni| eni.id.as_str());
         self.unique("interface", ids, |i| Place::Interface(i, Field::Id));
         for (i, eni) in interfaces.iter().enumerate() {
+            if self.is_full() {
+                return;
+            }
             let at = |field| Place::Interface(i, field);
             self.members(at(Field::SecurityGroups), eni);
             if self.parts.cloud == Cloud::Alibaba {

@@ -1,5 +1,7 @@
 //! What a matcher matches, to hold it against others.
 
+use std::sync::{Arc, LazyLock};
+
 use super::partition::AXES;
 use super::region::Set;
 use crate::compile::keys::{Condition, Conditions, Family, ServiceRange, Value};
@@ -9,19 +11,29 @@ use crate::rules::{Addresses, Matcher};
 /// every axis, and every combination of them.
 #[derive(Clone, Debug)]
 pub struct Extent {
-    boxes: [Option<[Set; AXES.len()]>; 2],
+    boxes: [Option<Sets>; 2],
 }
+
+/// Most entries have the same few sets on an axis, of which every service is a long one.
+type Sets = [Arc<Set>; AXES.len()];
+
+/// The services of all packets that are whole.
+static WHOLE_SERVICES: LazyLock<Arc<Set>> = LazyLock::new(|| Arc::new(whole_services()));
 
 impl Extent {
     /// What a matcher matches of the packets that have one of the near side's addresses.
     pub fn new(matcher: &Matcher, local: &Addresses) -> Self {
         let own = Matcher { local: local.clone(), ..Matcher::any() };
         let boxes = [Family::V4, Family::V6].map(|family| {
-            let whole = whole_services();
             let [matcher, own] = [matcher, &own].map(|of| Conditions::new(of, family));
-            let mut found = AXES.map(|axis| both(&values(&matcher, axis), &values(&own, axis)));
+            let on = |axis| Arc::new(both(&values(&matcher, axis), &values(&own, axis)));
+            let mut found = AXES.map(on);
             if let Some(services) = found.first_mut() {
-                *services = both(services, &whole);
+                let of_whole = both(services, &WHOLE_SERVICES);
+                *services = match of_whole == **WHOLE_SERVICES {
+                    true => Arc::clone(&WHOLE_SERVICES),
+                    false => Arc::new(of_whole),
+                };
             }
             found.iter().all(|set| !set.is_empty()).then_some(found)
         });
@@ -35,13 +47,13 @@ impl Extent {
 
     /// Whether some packet lies in both.
     pub fn meets(&self, other: &Self) -> bool {
-        let meet = |(a, b): (&[Set; 4], &[Set; 4])| a.iter().zip(b).all(|(a, b)| overlap(a, b));
+        let meet = |(a, b): (&Sets, &Sets)| a.iter().zip(b).all(|(a, b)| overlap(a, b));
         self.pairs(other).any(|(a, b)| a.zip(b).is_some_and(meet))
     }
 
     /// Whether every packet of this one lies in the other.
     pub fn within(&self, other: &Self) -> bool {
-        let inside = |a: &[Set; 4], b: &[Set; 4]| a.iter().zip(b).all(|(a, b)| both(a, b) == *a);
+        let inside = |a: &Sets, b: &Sets| a.iter().zip(b).all(|(a, b)| both(a, b) == **a);
         self.pairs(other).all(|(a, b)| match (a, b) {
             (None, _) => true,
             (Some(a), Some(b)) => inside(a, b),
@@ -52,7 +64,7 @@ impl Extent {
     fn pairs<'e>(
         &'e self,
         other: &'e Self,
-    ) -> impl Iterator<Item = (Option<&'e [Set; 4]>, Option<&'e [Set; 4]>)> {
+    ) -> impl Iterator<Item = (Option<&'e Sets>, Option<&'e Sets>)> {
         self.boxes.iter().map(Option::as_ref).zip(other.boxes.iter().map(Option::as_ref))
     }
 }

@@ -3,7 +3,8 @@
 use crate::support;
 
 /// The stages in order; a module may use those to its left, and itself.
-const ORDER: [&str; 20] = [
+const ORDER: [&str; 21] = [
+    "yaml",
     "escape",
     "flow",
     "capture",
@@ -71,4 +72,20 @@ fn a_stage_uses_only_the_stages_before_it() {
         }
     }
     assert!(checked > 30, "the test has found nothing to check");
+}
+
+/// YAML is read within bounds, and one module knows by which crate.
+#[test]
+fn one_module_reads_yaml() {
+    let src = support::root().join("src");
+    let mut files = Vec::new();
+    sources(&src, &mut files);
+    sources(&src.join("bin/sgreplay"), &mut files);
+    let mut known = 0;
+    for file in files {
+        let knows = std::fs::read_to_string(&file).unwrap().contains("serde_yaml::");
+        assert!(!knows || file.starts_with(src.join("yaml")), "{}", file.display());
+        known += usize::from(knows);
+    }
+    assert!(known > 0, "the test has found nothing to check");
 }

@@ -17,6 +17,7 @@ use sgreplay::report::{
     proposal_markdown, sarif, suppressed_json, tested_json, tested_suite, tested_text,
 };
 use sgreplay::rules::Severity;
+use sgreplay::yaml;
 
 use super::diff::{self, Compared};
 use super::judging::{self, Gate};
@@ -105,11 +106,9 @@ impl Config {
     fn read(args: &CiArgs) -> Result<Self, Failure> {
         let name = input::name(&args.file);
         let text = input::text(&args.file)?;
-        let mut config: Self = serde_yaml::from_str(&text).map_err(|error| {
-            let at = error.location().map(|at| format!(":{}:{}", at.line(), at.column()));
-            let message = error.to_string();
-            let message = message.split(" at line ").next().unwrap_or(&message);
-            Failure::Usage(format!("{name}{}: {message}", at.unwrap_or_default()))
+        let mut config: Self = yaml::read(&text).map_err(|yaml::Error { at, message }| {
+            let at = at.map_or_else(String::new, |(line, column)| format!(":{line}:{column}"));
+            Failure::Usage(format!("{name}{at}: {message}"))
         })?;
         // What the file names lies beside it; what the command line names, where it was typed.
         let dir = args.file.parent().unwrap_or(Path::new("")).to_owned();

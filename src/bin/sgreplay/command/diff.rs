@@ -1,5 +1,6 @@
 //! `sgreplay diff`: what a change of rules does to a capture.
 
+use std::collections::HashSet;
 use std::io::Write;
 use std::path::Path;
 
@@ -348,12 +349,14 @@ fn of_traffic<T>(
 
 /// Accepted changes that accept nothing.
 fn unused(accepted: &Accepted, diff: &Diff<'_>) -> Vec<String> {
+    let changes = diff.changes().iter();
+    let used: HashSet<usize> = changes.filter_map(|change| accepted.position(change)).collect();
     let mut warnings = Vec::new();
     for (n, entry) in accepted.entries().iter().enumerate() {
         let (filter, until) = (&entry.filter, entry.until.unwrap_or_default());
         if accepted.expired(n) {
             warnings.push(format!("`{filter}` was accepted until {until}, and is no longer"));
-        } else if !diff.changes().iter().any(|change| accepted.position(change) == Some(n)) {
+        } else if !used.contains(&n) {
             warnings.push(format!("`{filter}` is accepted, and no connection changes so"));
         }
     }

@@ -4,15 +4,17 @@
 //! What is found is written as the plan that Terraform would make of it, and read as such. Everything else
 //! (modules, data, functions, values that others know) is named and not guessed: a plan has it.
 
+mod known;
+
 use std::collections::BTreeMap;
 
-use hcl::eval::{Context, Evaluate, FuncArgs, FuncDef, ParamType};
 use hcl::{Block, Body, Expression};
 use serde_json::{Map, Value, json};
 
 use super::json::Faults;
 use super::loaded::{Loaded, Source};
 use super::{Fault, ParseError, terraform};
+use known::Known;
 
 /// Resources that rules are made of, and the attributes of each that matter.
 const RESOURCES: [(&str, &[&str]); 6] = [
@@ -126,21 +128,18 @@ fn parsed(name: &str, text: &str) -> Result<Body, ParseError> {
     })
 }
 
+/// Locals are made of others that far.
+const DEEPEST_LOCALS: usize = 64;
+
 /// Variables that have a default, and locals.
-fn context(blocks: &[Block]) -> (Context<'static>, Vec<String>) {
-    let mut context = Context::new();
-    let list = FuncDef::builder().param(ParamType::Any).build(|args: FuncArgs| {
-        args.into_values().pop().ok_or_else(|| "a list is missing".to_owned())
-    });
-    for name in ["toset", "tolist"] {
-        context.declare_func(name, list.clone());
-    }
+fn context(blocks: &[Block]) -> (Known, Vec<String>) {
+    let mut context = Known::new();
     let of = |kind: &'static str| blocks.iter().filter(move |block| block.identifier() == kind);
     let mut variables = hcl::Map::new();
     for variable in of("variable") {
         let name = variable.labels().first().map(hcl::BlockLabel::as_str).unwrap_or_default();
         let default = variable.body().attributes().find(|attribute| attribute.key() == "default");
-        let value = default.and_then(|attribute| attribute.expr().evaluate(&context).ok());
+        let value = default.and_then(|attribute| context.value(attribute.expr()));
         if let Some(value) = value.filter(|value| !value.is_null()) {
             variables.insert(name.to_owned(), value);
         }
@@ -150,19 +149,21 @@ fn context(blocks: &[Block]) -> (Context<'static>, Vec<String>) {
         let names: Vec<&str> = variables.keys().map(String::as_str).collect();
         warnings.push(format!("variables have their defaults: {}", names.join(", ")));
     }
-    context.declare_var("var", hcl::Value::Object(variables));
+    context.declare("var", hcl::Value::Object(variables));
     // One may be made of others: as many rounds as it takes.
-    let locals: Vec<_> = of("locals").flat_map(|block| block.body().attributes()).collect();
+    let mut locals: Vec<_> = of("locals").flat_map(|block| block.body().attributes()).collect();
     let mut known = hcl::Map::new();
-    for _ in 0..=locals.len() {
-        context.declare_var("local", hcl::Value::Object(known.clone()));
-        let before = known.len();
-        for local in &locals {
-            if let Ok(value) = local.expr().evaluate(&context) {
+    for _ in 0..DEEPEST_LOCALS {
+        context.declare("local", hcl::Value::Object(known.clone()));
+        let before = locals.len();
+        locals.retain(|local| match context.value(local.expr()) {
+            Some(value) => {
                 known.insert(local.key().to_owned(), value);
+                false
             }
-        }
-        if known.len() == before {
+            None => true,
+        });
+        if locals.len() == before {
             break;
         }
     }
@@ -174,15 +175,19 @@ fn resource(
     address: &str,
     body: &Body,
     attributes: &[&str],
-    context: &Context<'_>,
+    context: &Known,
     faults: &mut Faults,
 ) -> Vec<(Value, Value, Value, String)> {
     let mut found = Vec::new();
     for (key, each) in instances(address, body, context, faults) {
-        let mut scope = context.clone();
-        if let Some((name, value)) = each {
-            scope.declare_var(name, value);
-        }
+        let scope = match each {
+            Some((name, value)) => context.with(name, value),
+            None => Some(context.clone()),
+        };
+        let Some(scope) = scope else {
+            faults.add(address, "its instances take too much to be worked out here");
+            return found;
+        };
         let before = faults.list.len();
         let of = attributes_of(&format!("{address}{key}"), body, attributes, &scope, faults);
         if faults.list.len() == before {
@@ -193,24 +198,29 @@ fn resource(
     found
 }
 
+/// A resource with more instances is not read.
+const MOST_INSTANCES: u64 = 10_000;
+
 /// One, or as many as `count` and `for_each` make.
-fn instances(
-    address: &str,
-    body: &Body,
-    context: &Context<'_>,
-    faults: &mut Faults,
-) -> Vec<Instance> {
+fn instances(address: &str, body: &Body, context: &Known, faults: &mut Faults) -> Vec<Instance> {
     let under = |key: &str| body.attributes().find(|attribute| attribute.key() == key);
     let Some(attribute) = under("count").or_else(|| under("for_each")) else {
         return vec![(String::new(), None)];
     };
-    let value = attribute.expr().evaluate(context);
+    let value = context.value(attribute.expr());
     let each = |key: hcl::Value, value: hcl::Value| {
         let object = [("key".to_owned(), key), ("value".to_owned(), value)];
         Some(("each", hcl::Value::Object(object.into_iter().collect())))
     };
     match value {
-        Ok(hcl::Value::Number(n)) if attribute.key() == "count" => {
+        Some(hcl::Value::Number(n)) if attribute.key() == "count" => {
+            let count = n.as_u64().unwrap_or_default();
+            if count > MOST_INSTANCES {
+                let message =
+                    format!("count is {count}, and {MOST_INSTANCES} instances at most are read");
+                faults.add(address, message);
+                return Vec::new();
+            }
             let index = |n: u64| {
                 let object = [("index".to_owned(), hcl::Value::from(n))];
                 (
@@ -218,9 +228,9 @@ fn instances(
                     Some(("count", hcl::Value::Object(object.into_iter().collect()))),
                 )
             };
-            (0..n.as_u64().unwrap_or_default().min(10_000)).map(index).collect()
+            (0..count).map(index).collect()
         }
-        Ok(hcl::Value::Array(list)) => {
+        Some(hcl::Value::Array(list)) => {
             let words: BTreeMap<String, hcl::Value> =
                 list.into_iter().map(|value| (word(&value), value)).collect();
             let one = |(word, value): (String, hcl::Value)| {
@@ -228,7 +238,7 @@ fn instances(
             };
             words.into_iter().map(one).collect()
         }
-        Ok(hcl::Value::Object(map)) => {
+        Some(hcl::Value::Object(map)) => {
             let one = |(key, value): (String, hcl::Value)| {
                 (format!("[\"{key}\"]"), each(hcl::Value::from(key), value))
             };
@@ -251,14 +261,14 @@ fn attributes_of(
     address: &str,
     body: &Body,
     attributes: &[&str],
-    scope: &Context<'_>,
+    scope: &Known,
     faults: &mut Faults,
 ) -> [Map<String, Value>; 3] {
     let [mut values, mut unknown, mut references] = [const { Map::new }; 3].map(|new| new());
     for attribute in body.attributes().filter(|one| attributes.contains(&one.key())) {
         let key = attribute.key().to_owned();
         let named = referred(attribute.expr());
-        if let Ok(value) = attribute.expr().evaluate(scope) {
+        if let Some(value) = scope.value(attribute.expr()) {
             values.insert(key, serde_json::to_value(value).unwrap_or_default());
         } else if !named.is_empty() {
             unknown.insert(key.clone(), true.into());
@@ -273,8 +283,8 @@ fn attributes_of(
         match (block.identifier(), block.labels().first().map(hcl::BlockLabel::as_str)) {
             ("entry", _) => {
                 let cidr = block.body().attributes().find(|one| one.key() == "cidr");
-                match cidr.map(|one| one.expr().evaluate(scope)) {
-                    Some(Ok(value)) => entries.push(json!({"cidr": word(&value)})),
+                match cidr.and_then(|one| scope.value(one.expr())) {
+                    Some(value) => entries.push(json!({"cidr": word(&value)})),
                     _ => faults.add(&format!("{address}.entry"), "its cidr is no literal"),
                 }
             }

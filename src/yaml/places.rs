@@ -7,12 +7,11 @@ use std::collections::{HashMap, HashSet};
 
 use saphyr_parser::{Event, Parser};
 
-/// Line and column, from 1.
-pub(super) type Position = (usize, usize);
+use super::Position;
 
 /// One step down into a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Segment {
+pub(crate) enum Segment {
     /// The value under a key.
     Key(String),
     /// An element of a list.
@@ -25,7 +24,7 @@ pub(super) enum Segment {
 
 /// The positions of everything in a text's first document, as far as it can be read.
 #[derive(Debug, Default)]
-pub(super) struct Places {
+pub(crate) struct Places {
     /// The first is what the document is.
     nodes: Vec<Node>,
 }
@@ -47,7 +46,7 @@ enum Inside {
 
 impl Places {
     /// Reads a text.
-    pub(super) fn read(text: &str) -> Self {
+    pub(crate) fn read(text: &str) -> Self {
         let mut places = Self::default();
         let (mut open, mut anchors) = (Vec::new(), HashMap::new());
         for next in Parser::new_from_str(text) {
@@ -104,7 +103,7 @@ impl Places {
 
     /// Where that stands which the path leads to; the nearest thing above it, if it leads nowhere. `None`
     /// where nothing could be read.
-    pub(super) fn find(&self, path: &[Segment]) -> Option<Position> {
+    pub(crate) fn find(&self, path: &[Segment]) -> Option<Position> {
         let mut node = self.nodes.first()?;
         for step in path {
             let next = match (step, &node.inside) {
@@ -134,8 +133,9 @@ pub(super) fn named_again(text: &str) -> Option<(String, Position)> {
     if !text.contains('&') || !text.contains('*') {
         return None;
     }
-    let lines: Vec<&str> = text.lines().collect();
     let mut names = HashSet::new();
+    // Events come in the order of the text, so that it is gone through once.
+    let (mut rest, mut passed) = (text, 0);
     for (event, span) in Parser::new_from_str(text).map_while(Result::ok) {
         let (Event::Scalar(_, _, anchor, _)
         | Event::SequenceStart(anchor, _)
@@ -143,16 +143,20 @@ pub(super) fn named_again(text: &str) -> Option<(String, Position)> {
         else {
             continue;
         };
-        let (line, column) = (span.start.line(), span.start.col());
+        let skipped = span.start.index().saturating_sub(passed);
+        let start = rest.char_indices().nth(skipped).map_or(rest.len(), |(at, _)| at);
+        (rest, passed) = (rest.get(start..).unwrap_or_default(), passed + skipped);
+        if anchor == 0 {
+            continue;
+        }
         // A value starts with its name, or with its tag.
-        let rest = lines.get(line.saturating_sub(1)).into_iter().flat_map(|line| line.chars());
-        let rest: String = rest.skip(column).collect();
         let ends = |c: char| c.is_whitespace() || ",[]{}".contains(c);
-        let name = rest.split(ends).find_map(|word| word.strip_prefix('&'));
-        if let (1.., Some(name)) = (anchor, name)
-            && !names.insert(name.to_owned())
+        let mut words =
+            rest.split(ends).skip_while(|word| word.is_empty() || word.starts_with('!'));
+        if let Some(name) = words.next().and_then(|word| word.strip_prefix('&'))
+            && !names.insert(name)
         {
-            return Some((name.to_owned(), (line, column + 1)));
+            return Some((name.to_owned(), (span.start.line(), span.start.col() + 1)));
         }
     }
     None

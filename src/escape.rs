@@ -78,6 +78,15 @@ pub fn os(text: &OsStr) -> String {
     out
 }
 
+/// A word as a shell takes it, for a command that is shown.
+pub fn shell(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}
+
 /// JSON that a terminal can show: the same values, with such characters as `\u202e`. They stand in strings
 /// only, so replacing them keeps the values.
 pub fn json(text: &str) -> Cow<'_, str> {
@@ -276,6 +285,14 @@ mod tests {
             assert_eq!(csv(plain), plain);
         }
         assert_eq!(csv("a\u{1b}\n\tb"), "a\\u{1b}\\n\tb");
+    }
+
+    #[test]
+    fn a_shell_takes_a_word_for_one() {
+        assert_eq!(shell("a/b-1.pcap"), "a/b-1.pcap");
+        assert_eq!(shell("a; rm *"), "'a; rm *'");
+        assert_eq!(shell("it's"), "'it'\\''s'");
+        assert_eq!(shell(""), "''");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::CaptureErrorKind;
 use super::buffer::Buffer;
+use crate::escape;
 
 /// How far text is looked into.
 const TEXT: usize = 1024;
@@ -240,13 +241,9 @@ fn is_erf(buffer: &mut Buffer) -> Result<bool, CaptureErrorKind> {
 fn foreign(name: &str, format: &'static str, way: Way) -> CaptureErrorKind {
     let path = Path::new(name);
     let is_file = path.extension().is_some();
-    let quoted = |text: String| match text.contains(char::is_whitespace) {
-        true => format!("'{text}'"),
-        false => text,
-    };
-    let input = if is_file { quoted(name.to_owned()) } else { "IN".to_owned() };
+    let input = if is_file { escape::shell(name) } else { "IN".to_owned() };
     let output = |extension: &str| match is_file {
-        true => quoted(escape::path(&path.with_extension(extension))),
+        true => escape::shell(&escape::path(&path.with_extension(extension))),
         false => format!("OUT.{extension}"),
     };
     let advice = match way {

@@ -53,7 +53,7 @@ impl Report {
     /// Opens the file before anything is read.
     pub(super) fn create(outputs: &mut Outputs) -> Result<Option<Self>, Failure> {
         let Some(output) = outputs.create("report")? else { return Ok(None) };
-        let words = std::env::args_os().skip(1).map(|word| quoted(&escape::os(&word)));
+        let words = std::env::args_os().skip(1).map(|word| escape::shell(&escape::os(&word)));
         let command =
             std::iter::once("sgreplay".to_owned()).chain(words).collect::<Vec<_>>().join(" ");
         Ok(Some(Self { output, gathered: Gathered::default(), command }))
@@ -67,15 +67,6 @@ impl Report {
     ) -> Result<(), Failure> {
         let Self { output, gathered, command } = self;
         output.whole(&draw(Made { command: &command, checked, gathered: &gathered })?)
-    }
-}
-
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
-    match !word.is_empty() && word.chars().all(plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', "'\\''")),
     }
 }
 

@@ -16,10 +16,10 @@ use std::fmt;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use crate::diff::{Change, Effect};
+use crate::diff::Effect;
 use crate::escape;
 use crate::filter::{Filter, FilterError};
-use crate::flow::{Fragment, Packet};
+use crate::flow::{FlowTuple, Fragment, Packet};
 use crate::yaml;
 
 /// One entry of the file.
@@ -130,14 +130,12 @@ impl Accepted {
         self.filters.get(entry).is_some_and(|(_, _, expired)| *expired)
     }
 
-    /// The entry that accepts a change, the first if several do.
-    pub fn position(&self, change: &Change) -> Option<usize> {
+    /// The entry that accepts what happens to a connection, the first if several do.
+    pub fn position(&self, effect: Effect, flow: &FlowTuple) -> Option<usize> {
         let (tcp_flags, fragment, hop_limit) = (None, Fragment::No, u8::MAX);
-        let packet = Packet { flow: change.flow, tcp_flags, fragment, hop_limit };
-        self.filters.iter().position(|(effect, filter, expired)| {
-            !expired
-                && effect.is_none_or(|effect| effect == change.effect)
-                && filter.matches(Some(&packet))
+        let packet = Packet { flow: *flow, tcp_flags, fragment, hop_limit };
+        self.filters.iter().position(|(of, filter, expired)| {
+            !expired && of.is_none_or(|of| of == effect) && filter.matches(Some(&packet))
         })
     }
 }

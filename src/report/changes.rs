@@ -63,7 +63,11 @@ impl DiffSummary {
         warnings: Vec<String>,
     ) -> Self {
         let mut by_entry = vec![0_u64; accepted.entries().len()];
-        for position in diff.changes().iter().filter_map(|change| accepted.position(change)) {
+        for position in diff
+            .changes()
+            .iter()
+            .filter_map(|change| accepted.position(change.effect, &change.flow))
+        {
             if let Some(count) = by_entry.get_mut(position) {
                 *count += 1;
             }
@@ -108,7 +112,8 @@ pub struct BothLabels<'l> {
 impl<'l> BothLabels<'l> {
     /// Why a change was accepted, if it was.
     fn reason(&self, change: &Change) -> Option<&'l str> {
-        let entry = self.accepted.entries().get(self.accepted.position(change)?)?;
+        let entry =
+            self.accepted.entries().get(self.accepted.position(change.effect, &change.flow)?)?;
         Some(&entry.reason)
     }
 }

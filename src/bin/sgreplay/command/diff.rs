@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use sgreplay::accept::Accepted;
 use sgreplay::check;
-use sgreplay::diff::{self, Diff, Effect, Turned};
+use sgreplay::diff::{self, Change, Diff, Effect, Turned};
 use sgreplay::escape::Text;
 use sgreplay::replay::{Replay, Sessions};
 use sgreplay::report::{
@@ -122,7 +122,9 @@ impl Compared<'_> {
             Self::Rules { turned, .. } => turned.iter().filter(|one| one.effect == effect).count(),
             Self::Traffic { diff, labels, .. } => {
                 let changes = diff.changes().iter().filter(|change| change.effect == effect);
-                changes.filter(|change| labels.accepted.position(change).is_none()).count()
+                let is_open =
+                    |change: &&Change| labels.accepted.position(effect, &change.flow).is_none();
+                changes.filter(is_open).count()
             }
         }
     }
@@ -350,7 +352,8 @@ fn of_traffic<T>(
 /// Accepted changes that accept nothing.
 fn unused(accepted: &Accepted, diff: &Diff<'_>) -> Vec<String> {
     let changes = diff.changes().iter();
-    let used: HashSet<usize> = changes.filter_map(|change| accepted.position(change)).collect();
+    let used: HashSet<usize> =
+        changes.filter_map(|one| accepted.position(one.effect, &one.flow)).collect();
     let mut warnings = Vec::new();
     for (n, entry) in accepted.entries().iter().enumerate() {
         let (filter, until) = (&entry.filter, entry.until.unwrap_or_default());

@@ -52,6 +52,9 @@ pub(crate) enum Family {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KeyV4([u32; 4]);
 
+// `vector` loads vectors from slices of keys: four words each, no padding.
+const _: () = assert!(size_of::<KeyV4>() == 16 && align_of::<KeyV4>() == align_of::<u32>());
+
 /// What the index looks at of a flow between IPv6 addresses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KeyV6([u32; 10]);

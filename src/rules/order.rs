@@ -22,6 +22,10 @@ use crate::flow::{Direction, FlowTuple};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryIndex(pub u32);
 
+// `compile::vector` stores vectors of `u32` into slices of positions.
+const _: () =
+    assert!(size_of::<EntryIndex>() == 4 && align_of::<EntryIndex>() == align_of::<u32>());
+
 /// The entries of one interface and direction, in evaluation order. The last one matches everything.
 #[derive(Clone, Debug)]
 pub struct Ordered {

@@ -3,6 +3,8 @@
 //! An example of the crate and not of the fuzz targets' own, so that whoever has run the tests has built
 //! what it needs.
 
+#[path = "samples.rs"]
+mod samples;
 #[path = "targets.rs"]
 #[expect(dead_code, clippy::indexing_slicing, reason = "only its lists are used")]
 mod targets;
@@ -24,9 +26,24 @@ const FRAMES: usize = 12;
 fn main() -> io::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let corpus = |target: &str| root.join("tests/fuzz/corpus").join(target);
-    for target in ["capture", "decode", "rules"] {
+    for target in ["capture", "decode", "rules", "judge"] {
         fs::create_dir_all(corpus(target))?;
     }
+    let texts: [(&str, &[&str]); 6] = [
+        ("filter", &samples::FILTERS),
+        ("accepted", &samples::ACCEPTED),
+        ("expectations", &samples::EXPECTATIONS),
+        ("clouds", &samples::CLOUDS),
+        ("difference", &samples::PAIRS),
+        ("terminal", &samples::HOSTILE),
+    ];
+    for (target, texts) in texts {
+        fs::create_dir_all(corpus(target))?;
+        for (n, text) in texts.iter().enumerate() {
+            fs::write(corpus(target).join(format!("sample-{n}")), text)?;
+        }
+    }
+    let proposed = fs::read(root.join("captures/proposed.yaml"))?;
     for entry in fs::read_dir(root.join("captures"))? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -39,6 +56,7 @@ fn main() -> io::Result<()> {
         }
         let start = bytes.get(..LEN).unwrap_or(&bytes);
         fs::write(corpus("capture").join(&name), start)?;
+        fs::write(corpus("judge").join(&name), [&proposed, samples::MARK, start].concat())?;
         let mut gzip = GzEncoder::new(Vec::new(), flate2::Compression::default());
         gzip.write_all(start)?;
         fs::write(corpus("capture").join(format!("{name}.gz")), gzip.finish()?)?;

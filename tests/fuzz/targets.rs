@@ -303,7 +303,7 @@ pub(crate) fn rules(bytes: &[u8]) {
 }
 
 /// Packets at places where rules often begin and end.
-fn flows() -> impl Iterator<Item = FlowTuple> {
+pub(crate) fn flows() -> impl Iterator<Item = FlowTuple> {
     let v4 = |a, b, c, d| IpAddr::from(Ipv4Addr::new(a, b, c, d));
     let ends = [
         (v4(10, 0, 0, 5), v4(203, 0, 113, 9)),

@@ -1,7 +1,11 @@
 //! The fuzz targets as property tests: seconds on every run, where `tests/fuzz/run` takes its time.
 
+#[path = "../fuzz/samples.rs"]
+mod samples;
 #[path = "../fuzz/targets.rs"]
 mod targets;
+#[path = "../fuzz/texts.rs"]
+mod texts;
 
 use proptest::prelude::*;
 use sgreplay::capture::Capture;
@@ -79,6 +83,94 @@ proptest! {
     fn rules_files(bytes in mutated(rules())) {
         targets::rules(&bytes);
     }
+
+    #[test]
+    fn filters(bytes in mutated(bytes_of(&samples::FILTERS))) {
+        texts::filter(&bytes);
+    }
+
+    #[test]
+    fn accepted_changes(bytes in mutated(bytes_of(&samples::ACCEPTED))) {
+        texts::accepted(&bytes);
+    }
+
+    #[test]
+    fn texts_on_a_terminal(bytes in prop_oneof![mutated(bytes_of(&samples::HOSTILE)), anything()]) {
+        texts::terminal(&bytes);
+    }
+}
+
+proptest! {
+    // These look at whole rule sets.
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn expectations(bytes in mutated(bytes_of(&samples::EXPECTATIONS))) {
+        texts::expectations(&bytes);
+    }
+
+    #[test]
+    fn answers_of_clouds(bytes in mutated(bytes_of(&samples::CLOUDS))) {
+        texts::clouds(&bytes);
+    }
+
+    #[test]
+    fn differences(bytes in mutated(bytes_of(&samples::PAIRS))) {
+        texts::difference(&bytes);
+    }
+
+    #[test]
+    fn batches_and_threads(bytes in mutated(rules_and_captures())) {
+        texts::judge(&bytes);
+    }
+}
+
+/// A target that its samples do not get into looks for nothing.
+#[test]
+fn samples_are_read() {
+    use sgreplay::accept::Accepted;
+    use sgreplay::filter::Filter;
+    use sgreplay::parse::{Content, Source, expectations, load, yaml};
+
+    for text in samples::FILTERS {
+        Filter::parse(text).unwrap();
+    }
+    for text in samples::ACCEPTED {
+        Accepted::parse("x", text, jiff::civil::date(2026, 11, 23)).unwrap();
+    }
+    let rules = yaml("x", texts::RULES).unwrap();
+    for text in samples::EXPECTATIONS {
+        expectations("x", text, &rules).unwrap();
+    }
+    for text in samples::CLOUDS {
+        let found = load(&[Source { name: "x", text }], &texts::hints()).unwrap();
+        match found {
+            Content::Rules(loaded) => drop(loaded.rule_set("x", &texts::hints()).unwrap()),
+            Content::Plan(_) => {}
+            Content::Own => panic!("{text}"),
+        }
+        texts::clouds(text.as_bytes());
+    }
+    for text in samples::PAIRS {
+        let (one, other) = text.split_once("\n----\n").unwrap();
+        assert!(yaml("x", one).is_ok() && yaml("x", other).is_ok(), "{text}");
+        texts::difference(text.as_bytes());
+    }
+    for bytes in rules_and_captures() {
+        texts::judge(&bytes);
+    }
+}
+
+fn bytes_of(texts: &[&str]) -> Vec<Vec<u8>> {
+    texts.iter().map(|text| text.as_bytes().to_vec()).collect()
+}
+
+/// Rules, and the start of each capture behind them.
+fn rules_and_captures() -> Vec<Vec<u8>> {
+    let rules = std::fs::read(support::capture("proposed.yaml")).unwrap();
+    let captures = support::captures().into_iter().map(|path| std::fs::read(path).unwrap());
+    let start = |bytes: Vec<u8>| bytes[..bytes.len().min(1500)].to_vec();
+    captures.map(|bytes| [&rules[..], samples::MARK, &start(bytes)].concat()).collect()
 }
 
 /// What the targets have found so far; each is mended.

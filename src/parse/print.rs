@@ -56,8 +56,9 @@ pub fn print(rules: &RuleSet) -> String {
     }
     let targeted =
         rules.groups().iter().flat_map(|group| &group.rules).any(|rule| !rule.targets.is_empty());
-    if let (false, true, [only]) = (rules.lists_interfaces(), targeted, rules.interfaces()) {
-        let _ = writeln!(out, "instance_tags: {}", flow(&only.tags));
+    // Groups whose membership is unknown have an interface each, all with the same tags.
+    if let (false, true, [any, ..]) = (rules.lists_interfaces(), targeted, rules.interfaces()) {
+        let _ = writeln!(out, "instance_tags: {}", flow(&any.tags));
     }
     if !rules.slb_sources().is_empty() {
         let _ = writeln!(out, "slb_sources: {}", nets(rules.slb_sources()));

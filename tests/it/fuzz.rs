@@ -183,6 +183,11 @@ fn bytes_that_once_failed() {
     for len in 0..800 {
         targets::capture(&capture[..len]);
     }
+    // Firewall rules of two networks lost `instance_tags` when they were printed.
+    texts::clouds(
+        br#"[{"name": "a", "network": "x/networks/one", "allowed": [{"IPProtocol": "tcp"}], "targetTags": ["web"]},
+             {"name": "b", "network": "x/networks/two", "allowed": [{"IPProtocol": "udp"}]}]"#,
+    );
 }
 
 fn rules() -> Vec<Vec<u8>> {

@@ -386,7 +386,7 @@ impl<'r> Replay<'r> {
             let judgement = |judgement| *at_second = Some(judgement);
             self.judge_at(second, frame, packet, &mut opens, judgement);
             if opens.is_some() {
-                self.agree(first, second, packet, judged);
+                self.note_denied_elsewhere(first, second, packet, judged);
             }
         }
     }
@@ -394,12 +394,18 @@ impl<'r> Replay<'r> {
     /// Both ends must let a connection open (SEMANTICS A5): where one denies it, it never existed at the other, and
     /// the other end's own opening is judged there anew.
     #[cold]
-    fn agree(&mut self, first: &Place, second: &Place, packet: &Packet, judged: &Judged) {
+    fn note_denied_elsewhere(
+        &mut self,
+        first: &Place,
+        second: &Place,
+        packet: &Packet,
+        judged: &Judged,
+    ) {
         let Judged::At(at_first, Some(at_second)) = judged else { return };
         let opened = |of: &Judgement| of.opened.is_some();
         if opened(at_first) && opened(at_second) && at_first.verdict != at_second.verdict {
             let let_through = if at_first.verdict == Verdict::Allow { first } else { second };
-            self.sessions.deny(let_through, packet);
+            self.sessions.deny_elsewhere(let_through, packet);
         }
     }
 
@@ -448,8 +454,7 @@ impl<'r> Replay<'r> {
         let (ordered, compiled) = self.lists[interface].of(direction);
         let entry = ordered.entry(compiled.decide(&error.flow));
         let always = entry.is_some_and(|entry| matches!(entry.kind, EntryKind::System(_)));
-        // An error about a packet that would never have existed would not exist either.
-        (!always || !opened.allowed).then(|| in_session(at, opened))
+        (!always).then(|| in_session(at, opened))
     }
 
     /// A packet of no live session: it opens one, or its connection was under way before.

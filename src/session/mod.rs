@@ -39,7 +39,7 @@ pub const MOST_MEMORY: usize = 1 << 30;
 /// What was decided when a connection opened, at one interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Opened {
-    /// The connection's number, counted from 1 in order of opening; its lowest 35 bits are kept.
+    /// The connection's number, counted from 1 in order of opening; its lowest 34 bits are kept.
     pub connection: u64,
     /// Whether the opening packet was let through.
     pub allowed: bool,
@@ -69,8 +69,8 @@ struct Session {
     /// Time of the newest packet, in ns.
     last: u64,
     /// From the lowest bit: 4 of the state, whether it is allowed, whether it was judged as egress, whether it
-    /// counts against its interface's limit, 22 of the tag, 35 of the connection. Zero in a free slot:
-    /// connections are counted from 1.
+    /// counts against its interface's limit, whether the other end denied it, 22 of the tag, 34 of the connection.
+    /// Zero in a free slot: connections are counted from 1.
     what: u64,
 }
 
@@ -78,9 +78,10 @@ const STATE: u64 = 0xf;
 const ALLOWED: u64 = 1 << 4;
 const EGRESS: u64 = 1 << 5;
 const HELD: u64 = 1 << 6;
-const TAG_AT: u32 = 7;
+const DENIED_ELSEWHERE: u64 = 1 << 7;
+const TAG_AT: u32 = 8;
 const TAG: u64 = (1 << 22) - 1;
-const CONNECTION_AT: u32 = 29;
+const CONNECTION_AT: u32 = 30;
 
 impl Session {
     fn new(opened: Opened, state: State, last: u64) -> Self {
@@ -141,6 +142,11 @@ impl Session {
     #[inline]
     fn is_held(&self) -> bool {
         self.what & HELD != 0
+    }
+
+    /// Whether its opening packet got through at neither end or at only one.
+    fn never_existed(&self) -> bool {
+        self.what & (ALLOWED | DENIED_ELSEWHERE) != ALLOWED
     }
 
     /// Whether later packets are judged by it although it has expired: those of a closed connection are strays
@@ -412,18 +418,18 @@ impl SessionTable {
         }
     }
 
-    /// Has a packet's session be one that was denied, since it was denied elsewhere.
-    pub fn deny(&mut self, place: &Place, packet: &Packet) {
+    /// Notes that a packet's connection was denied at its other end: it never existed, so that its interface holds no
+    /// session, and a SYN of that end is an opening.
+    pub fn deny_elsewhere(&mut self, place: &Place, packet: &Packet) {
         let session = match place.family {
             Family::V4 => self.v4.get_mut(place.hash, &place.key),
             Family::V6 => self.v6.get_mut(place.hash, &place.v6(&packet.flow)),
         };
         let Some(session) = session else { return };
-        let was_held = session.is_held();
-        session.what &= !(ALLOWED | HELD);
-        if let (true, Some(limit)) = (was_held, &mut self.limit) {
+        if let (true, Some(limit)) = (session.is_held(), &mut self.limit) {
             limit.give_back(place.interface());
         }
+        session.what = session.what & !HELD | DENIED_ELSEWHERE;
     }
 
     /// Makes room in the table of a family, which is full.
@@ -462,7 +468,7 @@ fn over(
     };
     if flags.opens() {
         // What was denied never existed: the other end's own SYN opens a connection.
-        let own_opening = !session.is_allowed() && !from_initiator;
+        let own_opening = session.never_existed() && !from_initiator;
         let anew = own_opening || expired || session.state() == State::Closed;
         return anew.then_some(Standing::Expired);
     }

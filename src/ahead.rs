@@ -270,6 +270,9 @@ impl Ahead {
     pub fn new(capture: Capture, tunnels: Tunnels, threads: NonZeroUsize) -> Self {
         let (counts, flow_log) = (capture.counts(), capture.flow_log());
         let tunnels = SharedTunnels::new(tunnels);
+        if threads > NonZeroUsize::MIN {
+            capture.inflate_beside();
+        }
         let reading = match threads.get() == 1 && !capture.may_wait() {
             true => Reading::Here(Some(Box::new(capture))),
             false => Reading::Apart(Threads::start(capture, &tunnels, threads)),

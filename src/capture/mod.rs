@@ -18,6 +18,7 @@
 //! before it has been yielded by then.
 
 mod archive;
+mod beside;
 mod buffer;
 mod counts;
 mod error;
@@ -39,6 +40,7 @@ use std::sync::Arc;
 
 use crate::escape;
 use archive::Archive;
+use beside::Switch;
 use buffer::Buffer;
 pub use counts::{CaptureCounts, SharedCounts};
 pub use error::{CaptureError, CaptureErrorKind};
@@ -232,6 +234,7 @@ const SHOWN_OF_NO_CAPTURE: usize = 16;
 pub struct Capture {
     name: String,
     may_wait: bool,
+    switch: Switch,
     /// The archive around it, and the file of it that is read.
     archive: Option<Archive>,
     file: Option<String>,
@@ -284,11 +287,12 @@ impl Capture {
     /// # Errors
     /// When the source fails, is empty, or does not begin as a capture does.
     pub fn from_reader(name: &str, source: Box<dyn Read + Send>) -> Result<Self, CaptureError> {
-        let counts = SharedCounts::default();
-        let Opened { archive, file, buffer, format } = open::start(name, source, &counts)?;
+        let (counts, switch) = (SharedCounts::default(), Switch::default());
+        let Opened { archive, file, buffer, format } = open::start(name, source, &counts, &switch)?;
         Ok(Self {
             name: name.to_owned(),
             may_wait: true,
+            switch,
             archive,
             file,
             before: 0,
@@ -313,7 +317,7 @@ impl Capture {
     /// Goes on with the next capture of the archive, if there is one.
     fn next_file(&mut self) -> Result<bool, CaptureError> {
         let Some(archive) = &self.archive else { return Ok(false) };
-        let next = open::next_in_archive(&self.name, archive, &self.counts)?;
+        let next = open::next_in_archive(&self.name, archive, &self.counts, &self.switch)?;
         let InArchive::Capture { file, buffer, format } = next else { return Ok(false) };
         let is_log = |format: &Format| matches!(format, Format::FlowLog(_));
         if is_log(&self.format) || is_log(&format) {
@@ -333,6 +337,14 @@ impl Capture {
     /// Whether its bytes may have yet to be written, as those of anything but a file may.
     pub fn may_wait(&self) -> bool {
         self.may_wait
+    }
+
+    /// Inflates on a thread of its own from now on, if it is a compressed file. Of a pipe a part is handed on as it
+    /// comes.
+    pub fn inflate_beside(&self) {
+        if !self.may_wait {
+            self.switch.turn_on();
+        }
     }
 
     /// Statistics beside the packets, which grow while the capture is read.

@@ -3,7 +3,9 @@
 use std::io::Read;
 
 use super::archive::Archive;
+use super::beside::Switch;
 use super::buffer::Buffer;
+
 use super::{CaptureError, CaptureErrorKind, Format, SHOWN_OF_NO_CAPTURE, SharedCounts};
 use super::{flow_log, foreign, pcap, pcapng, snoop, source};
 
@@ -46,15 +48,16 @@ pub(super) fn start(
     name: &str,
     source: Box<dyn Read + Send>,
     counts: &SharedCounts,
+    switch: &Switch,
 ) -> Result<Opened, CaptureError> {
     let at_start = |kind| error(name, None, kind);
-    let mut buffer = source::decompressed(Buffer::new(source)).map_err(at_start)?;
+    let mut buffer = source::decompressed(Buffer::new(source), switch).map_err(at_start)?;
     if !Archive::starts(&mut buffer).map_err(at_start)? {
         let format = recognise(name, &mut buffer, counts).map_err(at_start)?;
         return Ok(Opened { archive: None, file: None, buffer, format });
     }
     let archive = Archive::new(buffer);
-    match next_in_archive(name, &archive, counts)? {
+    match next_in_archive(name, &archive, counts, switch)? {
         InArchive::Capture { file, buffer, format } => {
             Ok(Opened { archive: Some(archive), file: Some(file), buffer, format })
         }
@@ -69,11 +72,12 @@ pub(super) fn next_in_archive(
     name: &str,
     archive: &Archive,
     counts: &SharedCounts,
+    switch: &Switch,
 ) -> Result<InArchive, CaptureError> {
     let mut others = Vec::new();
     while let Some(file) = archive.next_file().map_err(|kind| error(name, None, kind))? {
         let read = || {
-            let mut buffer = source::decompressed(Buffer::new(archive.file()))?;
+            let mut buffer = source::decompressed(Buffer::new(archive.file()), switch)?;
             if Archive::starts(&mut buffer)? {
                 return Err(foreign::archive(&file));
             }

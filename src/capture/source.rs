@@ -8,6 +8,7 @@ use lz4_flex::frame::FrameDecoder;
 use lzma_rust2::XzReader;
 
 use super::CaptureErrorKind;
+use super::beside::Switch;
 use super::buffer::Buffer;
 
 /// The largest window of zstd that is taken: 128 MiB, what `zstd -d` takes without being asked.
@@ -19,13 +20,17 @@ const XZ_MEMORY_KIB: u32 = 66 << 10;
 const MOST_LAYERS: usize = 2;
 
 /// Takes the compression off, if the first bytes show one.
-pub(super) fn decompressed(mut buffer: Buffer) -> Result<Buffer, CaptureErrorKind> {
+pub(super) fn decompressed(
+    mut buffer: Buffer,
+    switch: &Switch,
+) -> Result<Buffer, CaptureErrorKind> {
     for layer in 0.. {
         let Some(compression) = Compression::of(&mut buffer)? else { break };
         if layer == MOST_LAYERS {
             return Err(CaptureErrorKind::TooManyLayers);
         }
-        buffer = Buffer::new(compression.decoder(buffer.into_source())?);
+        let decoder = compression.decoder(switch.beside(buffer.into_source()))?;
+        buffer = Buffer::new(switch.beside(decoder));
     }
     Ok(buffer)
 }

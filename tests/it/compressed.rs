@@ -304,3 +304,29 @@ fn damaged_archives() {
     let mixed = without(&[("x.pcap", &dns), ("flow.log", log)]);
     assert!(mixed.contains("flow.log: is a flow log among other files"), "{mixed}");
 }
+
+/// Inflating on a thread of its own changes no answer, nor what is said of damage, wherever the file breaks off.
+#[test]
+fn threads_read_the_same_of_a_compressed_capture() {
+    let dir = tempfile::tempdir().unwrap();
+    let packets: Vec<Vec<u8>> = (0..30_000_u32)
+        .map(|n| {
+            crate::support::ipv4(
+                &format!("203.0.113.{}:{}", n % 200, 1024 + n),
+                "10.0.0.5:443",
+                "S",
+            )
+        })
+        .collect();
+    let bytes = pcap(101, &packets.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    for (name, encode) in ENCODERS {
+        let whole = encode(&bytes);
+        for cut in [whole.len(), whole.len() - 9, whole.len() / 2, whole.len() / 7] {
+            std::fs::write(dir.path().join("x"), &whole[..cut]).unwrap();
+            let read = |threads| output_in(dir.path(), &["decode", "--threads", threads, "x"], b"");
+            let (status, rows, stderr) = read("1");
+            assert_eq!(stderr.is_empty(), cut == whole.len(), "{name} {cut}: {stderr}");
+            assert_eq!(read("3"), (status, rows, stderr), "{name} {cut}");
+        }
+    }
+}

@@ -346,6 +346,20 @@ impl Tally {
         reason = "whether it counts, and then whether it counts its connection"
     )]
     fn mark(&mut self, judged: &mut Judged, selected: bool) -> Option<Option<(bool, Opening)>> {
+        // Most packets open nothing and are judged at one interface.
+        if let Judged::At(first, None) = judged
+            && first.opened.is_none()
+        {
+            if !selected {
+                self.resolve(judged);
+                return None;
+            }
+            let number = first.connection.and_then(|number| usize::try_from(number).ok());
+            let mark = self.marks.as_deref_mut().zip(number).and_then(|(of, n)| of.get_mut(n));
+            let Some(mark) = mark.filter(|mark| !mark.counted) else { return Some(None) };
+            mark.counted = true;
+            return Some(Some((mark.denied, mark.opening.unwrap_or(Opening::Seen))));
+        }
         if !selected && !judged.judgements().any(|judgement| judgement.opened.is_some()) {
             self.resolve(judged);
             return None;

@@ -242,6 +242,10 @@ impl Survey {
             return None;
         }
         let addresses = own(of.addresses.iter().copied());
+        // A host sends itself nothing over the wire: a router does, for those on either side of it.
+        if self.pairs.keys().any(|pair| pair.iter().all(|addr| addresses.contains(addr))) {
+            return None;
+        }
         let text: Vec<String> = hardware.iter().map(|octet| format!("{octet:02x}")).collect();
         let others = candidates.get(1);
         let others =

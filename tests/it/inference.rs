@@ -212,3 +212,19 @@ fn hop_limits_do_not_overrule_hardware() {
         "{answer:?}"
     );
 }
+
+/// A host sends itself nothing over the wire: the hardware address on either side of two hosts is a router's.
+#[test]
+fn a_router_between_two_hosts_is_neither() {
+    let (ours, theirs) = ("10.0.1.5:40000", "10.0.2.9:5432");
+    let packets: Vec<Vec<u8>> = (0..16)
+        .flat_map(|_| {
+            [
+                ethernet(GATEWAY, 5, &ipv4(ours, theirs, ".")),
+                ethernet(GATEWAY, 9, &ipv4(theirs, ours, ".")),
+            ]
+        })
+        .collect();
+    let guess = guess(&packets, LinkType::ETHERNET);
+    assert!(!guess.sure && guess.addresses.len() == 1, "{guess:?}");
+}

@@ -234,7 +234,7 @@ fn classify(c: &mut Criterion) {
             bench("keys", &mut || {
                 index.first_matches_v4(black_box(&keys), black_box(&mut found));
             });
-            index.search_by(Instructions::Plain);
+            index.search_by(Instructions::Scalar);
             bench("keys-plain", &mut || {
                 index.first_matches_v4(black_box(&keys), black_box(&mut found));
             });

@@ -167,7 +167,7 @@ fn main() {
                         index.first_matches_v4(black_box(&keys), black_box(&mut found));
                     })
                 };
-                let (plain, batch) = (by(Instructions::Plain), by(Instructions::best()));
+                let (plain, batch) = (by(Instructions::Scalar), by(Instructions::best()));
                 let single = best(|| {
                     for flow in &flows {
                         black_box(index.first_match(flow));

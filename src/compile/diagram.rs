@@ -18,7 +18,7 @@ use super::distinct::Distinct;
 use super::keys::{Axis, Conditions, Family};
 use super::paged::Paged;
 use super::search::Search;
-use super::vector::Table;
+use super::simd::Table;
 use super::walk::{Forest, Layer, NO_ENTRY, Tree};
 
 /// An entry that can match, by its place in evaluation order.

@@ -52,7 +52,7 @@ pub(crate) enum Family {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KeyV4([u32; 4]);
 
-// `vector` loads vectors from slices of keys: four words each, no padding.
+// `simd` loads vectors from slices of keys: four words each, no padding.
 const _: () = assert!(size_of::<KeyV4>() == 16 && align_of::<KeyV4>() == align_of::<u32>());
 
 /// What the index looks at of a flow between IPv6 addresses.
@@ -67,7 +67,7 @@ impl KeyV4 {
 }
 
 /// A key, word by word.
-pub(super) trait Words: Copy + Default {
+pub(super) trait KeyWords: Copy + Default {
     /// A word that is in it.
     fn word(&self, word: usize) -> u32;
     /// The address of four words that begins there.
@@ -78,7 +78,7 @@ pub(super) trait Words: Copy + Default {
     }
 }
 
-impl Words for KeyV4 {
+impl KeyWords for KeyV4 {
     #[inline]
     #[expect(clippy::indexing_slicing, reason = "the mask keeps it in the array")]
     fn word(&self, word: usize) -> u32 {
@@ -96,7 +96,7 @@ impl Words for KeyV4 {
     }
 }
 
-impl Words for KeyV6 {
+impl KeyWords for KeyV6 {
     #[inline]
     fn word(&self, word: usize) -> u32 {
         self.0.get(word).copied().unwrap_or_default()

@@ -32,7 +32,7 @@ mod distinct;
 pub(crate) mod keys;
 mod paged;
 mod search;
-mod vector;
+mod simd;
 mod walk;
 
 use crate::flow::{Direction, FlowTuple};
@@ -40,8 +40,8 @@ use crate::rules::{Entry, EntryIndex, Ordered};
 use bitmaps::Bitmaps;
 use keys::{Conditions, Family};
 pub use keys::{Key, KeyV4, KeyV6};
-pub use vector::Instructions;
-use walk::Forest;
+pub use simd::Instructions;
+use walk::{Forest, Walk};
 
 /// The bound on an index's memory, in bytes, where nobody asks for another: 64 MiB.
 pub const MOST_MEMORY: usize = 64 << 20;
@@ -175,11 +175,11 @@ impl CompiledRules {
             }
             if keys_v6.len() < flows.len() {
                 let keys = keys_v4.get(..places.len()).unwrap_or_default();
-                self.instructions.walk(v4, keys, places);
+                self.instructions.run(Walk { forest: v4, keys, found: places });
             }
             if !keys_v6.is_empty() {
                 let mut found = [EntryIndex(0); TOGETHER];
-                self.instructions.walk(v6, &keys_v6, &mut found);
+                self.instructions.run(Walk { forest: v6, keys: &keys_v6, found: &mut found });
                 let places = places.iter_mut().zip(flows).filter(|(_, flow)| flow.src.is_ipv6());
                 for ((place, _), found) in places.zip(found) {
                     *place = found;
@@ -193,7 +193,7 @@ impl CompiledRules {
     /// do not look at keys.
     pub fn first_matches_v4(&self, keys: &[KeyV4], found: &mut [EntryIndex]) -> bool {
         let Index::Diagrams(diagrams) = &self.index else { return false };
-        self.instructions.walk(&diagrams.v4, keys, found);
+        self.instructions.run(Walk { forest: &diagrams.v4, keys, found });
         true
     }
 

@@ -6,7 +6,7 @@ use foldhash::fast::FixedState;
 
 use super::TooLarge;
 use super::distinct::Distinct;
-use super::vector::Table;
+use super::simd::Table;
 
 /// Pages in the making.
 #[derive(Debug)]

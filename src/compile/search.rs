@@ -6,9 +6,9 @@
 
 use super::TooLarge;
 use super::classes::{Class, Classes};
-use super::keys::{Axis, Family, Value, Words};
+use super::keys::{Axis, Family, KeyWords, Value};
 use super::paged::Paged;
-use super::vector::{Lanes, MOST_LANES, One, Table, look_cost};
+use super::simd::{Lanes, MAX_LANES, Scalar, Table, gather_cost};
 
 /// From a key to its class on one axis.
 #[derive(Debug)]
@@ -77,37 +77,39 @@ impl Search {
 
     /// The classes of some keys.
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "it is made anew for each set of instructions")]
-    pub(super) fn classes<L: Lanes>(&self, lanes: L, keys: &[impl Words]) -> L::Numbers {
+    #[expect(clippy::inline_always, reason = "compiled for each set of instructions")]
+    pub(super) fn classes<L: Lanes>(&self, lanes: L, keys: &[impl KeyWords]) -> L::Vector {
         match self {
-            Self::Pages(pages) => pages.class(lanes, lanes.words(keys, pages.word)),
-            Self::V4(bounds) => bounds.class(lanes, bounds.steps, lanes.words(keys, bounds.word)),
-            Self::V6(bounds) if L::COUNT == 1 => {
-                lanes.each(|lane| keys.get(lane).map_or(0, |key| bounds.class(key)))
+            Self::Pages(pages) => pages.class(lanes, lanes.load_word(keys, pages.word)),
+            Self::V4(bounds) => {
+                bounds.class(lanes, bounds.steps, lanes.load_word(keys, bounds.word))
+            }
+            Self::V6(bounds) if L::LANES == 1 => {
+                lanes.fill(|lane| keys.get(lane).map_or(0, |key| bounds.class(key)))
             }
             Self::V6(bounds) => {
-                let mut classes = [0; MOST_LANES];
+                let mut classes = [0; MAX_LANES];
                 bounds.classes(keys, &mut classes);
-                lanes.each(|lane| classes.get(lane).copied().unwrap_or_default())
+                lanes.fill(|lane| classes.get(lane).copied().unwrap_or_default())
             }
         }
     }
 
-    /// The same by instructions that every processor has: one step of all keys before the next, so that what
-    /// a step needs is at hand.
-    pub(super) fn classes_by_ones(&self, keys: &[impl Words], classes: &mut [u32; MOST_LANES]) {
+    /// The same without vector instructions: one step of all keys before the next, so that the step's table
+    /// stays in the cache.
+    pub(super) fn classes_scalar(&self, keys: &[impl KeyWords], classes: &mut [u32; MAX_LANES]) {
         let each = classes.iter_mut().zip(keys);
         match self {
             Self::Pages(pages) => {
-                each.for_each(|(class, key)| *class = pages.class(One, key.word(pages.word)));
+                each.for_each(|(class, key)| *class = pages.class(Scalar, key.word(pages.word)));
             }
             Self::V4(bounds) => {
                 let search = |steps| {
                     each.for_each(|(class, key)| {
-                        *class = bounds.class(One, steps, key.word(bounds.word));
+                        *class = bounds.class(Scalar, steps, key.word(bounds.word));
                     });
                 };
-                // Loops of a known length are none.
+                // Loops of a constant length are unrolled.
                 match bounds.steps {
                     1 => search(1),
                     2 => search(2),
@@ -140,19 +142,19 @@ impl Pages {
         let runs: Vec<(usize, Class)> = classes.runs_as()?;
         let last = runs.last().map_or(0, |(start, _)| *start);
         let (mut pages, mut numbers) = (Paged::new(1 << PAGE_BITS, most), Vec::new());
-        // One page more than there are bounds in: it stands for all behind it.
+        // Scalar page more than there are bounds in: it stands for all behind it.
         pages.enter(runs.into_iter(), (last >> PAGE_BITS) + 2, &mut numbers)?;
         Ok(Self { word, numbers: Table::new(numbers), classes: pages.table() })
     }
 
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "it is made anew for each set of instructions")]
-    fn class<L: Lanes>(&self, lanes: L, value: L::Numbers) -> L::Numbers {
-        let last = lanes.all(self.numbers.last());
+    #[expect(clippy::inline_always, reason = "compiled for each set of instructions")]
+    fn class<L: Lanes>(&self, lanes: L, value: L::Vector) -> L::Vector {
+        let last = lanes.splat(self.numbers.last());
         let number = lanes.min(lanes.shift_right(value, PAGE_BITS), last);
-        let page = lanes.shift_left(lanes.look(&self.numbers, number), PAGE_BITS);
-        let lowest = lanes.and(value, lanes.all((1 << PAGE_BITS) - 1));
-        lanes.look(&self.classes, lanes.add(page, lowest))
+        let page = lanes.shift_left(lanes.gather(&self.numbers, number), PAGE_BITS);
+        let lowest = lanes.and(value, lanes.splat((1 << PAGE_BITS) - 1));
+        lanes.gather(&self.classes, lanes.add(page, lowest))
     }
 }
 
@@ -203,7 +205,8 @@ impl Bounds {
         // The more bits the fewer steps, but the further away the root.
         let cost = |bits: u32| {
             let steps = steps(most_inside(&runs, bits)) as usize;
-            look_cost(size_of::<u16>() << bits) + steps * look_cost(size_of_val(runs.as_slice()))
+            gather_cost(size_of::<u16>() << bits)
+                + steps * gather_cost(size_of_val(runs.as_slice()))
         };
         let bits = (1..=MOST_ROOT_BITS).min_by_key(|bits| cost(*bits)).unwrap_or(1);
         let shift = u32::BITS - bits;
@@ -220,14 +223,14 @@ impl Bounds {
     }
 
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "it is made anew for each set of instructions")]
-    fn class<L: Lanes>(&self, lanes: L, steps: u32, address: L::Numbers) -> L::Numbers {
-        let mut at = lanes.look(&self.root, lanes.shift_right(address, self.shift));
+    #[expect(clippy::inline_always, reason = "compiled for each set of instructions")]
+    fn class<L: Lanes>(&self, lanes: L, steps: u32, address: L::Vector) -> L::Vector {
+        let mut at = lanes.gather(&self.root, lanes.shift_right(address, self.shift));
         for step in (0..steps).rev() {
-            let further = lanes.add(at, lanes.all(1 << step));
-            at = lanes.further(at, step, lanes.look_wide(&self.starts, further), address);
+            let further = lanes.add(at, lanes.splat(1 << step));
+            at = lanes.step_if_le(at, step, lanes.gather_wide(&self.starts, further), address);
         }
-        lanes.look(&self.classes, at)
+        lanes.gather(&self.classes, at)
     }
 }
 
@@ -281,12 +284,12 @@ impl WideBounds {
         self.root.get(element).copied().unwrap_or_default().into()
     }
 
-    /// Goes 2^`step` runs further if the address lies behind the begin of that one.
+    /// Moves 2^`step` runs on if that run starts at or below the address.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "measured: a call costs as much as the step")]
-    fn further(&self, at: u32, step: u32, address: u128) -> u32 {
+    fn step_if_le(&self, at: u32, step: u32, address: u128) -> u32 {
         let start = self.starts.get(at as usize + (1 << step)).copied().unwrap_or(Value::MAX);
-        // No jump: it would be guessed wrong half the time.
+        // Branchless: the branch would be mispredicted half the time.
         at + (u32::from(start <= address) << step)
     }
 
@@ -296,22 +299,22 @@ impl WideBounds {
     }
 
     #[inline]
-    fn class(&self, key: &impl Words) -> u32 {
+    fn class(&self, key: &impl KeyWords) -> u32 {
         let address = key.address(self.word);
         let steps = (0..self.steps).rev();
-        self.of_run(steps.fold(self.begin(address), |at, step| self.further(at, step, address)))
+        self.of_run(steps.fold(self.begin(address), |at, step| self.step_if_le(at, step, address)))
     }
 
-    /// One step of all keys before the next, so that their waits for memory overlap.
-    fn classes(&self, keys: &[impl Words], classes: &mut [u32; MOST_LANES]) {
-        let (mut addresses, mut all) = ([0; MOST_LANES], [0; MOST_LANES]);
+    /// Scalar step of all keys before the next, so that their waits for memory overlap.
+    fn classes(&self, keys: &[impl KeyWords], classes: &mut [u32; MAX_LANES]) {
+        let (mut addresses, mut all) = ([0; MAX_LANES], [0; MAX_LANES]);
         for ((address, at), key) in addresses.iter_mut().zip(&mut all).zip(keys) {
             *address = key.address(self.word);
             *at = self.begin(*address);
         }
         for step in (0..self.steps).rev() {
             for (at, address) in all.iter_mut().zip(addresses).take(keys.len()) {
-                *at = self.further(*at, step, address);
+                *at = self.step_if_le(*at, step, address);
             }
         }
         for (class, at) in classes.iter_mut().zip(all).take(keys.len()) {

@@ -3,12 +3,12 @@
 //! First comes each packet's class on each axis that is asked. Then a diagram asks one axis after the other:
 //! its first table leads from the class on one axis to what is left to ask of the next.
 //!
-//! Many packets are walked side by side, and all take the same steps: there is no branch to be guessed
-//! wrong, and while one waits for memory the steps of the others fill the wait.
+//! Many packets are walked side by side, and all take the same steps: the walk is branchless, and while one
+//! packet waits for memory the others proceed.
 
-use super::keys::{Axis, Words};
+use super::keys::{Axis, KeyWords};
 use super::search::Search;
-use super::vector::{Lanes, MOST_LANES, One, Table};
+use super::simd::{Lanes, MAX_LANES, Operation, Scalar, Table};
 use crate::rules::EntryIndex;
 
 /// The index of one family.
@@ -17,6 +17,26 @@ pub(super) struct Forest {
     /// Of the axes that are asked.
     pub(super) searches: Vec<Search>,
     pub(super) trees: Vec<Tree>,
+}
+
+/// The walk of some packets, for any instructions.
+pub(super) struct Walk<'a, K> {
+    pub(super) forest: &'a Forest,
+    pub(super) keys: &'a [K],
+    /// Takes the first entry that matches each.
+    pub(super) found: &'a mut [EntryIndex],
+}
+
+#[expect(clippy::inline_always, reason = "compiled for each set of instructions")]
+impl<K: KeyWords> Operation for Walk<'_, K> {
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) {
+        self.forest.walk(lanes, self.keys, self.found);
+    }
+
+    fn run_scalar(self) {
+        self.forest.walk_scalar(self.keys, self.found);
+    }
 }
 
 /// A diagram laid out for walking.
@@ -62,18 +82,18 @@ impl Forest {
 
     /// Walks packets side by side through all diagrams.
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "it is made anew for each set of instructions")]
-    pub(super) fn walk<L: Lanes, K: Words>(&self, lanes: L, keys: &[K], found: &mut [EntryIndex]) {
-        for (keys, found) in keys.chunks(L::COUNT).zip(found.chunks_mut(L::COUNT)) {
-            if keys.len() == L::COUNT {
+    #[expect(clippy::inline_always, reason = "compiled for each set of instructions")]
+    fn walk<L: Lanes, K: KeyWords>(&self, lanes: L, keys: &[K], found: &mut [EntryIndex]) {
+        for (keys, found) in keys.chunks(L::LANES).zip(found.chunks_mut(L::LANES)) {
+            if keys.len() == L::LANES {
                 self.walk_together(lanes, keys, found);
             } else {
-                let mut all = ([K::default(); MOST_LANES], [EntryIndex(0); MOST_LANES]);
+                let mut all = ([K::default(); MAX_LANES], [EntryIndex(0); MAX_LANES]);
                 for (place, key) in all.0.iter_mut().zip(keys) {
                     *place = *key;
                 }
                 if let (Some(keys), Some(of_all)) =
-                    (all.0.get(..L::COUNT), all.1.get_mut(..L::COUNT))
+                    (all.0.get(..L::LANES), all.1.get_mut(..L::LANES))
                 {
                     self.walk_together(lanes, keys, of_all);
                 }
@@ -85,37 +105,37 @@ impl Forest {
     }
 
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "it is made anew for each set of instructions")]
-    fn walk_together<L: Lanes>(&self, lanes: L, keys: &[impl Words], found: &mut [EntryIndex]) {
-        let mut classes = [lanes.all(0); AXES];
+    #[expect(clippy::inline_always, reason = "compiled for each set of instructions")]
+    fn walk_together<L: Lanes>(&self, lanes: L, keys: &[impl KeyWords], found: &mut [EntryIndex]) {
+        let mut classes = [lanes.splat(0); AXES];
         self.classes(lanes, keys, &mut classes);
-        let mut best = lanes.all(NO_ENTRY.into());
+        let mut best = lanes.splat(NO_ENTRY.into());
         for tree in &self.trees {
             best = lanes.min(best, tree.walk(lanes, &classes));
         }
-        lanes.put(best, found);
+        lanes.store(best, found);
     }
 
     /// Into a place of the caller's, since to move it would cost more than to fill it.
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "it is made anew for each set of instructions")]
-    fn classes<L: Lanes>(&self, lanes: L, keys: &[impl Words], classes: &mut [L::Numbers; AXES]) {
+    #[expect(clippy::inline_always, reason = "compiled for each set of instructions")]
+    fn classes<L: Lanes>(&self, lanes: L, keys: &[impl KeyWords], classes: &mut [L::Vector; AXES]) {
         for (search, classes) in self.searches.iter().zip(classes) {
             *classes = search.classes(lanes, keys);
         }
     }
 
-    /// The same by instructions that every processor has: one step of all packets before the next, so that
-    /// what a step needs is at hand.
-    pub(super) fn walk_by_ones(&self, keys: &[impl Words], found: &mut [EntryIndex]) {
-        for (keys, found) in keys.chunks(MOST_LANES).zip(found.chunks_mut(MOST_LANES)) {
-            let mut classes = [[0; MOST_LANES]; AXES];
+    /// The same without vector instructions: one step of all packets before the next, so that the step's table
+    /// stays in the cache.
+    pub(super) fn walk_scalar(&self, keys: &[impl KeyWords], found: &mut [EntryIndex]) {
+        for (keys, found) in keys.chunks(MAX_LANES).zip(found.chunks_mut(MAX_LANES)) {
+            let mut classes = [[0; MAX_LANES]; AXES];
             for (search, classes) in self.searches.iter().zip(&mut classes) {
-                search.classes_by_ones(keys, classes);
+                search.classes_scalar(keys, classes);
             }
-            let mut best = [NO_ENTRY.into(); MOST_LANES];
+            let mut best = [NO_ENTRY.into(); MAX_LANES];
             for tree in &self.trees {
-                tree.walk_by_ones(&classes, &mut best);
+                tree.walk_scalar(&classes, &mut best);
             }
             for (found, best) in found.iter_mut().zip(best) {
                 *found = EntryIndex(best);
@@ -125,16 +145,16 @@ impl Forest {
 
     /// Walks one packet.
     #[inline]
-    pub(super) fn walk_one(&self, key: &impl Words) -> EntryIndex {
+    pub(super) fn walk_one(&self, key: &impl KeyWords) -> EntryIndex {
         let mut classes = [0; AXES];
-        self.classes(One, std::slice::from_ref(key), &mut classes);
+        self.classes(Scalar, std::slice::from_ref(key), &mut classes);
         let mut best = u32::from(NO_ENTRY);
         for tree in &self.trees {
             // Nothing in this diagram, or in those behind it, comes before what was found.
             if best <= tree.earliest {
                 break;
             }
-            best = best.min(tree.walk(One, &classes));
+            best = best.min(tree.walk(Scalar, &classes));
         }
         EntryIndex(best)
     }
@@ -161,13 +181,13 @@ impl Tree {
 
     /// Walks packets side by side, each to its entry.
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "it is made anew for each set of instructions")]
-    fn walk<L: Lanes>(&self, lanes: L, classes: &[L::Numbers; AXES]) -> L::Numbers {
-        let none = lanes.all(0);
+    #[expect(clippy::inline_always, reason = "compiled for each set of instructions")]
+    fn walk<L: Lanes>(&self, lanes: L, classes: &[L::Vector; AXES]) -> L::Vector {
+        let none = lanes.splat(0);
         let class = |axis: usize| classes.get(axis).copied().unwrap_or(none);
         let class_of_first = class(self.axis);
         let mut at = match &self.first {
-            Some(first) => lanes.look(first, class_of_first),
+            Some(first) => lanes.gather(first, class_of_first),
             None => class_of_first,
         };
         for layer in &self.layers {
@@ -176,18 +196,18 @@ impl Tree {
         at
     }
 
-    fn walk_by_ones(&self, classes: &[[u32; MOST_LANES]; AXES], best: &mut [u32; MOST_LANES]) {
-        let none = [0; MOST_LANES];
+    fn walk_scalar(&self, classes: &[[u32; MAX_LANES]; AXES], best: &mut [u32; MAX_LANES]) {
+        let none = [0; MAX_LANES];
         let classes = |axis: usize| classes.get(axis).unwrap_or(&none);
         let mut at = *classes(self.axis);
         if let Some(first) = &self.first {
             for at in &mut at {
-                *at = One.look(first, *at);
+                *at = Scalar.gather(first, *at);
             }
         }
         for layer in &self.layers {
             for (at, class) in at.iter_mut().zip(classes(layer.axis)) {
-                *at = layer.next(One, *at, *class);
+                *at = layer.next(Scalar, *at, *class);
             }
         }
         for (best, at) in best.iter_mut().zip(at) {
@@ -199,16 +219,16 @@ impl Tree {
 impl Layer {
     /// Where nodes lead these classes.
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "it is made anew for each set of instructions")]
-    fn next<L: Lanes>(&self, lanes: L, node: L::Numbers, class: L::Numbers) -> L::Numbers {
-        let node = lanes.mul(node, lanes.all(self.width));
+    #[expect(clippy::inline_always, reason = "compiled for each set of instructions")]
+    fn next<L: Lanes>(&self, lanes: L, node: L::Vector, class: L::Vector) -> L::Vector {
+        let node = lanes.mul(node, lanes.splat(self.width));
         let Some(nodes) = &self.nodes else {
-            return lanes.look(&self.pages, lanes.add(node, class));
+            return lanes.gather(&self.pages, lanes.add(node, class));
         };
         let page = lanes.add(node, lanes.shift_right(class, self.page_bits));
-        let page = lanes.shift_left(lanes.look(nodes, page), self.page_bits);
-        let lowest = lanes.and(class, lanes.all((1 << self.page_bits) - 1));
-        lanes.look(&self.pages, lanes.add(page, lowest))
+        let page = lanes.shift_left(lanes.gather(nodes, page), self.page_bits);
+        let lowest = lanes.and(class, lanes.splat((1 << self.page_bits) - 1));
+        lanes.gather(&self.pages, lanes.add(page, lowest))
     }
 
     pub(super) fn cost(&self) -> usize {

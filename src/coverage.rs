@@ -5,6 +5,7 @@
 //! and peer networks it decided for, so that a range of 1,000 ports of which two are used shows as such.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::iter;
 use std::net::IpAddr;
 
 use foldhash::fast::{FixedState, RandomState};
@@ -37,12 +38,19 @@ pub struct Usage {
     pub services: BTreeMap<SeenService, u64>,
     /// Networks of the far side, /24 or /64, with connections.
     pub networks: BTreeMap<IpNet, u64>,
-    /// Elements that were used, as positions in the rule's ports and peers.
-    pub elements: HashSet<(usize, usize), FixedState>,
+    /// Elements that were used, as positions in the rule's ports and peers; behind the number of the rule, where the
+    /// entry is of several layers.
+    pub elements: HashSet<Element, FixedState>,
     /// There were more services, networks or peers than are told apart.
     pub more: bool,
     peers: HashSet<IpAddr, RandomState>,
 }
+
+/// What an entry is from, and what lets its packets through the layers before.
+type Origin = (EntryKind, Vec<EntryKind>);
+
+/// Which rule of those that let a packet through, the one that decided first; and a pair of its ports and peers.
+type Element = (usize, (usize, usize));
 
 impl Usage {
     /// Different addresses of the far side.
@@ -62,7 +70,8 @@ impl Usage {
         }
     }
 
-    fn merge(&mut self, other: &Self) {
+    /// Adds what an entry was used for to that of a rule, which is one of those that let its packets through.
+    fn merge(&mut self, other: &Self, of_rule: usize) {
         let Self { connections, times, first_frame, services, networks, elements, more, peers } =
             other;
         self.connections += connections;
@@ -80,8 +89,10 @@ impl Usage {
             *self.networks.entry(*network).or_default() += count;
         }
         #[expect(clippy::iter_over_hash_type, reason = "the order does not show in a set")]
-        for element in elements {
-            self.elements.insert(*element);
+        for (n, element) in elements {
+            if *n == of_rule {
+                self.elements.insert((0, *element));
+            }
         }
         self.more |= more;
         self.peers.extend(peers);
@@ -162,7 +173,8 @@ impl Named {
 #[derive(Debug)]
 pub struct Coverage {
     usage: HashMap<(usize, Direction, EntryIndex), Usage, FixedState>,
-    kinds: Vec<[Vec<EntryKind>; 2]>,
+    /// Of each entry what it is from, and what lets its packets through the layers before.
+    kinds: Vec<[Vec<Origin>; 2]>,
     named: HashMap<(usize, usize), Named, FixedState>,
     window: Window,
 }
@@ -170,9 +182,10 @@ pub struct Coverage {
 impl Coverage {
     /// Nothing used yet.
     pub fn new(rules: &RuleSet) -> Self {
-        let kinds = |interface, direction| -> Vec<EntryKind> {
-            let ordered = rules.ordered(interface, direction);
-            ordered.entries().iter().map(|entry| entry.kind).collect()
+        let kinds = |interface, direction| -> Vec<_> {
+            let ordered = rules.ordered_for_packets(interface, direction);
+            let entries = ordered.entries().iter();
+            entries.map(|entry| (entry.kind, entry.through.clone())).collect()
         };
         let interfaces = 0..rules.interfaces().len();
         let groups = rules.groups().iter().enumerate();
@@ -202,6 +215,10 @@ impl Coverage {
                 let (first, last) = usage.times.unwrap_or((now, now));
                 usage.times = Some((first.min(now), last.max(now)));
             }
+            if let (Some(reply), Some(packet)) = (judgement.reply, packet) {
+                self.add_reply(frame, &packet.flow, judgement, reply.entry);
+            }
+            let usage = self.usage.entry((interface, decided_in, entry)).or_default();
             let opened = judgement.opened.map(|(_, flow)| flow);
             let alone = packet.filter(|_| judgement.connection.is_none()).map(|packet| packet.flow);
             let Some(flow) = opened.or(alone) else { continue };
@@ -210,12 +227,44 @@ impl Coverage {
             }
             usage.add(&flow, decided_in);
             let kinds = self.kinds.get(interface).and_then(|of| of.get(decided_in as usize));
-            if let Some(EntryKind::Rule { group, rule }) =
-                kinds.and_then(|kinds| kinds.get(entry.0 as usize))
-                && let Some(named) = self.named.get(&(*group, *rule))
-            {
-                usage.elements.extend(named.element(&flow, decided_in));
+            let Some((kind, through)) = kinds.and_then(|kinds| kinds.get(entry.0 as usize)) else {
+                continue;
+            };
+            for (n, kind) in iter::once(kind).chain(through).enumerate() {
+                if let EntryKind::Rule { group, rule } = kind
+                    && let Some(named) = self.named.get(&(*group, *rule))
+                {
+                    let element = named.element(&flow, decided_in);
+                    usage.elements.extend(element.map(|element| (n, element)));
+                }
             }
+        }
+    }
+
+    /// An answer that a network ACL has judged by itself.
+    fn add_reply(
+        &mut self,
+        frame: &Frame<'_>,
+        flow: &FlowTuple,
+        judgement: &Judgement,
+        entry: EntryIndex,
+    ) {
+        let Judgement { interface, direction, .. } = *judgement;
+        let usage = self.usage.entry((interface, direction, entry)).or_default();
+        if usage.first_frame == 0 {
+            usage.first_frame = frame.number;
+        }
+        if let Some(now) = frame.time_ns {
+            let (first, last) = usage.times.unwrap_or((now, now));
+            usage.times = Some((first.min(now), last.max(now)));
+        }
+        usage.add(flow, direction);
+        let kinds = self.kinds.get(interface).and_then(|of| of.get(direction as usize));
+        let kind = kinds.and_then(|kinds| kinds.get(entry.0 as usize)).map(|(kind, _)| *kind);
+        if let Some(EntryKind::Rule { group, rule }) = kind
+            && let Some(named) = self.named.get(&(group, rule))
+        {
+            usage.elements.extend(named.element(flow, direction).map(|element| (0, element)));
         }
     }
 
@@ -228,29 +277,36 @@ impl Coverage {
     /// rules that were not used have none.
     pub fn of_rules(&self) -> BTreeMap<(usize, usize), Usage> {
         let mut found: BTreeMap<(usize, usize), Usage> = BTreeMap::new();
-        for (_, _, kind, usage) in self.used() {
-            if let EntryKind::Rule { group, rule } = kind {
-                found.entry((group, rule)).or_default().merge(usage);
+        for (_, _, kinds, usage) in self.used() {
+            for (n, kind) in kinds.enumerate() {
+                if let EntryKind::Rule { group, rule } = kind {
+                    found.entry((group, rule)).or_default().merge(usage, n);
+                }
             }
         }
         found
     }
 
     /// What was decided where no rule matched, by interface and direction.
-    pub fn of_defaults(&self) -> BTreeMap<(usize, Direction), &Usage> {
-        let defaults =
-            self.used().into_iter().filter(|(_, _, kind, _)| *kind == EntryKind::Default);
-        defaults.map(|(interface, direction, _, usage)| ((interface, direction), usage)).collect()
+    pub fn of_defaults(&self) -> BTreeMap<(usize, Direction), Usage> {
+        let mut found = BTreeMap::new();
+        for (interface, direction, mut kinds, usage) in self.used() {
+            if kinds.next() == Some(EntryKind::Default) {
+                found.entry((interface, direction)).or_insert_with(Usage::default).merge(usage, 0);
+            }
+        }
+        found
     }
 
-    /// Every entry that was used.
-    fn used(&self) -> Vec<(usize, Direction, EntryKind, &Usage)> {
+    /// Every entry that was used: what it is from, then what let its packets through before.
+    fn used(&self) -> Vec<(usize, Direction, impl Iterator<Item = EntryKind> + '_, &Usage)> {
         let mut found = Vec::new();
         for (interface, kinds) in self.kinds.iter().enumerate() {
             for (direction, kinds) in Direction::BOTH.into_iter().zip(kinds) {
-                for (entry, kind) in (0..).map(EntryIndex).zip(kinds) {
+                for (entry, (kind, through)) in (0..).map(EntryIndex).zip(kinds) {
                     let usage = self.usage.get(&(interface, direction, entry));
-                    found.extend(usage.map(|usage| (interface, direction, *kind, usage)));
+                    let kinds = iter::once(kind).chain(through).copied();
+                    found.extend(usage.map(|usage| (interface, direction, kinds, usage)));
                 }
             }
         }

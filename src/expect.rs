@@ -16,10 +16,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::flow::Direction;
+use crate::flow::{Direction, Protocol};
 use crate::rules::{
     Assumption, Entry, EntryIndex, EntryKind, Expectation, Matcher, Ordered, Packets, Policy,
-    RuleSet,
+    PortRange, RuleProtocol, RuleSet,
 };
 use crate::space::{Question, Region, TooComplex, parts};
 
@@ -46,9 +46,14 @@ pub struct Failure {
     pub region: Option<Region>,
     /// Only those whose far side is a member of these groups, of which nobody has said who is.
     pub members_of: Assumption,
+    /// They are answers to packets that are accepted as expected, and a network ACL stops them (SEMANTICS H6).
+    pub replies: bool,
     /// The entry that decides for them.
     pub decider: EntryIndex,
 }
+
+/// The first of the ports that clients take for themselves, over all systems (SEMANTICS H2).
+const EPHEMERAL: u16 = 1024;
 
 /// More assumptions than this about one list take too long.
 const MOST_ASSUMPTIONS: usize = 512;
@@ -70,7 +75,11 @@ pub fn outcome(rules: &RuleSet, expected: &Expectation) -> Result<Outcome, TooCo
         let (packets, verdict) = (&expected.packets, expected.verdict);
         let mut ask = |packets: &Packets, but: Option<&Packets>, verdict, by| {
             asked.exempt(packets, but, verdict, by, &mut exempt)?;
-            asked.failures(packets, but, verdict, by, &mut found)
+            asked.failures(packets, but, verdict, by, &mut found)?;
+            if verdict == Policy::Accept {
+                asked.replies(packets, but, &mut found)?;
+            }
+            Ok(())
         };
         ask(packets, None, verdict, expected.by.as_deref())?;
         if let Some(otherwise) = expected.otherwise {
@@ -80,7 +89,16 @@ pub fn outcome(rules: &RuleSet, expected: &Expectation) -> Result<Outcome, TooCo
     if let (false, Some(interface)) = (about_any, first) {
         let (direction, decider) = (expected.direction, EntryIndex(u32::MAX));
         let (expected, members_of) = (expected.verdict, Assumption::default());
-        found.push(Failure { interface, direction, expected, region: None, members_of, decider });
+        let (region, replies) = (None, false);
+        found.push(Failure {
+            interface,
+            direction,
+            expected,
+            region,
+            members_of,
+            replies,
+            decider,
+        });
     }
     let size = |failure: &Failure| failure.region.as_ref().map_or(0.0, Region::size);
     let known = |failure: &Failure| !failure.members_of.is_empty();
@@ -135,10 +153,9 @@ impl<'a> Asked<'a> {
 
     /// A list that accepts what is not meant: exceptions, and, of everybody else, those that are not.
     fn exceptions(&self, but: Option<&Packets>, assumed: &Assumption) -> Ordered {
-        let exceptions = but.into_iter().chain(&self.expected.except).map(|packets| Entry {
-            policy: Policy::Accept,
-            kind: EntryKind::Default,
-            matcher: packets.matcher(self.rules, assumed),
+        let exceptions = but.into_iter().chain(&self.expected.except).map(|packets| {
+            let matcher = packets.matcher(self.rules, assumed);
+            Entry::new(Policy::Accept, EntryKind::Default, matcher)
         });
         Ordered::new(self.expected.direction, exceptions.collect(), Policy::Drop)
     }
@@ -169,7 +186,7 @@ impl<'a> Asked<'a> {
         };
         for part in parts(&[list, &exceptions], &question, fails)? {
             let entry = part.deciders.first().and_then(|decider| list.entry(*decider));
-            exempt.extend(entry.map(|entry| self.rules.names(self.interface, entry.kind).1));
+            exempt.extend(entry.map(|entry| self.rules.names(self.interface, entry).1));
         }
         Ok(())
     }
@@ -208,11 +225,11 @@ impl<'a> Asked<'a> {
         let of = |assumed: &Assumption| {
             let asked = Ordered::new(
                 self.expected.direction,
-                vec![Entry {
-                    policy: Policy::Accept,
-                    kind: EntryKind::Default,
-                    matcher: packets.matcher(self.rules, assumed),
-                }],
+                vec![Entry::new(
+                    Policy::Accept,
+                    EntryKind::Default,
+                    packets.matcher(self.rules, assumed),
+                )],
                 Policy::Drop,
             );
             (asked, self.exceptions(but, assumed))
@@ -253,6 +270,7 @@ impl<'a> Asked<'a> {
                     expected: verdict,
                     region: Some(part.region),
                     members_of: assumed.clone(),
+                    replies: false,
                     decider: part.deciders.first().copied().unwrap_or(EntryIndex(u32::MAX)),
                 });
             }
@@ -260,9 +278,74 @@ impl<'a> Asked<'a> {
         Ok(())
     }
 
+    /// Answers to the packets that are accepted which a network ACL stops: such a connection does not come about. Where
+    /// the expectation names no source ports, they are those that clients take for themselves.
+    fn replies(
+        &self,
+        packets: &Packets,
+        but: Option<&Packets>,
+        found: &mut Vec<Failure>,
+    ) -> Result<(), TooComplex> {
+        let (opening, direction) = (self.expected.direction, self.expected.direction.opposite());
+        let Some(acl) = self.rules.stateless(self.interface, direction) else { return Ok(()) };
+        for (assumed, list) in &self.lists {
+            let mut asked = packets.matcher(self.rules, assumed);
+            let has_ports = |proto| matches!(proto, Protocol::TCP | Protocol::UDP);
+            let protocols = match asked.protocol {
+                RuleProtocol::Only(proto) => vec![proto],
+                RuleProtocol::All => {
+                    vec![Protocol::TCP, Protocol::UDP, Protocol::ICMP, Protocol::ICMPV6]
+                }
+            };
+            if asked.source_ports.is_empty() && protocols.iter().copied().any(has_ports) {
+                asked.source_ports.extend(PortRange::new(EPHEMERAL, u16::MAX));
+            }
+            let openings = list.of_answers();
+            let exceptions = self.exceptions(but, assumed).of_answers();
+            let asked = Ordered::new(
+                opening,
+                vec![Entry::new(Policy::Accept, EntryKind::Default, asked)],
+                Policy::Drop,
+            );
+            let asked = asked.of_answers();
+            let stopped = |deciders: &[EntryIndex]| {
+                let [at_acl, opened, is_asked, exception] = deciders else { return false };
+                acl.entry(*at_acl).is_some_and(|entry| !is_accept(entry))
+                    && openings.entry(*opened).is_some_and(is_accept)
+                    && asked.entry(*is_asked).is_some_and(is_accept)
+                    && meant(&exceptions, *exception)
+            };
+            let own = self.rules.interfaces().get(self.interface);
+            let answers = protocols.into_iter().map(Matcher::answers);
+            let question = Question::all().matching(answers.collect()).local(own);
+            for part in parts(&[&acl, &openings, &asked, &exceptions], &question, stopped)? {
+                let at_acl = part.deciders.first().map_or(u32::MAX, |index| index.0);
+                let before = self.rules.ordered(self.interface, direction).entries().len();
+                let before = u32::try_from(before).unwrap_or(u32::MAX);
+                found.push(Failure {
+                    interface: self.interface,
+                    direction,
+                    expected: Policy::Accept,
+                    region: Some(part.region),
+                    members_of: assumed.clone(),
+                    replies: true,
+                    decider: EntryIndex(before.saturating_add(at_acl)),
+                });
+            }
+        }
+        Ok(())
+    }
+
     fn as_expected(&self, entry: &Entry, verdict: Policy, by: Option<&str>) -> bool {
-        let name = || self.rules.names(self.interface, entry.kind).1;
-        entry.policy == verdict && by.is_none_or(|by| name() == by)
+        // Of layers, all of which must allow, each rule that does.
+        let through = || {
+            let before = entry.through.iter().filter(|_| entry.policy == Policy::Accept);
+            before.filter_map(|kind| self.rules.rule_names(*kind))
+        };
+        let is = |by: &str| {
+            self.rules.names(self.interface, entry).1 == by || through().any(|(_, id)| id == by)
+        };
+        entry.policy == verdict && by.is_none_or(is)
     }
 }
 

@@ -13,11 +13,13 @@ use crate::evaluate::{Compiled, Evaluator};
 use crate::flow::{Direction, FlowTuple, Fragment, Packet, Protocol, Transport};
 use crate::fragment::FragmentTable;
 use crate::overlay::CARRIER_BLOCKED;
-use crate::rules::{Addresses, Builtin, Entry, EntryIndex, EntryKind, Ordered, RuleSet};
+use crate::rules::{
+    Addresses, Builtin, Entry, EntryIndex, EntryKind, Layer, Ordered, Policy, RuleSet,
+};
 use crate::session::{self, Initiator, Opened, Opening, Openings, Place, SessionTable, Standing};
 use crate::sources::Input;
 use crate::tally::{Hidden, Kind, Special, Tally};
-use crate::verdict::{Judged, Judgement, Reason, Verdict};
+use crate::verdict::{Judged, Judgement, Reason, Reply, Stopped, Verdict};
 
 /// How packets are judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +74,9 @@ impl Default for Options {
 struct Lists {
     ingress: (Ordered, Compiled),
     egress: (Ordered, Compiled),
+    /// What its network ACL, if it has one, makes of packets that answer, and where its entries begin among all.
+    ingress_replies: Option<(Compiled, u32)>,
+    egress_replies: Option<(Compiled, u32)>,
     /// Other members of its groups, for the open question F1.
     mates: Addresses,
 }
@@ -82,6 +87,16 @@ impl Lists {
             Direction::Ingress => &self.ingress,
             Direction::Egress => &self.egress,
         }
+    }
+
+    /// The entry of the network ACL that decides for a packet which answers another.
+    fn reply(&self, direction: Direction, flow: &FlowTuple) -> Option<EntryIndex> {
+        let replies = match direction {
+            Direction::Ingress => &self.ingress_replies,
+            Direction::Egress => &self.egress_replies,
+        };
+        let (compiled, first) = replies.as_ref()?;
+        Some(EntryIndex(first.saturating_add(compiled.decide(flow).0)))
     }
 }
 
@@ -142,6 +157,8 @@ pub struct Replay<'r> {
     /// Where packets are judged is not a question of addresses alone: interfaces have names, or senders are
     /// of no account ([`Cloud::is_one_way`](crate::rules::Cloud::is_one_way)).
     by_frame: bool,
+    /// Some interface has a network ACL.
+    has_acls: bool,
     /// For frames without a time: that of the frame before.
     now: u64,
     /// The number of the frame that is judged.
@@ -164,12 +181,18 @@ impl<'r> Replay<'r> {
         let compiled = |interface, direction| {
             let ordered = rules.ordered(interface, direction);
             let compiled = Compiled::within(&ordered, options.index_memory);
-            (ordered, compiled)
+            let Some(stateless) = rules.stateless(interface, direction) else {
+                return ((ordered, compiled), None);
+            };
+            let first = u32::try_from(ordered.entries().len()).unwrap_or(u32::MAX);
+            let replies = Compiled::within(&stateless, options.index_memory);
+            ((ordered.followed_by(&stateless), compiled), Some((replies, first)))
         };
-        let lists = (0..rules.interfaces().len()).map(|interface| Lists {
-            ingress: compiled(interface, Direction::Ingress),
-            egress: compiled(interface, Direction::Egress),
-            mates: rules.group_mates(interface),
+        let lists = (0..rules.interfaces().len()).map(|interface| {
+            let (ingress, ingress_replies) = compiled(interface, Direction::Ingress);
+            let (egress, egress_replies) = compiled(interface, Direction::Egress);
+            let mates = rules.group_mates(interface);
+            Lists { ingress, egress, ingress_replies, egress_replies, mates }
         });
         let lists: Vec<Lists> = lists.collect();
         let tally = Tally::new(rules.carrier_ports().unwrap_or(&CARRIER_BLOCKED));
@@ -190,6 +213,7 @@ impl<'r> Replay<'r> {
             fragments: FragmentTable::default(),
             tunnels: Tunnels::default(),
             by_frame: rules.cloud().is_one_way(),
+            has_acls: rules.has_layer(Layer::NetworkAcl),
             now: 0,
             frame: 0,
             tally,
@@ -389,6 +413,9 @@ impl<'r> Replay<'r> {
                 self.note_denied_elsewhere(first, second, packet, judged);
             }
         }
+        if self.has_acls {
+            self.replies((first, second.as_ref()), packet, judged);
+        }
     }
 
     /// Both ends must let a connection open (SEMANTICS A5): where one denies it, it never existed at the other, and
@@ -407,6 +434,56 @@ impl<'r> Replay<'r> {
             let let_through = if at_first.verdict == Verdict::Allow { first } else { second };
             self.sessions.deny_elsewhere(let_through, packet);
         }
+    }
+
+    /// Holds a packet of allowed connections that answers the one which opened them against the network ACLs, which
+    /// remember no connections (SEMANTICS H6).
+    fn replies(
+        &mut self,
+        (first, second): (&Place, Option<&Place>),
+        packet: &Packet,
+        judged: &mut Judged,
+    ) {
+        let Judged::At(at_first, at_second) = judged else { return };
+        let is_cut = |place: &Place, judgement: &Judgement| {
+            judgement.reason == Reason::ConnectionDenied
+                || self.sessions.is_stopped(place, &packet.flow)
+        };
+        let mut cut = is_cut(first, at_first)
+            || second.zip(at_second.as_ref()).is_some_and(|(place, at)| is_cut(place, at));
+        self.reply(first, packet, at_first, cut);
+        cut |= at_first.is_stopped();
+        if let Some((place, judgement)) = second.zip(at_second.as_mut()) {
+            self.reply(place, packet, judgement, cut);
+        }
+    }
+
+    /// The same at one interface. `cut` says that another has stopped an answer before, or has denied the connection.
+    fn reply(&mut self, place: &Place, packet: &Packet, judgement: &mut Judgement, cut: bool) {
+        let (interface, direction) = (place.interface(), place.direction());
+        // An error about a packet is no packet of its connection.
+        let is_error = packet.flow.is_icmp_error() && judgement.connection.is_some();
+        if judgement.verdict != Verdict::Allow
+            || judgement.direction == judgement.decided_in && !is_error
+        {
+            return;
+        }
+        let lists = &self.lists[interface];
+        let Some(entry) = lists.reply(direction, &packet.flow) else { return };
+        let Some(decides) = lists.of(direction).0.entry(entry) else { return };
+        let (opened_as, mut stopped) = (judgement.kind, Stopped::No);
+        if decides.policy == Policy::Drop {
+            (judgement.verdict, judgement.reason) = (Verdict::Deny, decides.kind.into());
+            (judgement.decided_in, judgement.entry) = (direction, entry);
+            stopped = match (is_error || self.sessions.mark_stopped(place, &packet.flow), cut) {
+                (true, _) => Stopped::Again,
+                (false, true) => Stopped::FirstHere,
+                (false, false) => Stopped::First,
+            };
+            let opening = packet.flow.reversed();
+            judgement.kind = self.tally.kind(interface, entry, &opening, direction, Special::Reply);
+        }
+        judgement.reply = Some(Reply { entry, opened_as, stopped });
     }
 
     /// Judges a packet at one interface. `opens` is the number of the connection that it has opened at its
@@ -526,6 +603,7 @@ impl<'r> Replay<'r> {
             local_began: judged == Direction::Egress,
             opened: Some((opening, flow)),
             stray: false,
+            reply: None,
             kind: decision.kind,
         }
     }
@@ -566,6 +644,7 @@ impl<'r> Replay<'r> {
             local_began: direction == Direction::Egress,
             opened: None,
             stray: special == Special::Stray,
+            reply: None,
             kind,
         }
     }
@@ -692,6 +771,7 @@ fn in_session(at: &Place, opened: Opened) -> Judgement {
         local_began: opened.direction == Direction::Egress,
         opened: None,
         stray: false,
+        reply: None,
         kind: opened.tag,
     }
 }

@@ -14,8 +14,8 @@ use ipnet::IpNet;
 
 use crate::flow::{Direction, FlowTuple, Protocol, TcpFlags};
 use crate::rules::{
-    GroupType, Interface, Invalid, Parts, Peer, Policy, PortRange, Ports, Priority, Rule, RuleId,
-    RuleProtocol, RuleSet, SecurityGroup,
+    GroupType, Interface, Invalid, Layer, Parts, Peer, Policy, PortRange, Ports, Priority, Rule,
+    RuleId, RuleProtocol, RuleSet, SecurityGroup,
 };
 use crate::sources::Input;
 use crate::verdict::{Judged, Reason, Verdict};
@@ -372,9 +372,11 @@ impl Suggestion {
         }
         SecurityGroup {
             id,
+            layer: Layer::SecurityGroup,
             group_type: GroupType::Basic,
             inner_access_policy: Policy::Drop,
             vpc_id: None,
+            networks: Vec::new(),
             rules,
         }
     }
@@ -436,9 +438,11 @@ pub fn everything() -> Result<RuleSet, Vec<Invalid>> {
     let rules = everybody.flat_map(|peer| Direction::BOTH.map(|direction| accept(direction, peer)));
     let group = SecurityGroup {
         id: "sg-everything".to_owned(),
+        layer: Layer::SecurityGroup,
         group_type: GroupType::Basic,
         inner_access_policy: Policy::Accept,
         vpc_id: None,
+        networks: Vec::new(),
         rules: rules.collect(),
     };
     RuleSet::new(Parts { groups: vec![group], ..Parts::default() })

@@ -154,8 +154,50 @@ pub struct Judgement {
     pub opened: Option<(Opening, FlowTuple)>,
     /// The packet is a stray: it has no SYN, and its connection had closed (SEMANTICS F16).
     pub stray: bool,
+    /// What the network ACL says of it, of a packet that answers the one which opened its connection.
+    pub reply: Option<Reply>,
     /// Position of the connection's kind in the summary's table.
     pub kind: u32,
+}
+
+impl Judgement {
+    /// Whether a network ACL stops the packet, although its connection was allowed.
+    pub fn is_stopped(&self) -> bool {
+        self.reply.is_some_and(|reply| reply.stopped != Stopped::No)
+    }
+}
+
+/// What a network ACL, which remembers no connections, says of a packet that answers the one which opened its
+/// connection (SEMANTICS H6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The entry that decided, in the list of the packet's own direction.
+    pub entry: EntryIndex,
+    /// Position of the kind that the connection was counted as when it was opened.
+    pub opened_as: u32,
+    /// Whether it stops the packet, although the connection was allowed.
+    pub stopped: Stopped,
+}
+
+/// Whether a network ACL stops an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// It passes.
+    No,
+    /// Others of the connection have been stopped there before.
+    Again,
+    /// It is the first of the connection to be stopped there; another interface has stopped one before, or has denied
+    /// the connection.
+    FirstHere,
+    /// It is the first of the connection to be stopped.
+    First,
+}
+
+impl Stopped {
+    /// Whether it is the first at its interface.
+    pub fn is_first(self) -> bool {
+        matches!(self, Self::First | Self::FirstHere)
+    }
 }
 
 /// The answer for a packet, wherever it was judged.
@@ -191,6 +233,13 @@ impl Judged {
             Self::At(first, _) => Some(first),
             Self::Not(_) => None,
         }
+    }
+
+    /// Whether it is the first answer of its connection that a network ACL stops.
+    #[inline]
+    pub fn is_cut(&self) -> bool {
+        let first = |of: &Judgement| of.reply.is_some_and(|of| of.stopped == Stopped::First);
+        self.judgements().any(first)
     }
 
     /// The answer for the packet as a whole, and its reason: that of the first interface to deny it.

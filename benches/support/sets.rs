@@ -141,19 +141,17 @@ pub(crate) fn ordered(shape: Shape, rules: usize, seed: u64) -> Ordered {
         let has_ports = matches!(protocol, RuleProtocol::Only(Protocol::TCP | Protocol::UDP));
         let any_port = !has_ports || (!wild && random.below(5) == 0);
         let source_port = has_ports && random.below(100) < own_source_port;
-        Entry {
-            policy: if random.below(4) == 0 { Policy::Drop } else { Policy::Accept },
-            // A builtin's tag serves: nothing here looks at it.
-            kind: EntryKind::System(Builtin::Slb),
-            matcher: Matcher {
-                protocol,
-                ports: if any_port { Vec::new() } else { ports(&mut random, wild) },
-                source_ports: if source_port { ports(&mut random, false) } else { Vec::new() },
-                peer,
-                local,
-                icmp: None,
-            },
-        }
+        let policy = if random.below(4) == 0 { Policy::Drop } else { Policy::Accept };
+        let matcher = Matcher {
+            protocol,
+            ports: if any_port { Vec::new() } else { ports(&mut random, wild) },
+            source_ports: if source_port { ports(&mut random, false) } else { Vec::new() },
+            peer,
+            local,
+            icmp: None,
+        };
+        // A builtin's tag serves: nothing here looks at it.
+        Entry::new(policy, EntryKind::System(Builtin::Slb), matcher)
     });
     Ordered::new(Direction::Ingress, entries.collect(), Policy::Drop)
 }
@@ -161,17 +159,13 @@ pub(crate) fn ordered(shape: Shape, rules: usize, seed: u64) -> Ordered {
 /// An entry for each of the intervals that start at these ports, in TCP, and nothing else.
 pub(crate) fn port_ranges(starts: &[u16]) -> Ordered {
     let lasts = starts.iter().skip(1).map(|start| start - 1).chain([u16::MAX]);
-    let entries = starts.iter().zip(lasts).enumerate().map(|(rule, (first, last))| Entry {
-        kind: EntryKind::Rule { group: 0, rule },
-        policy: Policy::Accept,
-        matcher: Matcher {
+    let entries = starts.iter().zip(lasts).enumerate().map(|(rule, (first, last))| {
+        let matcher = Matcher {
             protocol: RuleProtocol::Only(Protocol::TCP),
             ports: PortRange::new(*first, last).into_iter().collect(),
-            source_ports: Vec::new(),
-            peer: Addresses::Any,
-            local: Addresses::Any,
-            icmp: None,
-        },
+            ..Matcher::any()
+        };
+        Entry::new(Policy::Accept, EntryKind::Rule { group: 0, rule }, matcher)
     });
     Ordered::new(Direction::Ingress, entries.collect(), Policy::Drop)
 }

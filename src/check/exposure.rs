@@ -7,7 +7,7 @@ use super::{Example, Finding};
 use crate::flow::{Direction, FlowTuple, Protocol, Transport};
 use crate::overlay::{CARRIER_BLOCKED, Obstacle, obstacle};
 use crate::rules::services::{Class, SERVICES, Service};
-use crate::rules::{Cloud, Code, Matcher, Policy, RuleProtocol, RuleSet, Severity};
+use crate::rules::{Cloud, Code, Layer, Matcher, Policy, RuleProtocol, RuleSet, Severity};
 use crate::space::{Detail, Region};
 
 /// A peer that is this part of all addresses is everybody. Half, so that `0.0.0.0/1` and `128.0.0.0/1`,
@@ -56,8 +56,9 @@ pub(super) fn find(rules: &RuleSet, lists: &[List<'_>]) -> Vec<Finding> {
             let message = message(code, &services, peers);
             let finding = Finding::new(code, message).about(rules, place).example(example);
             // Behind a network ACL stand the security groups.
-            found.push(match rules.cloud() {
-                Cloud::AwsNetworkAcl => finding.severity(Severity::Note),
+            let layer = rules.groups().get(place.0).map(|group| group.layer);
+            found.push(match layer {
+                Some(Layer::NetworkAcl) => finding.severity(Severity::Note),
                 _ => finding,
             });
         }

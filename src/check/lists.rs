@@ -111,11 +111,9 @@ impl<'r> List<'r> {
         let entries = entries.collect();
         // A network stands for many machines, of which one may reach another.
         let single = addresses.iter().filter(|net| net.prefix_len() == net.max_prefix_len());
-        let own = Entry {
-            policy: Policy::Accept,
-            kind: EntryKind::Default,
-            matcher: Matcher { peer: Addresses::Nets(single.copied().collect()), ..Matcher::any() },
-        };
+        let single = Addresses::Nets(single.copied().collect());
+        let own = Matcher { peer: single, ..Matcher::any() };
+        let own = Entry::new(Policy::Accept, EntryKind::Default, own);
         let own = Ordered::new(direction, vec![own], Policy::Drop);
         let mut list = Self { rules, interface, direction, entries, variants, own };
         for position in 0..list.entries.len() {
@@ -247,9 +245,10 @@ impl<'r> List<'r> {
 
     /// The entries that match some of the packets, but for the default.
     fn meeting(variant: &Variant, extent: &Extent) -> Vec<usize> {
-        let entries = variant.ordered.entries().iter().zip(&variant.extents).enumerate();
-        let custom = entries.filter(|(_, (entry, _))| entry.kind != EntryKind::Default);
-        custom.filter(|(_, (_, of))| of.meets(extent)).map(|(position, _)| position).collect()
+        let entries = variant.extents.iter().enumerate();
+        let last = variant.extents.len().saturating_sub(1);
+        let others = entries.filter(|(position, _)| *position != last);
+        others.filter(|(_, of)| of.meets(extent)).map(|(position, _)| position).collect()
     }
 
     /// Whether an entry matches something else than under no assumption.
@@ -280,9 +279,9 @@ impl<'r> List<'r> {
 
     /// An entry's names.
     pub(super) fn other(&self, position: usize) -> Other {
-        let kind = self.entries.get(position).map(|of| of.entry.kind);
-        let (group, rule) =
-            kind.map(|kind| self.rules.names(self.interface, kind)).unwrap_or_default();
+        let of = self.entries.get(position);
+        let names = of.map(|of| self.rules.names(self.interface, &of.entry));
+        let (group, rule) = names.unwrap_or_default();
         Other { group, rule }
     }
 

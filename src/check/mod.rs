@@ -96,43 +96,41 @@ impl Checked {
 
 /// Checks the rules. Suppressions whose day is before `today` suppress nothing.
 pub fn check(rules: &RuleSet, today: Date) -> Checked {
-    // Whether a rule of one layer acts is a question about that layer.
-    let Some((apart, positions)) = rules.layers_apart() else { return check_list(rules, today) };
-    let mut checked = check_list(&apart, today);
-    let whole = |interface: &mut usize| {
-        *interface = positions.get(*interface).copied().unwrap_or(*interface);
-    };
-    let suppressed = checked.suppressed.iter_mut().map(|(finding, _)| finding);
-    for example in
-        checked.findings.iter_mut().chain(suppressed).filter_map(|of| of.example.as_mut())
-    {
-        whole(&mut example.interface);
-    }
-    checked.too_complex.iter_mut().for_each(|(interface, _)| whole(interface));
-    checked
-}
-
-/// The same where every interface has one list.
-fn check_list(rules: &RuleSet, today: Date) -> Checked {
     let mut checked = Checked::default();
-    let mut lists = Vec::new();
-    for interface in 0..rules.interfaces().len() {
-        for direction in Direction::BOTH {
-            match List::new(rules, interface, direction) {
-                Ok(list) => lists.push(list),
-                Err(_) => checked.too_complex.push((interface, direction)),
-            }
-        }
+    // Whether a rule of one layer acts is a question about that layer; what is open, one about all of them.
+    let apart = rules.layers_apart();
+    let (single, positions) = match &apart {
+        Some((apart, positions)) => (apart, Some(positions)),
+        None => (rules, None),
+    };
+    let whole = |interface: usize| {
+        positions.and_then(|positions| positions.get(interface)).copied().unwrap_or(interface)
+    };
+    let (each, too_complex) = lists(single);
+    checked
+        .too_complex
+        .extend(too_complex.into_iter().map(|(at, direction)| (whole(at), direction)));
+    let pairs = positions.map(|_| lists(rules));
+    if let Some((_, too_complex)) = &pairs {
+        checked.too_complex.extend(too_complex);
+        checked.too_complex.sort_unstable_by_key(|(at, direction)| (*at, *direction as usize));
+        checked.too_complex.dedup();
     }
-    let mut findings = anomalies::find(rules, &lists);
-    let exposed = exposure::find(rules, &lists);
+    let together = pairs.as_ref().map_or(&each, |(pairs, _)| pairs);
+
+    let exposed = exposure::find(rules, together);
     // What should not be open at all is not missed in the other family.
     let closes = |place| {
         let dangerous = |of: &Finding| of.place == place && of.severity == Severity::Error;
         exposed.iter().any(dangerous)
     };
-    let omitted = omissions::find(rules, &lists).into_iter().filter(|of| !closes(of.place));
+    let mut findings = anomalies::find(single, &each);
+    let omitted = omissions::find(single, &each).into_iter().filter(|of| !closes(of.place));
     findings.extend(omitted);
+    for example in findings.iter_mut().filter_map(|of| of.example.as_mut()) {
+        example.interface = whole(example.interface);
+    }
+    findings.extend(omissions::replies(rules, together));
     findings.extend(exposed);
 
     let mut used = HashSet::new();
@@ -159,6 +157,20 @@ fn check_list(rules: &RuleSet, today: Date) -> Checked {
     let order = |finding: &Finding| (finding.severity, finding.place.map(std::cmp::Reverse));
     checked.findings.sort_by(|a, b| order(b).cmp(&order(a)).then(a.code.cmp(&b.code)));
     checked
+}
+
+/// What each entry of each interface's lists does, and where there are too many to tell.
+fn lists(rules: &RuleSet) -> (Vec<List<'_>>, Vec<(usize, Direction)>) {
+    let (mut found, mut too_complex) = (Vec::new(), Vec::new());
+    for interface in 0..rules.interfaces().len() {
+        for direction in Direction::BOTH {
+            match List::new(rules, interface, direction) {
+                Ok(list) => found.push(list),
+                Err(_) => too_complex.push((interface, direction)),
+            }
+        }
+    }
+    (found, too_complex)
 }
 
 fn unused(suppression: &Suppression, today: Date) -> Finding {

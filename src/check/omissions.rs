@@ -8,10 +8,10 @@ use super::lists::{Examined, List};
 use super::{Example, Finding, Other, named};
 use crate::flow::{Direction, Protocol};
 use crate::rules::{
-    Addresses, Cloud, Code, GroupType, Matcher, Peer, Place, Policy, PortRange, RuleProtocol,
-    RuleSet, SecurityGroup, Severity,
+    Addresses, Cloud, Code, EntryIndex, GroupType, Matcher, Ordered, Peer, Place, Policy,
+    PortRange, RuleProtocol, RuleSet, SecurityGroup, Severity,
 };
-use crate::space::{Detail, Region};
+use crate::space::{Detail, Part, Question, Region, parts};
 
 /// Private addresses that a VPC's group may have, basic and enterprise (SEMANTICS A11).
 const MOST_ADDRESSES: [u128; 2] = [6_000, 65_536];
@@ -41,10 +41,8 @@ pub(super) fn find(rules: &RuleSet, lists: &[List<'_>]) -> Vec<Finding> {
             allow_list(list).into_iter().for_each(&mut add);
         }
     }
-    match rules.cloud() {
-        Cloud::AwsNetworkAcl => replies(lists).for_each(&mut add),
-        Cloud::Azure => lists.iter().filter_map(virtual_network).for_each(&mut add),
-        _ => {}
+    if rules.cloud() == Cloud::Azure {
+        lists.iter().filter_map(virtual_network).for_each(&mut add);
     }
     host_bits(rules).into_iter().for_each(&mut add);
     quotas(rules).for_each(add);
@@ -56,26 +54,34 @@ const EPHEMERAL: (u16, u16) = (1024, u16::MAX);
 /// A rule of so many of them is about replies, and not about a service.
 const MANY_PORTS: u16 = 1024;
 
-/// Network ACLs that let connections pass and not all of their replies.
-fn replies<'l>(lists: &'l [List<'_>]) -> impl Iterator<Item = Finding> + 'l {
-    lists.iter().filter_map(move |list| {
-        let back = lists.iter().find(|other| {
-            other.interface == list.interface && other.direction == list.direction.opposite()
-        })?;
-        denied_replies(list, back)
-    })
+/// Interfaces whose rules let connections pass, and whose network ACLs not all of the replies; each ACL once.
+pub(super) fn replies(rules: &RuleSet, lists: &[List<'_>]) -> Vec<Finding> {
+    let mut found: Vec<Finding> = Vec::new();
+    for list in lists {
+        let back = list.direction.opposite();
+        let finding =
+            rules.stateless(list.interface, back).and_then(|acl| denied_replies(rules, list, &acl));
+        found.extend(finding.filter(|of| {
+            !found.iter().any(|known| known.group == of.group && known.message == of.message)
+        }));
+    }
+    found
 }
 
 /// Connections that a list lets pass and whose replies the list of the other direction does not.
-fn denied_replies(list: &List<'_>, back: &List<'_>) -> Option<Finding> {
+fn denied_replies(rules: &RuleSet, list: &List<'_>, acl: &Ordered) -> Option<Finding> {
     let serves = |range: &PortRange| {
         range.first() < EPHEMERAL.0 || range.last() - range.first() < MANY_PORTS
     };
-    let mut others: Vec<Other> = Vec::new();
-    let mut deciders: Vec<Other> = Vec::new();
+    let (mut others, mut by): (Vec<Other>, Vec<Other>) = (Vec::new(), Vec::new());
     let mut closed: Vec<(u16, u16)> = Vec::new();
     let mut protocols: Vec<&str> = Vec::new();
     let mut example = None;
+    let stopped = |deciders: &[EntryIndex]| {
+        let entry = deciders.first().and_then(|index| acl.entry(*index));
+        entry.is_some_and(|entry| entry.policy == Policy::Drop)
+    };
+    let own = rules.interfaces().get(list.interface);
     let accepts = list.rules().filter(|(_, _, of)| of.entry.policy == Policy::Accept);
     let regions = accepts.flat_map(|(position, _, of)| {
         let each = of.decides.iter().map(move |region| (position, region));
@@ -84,60 +90,66 @@ fn denied_replies(list: &List<'_>, back: &List<'_>) -> Option<Finding> {
         })
     });
     for (position, region, (proto, name)) in regions {
-        {
-            let peers = region.peers().into_iter().flat_map(|range| range.cidrs());
-            let source_ports = region.services().into_iter().filter_map(|service| {
-                let (first, last) = match service.detail {
-                    Detail::Ports(first, last) => (first, last),
-                    Detail::All => (0, u16::MAX),
-                    Detail::Icmp(..) => return None,
-                };
-                PortRange::new(first, last).filter(|_| service.proto == proto)
-            });
-            let source_ports: Vec<PortRange> = source_ports.filter(serves).collect();
-            if source_ports.is_empty() {
-                continue;
-            }
-            let reply = Matcher {
-                protocol: RuleProtocol::Only(proto),
-                ports: PortRange::new(EPHEMERAL.0, EPHEMERAL.1).into_iter().collect(),
-                source_ports,
-                peer: Addresses::Nets(peers.collect()),
-                ..Matcher::any()
+        let peers = region.peers().into_iter().flat_map(|range| range.cidrs());
+        let source_ports = region.services().into_iter().filter_map(|service| {
+            let (first, last) = match service.detail {
+                Detail::Ports(first, last) => (first, last),
+                Detail::All => (0, u16::MAX),
+                Detail::Icmp(..) => return None,
             };
-            for (region, decider) in back.ask(&reply, |entry| entry.policy == Policy::Drop).ok()? {
-                if !protocols.contains(&name) {
-                    protocols.push(name);
-                }
-                let rule = list.other(position);
-                let decider = back.other(decider);
-                for (of, names) in [(rule, &mut others), (decider, &mut deciders)] {
-                    if !names.contains(&of) {
-                        names.push(of);
-                    }
-                }
-                closed.extend(region.services().into_iter().filter_map(|service| {
-                    let Detail::Ports(first, last) = service.detail else { return None };
-                    Some((first, last))
-                }));
-                example.get_or_insert_with(|| back.example(&region));
+            PortRange::new(first, last).filter(|_| service.proto == proto)
+        });
+        let source_ports: Vec<PortRange> = source_ports.filter(serves).collect();
+        if source_ports.is_empty() {
+            continue;
+        }
+        let reply = Matcher {
+            protocol: RuleProtocol::Only(proto),
+            ports: PortRange::new(EPHEMERAL.0, EPHEMERAL.1).into_iter().collect(),
+            source_ports,
+            peer: Addresses::Nets(peers.collect()),
+            ..Matcher::any()
+        };
+        let question = Question::all().matching(vec![reply]).local(own);
+        for Part { region, deciders } in parts(&[acl], &question, stopped).ok()? {
+            let decider = deciders.first().and_then(|index| acl.entry(*index));
+            let Some(decider) = decider else { continue };
+            if !protocols.contains(&name) {
+                protocols.push(name);
             }
+            let (group, rule) = rules.names(list.interface, decider);
+            for (of, names) in
+                [(list.other(position), &mut others), (Other { group, rule }, &mut by)]
+            {
+                if !names.contains(&of) {
+                    names.push(of);
+                }
+            }
+            closed.extend(region.services().into_iter().filter_map(|service| {
+                let Detail::Ports(first, last) = service.detail else { return None };
+                Some((first, last))
+            }));
+            example.get_or_insert_with(|| Example {
+                interface: list.interface,
+                direction: acl.direction(),
+                flow: region.example(),
+            });
         }
     }
     let (way, from) = match list.direction {
         Direction::Ingress => ("in", "egress"),
         Direction::Egress => ("out", "ingress"),
     };
-    let group = others.first()?.group.clone();
+    let group = by.first()?.group.clone();
     let message = format!(
         "lets connections {way} by {}, and {} denies their replies to ports {} of the clients; an ACL remembers \
          no connections: accept {} 1024/65535 on {from} for them",
         named(&others),
-        named(&deciders),
+        named(&by),
         ranges(closed),
         protocols.join(" and "),
     );
-    others.extend(deciders);
+    others.extend(by);
     let finding = Finding::new(Code::RepliesDenied, message).example(example).others(others);
     Some(Finding { group: Some(group), ..finding })
 }

@@ -11,7 +11,8 @@ use super::CannotSay;
 use crate::escape;
 use crate::flow::{Direction, Protocol};
 use crate::rules::{
-    Addresses, Entry, EntryKind, IcmpTypes, Ordered, Policy, PortRange, RuleProtocol, RuleSet,
+    Addresses, Assumption, Entry, EntryKind, IcmpTypes, Layer, Ordered, Policy, PortRange,
+    RuleProtocol, RuleSet,
 };
 
 /// The family that a rule of a packet filter is about.
@@ -234,28 +235,48 @@ pub fn nftables(rules: &RuleSet, interface: usize) -> Result<String, CannotSay> 
     for (direction, hook, own) in
         [(Direction::Ingress, "input", "iif"), (Direction::Egress, "output", "oif")]
     {
-        let ordered = rules.ordered(interface, direction);
-        let _ = writeln!(out, "\tchain {direction} {{");
-        let _ = writeln!(out, "\t\ttype filter hook {hook} priority filter; policy accept;");
-        let _ = writeln!(out, "\t\t{own} lo accept");
-        if rules.cloud().is_stateful() {
+        for (n, (layer, ordered)) in layers(rules, interface, direction).into_iter().enumerate() {
+            let (name, stateful) = match layer {
+                Layer::SecurityGroup => ("", rules.cloud().is_stateful()),
+                Layer::NetworkAcl => ("_acl", false),
+            };
+            // What one base chain accepts goes on to the next.
+            let priority = if n == 0 { String::new() } else { format!(" + {n}") };
+            let _ = writeln!(out, "\tchain {direction}{name} {{");
             let _ = writeln!(
                 out,
-                "\t\tct state established,related counter accept comment \"session\""
+                "\t\ttype filter hook {hook} priority filter{priority}; policy accept;"
             );
+            let _ = writeln!(out, "\t\t{own} lo accept");
+            if stateful {
+                let _ = writeln!(
+                    out,
+                    "\t\tct state established,related counter accept comment \"session\""
+                );
+            }
+            let then = |_: usize, entry: &Entry| {
+                let (group, rule) = rules.names(interface, entry);
+                let policy = entry.policy.as_str();
+                format!("counter {policy} comment \"{}\"", comment(&group, &rule, 128))
+            };
+            for line in nft_rules(&ordered, then).lines() {
+                let _ = writeln!(out, "\t\t{line}");
+            }
+            out.push_str("\t}\n");
         }
-        let then = |_: usize, entry: &Entry| {
-            let (group, rule) = rules.names(interface, entry.kind);
-            let policy = entry.policy.as_str();
-            format!("counter {policy} comment \"{}\"", comment(&group, &rule, 128))
-        };
-        for line in nft_rules(&ordered, then).lines() {
-            let _ = writeln!(out, "\t\t{line}");
-        }
-        out.push_str("\t}\n");
     }
     out.push_str("}\n");
     Ok(out)
+}
+
+/// What a packet of a direction meets, one after the other: security groups as one list, and a network ACL, which
+/// remembers no connections, as another.
+fn layers(rules: &RuleSet, interface: usize, direction: Direction) -> Vec<(Layer, Ordered)> {
+    let layers = rules.ordered_by_layer(interface, direction, &Assumption::default());
+    match layers.iter().any(|(layer, _)| *layer == Layer::NetworkAcl) {
+        true => layers,
+        false => vec![(Layer::SecurityGroup, rules.ordered(interface, direction))],
+    }
 }
 
 /// The same for `iptables-restore` or, of IPv6, `ip6tables-restore`.
@@ -273,27 +294,44 @@ pub fn iptables(rules: &RuleSet, interface: usize, family: Family) -> Result<Str
         env!("CARGO_PKG_VERSION"),
         escape::line(rules.interfaces().get(interface).map_or("", |eni| &eni.id)),
     );
-    for (direction, chain, own) in
+    for (direction, hook, own) in
         [(Direction::Ingress, "INPUT", "-i"), (Direction::Egress, "OUTPUT", "-o")]
     {
-        let ordered = rules.ordered(interface, direction);
-        let _ = writeln!(out, "-A {chain} {own} lo -j ACCEPT");
-        if rules.cloud().is_stateful() {
-            let _ =
-                writeln!(out, "-A {chain} -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT");
-        }
-        for (n, matches) in iptables_rules(&ordered, family) {
-            let Some(entry) = ordered.entries().get(n) else { continue };
-            let (group, rule) = rules.names(interface, entry.kind);
-            let verdict = match entry.policy {
-                Policy::Accept => "ACCEPT",
-                Policy::Drop => "DROP",
+        let _ = writeln!(out, "-A {hook} {own} lo -j ACCEPT");
+        let layers = layers(rules, interface, direction);
+        for (at, (layer, ordered)) in layers.iter().enumerate() {
+            let chain = |at: usize| match at {
+                0 => hook.to_owned(),
+                _ => format!("{hook}-{}", at + 1),
             };
-            let comment = comment(&group, &rule, 255);
-            let _ = writeln!(
-                out,
-                "-A {chain}{matches} -m comment --comment \"{comment}\" -j {verdict}"
-            );
+            // What one layer accepts goes on to the next.
+            let accepted = match at + 1 < layers.len() {
+                true => chain(at + 1),
+                false => "ACCEPT".to_owned(),
+            };
+            if at > 0 {
+                let _ = writeln!(out, "-N {}", chain(at));
+            }
+            let chain = chain(at);
+            if *layer == Layer::SecurityGroup && rules.cloud().is_stateful() {
+                let _ = writeln!(
+                    out,
+                    "-A {chain} -m conntrack --ctstate ESTABLISHED,RELATED -j {accepted}"
+                );
+            }
+            for (n, matches) in iptables_rules(ordered, family) {
+                let Some(entry) = ordered.entries().get(n) else { continue };
+                let (group, rule) = rules.names(interface, entry);
+                let verdict = match entry.policy {
+                    Policy::Accept => &accepted,
+                    Policy::Drop => "DROP",
+                };
+                let comment = comment(&group, &rule, 255);
+                let _ = writeln!(
+                    out,
+                    "-A {chain}{matches} -m comment --comment \"{comment}\" -j {verdict}"
+                );
+            }
         }
     }
     out.push_str("COMMIT\n");

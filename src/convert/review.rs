@@ -36,7 +36,7 @@ pub fn markdown(rules: &RuleSet) -> String {
             let ordered = rules.ordered(position, direction);
             let entries = ordered.entries().iter().filter(|entry| !entry.has_no_members());
             for (n, entry) in entries.enumerate() {
-                let (group, name) = rules.names(position, entry.kind);
+                let (group, name) = rules.names(position, entry);
                 let policy = match entry.policy {
                     Policy::Accept => "accept",
                     Policy::Drop => "**drop**",

@@ -57,11 +57,10 @@ fn row(side: &str, group: &str, found: &Found, cloud: Cloud) -> [String; 13] {
         targets: _,
         nic_type: _,
         create_time: _,
+        fixed: _,
         description,
     } = rule;
     let named = match (id, listed_as) {
-        // Network ACLs have numbers instead, which are their priorities.
-        _ if cloud == Cloud::AwsNetworkAcl => String::new(),
         (_, Some(name)) | (RuleId::Named(name), None) => name.clone(),
         (RuleId::Numbered { .. }, None) => String::new(),
     };

@@ -81,6 +81,12 @@ impl Effects {
             *count += 1;
         }
     }
+
+    fn remove(&mut self, effect: Effect) {
+        if let Some(count) = self.0.get_mut(effect as usize) {
+            *count = count.saturating_sub(1);
+        }
+    }
 }
 
 /// What one rule set says of a connection.
@@ -287,10 +293,14 @@ impl Book<'_> {
             }
             _ => {}
         }
+        let cut = opened.is_none() && (current.is_cut() || proposed.is_cut());
+        let new = cut && self.cut(key, effect, [current, proposed]);
         if effect == Effect::Unchanged {
             return effect;
         }
-        if let Some(flow) = opened {
+        // The connection is reported from its first answer that is stopped.
+        let stopped = decoded.packet().map(|packet| packet.flow.reversed()).filter(|_| new);
+        if let Some(flow) = opened.or(stopped) {
             match alone {
                 Some(flow) => _ = self.flows.insert(flow, Some(self.changes.len())),
                 None => _ = self.known.insert(key, self.changes.len()),
@@ -322,6 +332,22 @@ impl Book<'_> {
             }
         }
         effect
+    }
+
+    /// A network ACL stops an answer of a connection by one rule set at least: what becomes of the connection is that.
+    /// Whether it is not among the changes yet.
+    fn cut(&mut self, key: [Option<u64>; 2], effect: Effect, sides: [&Judged; 2]) -> bool {
+        let change = self.known.get(&key).and_then(|change| self.changes.get_mut(*change));
+        if let Some(pending) = self.pending.get_mut(&key) {
+            *pending = effect;
+        } else {
+            self.connections.remove(change.as_ref().map_or(Effect::Unchanged, |of| of.effect));
+            self.connections.add(effect);
+        }
+        let Some(change) = change else { return true };
+        let [current, proposed] = sides.map(Side::of);
+        (change.effect, change.current, change.proposed) = (effect, current, proposed);
+        false
     }
 
     fn effect(&self, current: &Judged, proposed: &Judged) -> Effect {
@@ -394,7 +420,9 @@ impl<'r> Identities<'r> {
                 let rule = group(of).and_then(|group| group.rules.get(rule));
                 rule.map_or_else(String::new, |rule| self.rule(rule))
             }
-            EntryKind::Default => format!("default {}", entry.policy.as_str()),
+            EntryKind::Default => {
+                format!("default {} {}", entry.layer.as_str(), entry.policy.as_str())
+            }
         };
         let next = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
         *self.numbers.entry(identity).or_insert(next)
@@ -415,6 +443,7 @@ impl<'r> Identities<'r> {
             targets,
             nic_type,
             create_time: _,
+            fixed: _,
             description: _,
         } = rule;
         match id {

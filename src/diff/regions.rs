@@ -9,10 +9,10 @@ use std::collections::HashMap;
 use similar::{Algorithm, DiffTag, capture_diff_slices};
 
 use super::{Change, Effect};
-use crate::flow::Direction;
+use crate::flow::{Direction, Protocol};
 use crate::rules::{
-    Assumption, Entry, EntryIndex, EntryKind, Interface, Matcher, Ordered, Policy, RuleSet,
-    UnknownGroups,
+    Assumption, Entry, EntryIndex, EntryKind, Interface, Matcher, Ordered, Policy, RuleProtocol,
+    RuleSet, UnknownGroups,
 };
 use crate::space::{AddressRange, Question, Region, TooComplex, parts};
 
@@ -29,6 +29,9 @@ pub struct Turned {
     /// The verdict of those turns whose far side is a member of these groups, of which nobody has said who is;
     /// empty where it turns whoever that is.
     pub members_of: Assumption,
+    /// Whether they are answers of connections that both rule sets let open: a network ACL judges them by themselves
+    /// (SEMANTICS H6).
+    pub replies: bool,
     /// Whether it holds only some of the interface's own addresses.
     pub narrowed: bool,
     /// The entries that decide, by the current and by the proposed rules.
@@ -43,11 +46,12 @@ impl Turned {
             _ => (change.current.at, self.interfaces[0]),
         };
         let (Some((interface, direction, _)), Some(at)) = side else { return false };
+        let flow = if self.replies { change.flow.reversed() } else { change.flow };
         change.effect == self.effect
             && self.members_of.is_empty()
             && interface == at
             && direction == self.region.direction()
-            && self.region.contains(&change.flow)
+            && self.region.contains(&flow)
     }
 }
 
@@ -63,7 +67,9 @@ pub fn regions(current: &RuleSet, proposed: &RuleSet) -> Result<Vec<Turned>, Too
     let mut found = Vec::new();
     for pair in pairs(current, proposed) {
         for direction in Direction::BOTH {
-            Compared { sides: [current, proposed], pair, direction }.regions(&mut found)?;
+            let compared = Compared { sides: [current, proposed], pair, direction };
+            compared.regions(&mut found)?;
+            compared.replies(&mut found)?;
         }
     }
     found.sort_by(|a: &Turned, b| {
@@ -153,6 +159,7 @@ impl Compared<'_> {
                 found.push(Turned {
                     effect,
                     interfaces: self.pair,
+                    replies: false,
                     narrowed: !own.contains(&region.locals()),
                     region,
                     members_of: assumed.clone(),
@@ -162,6 +169,100 @@ impl Compared<'_> {
         }
         Ok(())
     }
+
+    /// Answers that a network ACL stops by one of the rule sets only, of connections that both let open.
+    fn replies(&self, found: &mut Vec<Turned>) -> Result<(), TooComplex> {
+        let (direction, opposite) = (self.direction, self.direction.opposite());
+        let [current, proposed] = self.sides;
+        let [Some(at), Some(now_at)] = self.pair else { return Ok(()) };
+        let acls = [current.stateless(at, direction), proposed.stateless(now_at, direction)];
+        if acls.iter().all(Option::is_none) {
+            return Ok(());
+        }
+        // A side without an ACL stops nothing.
+        let acls = acls
+            .map(|acl| acl.unwrap_or_else(|| Ordered::new(direction, Vec::new(), Policy::Accept)));
+        let edits = edits(acls.each_ref().map(Ordered::entries));
+        if edits.is_empty() {
+            return Ok(());
+        }
+        let protocols = answered(acls.iter().flat_map(Ordered::entries));
+        let unknown = self.each(|rules, at| rules.unknown_groups(at, opposite));
+        let unknown = unknown.into_iter().flatten().reduce(UnknownGroups::and).unwrap_or_default();
+        let assumptions = Assumption::all(&unknown);
+        if assumptions.len() > MOST_ASSUMPTIONS {
+            return Err(TooComplex);
+        }
+        let openings = |assumed: &Assumption| {
+            let of =
+                |rules: &RuleSet, at| rules.ordered_assuming(at, opposite, assumed).of_answers();
+            [of(current, at), of(proposed, now_at)]
+        };
+        for assumed in &assumptions {
+            let less = assumptions.iter().filter(|other| other.is_part_of(assumed));
+            let opened: Vec<[Ordered; 2]> =
+                std::iter::once(assumed).chain(less).map(openings).collect();
+            let all: Vec<&Ordered> = acls.iter().chain(opened.iter().flatten()).collect();
+            let accepts = |list: usize, index: &EntryIndex| {
+                let entry = all.get(list).and_then(|list| list.entry(*index));
+                entry.is_some_and(|entry| entry.policy == Policy::Accept)
+            };
+            let turns = |deciders: &[EntryIndex]| {
+                let [a, b, opened @ ..] = deciders else { return false };
+                // What is opened under a smaller assumption too is found there.
+                let mut opened = opened.chunks_exact(2).enumerate().map(|(n, pair)| {
+                    (2..).map(|m| 2 * n + m).zip(pair).all(|(list, index)| accepts(list, index))
+                });
+                accepts(0, a) != accepts(1, b)
+                    && opened.next() == Some(true)
+                    && opened.all(|opened| !opened)
+            };
+            let question = Question::all()
+                .matching(edits.clone())
+                .matching(protocols.clone())
+                .local(self.interfaces());
+            let own = local_addresses(direction, self.interfaces())?;
+            for part in parts(&all, &question, turns)? {
+                let [a, b, ..] = part.deciders.as_slice() else { continue };
+                let effect = match accepts(0, a) {
+                    true => Effect::NewlyDenied,
+                    false => Effect::NewlyAllowed,
+                };
+                let region = part.region;
+                // Their entries stand behind those that opening packets meet.
+                let behind =
+                    [(current, at, *a), (proposed, now_at, *b)].map(|(rules, at, index)| {
+                        let openings = rules.ordered(at, direction).entries().len();
+                        EntryIndex(
+                            index.0.saturating_add(u32::try_from(openings).unwrap_or(u32::MAX)),
+                        )
+                    });
+                found.push(Turned {
+                    effect,
+                    interfaces: self.pair,
+                    replies: true,
+                    narrowed: !own.contains(&region.locals()),
+                    region,
+                    members_of: assumed.clone(),
+                    deciders: behind,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Matches the answers of every protocol that entries name, and of those that all of them are about.
+fn answered<'e>(entries: impl Iterator<Item = &'e Entry>) -> Vec<Matcher> {
+    let mut protocols = vec![Protocol::TCP, Protocol::UDP, Protocol::ICMP, Protocol::ICMPV6];
+    for entry in entries {
+        if let RuleProtocol::Only(proto) = entry.matcher.protocol
+            && !protocols.contains(&proto)
+        {
+            protocols.push(proto);
+        }
+    }
+    protocols.into_iter().map(Matcher::answers).collect()
 }
 
 /// The list of a group without rules, but for those that every group has.

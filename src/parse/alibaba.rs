@@ -313,11 +313,11 @@ fn interface(json: &Json<'_>, faults: &mut Faults) -> Option<FoundInterface> {
     let timeouts = json.get("ConnectionTrackingConfiguration").map(|of| timeouts(&of, faults));
     Some(FoundInterface {
         id,
-        qualifiers: Vec::new(),
         addresses,
         groups,
+        subnets: json.text("VSwitchId", faults).into_iter().collect(),
         timeouts: timeouts.unwrap_or_default(),
-        tags: Vec::new(),
+        ..FoundInterface::default()
     })
 }
 
@@ -363,11 +363,10 @@ fn instances(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
             let (addresses, groups, timeouts) = (own.clone(), Vec::new(), Timeouts::default());
             found.push(FoundInterface {
                 id,
-                qualifiers: Vec::new(),
                 addresses,
                 groups,
                 timeouts,
-                tags: Vec::new(),
+                ..FoundInterface::default()
             });
         }
         // The groups are those of the primary interface, which has the instance's own address.

@@ -6,7 +6,7 @@ use super::json::{Faults, Json, reading};
 use super::loaded::{Found, FoundInterface, Loaded};
 use crate::flow::{Direction, Protocol};
 use crate::rules::{
-    Cloud, GroupRef, Peer, Policy, PortRange, Ports, PrefixList, Priority, Rule, RuleId,
+    Cloud, GroupRef, Layer, Peer, Policy, PortRange, Ports, PrefixList, Priority, Rule, RuleId,
     RuleProtocol,
 };
 
@@ -45,8 +45,11 @@ pub(super) fn recognise(value: &Value) -> Option<Answer> {
 
 /// Whether groups stand under the name that our own file has for them too.
 pub(super) fn is_collected(value: &Value) -> bool {
-    let first = value.get("security_groups").and_then(|groups| groups.get(0));
-    first.is_some_and(|group| group.get("GroupId").is_some())
+    let first = |key: &str, id: &str| {
+        let first = value.get(key).and_then(|groups| groups.get(0));
+        first.is_some_and(|group| group.get(id).is_some())
+    };
+    first("security_groups", "GroupId") || first("network_acls", "NetworkAclId")
 }
 
 /// Adds an answer to what is known; `file` is the name of its file.
@@ -76,7 +79,7 @@ pub(super) fn read(
             }
         }
         Answer::NetworkAcls => {
-            loaded.of_cloud(Cloud::AwsNetworkAcl, faults);
+            loaded.of_cloud(Cloud::Aws, faults);
             for acl in json.list("NetworkAcls", faults) {
                 network_acl(&acl, loaded, faults);
             }
@@ -117,13 +120,11 @@ pub(super) fn read(
             for group in json.list("security_groups", faults) {
                 self::group(&group, loaded, faults);
             }
+            for acl in json.list("network_acls", faults) {
+                network_acl(&acl, loaded, faults);
+            }
             let instances = json.list("instances", faults);
             self::instances(&instances, loaded, faults);
-            if json.has("network_acls") {
-                let message =
-                    "its network ACLs are another layer, which is judged apart: they are left out";
-                loaded.incomplete.push(message.to_owned());
-            }
         }
     }
 }
@@ -293,6 +294,8 @@ fn network_acl(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
     for entry in json.list("Entries", faults) {
         rules.extend(acl_entry(&entry, &id, faults).map(|rule| Found {
             note: "stateless".to_owned(),
+            // It has a number, which is its priority.
+            listed_as: Some(String::new()),
             ..Found::new(rule, entry.path().to_owned())
         }));
     }
@@ -303,6 +306,7 @@ fn network_acl(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
     }
     let vpc = json.text("VpcId", faults);
     loaded.add_group(&id, vpc, rules, json.path(), faults);
+    loaded.group(&id).layer = Layer::NetworkAcl;
 }
 
 fn acl_entry(json: &Json<'_>, acl: &str, faults: &mut Faults) -> Option<Rule> {
@@ -313,7 +317,7 @@ fn acl_entry(json: &Json<'_>, acl: &str, faults: &mut Faults) -> Option<Rule> {
     };
     let direction = if egress { Direction::Egress } else { Direction::Ingress };
     let priority: Priority = json.parsed("RuleNumber", faults)?;
-    let id = RuleId::Named(format!("{direction}-{}", priority.get()));
+    let id = RuleId::Named(super::group::of_number(direction, priority));
     reading(faults, &id.clone(), acl, |faults| entry_of(json, id, direction, priority, faults))
 }
 
@@ -381,26 +385,18 @@ fn interface(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
             add(one.cidr(key, faults));
         }
     }
-    let groups = if loaded.cloud() == Cloud::AwsNetworkAcl {
-        let subnet = json.text("SubnetId", faults);
-        let of_subnet = loaded.subnets.iter().filter(|(known, _)| subnet.as_ref() == Some(known));
-        of_subnet.map(|(_, acl)| acl.clone()).collect()
-    } else {
-        let groups = json.list("Groups", faults);
-        let groups = if groups.is_empty() { json.list("SecurityGroups", faults) } else { groups };
-        groups.iter().filter_map(|group| group.text("GroupId", faults)).collect()
-    };
-    let timeouts = match loaded.cloud {
-        Some(cloud) => cloud.timeouts(),
-        None => Cloud::Aws.timeouts(),
-    };
+    let groups = json.list("Groups", faults);
+    let groups = if groups.is_empty() { json.list("SecurityGroups", faults) } else { groups };
+    let groups = groups.iter().filter_map(|group| group.text("GroupId", faults)).collect();
+    let subnets = json.text("SubnetId", faults).into_iter().collect();
+    let timeouts = Cloud::Aws.timeouts();
     loaded.interfaces.retain(|known| known.id != id);
     loaded.interfaces.push(FoundInterface {
         id,
-        qualifiers: Vec::new(),
         addresses,
         groups,
+        subnets,
         timeouts,
-        tags: Vec::new(),
+        ..FoundInterface::default()
     });
 }

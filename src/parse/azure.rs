@@ -116,12 +116,6 @@ fn qualifiers(json: &Json<'_>, faults: &mut Faults) -> Vec<String> {
     group.into_iter().chain(behind("subscriptions")).collect()
 }
 
-/// The key of the group that a resource's id leads to: files may have the group without its id.
-fn referred(id: &str, loaded: &Loaded) -> String {
-    let key = id.to_lowercase();
-    if loaded.has_group(&key) { key } else { last_part(id) }
-}
-
 /// A word that is no expression of a template.
 fn literal(json: &Json<'_>, key: &str, faults: &mut Faults) -> Option<String> {
     let text = json.text(key, faults)?;
@@ -322,38 +316,39 @@ fn defaults() -> Vec<Rule> {
     ]
 }
 
-/// A network interface: its own group, and its subnet's before that, as a packet that comes in meets them.
+/// A network interface.
 fn interface(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
     let inner = body(json);
     let Some(id) = json.text("name", faults) else {
         return faults.add(json.path(), "the interface has no name");
     };
-    let (mut addresses, mut groups, mut tags): (Vec<IpNet>, Vec<String>, Vec<String>) =
+    let (mut addresses, mut subnets, mut tags): (Vec<IpNet>, Vec<String>, Vec<String>) =
         Default::default();
-    let own = inner
-        .get("networkSecurityGroup")
-        .and_then(|of| of.text("id", faults))
-        .map(|id| referred(&id, loaded));
+    let own = inner.get("networkSecurityGroup").and_then(|of| of.text("id", faults));
     for one in inner.list("ipConfigurations", faults) {
         let one = body(&one);
         let keys = ["privateIPAddress", "privateIpAddress"];
         addresses.extend(keys.iter().find_map(|key| one.cidr(key, faults)));
-        let subnet =
-            one.get("subnet").and_then(|of| of.text("id", faults)).map(|id| id.to_lowercase());
-        let of_subnet = loaded.subnets.iter().find(|(known, _)| subnet.as_ref() == Some(known));
-        groups.extend(
-            of_subnet.map(|(_, group)| group.clone()).filter(|group| !groups.contains(group)),
-        );
+        let subnet = one.get("subnet").and_then(|of| of.text("id", faults));
+        subnets.extend(subnet.map(|id| id.to_lowercase()).filter(|id| !subnets.contains(id)));
         for group in one.list("applicationSecurityGroups", faults) {
             tags.extend(group.text("id", faults).map(|id| last_part(&id)));
         }
     }
-    groups.extend(own.filter(|own| !groups.contains(own)));
+    let groups = own.map(|id| id.to_lowercase()).into_iter().collect();
     tags.sort();
     tags.dedup();
     let timeouts = Cloud::Azure.timeouts();
     let qualifiers = qualifiers(json, faults);
     // Another file may have it too.
     loaded.interfaces.retain(|known| known.id != id || known.qualifiers != qualifiers);
-    loaded.interfaces.push(FoundInterface { id, qualifiers, addresses, groups, timeouts, tags });
+    loaded.interfaces.push(FoundInterface {
+        id,
+        qualifiers,
+        addresses,
+        groups,
+        subnets,
+        timeouts,
+        tags,
+    });
 }

@@ -54,11 +54,10 @@ pub(super) fn read(text: &str) -> Result<Loaded, Vec<Fault>> {
     // Every packet that passes.
     loaded.interfaces.push(FoundInterface {
         id: GROUP.to_owned(),
-        qualifiers: Vec::new(),
         addresses: ["0.0.0.0/0", "::/0"].into_iter().filter_map(|net| net.parse().ok()).collect(),
         groups: vec![GROUP.to_owned()],
         timeouts: Cloud::ClassBench.timeouts(),
-        tags: Vec::new(),
+        ..FoundInterface::default()
     });
     let group = loaded.group(GROUP);
     (group.has_rules, group.rules) = (true, rules);

@@ -12,7 +12,8 @@
 //! ```
 
 use super::error::placed;
-use super::yaml::{Reader, local, one};
+use super::group::local;
+use super::reader::{Reader, one};
 use super::{Fault, ParseError};
 use crate::flow::Direction;
 use crate::rules::{

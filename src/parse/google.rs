@@ -205,6 +205,7 @@ fn instance(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
             groups,
             timeouts,
             tags: tags.clone(),
+            ..FoundInterface::default()
         });
     }
 }

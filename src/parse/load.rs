@@ -185,7 +185,9 @@ fn is_own(text: &str) -> bool {
     let text = without_mark(text);
     let json = text.trim_start().starts_with(['{', '[']) && yaml::check_json(text).is_ok();
     if let Some(value) = json.then(|| serde_json::from_str::<Value>(text).ok()).flatten() {
-        return value.get("security_groups").is_some() && !aws::is_collected(&value);
+        let groups =
+            ["security_groups", "network_acls"].iter().any(|key| value.get(*key).is_some());
+        return groups && !aws::is_collected(&value);
     }
     let foreign =
         text.contains("ROSTemplateFormatVersion") || classbench::recognise(text) || is_hcl(text);

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use ipnet::IpNet;
 
-use super::json::Faults;
+use super::json::{Faults, last_part};
 use super::{Fault, ParseError};
 use crate::rules::{
-    Cloud, Field, GroupType, Interface, Invalid, Membership, NicType, Parts, Peer, Place, Policy,
-    PortList, PrefixList, Rule, RuleSet, SecurityGroup, Tag, Timeouts,
+    Cloud, Field, GroupType, Interface, Invalid, Layer, Membership, NicType, Parts, Peer, Place,
+    Policy, PortList, PrefixList, Rule, RuleSet, SecurityGroup, Tag, Timeouts,
 };
 
 /// A file's name and its text.
@@ -94,8 +94,10 @@ pub struct Loaded {
     pub(super) interfaces: Vec<FoundInterface>,
     pub(super) prefix_lists: Vec<PrefixList>,
     pub(super) port_lists: Vec<PortList>,
-    /// Subnets, and the group that stands at each.
+    /// Subnets, and the group that stands at each, by its key.
     pub(super) subnets: Vec<(String, String)>,
+    /// Subnets, and their addresses.
+    pub(super) networks: Vec<(String, IpNet)>,
     /// In words.
     pub warnings: Vec<String>,
     /// What is known to be missing, in words.
@@ -113,6 +115,7 @@ pub(super) struct FoundGroup {
     pub(super) id: String,
     /// What tells it apart from others of the same name, the nearest first: resource group, subscription.
     pub(super) qualifiers: Vec<String>,
+    pub(super) layer: Layer,
     pub(super) group_type: Option<GroupType>,
     pub(super) inner_access_policy: Option<Policy>,
     pub(super) vpc_id: Option<String>,
@@ -121,13 +124,16 @@ pub(super) struct FoundGroup {
     pub(super) has_rules: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct FoundInterface {
     pub(super) id: String,
     /// What tells it apart from others of the same name.
     pub(super) qualifiers: Vec<String>,
     pub(super) addresses: Vec<IpNet>,
+    /// The keys of its own groups.
     pub(super) groups: Vec<String>,
+    /// The subnets that it is in, at which other groups may stand.
+    pub(super) subnets: Vec<String>,
     pub(super) timeouts: Timeouts,
     pub(super) tags: Vec<String>,
 }
@@ -158,11 +164,6 @@ impl Loaded {
         });
         #[expect(clippy::indexing_slicing, reason = "it was found or pushed just now")]
         &mut self.groups[place]
-    }
-
-    /// Whether a group of that key is known.
-    pub(super) fn has_group(&self, key: &str) -> bool {
-        self.places.contains_key(key)
     }
 
     /// Gives groups and interfaces that have the same name names that tell them apart.
@@ -239,14 +240,7 @@ impl Loaded {
     pub(super) fn of_cloud(&mut self, cloud: Cloud, faults: &mut Faults) {
         match self.cloud {
             Some(before) if before != cloud => {
-                let message = match (before, cloud) {
-                    (Cloud::Aws, Cloud::AwsNetworkAcl) | (Cloud::AwsNetworkAcl, Cloud::Aws) => {
-                        "security groups and network ACLs are judged apart, since only the first remember \
-                         connections; a packet passes where both allow it: name one of them"
-                            .to_owned()
-                    }
-                    _ => format!("rules of {before} and of {cloud} cannot be one rule set"),
-                };
+                let message = format!("rules of {before} and of {cloud} cannot be one rule set");
                 faults.add("", message);
             }
             _ => self.cloud = Some(cloud),
@@ -276,6 +270,7 @@ impl Loaded {
         let mut loaded = Self { cloud: Some(rules.cloud()), ..Self::default() };
         for group in rules.groups() {
             let known = loaded.group(&group.id);
+            known.layer = group.layer;
             known.group_type = Some(group.group_type);
             known.inner_access_policy = Some(group.inner_access_policy);
             known.vpc_id.clone_from(&group.vpc_id);
@@ -297,11 +292,10 @@ impl Loaded {
         let mut warnings = self.warnings.clone();
         let mut incomplete = self.incomplete.clone();
         let cloud = self.cloud();
-        let known: Vec<&FoundGroup> = self.groups.iter().filter(|group| group.has_rules).collect();
-        let positions: HashMap<&str, usize> =
-            known.iter().enumerate().map(|(place, group)| (group.key.as_str(), place)).collect();
+        let known: Vec<&FoundGroup> = self.known().collect();
         let guessed: Vec<&str> = known
             .iter()
+            .filter(|group| group.layer == Layer::SecurityGroup)
             .filter(|group| group.group_type.is_none() && hints.group_type.is_none())
             .filter(|_| cloud == Cloud::Alibaba)
             .map(|group| group.id.as_str())
@@ -313,64 +307,8 @@ impl Loaded {
                 guessed.join(", "),
             ));
         }
-        let groups = known.iter().map(|group| {
-            let group_type = group.group_type.or(hints.group_type).unwrap_or(GroupType::Basic);
-            let inner = group.inner_access_policy.or(hints.inner_access_policy);
-            if cloud != Cloud::Alibaba {
-                return SecurityGroup {
-                    // A rule of Google Cloud that names no network is of the one called default.
-                    id: if group.id.is_empty() { "default".to_owned() } else { group.id.clone() },
-                    group_type: GroupType::Basic,
-                    inner_access_policy: Policy::Drop,
-                    vpc_id: group.vpc_id.clone(),
-                    rules: rules_of(group),
-                };
-            }
-            SecurityGroup {
-                id: group.id.clone(),
-                group_type,
-                inner_access_policy: match group_type {
-                    GroupType::Enterprise => Policy::Drop,
-                    GroupType::Basic => inner.unwrap_or(Policy::Accept),
-                },
-                vpc_id: group.vpc_id.clone(),
-                rules: rules_of(group),
-            }
-        });
-        let groups = groups.collect();
-        let mut interfaces = Vec::new();
-        for FoundInterface { id, qualifiers: _, addresses, groups, timeouts, tags } in
-            &self.interfaces
-        {
-            let mine: Vec<usize> =
-                groups.iter().filter_map(|group| positions.get(group.as_str()).copied()).collect();
-            if mine.len() < groups.len() {
-                let missing: Vec<&str> = groups
-                    .iter()
-                    .map(String::as_str)
-                    .filter(|group| !positions.contains_key(group))
-                    .collect();
-                let done = if mine.is_empty() {
-                    "it is left out"
-                } else {
-                    "its verdicts rest on the others"
-                };
-                incomplete.push(format!(
-                    "interface {id} has {}, whose rules are not in the files; {done}",
-                    missing.join(", "),
-                ));
-            }
-            if !mine.is_empty() && !addresses.is_empty() {
-                interfaces.push(Interface {
-                    id: id.clone(),
-                    addresses: addresses.clone(),
-                    groups: mine,
-                    timeouts: *timeouts,
-                    nic_type: NicType::Intranet,
-                    tags: tags.clone(),
-                });
-            }
-        }
+        let groups = known.iter().map(|group| self.security_group(group, hints)).collect();
+        let interfaces = self.interfaces(&known, &mut incomplete);
         // Filters of ClassBench are one list.
         let membership = match cloud {
             Cloud::ClassBench => Membership::Stated,
@@ -391,6 +329,130 @@ impl Loaded {
         (parts, warnings)
     }
 
+    /// Groups with rules: security groups first, then network ACLs.
+    fn known(&self) -> impl Iterator<Item = &FoundGroup> {
+        let of =
+            |layer| self.groups.iter().filter(move |group| group.has_rules && group.layer == layer);
+        of(Layer::SecurityGroup).chain(of(Layer::NetworkAcl))
+    }
+
+    fn security_group(&self, group: &FoundGroup, hints: &Hints) -> SecurityGroup {
+        let FoundGroup { layer, vpc_id, .. } = group;
+        let group_type = group.group_type.or(hints.group_type).unwrap_or(GroupType::Basic);
+        let inner = group.inner_access_policy.or(hints.inner_access_policy);
+        let plain = self.cloud() != Cloud::Alibaba || *layer == Layer::NetworkAcl;
+        let at =
+            |subnet: &str| self.subnets.iter().any(|(of, key)| of == subnet && *key == group.key);
+        let networks =
+            self.networks.iter().filter(|(subnet, _)| *layer == Layer::NetworkAcl && at(subnet));
+        SecurityGroup {
+            // A rule of Google Cloud that names no network is of the one called default.
+            id: if group.id.is_empty() { "default".to_owned() } else { group.id.clone() },
+            layer: *layer,
+            group_type: if plain { GroupType::Basic } else { group_type },
+            inner_access_policy: match group_type {
+                _ if plain => Policy::Drop,
+                GroupType::Enterprise => Policy::Drop,
+                GroupType::Basic => inner.unwrap_or(Policy::Accept),
+            },
+            vpc_id: vpc_id.clone(),
+            networks: networks.map(|(_, net)| *net).collect(),
+            rules: rules_of(group),
+        }
+    }
+
+    /// The interfaces, each with those of its groups whose rules are known.
+    fn interfaces(&self, known: &[&FoundGroup], incomplete: &mut Vec<String>) -> Vec<Interface> {
+        let has = |layer: Layer| known.iter().any(|group| group.layer == layer);
+        let (has_groups, has_acls) = (has(Layer::SecurityGroup), has(Layer::NetworkAcl));
+        let places: HashMap<String, usize> =
+            (0..).zip(known).map(|(place, group)| (group.key.to_lowercase(), place)).collect();
+        let position = |key: &str| {
+            let key = key.to_lowercase();
+            // Files may have a group without its id.
+            places.get(&key).or_else(|| places.get(&last_part(&key))).copied()
+        };
+        let mut of_subnets: HashMap<&str, Vec<&String>> = HashMap::new();
+        for (subnet, group) in &self.subnets {
+            of_subnets.entry(subnet).or_default().push(group);
+        }
+        let neighbours = self.neighbours();
+        let mut found = Vec::new();
+        for eni in &self.interfaces {
+            let FoundInterface { id, qualifiers: _, addresses, groups, subnets, timeouts, tags } =
+                eni;
+            // A packet that comes in meets the subnet's before its own.
+            let of_subnets = subnets.iter().filter_map(|subnet| of_subnets.get(subnet.as_str()));
+            let mut keys: Vec<&String> = Vec::new();
+            let own = groups.iter().filter(|_| has_groups);
+            for key in of_subnets.flatten().copied().chain(own) {
+                if !keys.contains(&key) {
+                    keys.push(key);
+                }
+            }
+            let mut mine: Vec<usize> = Vec::new();
+            let mut missing: Vec<&str> = Vec::new();
+            for key in keys {
+                match position(key) {
+                    Some(place) if !mine.contains(&place) => mine.push(place),
+                    Some(_) => {}
+                    None => missing.push(key),
+                }
+            }
+            let done = match mine.is_empty() {
+                true => "it is left out",
+                false => "its verdicts rest on the others",
+            };
+            if !missing.is_empty() {
+                incomplete.push(format!(
+                    "interface {id} has {}, whose rules are not in the files; {done}",
+                    missing.join(", "),
+                ));
+            }
+            let is_acl = |place: &usize| {
+                known.get(*place).is_some_and(|group| group.layer == Layer::NetworkAcl)
+            };
+            if has_acls && !mine.iter().any(is_acl) && missing.is_empty() {
+                incomplete.push(format!(
+                    "the network ACL of interface {id} is not in the files: {done}",
+                ));
+            }
+            if !mine.is_empty() && !addresses.is_empty() {
+                found.push(Interface {
+                    id: id.clone(),
+                    addresses: addresses.clone(),
+                    groups: mine,
+                    subnet: subnets
+                        .iter()
+                        .filter(|_| has_acls)
+                        .filter_map(|subnet| neighbours.get(subnet.as_str()))
+                        .flatten()
+                        .filter(|net| !addresses.contains(net))
+                        .copied()
+                        .collect(),
+                    timeouts: *timeouts,
+                    nic_type: NicType::Intranet,
+                    tags: tags.clone(),
+                });
+            }
+        }
+        found
+    }
+
+    /// The addresses of the interfaces of each subnet whose own addresses are not known.
+    fn neighbours(&self) -> HashMap<&str, Vec<IpNet>> {
+        let mut found: HashMap<&str, Vec<IpNet>> = HashMap::new();
+        for eni in &self.interfaces {
+            for subnet in &eni.subnets {
+                found.entry(subnet).or_default().extend(&eni.addresses);
+            }
+        }
+        for (subnet, _) in &self.networks {
+            found.remove(subnet.as_str());
+        }
+        found
+    }
+
     /// Checks it as the cloud would.
     ///
     /// # Errors
@@ -401,7 +463,7 @@ impl Loaded {
         hints: &Hints,
     ) -> Result<(RuleSet, Vec<String>), ParseError> {
         let (parts, warnings) = self.parts(hints);
-        let known: Vec<&FoundGroup> = self.groups.iter().filter(|group| group.has_rules).collect();
+        let known: Vec<&FoundGroup> = self.known().collect();
         // Where the file has it, and what it is.
         let place = |place: Place| -> String {
             let mut words = Vec::new();

@@ -28,6 +28,7 @@ mod classbench;
 mod error;
 mod expectations;
 mod google;
+mod group;
 #[cfg(feature = "hcl")]
 mod hcl;
 mod json;
@@ -35,6 +36,7 @@ mod load;
 mod loaded;
 mod positions;
 mod print;
+mod reader;
 mod ros;
 mod terraform;
 mod yaml;

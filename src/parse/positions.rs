@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 
+use super::yaml::group_path;
 use crate::yaml::{Places, Position, Segment};
 
 /// Looks up lines of a rules file. The first time costs a reading of the whole file.
@@ -20,8 +21,9 @@ impl Positions {
     /// Line and column, from 1, of a rule, by the positions of its group and of the rule in it.
     pub fn rule(&self, place: (usize, usize)) -> Option<Position> {
         let key = |key: &str| Segment::Key(key.to_owned());
-        let (group, rule) = (Segment::Index(place.0), Segment::Index(place.1));
         let places = self.places.get_or_init(|| Places::read(&self.text));
-        places.find(&[key("security_groups"), group, key("rules"), rule])
+        let security_groups = places.length("security_groups");
+        let [list, group] = group_path(place.0, security_groups);
+        places.find(&[list, group, key("rules"), Segment::Index(place.1)])
     }
 }

@@ -7,8 +7,8 @@ use ipnet::IpNet;
 use crate::escape;
 use crate::flow::Direction;
 use crate::rules::{
-    Cloud, GroupType, Interface, Membership, NicType, Peer, Policy, Ports, Priority, Rule, RuleId,
-    RuleProtocol, RuleSet, SecurityGroup, Timeouts,
+    Cloud, GroupType, Interface, Layer, Membership, NicType, Peer, Policy, Ports, Priority, Rule,
+    RuleId, RuleProtocol, RuleSet, SecurityGroup, Timeouts,
 };
 use crate::yaml;
 
@@ -25,9 +25,16 @@ pub fn print(rules: &RuleSet) -> String {
     if rules.membership() == Membership::Unknown && !together {
         out.push_str("membership: unknown\n");
     }
-    out.push_str("security_groups:\n");
-    for group in rules.groups() {
-        print_group(&mut out, group, cloud);
+    for (layer, key) in
+        [(Layer::SecurityGroup, "security_groups"), (Layer::NetworkAcl, "network_acls")]
+    {
+        let groups = || rules.groups().iter().enumerate().filter(|(_, of)| of.layer == layer);
+        if groups().next().is_some() {
+            let _ = writeln!(out, "{key}:");
+        }
+        for (position, group) in groups() {
+            print_group(&mut out, rules, (position, group));
+        }
     }
     if rules.lists_interfaces() {
         out.push_str("interfaces:\n");
@@ -79,11 +86,12 @@ pub fn print(rules: &RuleSet) -> String {
     out
 }
 
-fn print_group(out: &mut String, group: &SecurityGroup, cloud: Cloud) {
-    let SecurityGroup { id, group_type, inner_access_policy, vpc_id, rules } = group;
+fn print_group(out: &mut String, set: &RuleSet, (position, group): (usize, &SecurityGroup)) {
+    let SecurityGroup { id, layer, group_type, inner_access_policy, vpc_id, networks, rules } =
+        group;
     let _ = writeln!(out, "  - id: {}", quoted(id));
     match (group_type, inner_access_policy) {
-        _ if cloud != Cloud::Alibaba => {}
+        _ if set.cloud() != Cloud::Alibaba || *layer == Layer::NetworkAcl => {}
         (GroupType::Enterprise, _) => out.push_str("    type: enterprise\n"),
         (GroupType::Basic, Policy::Drop) => out.push_str("    inner_access_policy: drop\n"),
         (GroupType::Basic, Policy::Accept) => {}
@@ -91,15 +99,23 @@ fn print_group(out: &mut String, group: &SecurityGroup, cloud: Cloud) {
     if let Some(vpc) = vpc_id {
         let _ = writeln!(out, "    vpc_id: {}", quoted(vpc));
     }
+    if !networks.is_empty() {
+        let _ = writeln!(out, "    networks: {}", nets(networks));
+    }
+    if set.lists_interfaces() && *layer == Layer::NetworkAcl {
+        let behind = set.interfaces().iter().filter(|eni| eni.groups.contains(&position));
+        let ids: Vec<&String> = behind.map(|eni| &eni.id).collect();
+        let _ = writeln!(out, "    interfaces: {}", flow(&ids));
+    }
     if !rules.is_empty() {
         out.push_str("    rules:\n");
     }
     for rule in rules {
-        print_rule(out, rule);
+        print_rule(out, set.cloud(), *layer, rule);
     }
 }
 
-fn print_rule(out: &mut String, rule: &Rule) {
+fn print_rule(out: &mut String, cloud: Cloud, layer: Layer, rule: &Rule) {
     let Rule {
         id,
         direction,
@@ -114,6 +130,7 @@ fn print_rule(out: &mut String, rule: &Rule) {
         targets,
         nic_type,
         create_time,
+        fixed,
         description,
     } = rule;
     let (far, near) = match direction {
@@ -121,15 +138,24 @@ fn print_rule(out: &mut String, rule: &Rule) {
         Direction::Egress => ("destination", "source"),
     };
     let mut keys: Vec<String> = Vec::new();
-    if let RuleId::Named(id) = id {
+    let is_acl = layer == Layer::NetworkAcl;
+    if is_acl {
+        keys.push(format!("number: {}", priority.get()));
+    }
+    if let RuleId::Named(id) = id
+        && !(is_acl && *id == super::group::of_number(*direction, *priority))
+    {
         keys.push(format!("id: {}", quoted(id)));
     }
     keys.push(format!("direction: {direction}"));
     if *policy == Policy::Drop {
         keys.push("policy: drop".to_owned());
     }
-    if *priority != Priority::HIGHEST {
+    if *priority != Priority::HIGHEST && !is_acl {
         keys.push(format!("priority: {}", priority.get()));
+    }
+    if *fixed && priority.get() <= layer.lowest_custom(cloud) {
+        keys.push("fixed: true".to_owned());
     }
     keys.push(format!("protocol: {protocol}"));
     if !ports.is_empty() {
@@ -170,11 +196,21 @@ fn print_rule(out: &mut String, rule: &Rule) {
 }
 
 fn print_interface(out: &mut String, rules: &RuleSet, eni: &Interface) {
-    let Interface { id, addresses, groups, timeouts, nic_type, tags } = eni;
-    let ids = groups.iter().filter_map(|group| rules.groups().get(*group)).map(|group| &group.id);
+    let Interface { id, addresses, groups, subnet, timeouts, nic_type, tags } = eni;
+    let groups = || groups.iter().filter_map(|group| rules.groups().get(*group));
+    let mine = groups().filter(|group| group.layer == Layer::SecurityGroup);
+    let ids: Vec<&String> = mine.map(|group| &group.id).collect();
     let _ = writeln!(out, "  - id: {}", quoted(id));
     let _ = writeln!(out, "    addresses: {}", nets(addresses));
-    let _ = writeln!(out, "    security_groups: {}", flow(&ids.collect::<Vec<_>>()));
+    if !ids.is_empty() {
+        let _ = writeln!(out, "    security_groups: {}", flow(&ids));
+    }
+    // Those that the network ACL stands at need no word.
+    let said = |net: &&IpNet| groups().any(|group| group.networks.contains(net));
+    let subnet: Vec<IpNet> = subnet.iter().filter(|net| !said(net)).copied().collect();
+    if !subnet.is_empty() {
+        let _ = writeln!(out, "    subnet: {}", nets(&subnet));
+    }
     if !tags.is_empty() {
         let _ = writeln!(out, "    tags: {}", flow(tags));
     }

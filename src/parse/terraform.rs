@@ -8,8 +8,7 @@ use super::json::{Faults, Json};
 use super::loaded::{Found, FoundInterface, Loaded};
 use crate::flow::Direction;
 use crate::rules::{
-    GroupRef, Peer, Policy, PortRange, Ports, PrefixList, Priority, Rule, RuleId, Timeouts,
-    parse_cidr,
+    GroupRef, Peer, Policy, PortRange, Ports, PrefixList, Priority, Rule, RuleId, parse_cidr,
 };
 
 /// What a plan says: the rules before and after it.
@@ -418,14 +417,11 @@ fn interface(
             groups.extend(places.referred(&resource.address, key, "alicloud_security_group"));
         }
     }
-    let timeouts = Timeouts::default();
     (!groups.is_empty()).then_some(FoundInterface {
         id,
-        qualifiers: Vec::new(),
         addresses,
         groups,
-        timeouts,
-        tags: Vec::new(),
+        ..FoundInterface::default()
     })
 }
 

@@ -124,7 +124,7 @@ fn label<'l>(labels: &'l Labels, side: &Side) -> Option<&'l Label> {
 }
 
 /// The columns of `diff -f csv`.
-pub const CHANGE_COLUMNS: [&str; 22] = [
+pub const CHANGE_COLUMNS: [&str; 24] = [
     "change",
     "community_id",
     "first_frame",
@@ -147,6 +147,8 @@ pub const CHANGE_COLUMNS: [&str; 22] = [
     "proposed_group",
     "proposed_rule",
     "accepted",
+    "current_layer",
+    "proposed_layer",
 ];
 
 /// Writes a row for each changed connection.
@@ -174,8 +176,8 @@ pub fn change_rows(
             Cell::Number(*packets),
             Cell::Number(*bytes),
         ];
-        let sides = [(labels.current, current), (labels.proposed, proposed)];
-        let sides = sides.into_iter().flat_map(|(labels, side)| {
+        let both = [(labels.current, current), (labels.proposed, proposed)];
+        let sides = both.into_iter().flat_map(|(labels, side)| {
             let found = label(labels, side);
             [
                 Cell::Text(side.verdict.as_str()),
@@ -185,7 +187,10 @@ pub fn change_rows(
             ]
         });
         let accepted = labels.reason(change).map_or(Cell::Empty, Cell::Text);
-        let cells = tuple.into_iter().chain(sides).chain([accepted]);
+        let layers = both.map(|(labels, side)| {
+            label(labels, side).map_or(Cell::Empty, |label| Cell::Text(label.layer.as_str()))
+        });
+        let cells = tuple.into_iter().chain(sides).chain([accepted]).chain(layers);
         rows.row(&cells.collect::<Vec<_>>())?;
     }
     Ok(())
@@ -200,6 +205,7 @@ pub fn changes_json(diff: &Diff<'_>, labels: BothLabels<'_>) -> Vec<Value> {
             "reason": side.reason.as_str(),
             "group": found.map(|label| label.group.as_str()),
             "rule": found.map(|label| label.rule.as_str()),
+            "layer": found.map(|label| label.layer.as_str()),
         })
     };
     let object = |change: &Change| {

@@ -15,7 +15,7 @@ use crate::flow::{Direction, FlowTuple, Transport};
 use crate::rules::services;
 use crate::session::Opening;
 use crate::sources::Input;
-use crate::verdict::{Judged, Judgement};
+use crate::verdict::{Judged, Judgement, Verdict};
 
 /// Gathers connections until the end of the run; memory grows with their number.
 #[derive(Debug, Default)]
@@ -55,7 +55,7 @@ impl Row {
 
 impl Connections {
     /// The columns.
-    pub const COLUMNS: [&'static str; 22] = [
+    pub const COLUMNS: [&'static str; 23] = [
         "connection",
         "community_id",
         "first_frame",
@@ -78,6 +78,7 @@ impl Connections {
         "reason",
         "group",
         "rule",
+        "layer",
     ];
 
     /// Adds a packet.
@@ -114,6 +115,11 @@ impl Connections {
             if let Some((packets, bytes)) = row.sent.get_mut(back) {
                 *packets += 1;
                 *bytes += u64::from(frame.wire_len);
+            }
+            // What is cut by its replies is no connection that gets through.
+            if judgement.is_stopped() && row.judgement.verdict == Verdict::Allow {
+                let Judgement { local_began, opened, .. } = row.judgement;
+                row.judgement = Judgement { local_began, opened, ..*judgement };
             }
             row.selected |= selected;
             row.note_time(time);
@@ -181,6 +187,7 @@ impl Connections {
                 Cell::Text(judgement.reason.as_str()),
                 Cell::Text(&label.group),
                 Cell::Text(&label.rule),
+                Cell::Text(label.layer.as_str()),
             ])?;
         }
         Ok(())
@@ -200,7 +207,7 @@ impl Connections {
                 _ => " (under way)",
             };
             let interface = labels.interface(row.interface);
-            let why = text::because(row.judgement.reason, labels.of(&row.judgement));
+            let why = text::because_of(&row.judgement, labels.of(&row.judgement));
             table.push(vec![
                 row.connection.map_or_else(String::new, |number| number.to_string()),
                 row.judgement.verdict.as_str().to_owned(),

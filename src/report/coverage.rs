@@ -77,13 +77,13 @@ impl CoverageReport {
             let list = rules.ordered(interface, direction);
             let last = list.entries().last();
             let policy = last.map_or(Policy::Drop, |entry| entry.policy);
-            let group = last.map(|entry| rules.names(interface, entry.kind).0);
+            let group = last.map(|entry| rules.names(interface, entry).0);
             Default {
                 direction,
                 interface: labels.interface(interface).to_owned(),
                 group: group.unwrap_or_default(),
                 policy,
-                usage: usage.clone(),
+                usage,
             }
         });
         Self { window: coverage.window(), dropped, defaults: defaults.collect(), rules: found }
@@ -218,7 +218,7 @@ impl RuleCoverage {
         };
         let (columns, rows) = (rule.ports.len().max(1), rule.peers.len().max(1));
         let pairs = (0..columns).flat_map(|port| (0..rows).map(move |peer| (port, peer)));
-        let unused = pairs.filter(|pair| !usage.elements.contains(pair)).collect();
+        let unused = pairs.filter(|pair| !usage.elements.contains(&(0, *pair))).collect();
         Self {
             group: group.to_owned(),
             rule: rule.id.to_string(),

@@ -125,7 +125,7 @@ pub(super) fn why(of: &Tested, labels: &Labels) -> Text {
 }
 
 fn found(failure: &Failure, labels: &Labels) -> String {
-    let Failure { interface, direction, expected, region, members_of, decider } = failure;
+    let Failure { interface, direction, expected, region, members_of, replies, decider } = failure;
     let at = labels.interface(*interface);
     let Some(region) = region else {
         return format!(
@@ -139,6 +139,14 @@ fn found(failure: &Failure, labels: &Labels) -> String {
         Policy::Accept => ("allow", "deny"),
         Policy::Drop => ("deny", "allow"),
     };
+    if *replies {
+        let group = &label.group;
+        return format!(
+            "expected {wanted}; it is accepted, and the replies are not: {direction} {at} {region}: reply stopped by \
+             {} of {group}",
+            label.rule
+        );
+    }
     // Of the right answer by the wrong rule it is the rule that is to be named.
     let members = match members_of.is_empty() {
         true => String::new(),
@@ -166,10 +174,12 @@ pub fn tested_json(tested: &[Tested], labels: &Labels) -> Vec<Value> {
             "reason": label.reason.as_str(),
             "group": label.group,
             "rule": label.rule,
+            "layer": label.layer.as_str(),
         });
         if let (Some(region), Some(keys)) = (&failure.region, object.as_object_mut()) {
             keys.extend(regions::fields(region));
             keys.insert("members_of".to_owned(), failure.members_of.groups().collect());
+            keys.insert("replies".to_owned(), failure.replies.into());
         }
         object
     };

@@ -2,7 +2,7 @@
 
 use crate::escape;
 use crate::flow::Direction;
-use crate::rules::{Entry, EntryIndex, EntryKind, Policy, RuleSet};
+use crate::rules::{Entry, EntryIndex, EntryKind, Layer, Policy, RuleSet};
 use crate::verdict::{Judged, Judgement, Reason};
 
 /// What decided, by name. Never empty: a default denial is decided by `default`.
@@ -16,12 +16,14 @@ pub struct Label {
     pub reason: Reason,
     /// Of a rule.
     pub priority: Option<u32>,
+    /// The layer that it is of.
+    pub layer: Layer,
 }
 
 impl Label {
     /// Names an entry of an interface.
     pub fn new(rules: &RuleSet, interface: usize, entry: &Entry) -> Self {
-        let (group, rule) = rules.names(interface, entry.kind);
+        let (group, rule) = rules.names(interface, entry);
         let priority = match entry.kind {
             EntryKind::Rule { group, rule } => {
                 let rule = rules.groups().get(group).and_then(|group| group.rules.get(rule));
@@ -29,13 +31,14 @@ impl Label {
             }
             EntryKind::System(_) | EntryKind::IntraGroup { .. } | EntryKind::Default => None,
         };
-        Self { group, rule, reason: entry.kind.into(), priority }
+        Self { group, rule, reason: entry.kind.into(), priority, layer: entry.layer }
     }
 
     /// Of a group that a rule set does not have.
     pub(super) fn of_no_group(group: &str) -> Self {
         let (group, rule) = (group.to_owned(), "absent".to_owned());
-        Self { group, rule, reason: Reason::Default, priority: None }
+        let layer = Layer::default();
+        Self { group, rule, reason: Reason::Default, priority: None, layer }
     }
 }
 
@@ -51,7 +54,7 @@ impl Labels {
     /// Names all entries of a rule set.
     pub fn new(rules: &RuleSet) -> Self {
         let named = |interface: usize, direction| -> Vec<(Label, Policy)> {
-            let ordered = rules.ordered(interface, direction);
+            let ordered = rules.ordered_for_packets(interface, direction);
             let entries = ordered.entries().iter();
             entries.map(|entry| (Label::new(rules, interface, entry), entry.policy)).collect()
         };
@@ -65,6 +68,7 @@ impl Labels {
                 rule: String::new(),
                 reason: Reason::Default,
                 priority: None,
+                layer: Layer::default(),
             },
         }
     }

@@ -28,8 +28,8 @@ pub const DECODE_COLUMNS: [&str; 14] = [
 ];
 
 /// The columns that `replay --per packet` adds.
-pub const VERDICT_COLUMNS: [&str; 7] =
-    ["interface", "direction", "verdict", "reason", "group", "rule", "connection"];
+pub const VERDICT_COLUMNS: [&str; 8] =
+    ["interface", "direction", "verdict", "reason", "group", "rule", "connection", "layer"];
 
 /// The columns that `decode --embedded` adds.
 pub const EMBEDDED_COLUMNS: [&str; 5] =
@@ -76,14 +76,14 @@ pub fn embedded_cells(embedded: Option<&Packet>) -> [Cell<'static>; 5] {
 pub fn verdict_cells<'a>(
     judged: &'a Judged,
     labels: &'a Labels,
-) -> impl Iterator<Item = [Cell<'a>; 7]> {
+) -> impl Iterator<Item = [Cell<'a>; 8]> {
     let not_evaluated = match judged {
         Judged::At(..) => None,
         Judged::Not(reason) => {
             let (verdict, reason) = (Verdict::NotEvaluated.as_str(), reason.as_str());
-            let words = [Cell::Text(verdict), Cell::Text(reason)];
-            let [verdict, reason] = words;
-            Some([Cell::Empty, Cell::Empty, verdict, reason, Cell::Empty, Cell::Empty, Cell::Empty])
+            let mut cells = [const { Cell::Empty }; 8];
+            (cells[2], cells[3]) = (Cell::Text(verdict), Cell::Text(reason));
+            Some(cells)
         }
     };
     not_evaluated.into_iter().chain(judged.judgements().map(|judgement| {
@@ -96,6 +96,7 @@ pub fn verdict_cells<'a>(
             Cell::Text(&label.group),
             Cell::Text(&label.rule),
             judgement.connection.into(),
+            Cell::Text(label.layer.as_str()),
         ]
     }))
 }
@@ -134,7 +135,7 @@ pub fn packet_line(
             let label = labels.of(judgement);
             let verdict = judgement.verdict.as_str();
             let (at, direction) = (labels.interface(judgement.interface), judgement.direction);
-            let why = text::because(judgement.reason, label);
+            let why = text::because_of(judgement, label);
             format!("{verdict:<5} {direction:<7} {at}  ({why})  ")
         }
         Some(Answer::Not(reason)) => format!("–     {reason}  ", reason = reason.as_str()),

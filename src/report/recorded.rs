@@ -98,6 +98,7 @@ impl RecordedActions {
                 "direction": key.decided_in.as_str(),
                 "group": label.group,
                 "rule": label.rule,
+                "layer": label.layer.as_str(),
                 "service": key.service,
                 "peer": difference.flow.peer(key.decided_in).to_string(),
                 "records": difference.records,

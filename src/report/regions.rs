@@ -61,7 +61,7 @@ impl Seen {
 }
 
 /// The columns of `diff -f csv` without a capture.
-pub const REGION_COLUMNS: [&str; 14] = [
+pub const REGION_COLUMNS: [&str; 17] = [
     "change",
     "interface",
     "direction",
@@ -76,6 +76,9 @@ pub const REGION_COLUMNS: [&str; 14] = [
     "proposed_rule",
     "example",
     "members_of",
+    "current_layer",
+    "proposed_layer",
+    "replies",
 ];
 
 /// Writes a row for each region.
@@ -102,6 +105,9 @@ pub fn region_rows(
             Cell::Text(&proposed.rule),
             Cell::Owned(region.example().to_string()),
             list(one.members_of.groups().map(str::to_owned).collect()),
+            Cell::Text(current.layer.as_str()),
+            Cell::Text(proposed.layer.as_str()),
+            Cell::Text(if one.replies { "yes" } else { "no" }),
         ])?;
     }
     Ok(())
@@ -122,6 +128,7 @@ pub fn regions_json(
                 "reason": label.reason.as_str(),
                 "group": label.group,
                 "rule": label.rule,
+                "layer": label.layer.as_str(),
             })
         };
         let [before, after] = verdicts(one.effect);
@@ -135,6 +142,7 @@ pub fn regions_json(
         if let Some(object) = object.as_object_mut() {
             object.extend(fields(region));
             object.insert("members_of".to_owned(), one.members_of.groups().collect());
+            object.insert("replies".to_owned(), one.replies.into());
             if let Some(seen) = seen.and_then(|seen| seen.get(n)) {
                 object.insert("connections".to_owned(), seen.connections.into());
                 object.insert("first_frame".to_owned(), seen.first_frame.into());
@@ -198,7 +206,8 @@ pub(super) fn turned_lines(turned: &[Turned], labels: BothLabels<'_>) -> Vec<(Ef
         (
             one.effect,
             format!(
-                "{words}: {direction} {interface} {}{members}: now {now}; then {then}",
+                "{words}: {direction} {interface} {}{}{members}: now {now}; then {then}",
+                if one.replies { "replies " } else { "" },
                 one.region
             ),
         )
@@ -239,7 +248,8 @@ fn region_lines(
     most: usize,
 ) -> Vec<Vec<String>> {
     let narrowed = regions.iter().any(|(_, one)| one.narrowed);
-    let sources = regions.iter().any(|(_, one)| !one.region.source_ports().is_empty());
+    let sources =
+        regions.iter().any(|(_, one)| !one.replies && !one.region.source_ports().is_empty());
     let optional = [(narrowed, "local"), (sources, "source port"), (seen.is_some(), "seen")];
     let mut header = vec!["", "service", "peer"];
     header.extend(optional.into_iter().filter(|(shown, _)| *shown).map(|(_, name)| name));
@@ -249,14 +259,14 @@ fn region_lines(
         let (region, interface) = (&one.region, interface(one, labels));
         let mut row = vec![
             format!("{} {interface}", region.direction()),
-            region.services_text(),
+            service_text(one),
             peers_text(region, &one.members_of),
         ];
         if narrowed {
             row.push(region.locals_text().unwrap_or_default());
         }
         if sources {
-            row.push(region.source_ports_text());
+            row.push(if one.replies { String::new() } else { region.source_ports_text() });
         }
         if let Some(seen) = seen {
             let connections = seen.get(*n).map_or(0, |seen| seen.connections);
@@ -270,6 +280,16 @@ fn region_lines(
         rows.push(row);
     }
     rows
+}
+
+/// `tcp 22`; of answers the service, and the ports of its clients that they go to.
+fn service_text(turned: &Turned) -> String {
+    let region = &turned.region;
+    match (turned.replies, region.source_ports_text().as_str()) {
+        (false, _) => region.services_text(),
+        (true, "") => format!("replies to {}", region.services_text()),
+        (true, served) => format!("replies to {}, of port {served}", region.services_text()),
+    }
 }
 
 /// Where it is: the interface's name in the rule set that has it.

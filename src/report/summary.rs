@@ -1,6 +1,7 @@
 //! The summary of a run, as a program reads it.
 
 use std::collections::BTreeMap;
+use std::iter;
 use std::net::IpAddr;
 
 use serde::Serialize;
@@ -35,16 +36,24 @@ pub struct RulesInput {
     /// Whose rules they are, where they are not Alibaba Cloud's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cloud: Option<Cloud>,
+    /// How they are judged where that is not as Alibaba Cloud's security groups are: [`RuleSet::profile`].
+    #[serde(skip)]
+    pub profile: Vec<&'static str>,
 }
 
 impl RulesInput {
-    /// The line about it at the top of a report, under a title; and, of another cloud, a line that says how
-    /// its rules are judged.
+    /// A rules file, under a name.
+    pub fn new(path: String, sha256: String, rules: &RuleSet) -> Self {
+        let cloud = Some(rules.cloud()).filter(|cloud| *cloud != Cloud::Alibaba);
+        Self { path, sha256, cloud, profile: rules.profile() }
+    }
+
+    /// The line about it at the top of a report, under a title; and lines that say how its rules are judged.
     pub(super) fn line(&self, out: &mut Text, title: &str) {
-        let Self { path, sha256, cloud } = self;
+        let Self { path, sha256, cloud: _, profile } = self;
         push_line!(out, "{title:8} {path}, sha256 {sha256}");
-        if let Some(profile) = cloud.map(Cloud::profile) {
-            push_line!(out, "{:8} {profile}", "");
+        for text in profile {
+            push_line!(out, "{:8} {text}", "");
         }
     }
 }
@@ -165,6 +174,7 @@ impl Summary {
                 "total": connections.total(),
                 "allowed": connections.allowed,
                 "denied": connections.denied,
+                "cut": tally.cut(),
                 "midstream": midstream,
             }),
             strays: strays_json(tally),
@@ -208,11 +218,13 @@ pub fn rule_counts(rules: &RuleSet, replay: &Replay<'_>) -> Vec<RuleCount> {
     let by_entry = replay.tally().by_entry();
     for interface in 0..rules.interfaces().len() {
         for direction in Direction::BOTH {
-            for (index, Entry { kind, .. }) in replay.indexed(interface, direction) {
-                if let EntryKind::Rule { group, rule } = *kind {
-                    let found = by_entry.get(&(interface, direction, index)).copied();
-                    let count = counts.entry((group, rule)).or_default();
-                    *count = *count + found.unwrap_or_default();
+            for (index, Entry { kind, through, .. }) in replay.indexed(interface, direction) {
+                let found = by_entry.get(&(interface, direction, index)).copied();
+                for kind in iter::once(kind).chain(through) {
+                    if let EntryKind::Rule { group, rule } = *kind {
+                        let count = counts.entry((group, rule)).or_default();
+                        *count = *count + found.unwrap_or_default();
+                    }
                 }
             }
         }
@@ -239,7 +251,7 @@ pub fn rule_counts(rules: &RuleSet, replay: &Replay<'_>) -> Vec<RuleCount> {
 }
 
 fn decided(kind: &Kind, count: Count, replay: &Replay<'_>, labels: &Labels) -> Value {
-    let Label { group, rule, .. } = labels.entry(kind.interface, kind.direction, kind.entry);
+    let Label { group, rule, layer, .. } = labels.entry(kind.interface, kind.direction, kind.entry);
     let (verdict, reason) = replay.answer(kind);
     let Kind { interface, direction, entry: _, example, first_frame, peers, obstacle, special: _ } =
         kind;
@@ -250,6 +262,7 @@ fn decided(kind: &Kind, count: Count, replay: &Replay<'_>, labels: &Labels) -> V
         "reason": reason.as_str(),
         "group": group,
         "rule": rule,
+        "layer": layer.as_str(),
         "proto": example.proto.0,
         "dport": example.transport.ports().map(|(_, dst)| dst),
         "icmp_type": example.transport.icmp().map(|(kind, _)| kind),

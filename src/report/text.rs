@@ -13,7 +13,7 @@ use crate::flow::{Direction, FlowTuple, TcpFlags};
 use crate::replay::Replay;
 use crate::rules::services;
 use crate::tally::{Count, Kind, PeerCount, Peers, Special};
-use crate::verdict::{Reason, Verdict};
+use crate::verdict::{Judgement, Reason, Verdict};
 
 /// Kinds of connections that one entry has decided and one protocol, before the others share a line.
 const SHOWN_OF_ENTRY: usize = 8;
@@ -93,6 +93,21 @@ pub fn because(reason: Reason, label: &Label) -> String {
         | Reason::UnsupportedLink
         | Reason::FragmentWithoutFirst => reason.as_str().to_owned(),
     }
+}
+
+/// The reason for a packet's answer in words, with the decider.
+pub(super) fn because_of(judgement: &Judgement, label: &Label) -> String {
+    if judgement.is_stopped() { stopped(label) } else { because(judgement.reason, label) }
+}
+
+/// Why a packet of an allowed connection does not get through.
+fn stopped(label: &Label) -> String {
+    format!("reply stopped by {} of {}", label.rule, label.group)
+}
+
+/// Why connections of a kind are decided as they are.
+fn because_of_kind(kind: &Kind, reason: Reason, label: &Label) -> String {
+    if kind.special == Special::Reply { stopped(label) } else { because(reason, label) }
 }
 
 /// The captures and their time window.
@@ -218,6 +233,11 @@ pub(super) fn counts(replay: &Replay<'_>) -> Vec<Vec<String>> {
             count(connections.denied),
         ]);
     }
+    if tally.cut() > 0 {
+        let note = "of the denied: opened, and a network ACL stops the replies".to_owned();
+        let none = String::new;
+        counts.push(vec!["cut".to_owned(), count(tally.cut()), none(), none(), note]);
+    }
     let strays = tally.strays();
     if strays.total() > 0 {
         let numbers = [strays.total(), strays.allowed, strays.denied].map(count);
@@ -261,8 +281,13 @@ pub(super) fn sentence(replay: &Replay<'_>, labels: &Labels) -> String {
     };
     let most = if stateful { most.connections } else { most.packets };
     let (_, reason) = replay.answer(kind);
-    let why = because(reason, labels.entry(kind.interface, kind.direction, kind.entry));
-    let from = if kind.direction == Direction::Egress { "to" } else { "from" };
+    let label = labels.entry(kind.interface, kind.direction, kind.entry);
+    let why = because_of_kind(kind, reason, label);
+    let opened = match kind.special {
+        Special::Reply => kind.direction.opposite(),
+        _ => kind.direction,
+    };
+    let from = if opened == Direction::Egress { "to" } else { "from" };
     let which = if most == of.denied { String::new() } else { format!("{} of them ", count(most)) };
     let (service, peers) = (service(&kind.example), peers(&kind.peers));
     format!(
@@ -343,7 +368,7 @@ pub(super) fn kinds(
             service,
             peers(&kind.peers),
             kind.first_frame.to_string(),
-            because(reason, label),
+            because_of_kind(kind, reason, label),
         ]);
     }
     let more = lines.get(most..).filter(|rest| !rest.is_empty()).map(|rest| {

@@ -4,8 +4,8 @@ use std::net::Ipv4Addr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::order::{Addresses, IcmpTypes, Matcher};
-use super::{Cloud, PortRange, RuleProtocol, RuleSet};
+use super::matcher::{Addresses, IcmpTypes, Matcher};
+use super::{Cloud, Interface, Layer, PortRange, RuleProtocol, RuleSet};
 use crate::flow::{Direction, Protocol};
 
 /// The metadata service that every instance may reach.
@@ -25,12 +25,20 @@ pub enum Builtin {
     /// IPv6 neighbour discovery (ICMPv6 133 to 137) with hop limit 255, which is to IPv6 what ARP is to IPv4
     /// (SEMANTICS F19), unless the switch has it judged by the rules.
     NeighbourDiscovery,
+    /// Between two addresses of one subnet, which never meets the network ACL of the subnet (SEMANTICS H2, H5).
+    SameSubnet,
 }
 
 impl Builtin {
     /// All.
-    pub const ALL: [Self; 5] =
-        [Self::MetaServer, Self::PathMtu, Self::Slb, Self::Dhcp, Self::NeighbourDiscovery];
+    pub const ALL: [Self; 6] = [
+        Self::MetaServer,
+        Self::PathMtu,
+        Self::Slb,
+        Self::Dhcp,
+        Self::NeighbourDiscovery,
+        Self::SameSubnet,
+    ];
 
     /// The name in the `rule` column.
     pub fn as_str(self) -> &'static str {
@@ -40,12 +48,31 @@ impl Builtin {
             Self::Slb => "slb",
             Self::Dhcp => "dhcp",
             Self::NeighbourDiscovery => "neighbour-discovery",
+            Self::SameSubnet => "same-subnet",
         }
     }
 
-    /// The builtin entries of one direction.
-    pub(super) fn matchers(rules: &RuleSet, direction: Direction) -> Vec<(Self, Matcher)> {
+    /// Whether a layer lets it through.
+    pub(super) fn passes(self, layer: Layer) -> bool {
+        match (self, layer) {
+            (Self::Dhcp | Self::NeighbourDiscovery, _) => true,
+            // A network ACL has entries for these, or denies them (SEMANTICS H1, H2).
+            (Self::MetaServer | Self::PathMtu | Self::Slb, layer) => layer == Layer::SecurityGroup,
+            (Self::SameSubnet, layer) => layer == Layer::NetworkAcl,
+        }
+    }
+
+    /// The builtin entries of one interface and direction, whatever layers let them through.
+    pub(super) fn matchers(
+        rules: &RuleSet,
+        eni: &Interface,
+        direction: Direction,
+    ) -> Vec<(Self, Matcher)> {
         let mut entries = Self::of_cloud(rules, direction);
+        if !eni.subnet.is_empty() {
+            let peer = Addresses::Nets(eni.subnet.clone());
+            entries.push((Self::SameSubnet, Matcher { peer, ..Matcher::any() }));
+        }
         if !rules.switches.neighbour_discovery_by_rules {
             let messages = Matcher {
                 protocol: RuleProtocol::Only(Protocol::ICMPV6),

@@ -20,8 +20,6 @@ pub enum Cloud {
     Alibaba,
     /// Security groups of AWS: they only allow, and no rule comes before another.
     Aws,
-    /// Network ACLs of AWS: numbered, and without a memory of connections.
-    AwsNetworkAcl,
     /// Network security groups of Azure: one at the subnet, one at the network interface, and both must
     /// allow.
     Azure,
@@ -33,21 +31,14 @@ pub enum Cloud {
 
 impl Cloud {
     /// All.
-    pub const ALL: [Self; 6] = [
-        Self::Alibaba,
-        Self::Aws,
-        Self::AwsNetworkAcl,
-        Self::Azure,
-        Self::Google,
-        Self::ClassBench,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::Alibaba, Self::Aws, Self::Azure, Self::Google, Self::ClassBench];
 
     /// The word in a rules file.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Alibaba => "alibaba",
             Self::Aws => "aws",
-            Self::AwsNetworkAcl => "aws-network-acl",
             Self::Azure => "azure",
             Self::Google => "google",
             Self::ClassBench => "classbench",
@@ -61,11 +52,6 @@ impl Cloud {
             Self::Aws => {
                 "security groups of AWS: every rule allows, what none allows is denied both ways, answers of \
                  connections pass, members of a group reach each other only by a rule"
-            }
-            Self::AwsNetworkAcl => {
-                "network ACLs of AWS: the lowest number decides, what none matches is denied both ways; stateless, \
-                 so every packet is judged by the rules of its own direction, answers too. Traffic inside one \
-                 subnet never meets them"
             }
             Self::Azure => {
                 "network security groups of Azure: the lowest priority decides, the default rules stand at the end, \
@@ -87,36 +73,38 @@ impl Cloud {
     pub fn lists_interfaces_by(self) -> &'static str {
         match self {
             Self::Alibaba => "`aliyun ecs DescribeNetworkInterfaces`",
-            Self::Aws | Self::AwsNetworkAcl => "`aws ec2 describe-network-interfaces`",
+            Self::Aws => "`aws ec2 describe-network-interfaces`",
             Self::Azure => "`az network nic list`",
             Self::Google => "`gcloud compute instances list --format=json`",
             Self::ClassBench => "`interfaces:`",
         }
     }
 
-    /// The priorities that rules may have, beside the 110 of old rules of Alibaba Cloud.
+    /// The priorities that rules of security groups may have, beside the 110 of old rules of Alibaba Cloud.
     pub fn priorities(self) -> RangeInclusive<u32> {
         match self {
             Self::Alibaba => 1..=100,
             Self::Aws => 1..=1,
-            // The last entry, `*` in the console, is 32767, or 32768 where it is about IPv6.
-            Self::AwsNetworkAcl => 1..=32_768,
             Self::Azure | Self::Google => 0..=65_535,
             Self::ClassBench => 1..=u32::MAX,
         }
     }
 
-    /// The highest priority of rules that people write. Those behind it are the cloud's own, and nobody can
-    /// remove them (SEMANTICS F27): Azure's default rules, the entries `*` of a network ACL.
+    /// The highest priority of rules of security groups that people write. Those behind it are the cloud's own, and
+    /// nobody can remove them (SEMANTICS F27): Azure's default rules.
     pub fn lowest_custom(self) -> u32 {
         match self {
-            Self::AwsNetworkAcl => 32_766,
             Self::Azure => 4_096,
             Self::Alibaba | Self::Aws | Self::Google | Self::ClassBench => u32::MAX,
         }
     }
 
-    /// What becomes of a packet that no rule matches (SEMANTICS A5 step 5).
+    /// Whether subnets have network ACLs beside the security groups of interfaces ([`Layer`](super::Layer)).
+    pub fn has_network_acls(self) -> bool {
+        matches!(self, Self::Alibaba | Self::Aws)
+    }
+
+    /// What becomes of a packet that no rule of a security group matches (SEMANTICS A5 step 5).
     pub fn default(self, direction: Direction, of: Option<GroupType>) -> Policy {
         match (self, direction, of) {
             (Self::Alibaba, Direction::Egress, Some(GroupType::Basic))
@@ -126,9 +114,9 @@ impl Cloud {
         }
     }
 
-    /// Whether what belongs to an allowed connection passes, whichever way it goes.
+    /// Whether what belongs to an allowed connection passes the security groups, whichever way it goes.
     pub fn is_stateful(self) -> bool {
-        !matches!(self, Self::AwsNetworkAcl | Self::ClassBench)
+        self != Self::ClassBench
     }
 
     /// Whether a packet is judged once by all that is asked of it, as something that comes in, and not where
@@ -157,7 +145,7 @@ impl Cloud {
                 let all = s(600);
                 Timeouts { tcp_established: all, udp: all, icmp: all, other: all, ..ours }
             }
-            Self::Alibaba | Self::AwsNetworkAcl | Self::Azure | Self::ClassBench => ours,
+            Self::Alibaba | Self::Azure | Self::ClassBench => ours,
         }
     }
 }

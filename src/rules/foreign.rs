@@ -4,15 +4,26 @@ use std::collections::HashSet;
 
 use super::validate::{Checker, unknown};
 use super::{
-    Cloud, Field, GroupType, Parts, Peer, Place, Policy, Ports, Rule, RuleProtocol, SecurityGroup,
+    Cloud, Field, GroupType, Layer, Parts, Peer, Place, Policy, Ports, Rule, RuleProtocol,
+    SecurityGroup,
 };
 use crate::flow::Protocol;
 
 impl<'a> Checker<'a> {
-    /// A group of another cloud, whose API refuses other things.
+    /// A group of another cloud, or a network ACL, whose API refuses other things.
     pub(super) fn foreign_group(&mut self, g: usize, group: &'a SecurityGroup) {
         let cloud = self.parts.cloud;
-        if group.group_type == GroupType::Enterprise || group.inner_access_policy == Policy::Accept
+        let is_acl = group.layer == Layer::NetworkAcl;
+        if is_acl && !cloud.has_network_acls() {
+            let message =
+                format!("{cloud} has no network ACLs, which stand beside security groups");
+            self.fault(Place::Group(g, Field::Whole), message);
+        }
+        if is_acl && group.inner_access_policy == Policy::Accept {
+            let message = "a network ACL has no members";
+            self.fault(Place::Group(g, Field::InnerAccessPolicy), message);
+        } else if group.group_type == GroupType::Enterprise
+            || group.inner_access_policy == Policy::Accept
         {
             let message = format!(
                 "only Alibaba Cloud has types and inner access policies, and these rules are of {cloud}"
@@ -26,9 +37,10 @@ impl<'a> Checker<'a> {
                 let message = format!("there is another rule `{}` before this one", rule.id);
                 self.fault(at(Field::Id), message);
             }
-            self.priority(at(Field::Priority), rule);
-            if cloud == Cloud::Aws && rule.policy == Policy::Drop {
-                let message = "security groups of AWS only allow; a network ACL can deny (`cloud: aws-network-acl`)";
+            self.priority(at(Field::Priority), group.layer, rule);
+            if cloud == Cloud::Aws && !is_acl && rule.policy == Policy::Drop {
+                let message =
+                    "security groups of AWS only allow; a network ACL can deny (`network_acls:`)";
                 self.fault(at(Field::Policy), message);
             }
             if rule.peers.is_empty() {
@@ -43,10 +55,13 @@ impl<'a> Checker<'a> {
                 );
             }
             for peer in &rule.peers {
-                self.foreign_peer(at(Field::Peer), peer);
+                self.foreign_peer(at(Field::Peer), group.layer, peer);
             }
             for local in &rule.local {
-                self.foreign_peer(at(Field::Local), local);
+                self.foreign_peer(at(Field::Local), group.layer, local);
+            }
+            if is_acl && !rule.targets.is_empty() {
+                self.fault(at(Field::Targets), "a network ACL is for every instance of its subnet");
             }
             self.foreign_ports(g, r, rule);
         }
@@ -95,9 +110,12 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn foreign_peer(&mut self, at: Place, peer: &'a Peer) {
+    fn foreign_peer(&mut self, at: Place, layer: Layer, peer: &'a Peer) {
         let parts: &'a Parts = self.parts;
         match peer {
+            Peer::Group(_) | Peer::Tag(_) if layer == Layer::NetworkAcl => {
+                self.fault(at, format!("{peer}: an entry of a network ACL names addresses"));
+            }
             Peer::Tag(name) => {
                 let carried =
                     || parts.interfaces.iter().flatten().any(|eni| eni.tags.contains(name));

@@ -189,6 +189,7 @@ impl RuleSet {
             id: id.to_owned(),
             addresses: Vec::new(),
             groups,
+            subnet: Vec::new(),
             timeouts: self.cloud.timeouts(),
             nic_type: NicType::Intranet,
             tags: self.instance_tags.clone(),

@@ -11,6 +11,8 @@ mod code;
 mod expectation;
 mod field;
 mod foreign;
+mod layer;
+mod matcher;
 mod membership;
 mod order;
 mod ports;
@@ -32,8 +34,10 @@ pub use field::{
     FieldError, GroupRef, GroupType, NicType, Peer, Policy, PortRange, Priority, RuleProtocol,
     parse_cidr, parse_cidr_as_written,
 };
+pub use layer::Layer;
+pub use matcher::{Addresses, IcmpTypes, Matcher, Step};
 pub use membership::{Assumption, Membership, UnknownGroups, listed};
-pub use order::{Addresses, Entry, EntryIndex, EntryKind, IcmpTypes, Matcher, Ordered, Step};
+pub use order::{Entry, EntryIndex, EntryKind, Ordered};
 pub use ports::Ports;
 pub use validate::{Field, Invalid, Place, Warning};
 
@@ -41,17 +45,21 @@ use crate::flow::Direction;
 pub(crate) use field::nearest;
 pub(crate) use validate::about_rule;
 
-/// A security group: a policy for members, and rules (SEMANTICS A1).
+/// A security group: a policy for members, and rules (SEMANTICS A1); or a network ACL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecurityGroup {
     /// `sg-…`.
     pub id: String,
+    /// Which of the two it is.
+    pub layer: Layer,
     /// Basic or enterprise.
     pub group_type: GroupType,
     /// Whether members of a basic group reach each other; always `Drop` in an enterprise group.
     pub inner_access_policy: Policy,
     /// The VPC, where it is known.
     pub vpc_id: Option<String>,
+    /// Of a network ACL, the subnets that it stands at, as far as they are known.
+    pub networks: Vec<IpNet>,
     /// In file order.
     pub rules: Vec<Rule>,
 }
@@ -86,6 +94,9 @@ pub struct Rule {
     pub nic_type: Option<NicType>,
     /// Breaks ties of attribution, never of verdicts (SEMANTICS A4).
     pub create_time: Option<Timestamp>,
+    /// The cloud's own, which nobody can remove: it takes part in verdicts, and no advice is about it (SEMANTICS F27).
+    /// [`RuleSet::new`] says so of those behind [`Layer::lowest_custom`].
+    pub fixed: bool,
     /// Free text.
     pub description: Option<String>,
 }
@@ -107,6 +118,7 @@ impl Rule {
             targets: Vec::new(),
             nic_type: None,
             create_time: None,
+            fixed: false,
             description: None,
         }
     }
@@ -142,8 +154,10 @@ pub struct Interface {
     pub id: String,
     /// Private addresses; a CIDR stands for every address in it.
     pub addresses: Vec<IpNet>,
-    /// Positions in [`RuleSet::groups`]: 1 to 10, all of one type.
+    /// Positions in [`RuleSet::groups`]: 1 to 10 security groups, all of one type, and the network ACL of its subnet.
     pub groups: Vec<usize>,
+    /// The addresses of its subnet, as far as they are known; what comes from there never meets the network ACL.
+    pub subnet: Vec<IpNet>,
     /// Idle timeouts of its sessions.
     pub timeouts: Timeouts,
     /// Classic network only: which of its instance's cards this is.
@@ -282,6 +296,10 @@ impl RuleSet {
     /// Every fault found, in the order of the file.
     pub fn new(mut parts: Parts) -> Result<Self, Vec<Invalid>> {
         let host_bits = mask_host_bits(&mut parts);
+        for group in &mut parts.groups {
+            let lowest = group.layer.lowest_custom(parts.cloud);
+            group.rules.iter_mut().for_each(|rule| rule.fixed |= rule.priority.get() > lowest);
+        }
         let faults = validate::faults(&parts);
         if !faults.is_empty() {
             return Err(faults);
@@ -301,6 +319,11 @@ impl RuleSet {
             incomplete,
         } = parts;
         let interfaces_listed = interfaces.is_some();
+        let mut interfaces = interfaces;
+        for eni in interfaces.iter_mut().flatten() {
+            // Stable: the order of groups that are layers themselves means something.
+            eni.groups.sort_by_key(|group| groups.get(*group).map(|of| of.layer));
+        }
         let mut rules = Self {
             cloud,
             groups,
@@ -321,7 +344,21 @@ impl RuleSet {
         if !interfaces_listed {
             rules.interfaces = rules.unlisted();
         }
+        rules.find_subnets();
         Ok(rules)
+    }
+
+    /// Finds the subnets of interfaces among those that their network ACLs stand at.
+    fn find_subnets(&mut self) {
+        for eni in &mut self.interfaces {
+            let groups = eni.groups.iter().filter_map(|group| self.groups.get(*group));
+            for net in groups.flat_map(|group| &group.networks) {
+                let mine = eni.addresses.iter().any(|own| net.contains(own));
+                if mine && !eni.subnet.contains(net) {
+                    eni.subnet.push(*net);
+                }
+            }
+        }
     }
 
     /// Whose rules they are.
@@ -414,6 +451,10 @@ impl RuleSet {
             }
             first.addresses = addresses;
         }
+        if !self.interfaces_listed {
+            self.interfaces.iter_mut().for_each(|eni| eni.subnet.clear());
+            self.find_subnets();
+        }
     }
 
     /// An address that two interfaces have, as those of two networks may, and the interfaces' positions.
@@ -454,29 +495,6 @@ impl RuleSet {
         order::group_mates(self, interface)
     }
 
-    /// The same with an interface for each layer of an interface that has several, where groups are layers
-    /// ([`Cloud::is_layered`]), and the position here of each interface there; `None` where that is how it
-    /// is.
-    pub fn layers_apart(&self) -> Option<(Self, Vec<usize>)> {
-        let several = self.interfaces.iter().any(|eni| eni.groups.len() > 1);
-        if !self.cloud.is_layered() || !several {
-            return None;
-        }
-        let layer = |eni: &Interface, group: usize| Interface {
-            id: format!("{} ({})", eni.id, self.groups.get(group).map_or("", |group| &group.id)),
-            groups: vec![group],
-            ..eni.clone()
-        };
-        let layers = |eni: &Interface| match eni.groups.as_slice() {
-            [_] => vec![eni.clone()],
-            groups => groups.iter().map(|group| layer(eni, *group)).collect(),
-        };
-        let each = self.interfaces.iter().enumerate();
-        let each = each.flat_map(|(n, eni)| layers(eni).into_iter().map(move |layer| (layer, n)));
-        let (interfaces, positions) = each.unzip();
-        Some((Self { interfaces, ..self.clone() }, positions))
-    }
-
     /// What is over a quota of the cloud (SEMANTICS A11).
     pub fn over_quota(&self) -> Vec<Warning> {
         quota::over(self).into_iter().map(Warning).collect()
@@ -503,27 +521,66 @@ impl RuleSet {
         order::ordered(self, interface, direction, assumed)
     }
 
+    /// The entries of each layer of an interface by itself ([`Layer`]), in the order in which a packet of the direction
+    /// meets the layers. Each must allow a packet that opens a connection; network ACLs every other packet too.
+    pub fn ordered_by_layer(
+        &self,
+        interface: usize,
+        direction: Direction,
+        assumed: &Assumption,
+    ) -> Vec<(Layer, Ordered)> {
+        order::by_layer(self, interface, direction, assumed)
+    }
+
+    /// The entries of an interface's network ACL, which every packet of a connection must pass by itself; `None` where it
+    /// has none.
+    pub fn stateless(&self, interface: usize, direction: Direction) -> Option<Ordered> {
+        let layers = order::by_layer(self, interface, direction, &Assumption::default());
+        layers.into_iter().find(|(layer, _)| *layer == Layer::NetworkAcl).map(|(_, list)| list)
+    }
+
+    /// What a packet that opens a connection is held against, and behind the default, where none such comes, what the
+    /// other packets of connections are ([`RuleSet::stateless`]): a packet's entry is a position in this list.
+    pub fn ordered_for_packets(&self, interface: usize, direction: Direction) -> Ordered {
+        let ordered = self.ordered(interface, direction);
+        match self.stateless(interface, direction) {
+            Some(stateless) => ordered.followed_by(&stateless),
+            None => ordered,
+        }
+    }
+
     /// The names of an entry of an interface: the group, where the entry is the interface's and not a
-    /// group's all its groups with `+` between; and the rule's id, or `default`, `intra-group`, or the
+    /// group's all its groups of that layer with `+` between; and the rule's id, or `default`, `intra-group`, or the
     /// name of the system traffic. Never empty.
-    pub fn names(&self, interface: usize, kind: EntryKind) -> (String, String) {
+    pub fn names(&self, interface: usize, entry: &Entry) -> (String, String) {
         let group_id = |group: usize| self.groups.get(group).map(|group| group.id.clone());
         let own = || -> String {
             let groups = self.interfaces.get(interface).map(|eni| eni.groups.as_slice());
-            let ids = groups.unwrap_or_default().iter().filter_map(|group| group_id(*group));
+            let groups = groups.unwrap_or_default();
+            let mut mine = layer::of_layer(&self.groups, groups, entry.layer);
+            if mine.is_empty() {
+                mine = groups.to_vec();
+            }
+            let ids = mine.into_iter().filter_map(group_id);
             ids.collect::<Vec<_>>().join("+")
         };
-        match kind {
+        self.rule_names(entry.kind).unwrap_or_else(|| match entry.kind {
             EntryKind::System(builtin) => (own(), builtin.as_str().to_owned()),
-            EntryKind::IntraGroup { group } => {
-                (group_id(group).unwrap_or_default(), "intra-group".to_owned())
-            }
+            _ => (own(), "default".to_owned()),
+        })
+    }
+
+    /// The group and the id of the rule that an entry is from; of access among members, `intra-group`. `None` where it
+    /// is from no group.
+    pub fn rule_names(&self, kind: EntryKind) -> Option<(String, String)> {
+        let group_id = |group: usize| self.groups.get(group).map(|group| group.id.clone());
+        match kind {
+            EntryKind::System(_) | EntryKind::Default => None,
+            EntryKind::IntraGroup { group } => Some((group_id(group)?, "intra-group".to_owned())),
             EntryKind::Rule { group, rule } => {
                 let found = self.groups.get(group).and_then(|group| group.rules.get(rule));
-                let id = found.map(|rule| rule.id.to_string()).unwrap_or_default();
-                (group_id(group).unwrap_or_default(), id)
+                Some((group_id(group)?, found?.id.to_string()))
             }
-            EntryKind::Default => (own(), "default".to_owned()),
         }
     }
 
@@ -541,7 +598,7 @@ impl RuleSet {
     /// verdicts, and no advice is about it (SEMANTICS F27).
     pub fn is_fixed(&self, place: (usize, usize)) -> bool {
         let rule = self.groups.get(place.0).and_then(|group| group.rules.get(place.1));
-        rule.is_some_and(|rule| rule.priority.get() > self.cloud.lowest_custom())
+        rule.is_some_and(|rule| rule.fixed)
     }
 
     fn members(&self, group: usize) -> impl Iterator<Item = &Interface> {

@@ -6,16 +6,12 @@
 //! entry found is the reason.
 
 use std::cmp::Reverse;
-use std::fmt;
-use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::{
-    Assumption, Builtin, GroupType, Interface, Peer, Policy, PortRange, Ports, Rule, RuleProtocol,
-    RuleSet,
-};
-use crate::flow::{Direction, FlowTuple};
+use super::matcher::{Addresses, IcmpTypes, Matcher};
+use super::{Assumption, Builtin, GroupType, Interface, Layer, Peer, Policy, Ports, Rule, RuleSet};
+use crate::flow::Direction;
 
 /// A position in evaluation order: 0 is looked at first.
 #[repr(transparent)]
@@ -40,11 +36,20 @@ pub struct Entry {
     pub policy: Policy,
     /// Where the entry is from.
     pub kind: EntryKind,
+    /// The layer that it is of, where an interface has several.
+    pub layer: Layer,
+    /// What lets its packets through the layers before that one, those first that are met first.
+    pub through: Vec<EntryKind>,
     /// What it matches.
     pub matcher: Matcher,
 }
 
 impl Entry {
+    /// An entry of a list that is the only one.
+    pub fn new(policy: Policy, kind: EntryKind, matcher: Matcher) -> Self {
+        Self { policy, kind, layer: Layer::default(), through: Vec::new(), matcher }
+    }
+
     /// Whether it is about members of a group of which none is known, and so is met by no packet that can be
     /// judged.
     pub fn has_no_members(&self) -> bool {
@@ -74,243 +79,19 @@ pub enum EntryKind {
     Default,
 }
 
-/// The conditions of an entry, all of which must hold (SEMANTICS A3).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Matcher {
-    /// IP protocol.
-    pub protocol: RuleProtocol,
-    /// Destination port, in both directions; empty for any.
-    pub ports: Vec<PortRange>,
-    /// Source port; empty for any.
-    pub source_ports: Vec<PortRange>,
-    /// The far side's address.
-    pub peer: Addresses,
-    /// The near side's address.
-    pub local: Addresses,
-    /// ICMP types.
-    pub icmp: Option<IcmpTypes>,
-}
-
-/// A condition on the type and code of an ICMP or ICMPv6 message: a range of types with any code, or one type with
-/// one code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IcmpTypes {
-    first: u8,
-    last: u8,
-    code: Option<u8>,
-}
-
-impl IcmpTypes {
-    /// One type, with one code or any.
-    pub fn one(kind: u8, code: Option<u8>) -> Self {
-        Self { first: kind, last: kind, code }
-    }
-
-    /// The types from one to another, both included, with any code.
-    pub fn range(first: u8, last: u8) -> Self {
-        Self { first, last, code: None }
-    }
-
-    /// The types.
-    pub fn kinds(self) -> std::ops::RangeInclusive<u8> {
-        self.first..=self.last
-    }
-
-    /// The code, where only one will do.
-    pub fn code(self) -> Option<u8> {
-        self.code
-    }
-
-    /// The first and the last message that fits, as type and code.
-    pub fn ends(self) -> [(u8, u8); 2] {
-        [(self.first, self.code.unwrap_or(0)), (self.last, self.code.unwrap_or(u8::MAX))]
-    }
-
-    /// Whether a message of this type and code fits.
-    pub fn contains(self, kind: u8, code: u8) -> bool {
-        self.kinds().contains(&kind) && self.code.is_none_or(|only| only == code)
-    }
-
-    /// The messages that fit both; `None` where there is none.
-    fn and(self, other: Self) -> Option<Self> {
-        let (first, last) = (self.first.max(other.first), self.last.min(other.last));
-        let code = match (self.code, other.code) {
-            (Some(a), Some(b)) if a != b => return None,
-            (a, b) => a.or(b),
-        };
-        (first <= last).then_some(Self { first, last, code })
-    }
-}
-
-impl fmt::Display for IcmpTypes {
-    /// `8`, `3 code 4`, `133 to 137`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { first, last, code } = self;
-        match code {
-            Some(code) => write!(f, "{first} code {code}"),
-            None if first == last => write!(f, "{first}"),
-            None => write!(f, "{first} to {last}"),
-        }
-    }
-}
-
-/// A condition on an address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Addresses {
-    /// Any, of either family.
-    Any,
-    /// In one of these; none at all when the list is empty.
-    Nets(Vec<IpNet>),
-}
-
-impl Addresses {
-    /// The addresses of both; `None` where there is none.
-    fn and(&self, other: &Self) -> Option<Self> {
-        let (one, two) = match (self, other) {
-            (Self::Any, of) | (of, Self::Any) => return Some(of.clone()),
-            (Self::Nets(one), Self::Nets(two)) => (one, two),
-        };
-        // Of two networks that meet, one holds the other.
-        let meet = |a: &IpNet, b: &IpNet| match (a.contains(b), b.contains(a)) {
-            (true, _) => Some(*b),
-            (_, true) => Some(*a),
-            _ => None,
-        };
-        let nets = one.iter().flat_map(|a| two.iter().filter_map(move |b| meet(a, b)));
-        let nets: Vec<IpNet> = nets.collect();
-        (!nets.is_empty()).then_some(Self::Nets(nets))
-    }
-
-    /// Whether the address fits. A network of one family never holds an address of the other.
-    pub fn contains(&self, addr: IpAddr) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Nets(nets) => nets.iter().any(|net| net.contains(&addr)),
-        }
-    }
-}
-
-/// The condition that a packet failed, in the order in which [`Matcher::fails_on`] looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Step {
-    /// The protocol differs.
-    Protocol,
-    /// The destination port is not among the rule's.
-    Ports,
-    /// The source port is not among the rule's.
-    SourcePorts,
-    /// The source address is not the rule's.
-    Source,
-    /// The destination address is not the rule's.
-    Destination,
-    /// ICMP type or code differ.
-    Icmp,
-}
-
-impl Step {
-    /// The key of a rules file that holds the condition.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Protocol => "protocol",
-            Self::Ports => "ports",
-            Self::SourcePorts => "source_ports",
-            Self::Source => "source",
-            Self::Destination => "destination",
-            Self::Icmp => "icmp_type",
-        }
-    }
-}
-
-impl Matcher {
-    /// Matches every packet of both families.
-    pub fn any() -> Self {
-        Self {
-            protocol: RuleProtocol::All,
-            ports: Vec::new(),
-            source_ports: Vec::new(),
-            peer: Addresses::Any,
-            local: Addresses::Any,
-            icmp: None,
-        }
-    }
-
-    /// What both match; `None` where that is clearly nothing.
-    fn and(&self, other: &Self) -> Option<Self> {
-        let protocol = match (self.protocol, other.protocol) {
-            (RuleProtocol::All, of) | (of, RuleProtocol::All) => of,
-            (one, two) if one == two => one,
-            _ => return None,
-        };
-        let icmp = match (self.icmp, other.icmp) {
-            (None, of) | (of, None) => of,
-            (Some(one), Some(two)) => Some(one.and(two)?),
-        };
-        Some(Self {
-            protocol,
-            ports: common_ports(&self.ports, &other.ports)?,
-            source_ports: common_ports(&self.source_ports, &other.source_ports)?,
-            peer: self.peer.and(&other.peer)?,
-            local: self.local.and(&other.local)?,
-            icmp,
-        })
-    }
-
-    /// The first condition that the packet does not meet; `None` when it matches.
-    pub fn fails_on(&self, flow: &FlowTuple, direction: Direction) -> Option<Step> {
-        let Self { protocol, ports, source_ports, peer, local, icmp } = self;
-        let in_ranges = |ranges: &[PortRange], port: Option<u16>| {
-            ranges.is_empty() || port.is_some_and(|p| ranges.iter().any(|range| range.contains(p)))
-        };
-        let (sport, dport) = flow.transport.ports().unzip();
-        let (peer_step, local_step) = match direction {
-            Direction::Ingress => (Step::Source, Step::Destination),
-            Direction::Egress => (Step::Destination, Step::Source),
-        };
-        if !protocol.matches(flow.proto) {
-            Some(Step::Protocol)
-        } else if !icmp_matches(*icmp, flow) {
-            Some(Step::Icmp)
-        } else if !in_ranges(ports, dport) {
-            Some(Step::Ports)
-        } else if !in_ranges(source_ports, sport) {
-            Some(Step::SourcePorts)
-        } else if !peer.contains(flow.peer(direction)) {
-            Some(peer_step)
-        } else if !local.contains(flow.local(direction)) {
-            Some(local_step)
-        } else {
-            None
-        }
-    }
-}
-
-/// Ports in both; none for any. `None` where there is no such port.
-fn common_ports(one: &[PortRange], two: &[PortRange]) -> Option<Vec<PortRange>> {
-    match (one, two) {
-        ([], ports) | (ports, []) => Some(ports.to_vec()),
-        (one, two) => {
-            let meet = |a: &PortRange, b: &PortRange| {
-                PortRange::new(a.first().max(b.first()), a.last().min(b.last()))
-            };
-            let ports = one.iter().flat_map(|a| two.iter().filter_map(move |b| meet(a, b)));
-            let ports: Vec<PortRange> = ports.collect();
-            (!ports.is_empty()).then_some(ports)
-        }
-    }
-}
-
-fn icmp_matches(wanted: Option<IcmpTypes>, flow: &FlowTuple) -> bool {
-    let fits = |types: IcmpTypes| {
-        flow.transport.icmp().is_some_and(|(kind, code)| types.contains(kind, code))
-    };
-    wanted.is_none_or(fits)
-}
-
 impl Ordered {
+    /// The list as the answers to its packets meet it, which go the other way.
+    #[must_use]
+    pub fn of_answers(&self) -> Self {
+        let answer =
+            |entry: &Entry| Some(Entry { matcher: entry.matcher.of_answers()?, ..entry.clone() });
+        let entries = self.entries.iter().filter_map(answer).collect();
+        Self { direction: self.direction.opposite(), entries }
+    }
+
     /// A list of entries as they stand; the default of the direction is added at the end.
     pub fn new(direction: Direction, mut entries: Vec<Entry>, default: Policy) -> Self {
-        let (kind, matcher) = (EntryKind::Default, Matcher::any());
-        entries.push(Entry { policy: default, kind, matcher });
+        entries.push(Entry::new(default, EntryKind::Default, Matcher::any()));
         Self { direction, entries }
     }
 
@@ -320,6 +101,13 @@ impl Ordered {
     pub fn of_routed(mut self) -> Self {
         self.entries.retain(|entry| entry.kind != EntryKind::System(Builtin::NeighbourDiscovery));
         self
+    }
+
+    /// The same with the entries of another list behind the default, where no packet comes by itself.
+    #[must_use]
+    pub fn followed_by(&self, other: &Self) -> Self {
+        let entries = self.entries.iter().chain(&other.entries).cloned().collect();
+        Self { direction: self.direction, entries }
     }
 
     /// The direction of the packets it judges.
@@ -338,7 +126,8 @@ impl Ordered {
     }
 }
 
-/// The ladder of SEMANTICS A5, steps 2 to 5, for one interface and direction.
+/// The ladder of SEMANTICS A5, steps 2 to 5, for one interface and direction; of several layers what they do
+/// together to a packet that opens a connection.
 pub(super) fn ordered(
     rules: &RuleSet,
     interface: usize,
@@ -348,17 +137,76 @@ pub(super) fn ordered(
     let Some(eni) = rules.interfaces.get(interface) else {
         return Ordered::new(direction, Vec::new(), Policy::Drop);
     };
-    let system = Builtin::matchers(rules, direction).into_iter().map(|(builtin, matcher)| Entry {
-        policy: Policy::Accept,
-        kind: EntryKind::System(builtin),
-        matcher,
-    });
-    let intra_group = eni.groups.iter().filter(|_| rules.intra_group_step(direction));
+    let mut layers = rules.layers(eni);
+    if direction == Direction::Egress {
+        layers.reverse();
+    }
+    // What every layer lets through is no question of their order.
+    let system = Builtin::matchers(rules, eni, direction);
+    let (everywhere, here): (Vec<_>, Vec<_>) = system
+        .into_iter()
+        .partition(|(builtin, _)| layers.iter().all(|(layer, _)| builtin.passes(*layer)));
+    let layer = |(layer, groups): (Layer, Vec<usize>)| {
+        let here = here.iter().filter(|(builtin, _)| builtin.passes(layer));
+        let mut entries: Vec<Entry> = here.map(|of| exempt(of, layer)).collect();
+        entries.extend(of_layer(rules, eni, (layer, &groups), direction, assumed));
+        entries
+    };
+    let together = layers.into_iter().map(layer).reduce(|outer, inner| both(&outer, &inner));
+    let everywhere = everywhere.iter().map(|of| exempt(of, Layer::SecurityGroup));
+    let entries = everywhere.chain(together.unwrap_or_default()).collect();
+    Ordered { direction, entries }
+}
+
+/// The ladder of each layer by itself, in the order in which a packet of the direction meets them.
+pub(super) fn by_layer(
+    rules: &RuleSet,
+    interface: usize,
+    direction: Direction,
+    assumed: &Assumption,
+) -> Vec<(Layer, Ordered)> {
+    let Some(eni) = rules.interfaces.get(interface) else { return Vec::new() };
+    let mut layers = rules.layers(eni);
+    if direction == Direction::Egress {
+        layers.reverse();
+    }
+    let system = Builtin::matchers(rules, eni, direction);
+    let ladder = |(layer, groups): (Layer, Vec<usize>)| {
+        let system = system.iter().filter(|(builtin, _)| builtin.passes(layer));
+        let mut entries: Vec<Entry> = system.map(|of| exempt(of, layer)).collect();
+        entries.extend(of_layer(rules, eni, (layer, &groups), direction, assumed));
+        (layer, Ordered { direction, entries })
+    };
+    layers.into_iter().map(ladder).collect()
+}
+
+fn exempt((builtin, matcher): &(Builtin, Matcher), layer: Layer) -> Entry {
+    let kind = EntryKind::System(*builtin);
+    Entry { layer, ..Entry::new(Policy::Accept, kind, matcher.clone()) }
+}
+
+/// The ladder of one layer, behind the traffic that it lets through whatever its rules say.
+fn of_layer(
+    rules: &RuleSet,
+    eni: &Interface,
+    (layer, groups): (Layer, &[usize]),
+    direction: Direction,
+    assumed: &Assumption,
+) -> Vec<Entry> {
+    let intra_group = groups.iter().filter(|_| rules.intra_group_step(direction));
     let intra_group =
         intra_group.filter_map(|&group| intra_group_entry(rules, eni, group, assumed));
-    let custom = custom(rules, eni, direction, assumed);
-    let entries = system.chain(intra_group).chain(custom).collect();
-    Ordered::new(direction, entries, default(rules, eni, direction))
+    let mut entries: Vec<Entry> = intra_group.collect();
+    entries.extend(of_groups(rules, eni, groups, direction, assumed));
+    let default = match layer {
+        Layer::SecurityGroup => default(rules, groups, direction),
+        Layer::NetworkAcl => Policy::Drop,
+    };
+    entries.push(Entry::new(default, EntryKind::Default, Matcher::any()));
+    for entry in &mut entries {
+        entry.layer = layer;
+    }
+    entries
 }
 
 /// Step 3: other members of a shared basic group whose policy lets them in.
@@ -374,17 +222,18 @@ fn intra_group_entry(
         true => anybody(),
         false => mates(rules, eni, group),
     };
-    (unlisted || !nets.is_empty()).then(|| Entry {
-        policy: Policy::Accept,
-        kind: EntryKind::IntraGroup { group },
-        matcher: Matcher { peer: Addresses::Nets(nets), ..Matcher::any() },
+    (unlisted || !nets.is_empty()).then(|| {
+        let matcher = Matcher { peer: Addresses::Nets(nets), ..Matcher::any() };
+        Entry::new(Policy::Accept, EntryKind::IntraGroup { group }, matcher)
     })
 }
 
 /// The addresses of the other members of a group, if it lets its members reach each other.
 fn mates(rules: &RuleSet, eni: &Interface, group: usize) -> Vec<IpNet> {
     let open = rules.groups.get(group).is_some_and(|shared| {
-        shared.group_type == GroupType::Basic && shared.inner_access_policy == Policy::Accept
+        shared.layer == Layer::SecurityGroup
+            && shared.group_type == GroupType::Basic
+            && shared.inner_access_policy == Policy::Accept
     });
     let others = rules.members(group).filter(|other| open && other.id != eni.id);
     others.flat_map(|other| other.addresses.iter().copied()).collect()
@@ -397,32 +246,9 @@ pub(super) fn group_mates(rules: &RuleSet, interface: usize) -> Addresses {
     Addresses::Nets(nets.unwrap_or_default())
 }
 
-/// Step 4: the rules of all groups of the interface as one list, or, where groups are layers, those of each
-/// layer behind those of the one before.
-fn custom(
-    rules: &RuleSet,
-    eni: &Interface,
-    direction: Direction,
-    assumed: &Assumption,
-) -> Vec<Entry> {
-    if !rules.cloud.is_layered() {
-        return of_groups(rules, eni, &eni.groups, direction, assumed);
-    }
-    // The groups stand in the order in which a packet that comes in meets them.
-    let mut layers: Vec<&usize> = eni.groups.iter().collect();
-    if direction == Direction::Egress {
-        layers.reverse();
-    }
-    let mut layers = layers
-        .into_iter()
-        .map(|group| of_groups(rules, eni, std::slice::from_ref(group), direction, assumed));
-    let first = layers.next().unwrap_or_default();
-    layers.fold(first, |outer, inner| both(&outer, &inner, rules.cloud.default(direction, None)))
-}
-
-/// What two layers do, of which both must allow: what the first accepts the second decides. Where the
-/// second has no rule for it, its default does.
-fn both(outer: &[Entry], inner: &[Entry], default: Policy) -> Vec<Entry> {
+/// What two layers do, of which both must allow: what the first accepts the second decides. Each list ends with its
+/// default.
+fn both(outer: &[Entry], inner: &[Entry]) -> Vec<Entry> {
     let mut found = Vec::new();
     for entry in outer {
         if entry.policy == Policy::Drop {
@@ -430,11 +256,12 @@ fn both(outer: &[Entry], inner: &[Entry], default: Policy) -> Vec<Entry> {
             continue;
         }
         let narrowed = inner.iter().filter_map(|then| {
-            Some(Entry { matcher: entry.matcher.and(&then.matcher)?, ..then.clone() })
+            let matcher = entry.matcher.and(&then.matcher)?;
+            let mut through = entry.through.clone();
+            through.push(entry.kind);
+            Some(Entry { through, matcher, ..then.clone() })
         });
         found.extend(narrowed);
-        let kind = EntryKind::Default;
-        found.push(Entry { policy: default, kind, matcher: entry.matcher.clone() });
     }
     found
 }
@@ -465,10 +292,9 @@ fn of_groups(
     found.sort_by_key(|(_, _, rule)| {
         (rule.priority, rule.policy, Reverse(rule.create_time), rule.id.clone())
     });
-    let entry = |(group, position, rule): (usize, usize, &Rule)| Entry {
-        policy: rule.policy,
-        kind: EntryKind::Rule { group, rule: position },
-        matcher: matcher(rules, rule, assumed),
+    let entry = |(group, position, rule): (usize, usize, &Rule)| {
+        let kind = EntryKind::Rule { group, rule: position };
+        Entry::new(rule.policy, kind, matcher(rules, rule, assumed))
     };
     found.into_iter().map(entry).collect()
 }
@@ -531,7 +357,7 @@ fn anybody() -> Vec<IpNet> {
 }
 
 /// Step 5: the table of SEMANTICS A5.
-fn default(rules: &RuleSet, eni: &Interface, direction: Direction) -> Policy {
-    let kind = eni.groups.first().and_then(|group| rules.groups.get(*group)).map(|g| g.group_type);
+fn default(rules: &RuleSet, groups: &[usize], direction: Direction) -> Policy {
+    let kind = groups.first().and_then(|group| rules.groups.get(*group)).map(|g| g.group_type);
     rules.cloud.default(direction, kind)
 }

@@ -2,14 +2,15 @@
 
 use ipnet::IpNet;
 
-use super::{Cloud, Peer, Ports, Rule, RuleSet, SecurityGroup};
+use super::{Cloud, Layer, Peer, Ports, Rule, RuleSet, SecurityGroup};
 use crate::flow::Direction;
 
 /// Alibaba Cloud: of all groups of an interface together.
 const OF_AN_INTERFACE: usize = 1_000;
 /// AWS, "Amazon VPC quotas": inbound or outbound rules of a security group, counted for each family.
 const OF_A_GROUP_OF_AWS: usize = 60;
-/// AWS, the same page: entries of a network ACL in one direction; 40 on request.
+/// AWS, the same page: entries of a network ACL in one direction; 40 on request. Alibaba Cloud: of each family too
+/// (SEMANTICS H5).
 const OF_AN_ACL: usize = 20;
 /// Azure, "Azure subscription limits": rules of a network security group.
 const OF_AN_NSG: usize = 1_000;
@@ -19,22 +20,43 @@ const FAMILIES: [(bool, &str); 2] = [(false, "IPv4"), (true, "IPv6")];
 
 /// What is over a quota, in words.
 pub(super) fn over(rules: &RuleSet) -> Vec<String> {
-    let each = |group: &SecurityGroup, direction: Direction| -> Vec<Rule> {
-        let custom = group.rules.iter().filter(|rule| rule.direction == direction);
-        let custom = custom.filter(|rule| rule.priority.get() <= rules.cloud.lowest_custom());
-        custom.cloned().collect()
-    };
-    let say = |what: String, count: usize, most: usize, more: &str| {
-        let message = format!(
-            "{what} has {count} rules, counting lists as the quota does, and {most} are allowed{more}"
-        );
-        (count > most).then_some(message)
-    };
-    let groups = rules.groups.iter();
+    let (acls, groups): (Vec<_>, Vec<_>) =
+        rules.groups.iter().partition(|group| group.layer == Layer::NetworkAcl);
+    let acls = acls.into_iter().flat_map(|group| {
+        let families: &[_] = match rules.cloud {
+            // Of each family apart (SEMANTICS H5).
+            Cloud::Alibaba => &[Some(false), Some(true)],
+            _ => &[None],
+        };
+        Direction::BOTH.into_iter().flat_map(move |direction| {
+            families.iter().filter_map(move |of_ipv6| {
+                let list = each(group, direction);
+                let is_of = |rule: &&Rule| of_ipv6.is_none() || pairs(rules, rule, *of_ipv6) > 0;
+                let count = list.iter().filter(is_of).count();
+                let family = match of_ipv6 {
+                    None => "",
+                    Some(false) => " IPv4",
+                    Some(true) => " IPv6",
+                };
+                let what = format!("network ACL {}, {direction}{family},", group.id);
+                let more = if rules.cloud == Cloud::Aws { ", 40 on request" } else { "" };
+                say(&what, count, OF_AN_ACL, more)
+            })
+        })
+    });
+    let acls: Vec<String> = acls.collect();
+    let mut found = of_groups(rules, groups);
+    found.extend(acls);
+    found
+}
+
+fn of_groups(rules: &RuleSet, groups: Vec<&SecurityGroup>) -> Vec<String> {
+    let groups = groups.into_iter();
     match rules.cloud {
         Cloud::Alibaba => {
             let all = rules.interfaces.iter().filter_map(|eni| {
                 let groups = eni.groups.iter().filter_map(|group| rules.groups.get(*group));
+                let groups = groups.filter(|group| group.layer == Layer::SecurityGroup);
                 let count = groups
                     .flat_map(|group| &group.rules)
                     .map(|rule| pairs(rules, rule, None))
@@ -43,7 +65,7 @@ pub(super) fn over(rules: &RuleSet) -> Vec<String> {
                     Some(group) => format!("group {group}"),
                     None => format!("interface {}", eni.id),
                 };
-                say(what, count, OF_AN_INTERFACE, " (AuthorizationLimitExceed)")
+                say(&what, count, OF_AN_INTERFACE, " (AuthorizationLimitExceed)")
             });
             all.collect()
         }
@@ -54,18 +76,8 @@ pub(super) fn over(rules: &RuleSet) -> Vec<String> {
                         let list = each(group, direction);
                         let count = list.iter().map(|rule| pairs(rules, rule, Some(v6))).sum();
                         let what = format!("group {}, {direction} {family},", group.id);
-                        say(what, count, OF_A_GROUP_OF_AWS, " unless AWS has raised it")
+                        say(&what, count, OF_A_GROUP_OF_AWS, " unless AWS has raised it")
                     })
-                })
-            });
-            all.collect()
-        }
-        Cloud::AwsNetworkAcl => {
-            let all = groups.flat_map(|group| {
-                Direction::BOTH.into_iter().filter_map(move |direction| {
-                    let count = each(group, direction).len();
-                    let what = format!("network ACL {}, {direction},", group.id);
-                    say(what, count, OF_AN_ACL, ", 40 on request")
                 })
             });
             all.collect()
@@ -74,12 +86,25 @@ pub(super) fn over(rules: &RuleSet) -> Vec<String> {
             let all = groups.filter_map(|group| {
                 let count =
                     Direction::BOTH.into_iter().map(|direction| each(group, direction).len());
-                say(format!("group {}", group.id), count.sum(), OF_AN_NSG, "")
+                say(&format!("group {}", group.id), count.sum(), OF_AN_NSG, "")
             });
             all.collect()
         }
         Cloud::Google | Cloud::ClassBench => Vec::new(),
     }
+}
+
+/// The rules of a direction that somebody wrote.
+fn each(group: &SecurityGroup, direction: Direction) -> Vec<Rule> {
+    let custom = group.rules.iter().filter(|rule| rule.direction == direction);
+    custom.filter(|rule| !rule.fixed).cloned().collect()
+}
+
+fn say(what: &str, count: usize, most: usize, more: &str) -> Option<String> {
+    let message = format!(
+        "{what} has {count} rules, counting lists as the quota does, and {most} are allowed{more}"
+    );
+    (count > most).then_some(message)
 }
 
 /// What a rule counts: a list as its size, a list of peers or ports as one rule per pair; of one family, if

@@ -6,9 +6,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::bounds;
+use super::layer::of_layer;
 use super::{
-    Cloud, GroupType, Interface, Membership, NicType, Parts, Peer, Policy, PortRange, Ports, Rule,
-    RuleId, RuleProtocol, RuleSet, SecurityGroup, Timeouts,
+    Cloud, GroupType, Interface, Layer, Membership, NicType, Parts, Peer, Policy, PortRange, Ports,
+    Rule, RuleId, RuleProtocol, RuleSet, SecurityGroup, Timeouts,
 };
 use crate::flow::{Direction, Protocol};
 
@@ -197,13 +198,13 @@ impl<'a> Checker<'a> {
             self.fault(Place::Groups, "there is no security group; list at least one");
         }
         let ids = groups.iter().map(|group| group.id.as_str());
-        self.unique("security group", ids, |g| Place::Group(g, Field::Id));
+        self.unique("security group or network ACL", ids, |g| Place::Group(g, Field::Id));
         let is_alibaba = self.parts.cloud == Cloud::Alibaba;
         for (g, group) in groups.iter().enumerate() {
             if self.is_full() {
                 return;
             }
-            if !is_alibaba {
+            if !is_alibaba || group.layer == Layer::NetworkAcl {
                 self.foreign_group(g, group);
                 continue;
             }
@@ -233,12 +234,17 @@ impl<'a> Checker<'a> {
         }
     }
 
-    pub(super) fn priority(&mut self, at: Place, rule: &Rule) {
+    pub(super) fn priority(&mut self, at: Place, layer: Layer, rule: &Rule) {
         let number = rule.priority.get();
-        let allowed = self.parts.cloud.priorities();
         let cloud = self.parts.cloud;
+        let allowed = layer.priorities(cloud);
         let message = match cloud {
             _ if allowed.contains(&number) => return,
+            _ if layer == Layer::NetworkAcl => format!(
+                "`{number}`: a rule of a network ACL has a number from {} to {}",
+                allowed.start(),
+                layer.lowest_custom(cloud),
+            ),
             // From rules made before May 2020.
             Cloud::Alibaba if number == 110 => return,
             Cloud::Alibaba => format!(
@@ -329,7 +335,7 @@ impl<'a> Checker<'a> {
 
     fn rule(&mut self, g: usize, group: &SecurityGroup, r: usize, rule: &Rule) {
         let at = |field| Place::Rule(g, r, field);
-        self.priority(at(Field::Priority), rule);
+        self.priority(at(Field::Priority), group.layer, rule);
         self.alien(g, r, rule);
         let side = match rule.direction {
             Direction::Ingress => ("source", "Source"),
@@ -512,7 +518,7 @@ impl<'a> Checker<'a> {
     /// Without a list of interfaces, one holds every group of the file, where it is not unknown which groups
     /// an interface has.
     fn one_interface(&mut self, groups: &[SecurityGroup]) {
-        if self.parts.membership == Membership::Unknown {
+        if self.parts.membership == Membership::Unknown || groups.is_empty() {
             return;
         }
         let all: Vec<usize> = (0..groups.len()).collect();
@@ -588,7 +594,7 @@ fn most_groups(cloud: Cloud) -> usize {
         Cloud::Alibaba => MOST_GROUPS,
         // By a quota that AWS raises.
         Cloud::Aws => 16,
-        Cloud::AwsNetworkAcl | Cloud::ClassBench | Cloud::Google => 1,
+        Cloud::ClassBench | Cloud::Google => 1,
         // The subnet's, and its own.
         Cloud::Azure => 2,
     }
@@ -601,6 +607,11 @@ pub(super) fn together(
     together: &[usize],
 ) -> Option<String> {
     let most = most_groups(cloud);
+    let acls = of_layer(groups, together, Layer::NetworkAcl).len();
+    if acls > 1 {
+        return Some(format!("one interface cannot have {acls} network ACLs; a subnet has one"));
+    }
+    let together = of_layer(groups, together, Layer::SecurityGroup);
     if together.len() > most {
         let count = together.len();
         return Some(format!("one interface cannot have {count} groups, {most} at most"));

@@ -69,8 +69,8 @@ struct Session {
     /// Time of the newest packet, in ns.
     last: u64,
     /// From the lowest bit: 4 of the state, whether it is allowed, whether it was judged as egress, whether it
-    /// counts against its interface's limit, whether the other end denied it, 22 of the tag, 34 of the connection.
-    /// Zero in a free slot: connections are counted from 1.
+    /// counts against its interface's limit, whether the other end denied it, whether a network ACL has stopped an
+    /// answer, 22 of the tag, 33 of the connection. Zero in a free slot: connections are counted from 1.
     what: u64,
 }
 
@@ -79,9 +79,10 @@ const ALLOWED: u64 = 1 << 4;
 const EGRESS: u64 = 1 << 5;
 const HELD: u64 = 1 << 6;
 const DENIED_ELSEWHERE: u64 = 1 << 7;
-const TAG_AT: u32 = 8;
+const STOPPED: u64 = 1 << 8;
+const TAG_AT: u32 = 9;
 const TAG: u64 = (1 << 22) - 1;
-const CONNECTION_AT: u32 = 30;
+const CONNECTION_AT: u32 = 31;
 
 impl Session {
     fn new(opened: Opened, state: State, last: u64) -> Self {
@@ -345,6 +346,24 @@ impl SessionTable {
         let idle_times = self.idle_times.get(place.interface())?;
         let is_live = !session.expired(now, idle_times) || session.is_denied_tcp();
         is_live.then(|| session.opened())
+    }
+
+    /// Marks the session at a place as one of which a network ACL has stopped an answer; whether it was marked before.
+    pub fn mark_stopped(&mut self, place: &Place, flow: &FlowTuple) -> bool {
+        let session = match place.family {
+            Family::V4 => self.v4.get_mut(place.hash, &place.key),
+            Family::V6 => self.v6.get_mut(place.hash, &place.v6(flow)),
+        };
+        session.is_some_and(|session| {
+            let before = session.what & STOPPED != 0;
+            session.what |= STOPPED;
+            before
+        })
+    }
+
+    /// Whether the session at a place is so marked.
+    pub fn is_stopped(&self, place: &Place, flow: &FlowTuple) -> bool {
+        self.find(place, flow).is_some_and(|session| session.what & STOPPED != 0)
     }
 
     fn find(&self, place: &Place, flow: &FlowTuple) -> Option<&Session> {

@@ -16,7 +16,7 @@ use crate::flow::{Direction, FlowTuple, Packet, Transport};
 use crate::overlay::{Obstacle, SMTP, obstacle};
 use crate::rules::EntryIndex;
 use crate::session::Opening;
-use crate::verdict::{Judged, Judgement, Reason, Verdict};
+use crate::verdict::{Judged, Judgement, Reason, Reply, Stopped, Verdict};
 pub use peers::{PeerCount, Peers};
 pub(crate) use unevaluated::Hidden;
 pub use unevaluated::{Unevaluated, UnevaluatedCount};
@@ -70,11 +70,15 @@ impl ByVerdict {
     }
 
     fn add(&mut self, verdict: Verdict, count: u64) {
-        *match verdict {
+        *self.of(verdict) += count;
+    }
+
+    fn of(&mut self, verdict: Verdict) -> &mut u64 {
+        match verdict {
             Verdict::Allow => &mut self.allowed,
             Verdict::Deny => &mut self.denied,
             Verdict::NotEvaluated => &mut self.not_evaluated,
-        } += count;
+        }
     }
 }
 
@@ -110,18 +114,25 @@ pub enum Special {
     SessionLimit,
     /// Packets after their connection closed, each judged by itself (SEMANTICS F16).
     Stray,
+    /// Connections that were allowed, and answers of which a network ACL stops (SEMANTICS H6).
+    Reply,
 }
 
 impl Kind {
     /// Notes the peer of a connection, or of a packet that is judged alone.
     fn look(&mut self, frame: &Frame<'_>, flow: &FlowTuple, room: &mut peers::Room) {
+        // An answer goes the other way than its connection.
+        let peer = match self.special {
+            Special::Reply => flow.peer(self.direction.opposite()),
+            _ => flow.peer(self.direction),
+        };
         if self.first_frame == 0 {
             self.first_frame = frame.number;
             if self.example.transport != Transport::Absent {
                 self.example = *flow;
             }
         }
-        self.peers.add_within(flow.peer(self.direction), room);
+        self.peers.add_within(peer, room);
     }
 }
 
@@ -149,6 +160,9 @@ pub struct Tally {
     /// Packets by verdict and reason.
     answers: [[u64; Reason::ALL.len()]; Verdict::ALL.len()],
     connections: ByVerdict,
+    cut: u64,
+    /// Answers that network ACLs let pass, by interface, direction and entry.
+    replies: HashMap<(usize, Direction, EntryIndex), Count, FixedState>,
     strays: ByVerdict,
     unevaluated: Unevaluated,
     midstream: [u64; Opening::INFERRED.len()],
@@ -178,6 +192,8 @@ pub struct Tally {
 struct Mark {
     opening: Option<Opening>,
     denied: bool,
+    /// An answer was stopped before the connection was counted.
+    cut: bool,
     counted: bool,
 }
 
@@ -187,6 +203,8 @@ impl Tally {
         Self {
             answers: Default::default(),
             connections: ByVerdict::default(),
+            cut: 0,
+            replies: HashMap::default(),
             strays: ByVerdict::default(),
             unevaluated: Unevaluated::default(),
             midstream: Default::default(),
@@ -316,6 +334,7 @@ impl Tally {
         if let Some(count) = of_verdict.and_then(|reasons| reasons.get_mut(reason as usize)) {
             *count += 1;
         }
+        let cut = judged.is_cut();
         let (Judged::At(first, second), Decoded::Packet(packet)) = (judged, decoded) else {
             return;
         };
@@ -326,7 +345,16 @@ impl Tally {
         }
         if let Some((denied, opening)) = opens {
             self.count_connection(denied, opening);
+        } else if cut {
+            self.cut_connection();
         }
+        self.cut += u64::from(cut);
+    }
+
+    /// Takes a connection, which was counted as allowed, for a denied one.
+    fn cut_connection(&mut self) {
+        self.connections.allowed = self.connections.allowed.saturating_sub(1);
+        self.connections.add(Verdict::Deny, 1);
     }
 
     fn count_connection(&mut self, denied: bool, opening: Opening) {
@@ -349,6 +377,7 @@ impl Tally {
         // Most packets open nothing and are judged at one interface.
         if let Judged::At(first, None) = judged
             && first.opened.is_none()
+            && first.reply.is_none()
         {
             if !selected {
                 self.resolve(judged);
@@ -360,12 +389,13 @@ impl Tally {
             mark.counted = true;
             return Some(Some((mark.denied, mark.opening.unwrap_or(Opening::Seen))));
         }
-        if !selected && !judged.judgements().any(|judgement| judgement.opened.is_some()) {
+        let changes = |of: &Judgement| of.opened.is_some() || of.reply.is_some();
+        if !selected && !judged.judgements().any(changes) {
             self.resolve(judged);
             return None;
         }
         let marks = self.marks.get_or_insert_default();
-        let (mut opens, mut late) = (false, None);
+        let (mut opens, mut late, mut cut_before) = (false, None, false);
         for judgement in judged.judgements() {
             let Some(connection) = judgement.connection else { continue };
             let number = usize::try_from(connection).unwrap_or(usize::MAX);
@@ -378,12 +408,21 @@ impl Tally {
                 mark.denied |= judgement.verdict == Verdict::Deny;
                 mark.counted |= selected;
                 opens = true;
-            } else if let Some(mark) = marks.get_mut(number)
-                && selected
-                && !std::mem::replace(&mut mark.counted, true)
-            {
-                late = Some((mark.denied, mark.opening.unwrap_or(Opening::Seen)));
+            } else if let Some(mark) = marks.get_mut(number) {
+                if judgement.reply.is_some_and(|of| of.stopped == Stopped::First) {
+                    mark.denied = true;
+                    mark.cut |= !selected && !mark.counted;
+                    cut_before |= !selected && mark.counted;
+                }
+                if selected && !std::mem::replace(&mut mark.counted, true) {
+                    late = Some((mark.denied, mark.opening.unwrap_or(Opening::Seen)));
+                    self.cut += u64::from(mark.cut);
+                }
             }
+        }
+        if cut_before {
+            self.cut += 1;
+            self.cut_connection();
         }
         if !selected {
             self.resolve(judged);
@@ -417,11 +456,15 @@ impl Tally {
         let kind = judgement.kind as usize;
         if let Some(Counter { count, has_peers, entry }) = self.counters.get_mut(kind) {
             judgement.entry = *entry;
-            let opens = judgement.opened.is_some() || late;
+            let first_stopped = judgement.reply.is_some_and(|reply| reply.stopped.is_first());
+            let opens = judgement.opened.is_some() || late || first_stopped;
             count.packet(frame.wire_len.into(), opens);
             if !*has_peers && (opens || judgement.connection.is_none()) {
                 self.note_peer(frame, packet, judgement);
             }
+        }
+        if let Some(reply) = judgement.reply {
+            self.count_reply(frame, judgement, reply);
         }
         if let Some((opening, _)) = judgement.opened {
             let denied = judgement.verdict == Verdict::Deny;
@@ -440,11 +483,32 @@ impl Tally {
         };
         let flow = match judgement.opened {
             Some((_, flow)) => flow,
+            None if judgement.is_stopped() => packet.flow.reversed(),
             None if judgement.direction == judgement.decided_in => packet.flow,
             None => packet.flow.reversed(),
         };
         kind.look(frame, &flow, &mut self.room);
         counter.has_peers = kind.peers.is_full();
+    }
+
+    /// Counts what a network ACL does to an answer.
+    #[cold]
+    fn count_reply(&mut self, frame: &Frame<'_>, judgement: &Judgement, reply: Reply) {
+        if reply.stopped == Stopped::No {
+            let key = (judgement.interface, judgement.direction, reply.entry);
+            self.replies.entry(key).or_default().packet(frame.wire_len.into(), false);
+        } else if reply.stopped.is_first()
+            && judgement.opened.is_none()
+            && let Some(counter) = self.counters.get_mut(reply.opened_as as usize)
+        {
+            let connections = &mut counter.count.connections;
+            *connections = connections.saturating_sub(1);
+        }
+    }
+
+    /// Connections that were allowed, and answers of which a network ACL stops; they are among the denied ones.
+    pub fn cut(&self) -> u64 {
+        self.cut
     }
 
     /// Packets by verdict.
@@ -531,6 +595,11 @@ impl Tally {
         for (Kind { interface, direction, entry, .. }, count) in self.kinds() {
             let sum = counts.entry((*interface, *direction, *entry)).or_default();
             *sum = *sum + count;
+        }
+        #[expect(clippy::iter_over_hash_type, reason = "sums do not depend on the order")]
+        for (key, count) in &self.replies {
+            let sum = counts.entry(*key).or_default();
+            *sum = *sum + *count;
         }
         counts
     }

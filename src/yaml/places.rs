@@ -101,6 +101,16 @@ impl Places {
         }
     }
 
+    /// How many elements the list under a key of the document has.
+    pub(crate) fn length(&self, key: &str) -> usize {
+        let Some(Inside::Map(map)) = self.nodes.first().map(|node| &node.inside) else { return 0 };
+        let list = map.iter().find(|(known, _, _)| known == key).and_then(|(_, _, list)| *list);
+        match list.and_then(|list| self.nodes.get(list)).map(|node| &node.inside) {
+            Some(Inside::List(list)) => list.len(),
+            _ => 0,
+        }
+    }
+
     /// Where that stands which the path leads to; the nearest thing above it, if it leads nowhere. `None`
     /// where nothing could be read.
     pub(crate) fn find(&self, path: &[Segment]) -> Option<Position> {

@@ -152,7 +152,7 @@ fn expectation(rules: &RuleSet, expected: &Expectation) {
     let list = rules.ordered(0, direction);
     let decided = |flow: &FlowTuple| list.entry(Reference(&list).decide(flow)).unwrap();
     let by = |flow: &FlowTuple| {
-        let (_, name) = rules.names(0, decided(flow).kind);
+        let (_, name) = rules.names(0, decided(flow));
         expected.by.as_ref().is_none_or(|by| *by == name)
     };
     for failure in &outcome.failures {

@@ -72,10 +72,10 @@ pub(crate) fn entry() -> impl Strategy<Value = Entry> {
     let range = (0_u8..3, 0_u8..3).prop_map(|(first, more)| IcmpTypes::range(first, first + more));
     let icmp = prop_oneof![6 => Just(None), 1 => prop_oneof![one, range].prop_map(Some)];
     (protocol, ranges(), source_ports, addresses(), local, icmp, any::<bool>()).prop_map(
-        |(protocol, ports, source_ports, peer, local, icmp, accept)| Entry {
-            policy: if accept { Policy::Accept } else { Policy::Drop },
-            kind: EntryKind::System(Builtin::Slb),
-            matcher: Matcher { protocol, ports, source_ports, peer, local, icmp },
+        |(protocol, ports, source_ports, peer, local, icmp, accept)| {
+            let policy = if accept { Policy::Accept } else { Policy::Drop };
+            let matcher = Matcher { protocol, ports, source_ports, peer, local, icmp };
+            Entry::new(policy, EntryKind::System(Builtin::Slb), matcher)
         },
     )
 }

@@ -233,7 +233,7 @@ fn example_shows(rules: &RuleSet, finding: &Finding) {
     let Some(example) = finding.example else { return };
     let list = rules.ordered(example.interface, example.direction);
     let entry = list.entry(Reference(&list).decide(&example.flow)).unwrap();
-    let (_, decider) = rules.names(example.interface, entry.kind);
+    let (_, decider) = rules.names(example.interface, entry);
     let by_others = || finding.others.iter().any(|other| other.rule == decider);
     match finding.code {
         Code::Shadowed | Code::Conflicting | Code::Correlated | Code::Generalization => {

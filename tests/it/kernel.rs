@@ -706,7 +706,7 @@ fn a_host_with_the_rules_of_convert_counts_as_replay_does() {
         let mut expected = std::collections::BTreeMap::new();
         for (flow, _) in &opened {
             let entry = ordered.entry(Reference(&ordered).decide(flow)).unwrap();
-            let (group, rule) = rules.names(0, entry.kind);
+            let (group, rule) = rules.names(0, entry);
             *expected.entry(format!("{group} {rule}")).or_insert(0_u64) += 1;
         }
         let dir = tempfile::tempdir().unwrap();
@@ -806,4 +806,87 @@ fn queries_of_both_ends_are_connections_of_their_own() {
     }
     println!("{}", all.figures());
     assert!(all.session > 300 && all.opening > 20 && all.asked_again > 50, "{all:?}");
+}
+
+/// A network ACL is a chain without connection tracking, security groups one behind it: what the kernel lets through
+/// both, and which rule stops the rest, replies too (SEMANTICS H6).
+#[test]
+fn two_layers_are_two_chains() {
+    if let Some(why) = untracked() {
+        println!("SKIPPED: {why}, so the kernel was asked about no network ACLs");
+        return;
+    }
+    let mut runner = TestRunner::deterministic();
+    let (mut passed, mut stopped, mut replies) = (0, 0, 0);
+    for _ in 0..24 {
+        let (yaml, flows) =
+            crate::layers::rules_and_packets().new_tree(&mut runner).unwrap().current();
+        let rules = crate::space::rules(&yaml);
+        let labels = sgreplay::report::Labels::new(&rules);
+        let midstream = sgreplay::replay::Midstream::FirstPacket;
+        let mut replay = Replay::new(&rules, Options { midstream, ..Options::default() });
+        let (mut asked, mut expected) = (Vec::new(), Vec::new());
+        for (number, (src, dst, flags)) in (1..).zip(&flows) {
+            let bytes = support::ipv4(src, dst, flags);
+            let frame = support::frame(number, 0.001, &bytes);
+            let judged = replay.judge(&frame, &decode(frame.link, &bytes));
+            let judgement = judged.deciding().unwrap();
+            // What follows a denied opening would not exist.
+            if judgement.reason == Reason::ConnectionDenied {
+                continue;
+            }
+            let denied = judgement.verdict == sgreplay::verdict::Verdict::Deny;
+            stopped += usize::from(denied);
+            passed += usize::from(!denied);
+            replies += usize::from(judgement.is_stopped());
+            expected.push(match denied {
+                true => labels.of(judgement).rule.clone(),
+                false => "pass".to_owned(),
+            });
+            asked.push(Asked { time_ns: 1_000_000, bytes: bytes.clone() });
+        }
+        let answers = ask(&[("nft -f", chains(&rules))], &format!("({TRACKING})\n"), None, &asked);
+        assert_eq!(answers, expected, "{yaml}\n{flows:?}");
+    }
+    println!(
+        "{passed} packets pass two chains of the kernel as two layers, {stopped} do not, {replies} of them replies"
+    );
+    assert!(passed > 100 && replies > 10);
+}
+
+/// The layers of the one interface as chains, which log the rule that stops a packet, or that it passes.
+fn chains(rules: &RuleSet) -> String {
+    let mut chains = String::new();
+    for direction in Direction::BOTH {
+        let layers = rules.ordered_by_layer(0, direction, &sgreplay::rules::Assumption::default());
+        for (n, (layer, list)) in layers.iter().enumerate() {
+            let accepted = match n + 1 < layers.len() {
+                true => format!("goto {direction}_{}", n + 1),
+                false => "log prefix \"pass\" group 5 accept".to_owned(),
+            };
+            writeln!(chains, "chain {direction}_{n} {{").unwrap();
+            if *layer == sgreplay::rules::Layer::SecurityGroup {
+                writeln!(chains, "ct state established,related {accepted}").unwrap();
+            }
+            let then = |_: usize, entry: &Entry| match entry.policy {
+                Policy::Accept => accepted.clone(),
+                Policy::Drop => {
+                    format!("log prefix \"{}\" group 5 drop", rules.names(0, entry).1)
+                }
+            };
+            writeln!(chains, "{}}}", convert::nft_rules(list, then)).unwrap();
+        }
+    }
+    // A chain is known before it is gone to.
+    let own = rules.interfaces()[0].addresses[0].addr();
+    let declared: String = Direction::BOTH
+        .iter()
+        .flat_map(|direction| [0, 1].map(|n| format!("chain {direction}_{n} {{}}\n")))
+        .collect();
+    format!(
+        "table inet oracle {{\n{declared}}}\ntable inet oracle {{\n{chains}chain c {{\n\
+         type filter hook prerouting priority -150; policy accept;\n\
+         meta l4proto {CANARY} log prefix \"canary\" group 5 drop\n\
+         ip daddr {own} jump ingress_0\nip saddr {own} jump egress_0\n}}\n}}\n"
+    )
 }

@@ -39,6 +39,7 @@ mod inference;
 mod kernel;
 mod laws;
 mod layering;
+mod layers;
 mod limits;
 mod links;
 mod listings;

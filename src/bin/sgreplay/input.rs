@@ -12,7 +12,7 @@ use sgreplay::capture::Capture;
 use sgreplay::escape;
 use sgreplay::parse::{self, Content, Hints, Positions, Source};
 use sgreplay::report::RulesInput;
-use sgreplay::rules::{Cloud, Expectation, RuleSet};
+use sgreplay::rules::{Expectation, RuleSet};
 use sha2::{Digest, Sha256};
 
 use crate::exit::Failure;
@@ -63,7 +63,7 @@ pub(crate) fn expectations(
 ) -> Result<(Vec<Expectation>, RulesInput), Failure> {
     let (name, text) = (name(path), text(path)?);
     let sha256 = hex(&Sha256::digest(text.as_bytes()));
-    let input = RulesInput { path: name.clone(), sha256, cloud: None };
+    let input = RulesInput { path: name.clone(), sha256, ..RulesInput::default() };
     Ok((parse::expectations(&name, &text, rules)?, input))
 }
 
@@ -138,7 +138,7 @@ fn rules_of(path: &Path, reading: Reading) -> Result<RulesFile, Failure> {
             let text = texts.into_iter().next().map(|(_, text)| text).unwrap_or_default();
             let text = text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned();
             let rules = parse::yaml(&name, &text)?;
-            let input = RulesInput { path: name, sha256, cloud: other_cloud(&rules) };
+            let input = RulesInput::new(name, sha256, &rules);
             return Ok(RulesFile { rules, input, positions: Positions::new(text) });
         }
         Content::Rules(loaded) => (*loaded, name.clone()),
@@ -165,12 +165,8 @@ fn rules_of(path: &Path, reading: Reading) -> Result<RulesFile, Failure> {
     for warning in warnings {
         terminal::say(&format!("warning: {path}: {warning}"));
     }
-    let input = RulesInput { path, sha256, cloud: other_cloud(&rules) };
+    let input = RulesInput::new(path, sha256, &rules);
     Ok(RulesFile { rules, input, positions: Positions::default() })
-}
-
-fn other_cloud(rules: &RuleSet) -> Option<Cloud> {
-    Some(rules.cloud()).filter(|cloud| *cloud != Cloud::Alibaba)
 }
 
 /// What a path names, read and recognised.

@@ -200,7 +200,7 @@ impl Gathered {
                     bytes: if alone { bytes } else { 0 },
                     first_frame: frame.number,
                     time: self.now,
-                    why: text::because(judgement.reason, label),
+                    why: text::because_of(judgement, label),
                 });
             } else if let Some(cut) = self.cut.get_mut(kind) {
                 *cut += 1;

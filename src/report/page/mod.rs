@@ -496,12 +496,8 @@ fn inputs(
     }
     let trust = local.trust();
     lines.push(format!("Local addresses: {} ({trust}{}).", local.addresses.join(", "), local.why));
-    lines.extend(
-        rules
-            .iter()
-            .filter_map(|(_, of)| of.cloud)
-            .map(|cloud| format!("Rules are {}.", cloud.profile())),
-    );
+    let profiles = rules.iter().flat_map(|(_, of)| &of.profile);
+    lines.extend(profiles.map(|profile| format!("Rules are {profile}.")));
     let table = Table { title: "Files this page was made from".to_owned(), rows, more: None };
     Section {
         id: "inputs",

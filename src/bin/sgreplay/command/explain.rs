@@ -10,8 +10,8 @@ use sgreplay::flow::{Direction, FlowTuple, Protocol, Transport};
 use sgreplay::replay::{Options, Replay};
 use sgreplay::report::{Label, SCHEMA, because};
 use sgreplay::rules::{
-    Addresses, Assumption, EntryKind, Interface, Matcher, Ordered, RuleProtocol, RuleSet, Step,
-    services,
+    Addresses, Assumption, EntryIndex, EntryKind, Interface, Layer, Matcher, Ordered, Policy,
+    RuleProtocol, RuleSet, Step, services,
 };
 use sgreplay::sources::Input;
 use sgreplay::verdict::{Judged, Judgement, Reason, Verdict};
@@ -47,9 +47,11 @@ struct Explained<'r> {
     verdict: Verdict,
     reason: Reason,
     flow: FlowTuple,
-    /// The opening packet's, whose walk this is.
+    /// The opening packet's, whose walk through the layers this is.
     opening: Opening,
-    ordered: Ordered,
+    layers: Vec<Ordered>,
+    /// The network ACL, which looks at a packet that answers by itself.
+    reply: Option<Ordered>,
 }
 
 /// The packet that opened the connection.
@@ -84,7 +86,21 @@ pub(super) fn trace(
     assumed: &Assumption,
     flow: FlowTuple,
 ) -> Text {
-    let whole = text(&opening(rules, interface, direction, assumed, flow));
+    shortened(text(&opening(rules, interface, direction, assumed, flow)))
+}
+
+/// The same of a packet that answers, by the network ACL alone.
+pub(super) fn trace_reply(
+    rules: &RuleSet,
+    interface: usize,
+    direction: Direction,
+    flow: FlowTuple,
+) -> Text {
+    let layers = rules.stateless(interface, direction).into_iter().collect();
+    shortened(text(&walked(rules, (interface, direction), flow, layers)))
+}
+
+fn shortened(whole: Text) -> Text {
     let lines: Vec<&str> = whole.as_str().lines().collect();
     let [first, steps @ .., last] = lines.as_slice() else { return whole };
     let Some(left_out) = steps.len().checked_sub(LONGEST_TRACE).filter(|n| *n > 0) else {
@@ -107,12 +123,36 @@ fn opening<'r>(
     assumed: &Assumption,
     flow: FlowTuple,
 ) -> Explained<'r> {
-    let ordered = rules.ordered_assuming(interface, direction, assumed);
-    let decided = explain(&ordered, &flow).last().map(|step| (step.entry.policy, step.entry.kind));
-    let (verdict, reason) = decided
-        .map_or((Verdict::Deny, Reason::Default), |(policy, kind)| (policy.into(), kind.into()));
+    let layers = layers(rules, interface, direction, assumed);
+    walked(rules, (interface, direction), flow, layers)
+}
+
+/// Decided by a walk through these layers.
+fn walked(
+    rules: &RuleSet,
+    (interface, direction): (usize, Direction),
+    flow: FlowTuple,
+    layers: Vec<Ordered>,
+) -> Explained<'_> {
+    let (verdict, reason) = (Verdict::Deny, Reason::Default);
     let opening = Opening { frame: None, flow, direction };
-    Explained { rules, interface, direction, verdict, reason, flow, opening, ordered }
+    let reply = None;
+    let one =
+        Explained { rules, interface, direction, verdict, reason, flow, opening, layers, reply };
+    let decided = one.steps().last().map(|(_, step)| (step.entry.policy, step.entry.kind));
+    let (verdict, reason) =
+        decided.map_or((verdict, reason), |(policy, kind)| (policy.into(), kind.into()));
+    Explained { verdict, reason, ..one }
+}
+
+fn layers(
+    rules: &RuleSet,
+    interface: usize,
+    direction: Direction,
+    assumed: &Assumption,
+) -> Vec<Ordered> {
+    let layers = rules.ordered_by_layer(interface, direction, assumed);
+    layers.into_iter().map(|(_, list)| list).collect()
 }
 
 /// A source port for a client that is not asked about.
@@ -243,13 +283,15 @@ fn one_frame(args: &ExplainArgs, rules: &mut RuleSet, wanted: u64) -> Result<Exi
             // Without sessions every packet stands for itself.
             None => Opening { frame: Some(wanted), flow: flow?, direction },
         };
-        let ordered = rules.ordered(interface, opening.direction);
         // Of neighbour discovery a hop limit is asked.
         let may_be_routed = connection.is_none() && flow?.proto == Protocol::ICMPV6;
-        let ordered = match may_be_routed && !packet?.crossed_no_router() {
-            true => ordered.of_routed(),
-            false => ordered,
+        let is_routed = may_be_routed && !packet?.crossed_no_router();
+        let layers = layers(rules, interface, opening.direction, &Assumption::default());
+        let layers = match is_routed {
+            true => layers.into_iter().map(Ordered::of_routed).collect(),
+            false => layers,
         };
+        let reply = judgement.reply.and_then(|_| rules.stateless(interface, direction));
         Some(Explained {
             rules,
             interface,
@@ -258,7 +300,8 @@ fn one_frame(args: &ExplainArgs, rules: &mut RuleSet, wanted: u64) -> Result<Exi
             reason,
             flow: flow?,
             opening,
-            ordered,
+            layers,
+            reply,
         })
     });
     print(args.format, &explained.collect::<Vec<_>>())?;
@@ -318,10 +361,33 @@ fn print(format: TextOrJson, explained: &[Explained<'_>]) -> Result<(), Failure>
 }
 
 impl Explained<'_> {
+    /// Through the layers, down to the one that denies.
     fn steps(&self) -> Vec<(Label, Examined<'_>)> {
-        let steps = explain(&self.ordered, &self.opening.flow).into_iter();
-        let steps = steps.filter(|step| !step.entry.has_no_members());
+        let mut steps = Vec::new();
+        for list in &self.layers {
+            let walk = explain(list, &self.opening.flow);
+            let denied = walk.last().is_none_or(|step| step.entry.policy == Policy::Drop);
+            steps.extend(walk);
+            if denied {
+                break;
+            }
+        }
+        self.labelled(steps)
+    }
+
+    /// Through the network ACL, of a packet that answers.
+    fn reply_steps(&self) -> Vec<(Label, Examined<'_>)> {
+        self.reply.as_ref().map_or_else(Vec::new, |list| self.labelled(explain(list, &self.flow)))
+    }
+
+    fn labelled<'e>(&'e self, steps: Vec<Examined<'e>>) -> Vec<(Label, Examined<'e>)> {
+        let steps = steps.into_iter().filter(|step| !step.entry.has_no_members());
         steps.map(|step| (Label::new(self.rules, self.interface, step.entry), step)).collect()
+    }
+
+    /// Whether the packet meets more than one layer.
+    fn is_layered(&self) -> bool {
+        self.layers.len() > 1
     }
 
     fn interface_name(&self) -> &str {
@@ -330,21 +396,24 @@ impl Explained<'_> {
 }
 
 fn object(one: &Explained<'_>) -> Value {
-    let steps = one.steps();
-    let decider = steps.last().map(|(label, _)| label);
+    let (steps, reply) = (one.steps(), one.reply_steps());
+    let stopped = reply.last().filter(|_| one.verdict == Verdict::Deny);
+    let decider = stopped.or(steps.last()).map(|(label, _)| label);
     let step = |(label, step): &(Label, Examined<'_>)| {
         json!({
             "group": label.group,
             "rule": label.rule,
+            "layer": label.layer.as_str(),
             "matched": step.failed_on.is_none(),
             "failed_on": step.failed_on.map(Step::as_str),
         })
     };
-    json!({
+    let mut object = json!({
         "verdict": one.verdict.as_str(),
         "reason": one.reason.as_str(),
         "group": decider.map(|label| &label.group),
         "rule": decider.map(|label| &label.rule),
+        "layer": decider.map(|label| label.layer.as_str()),
         "interface": one.interface_name(),
         "direction": one.direction.as_str(),
         "flow": one.flow.to_string(),
@@ -354,14 +423,19 @@ fn object(one: &Explained<'_>) -> Value {
             "flow": one.opening.flow.to_string(),
         },
         "steps": steps.iter().map(step).collect::<Vec<_>>(),
-    })
+    });
+    if let (Some(keys), false) = (object.as_object_mut(), reply.is_empty()) {
+        keys.insert("reply_steps".to_owned(), reply.iter().map(step).collect());
+    }
+    object
 }
 
 fn text(one: &Explained<'_>) -> Text {
-    let steps = one.steps();
+    let (steps, reply) = (one.steps(), one.reply_steps());
     let mut out = Text::default();
     out.line(format_args!("{} {}  {}", one.direction, one.interface_name(), one.flow));
-    let later = matches!(one.reason, Reason::Session | Reason::ConnectionDenied);
+    let later =
+        matches!(one.reason, Reason::Session | Reason::ConnectionDenied) || !reply.is_empty();
     let inferred = one.flow != one.opening.flow;
     if let Some(frame) = one.opening.frame.filter(|_| later || inferred) {
         let Opening { flow, direction, .. } = one.opening;
@@ -369,7 +443,39 @@ fn text(one: &Explained<'_>) -> Text {
             "belongs to the connection opened by frame {frame}: {direction} {flow}"
         ));
     }
+    walk(&mut out, one, &steps, one.opening.direction);
+    if !reply.is_empty() {
+        out.line("a network ACL remembers no connections, and looks at the reply itself");
+        walk(&mut out, one, &reply, one.direction);
+    }
+    let stopped = reply.last().filter(|_| one.verdict == Verdict::Deny);
+    let why = match (stopped, steps.last()) {
+        (Some((label, _)), _) => format!("reply stopped by {} of {}", label.rule, label.group),
+        (None, Some((label, _))) => because(one.reason, label),
+        (None, None) => one.reason.as_str().to_owned(),
+    };
+    out.line(format_args!("{}: {why}", one.verdict.as_str()));
+    out
+}
+
+/// The steps, under the layers that they are of.
+fn walk(
+    out: &mut Text,
+    one: &Explained<'_>,
+    steps: &[(Label, Examined<'_>)],
+    direction: Direction,
+) {
+    let mut last = None;
     for (n, (label, step)) in steps.iter().enumerate() {
+        let starts = step.index == EntryIndex(0) || last != Some(label.layer);
+        if one.is_layered() && starts {
+            let heading = match label.layer {
+                Layer::SecurityGroup => "security groups",
+                Layer::NetworkAcl => "network ACL",
+            };
+            out.line(format_args!("      {heading}:"));
+        }
+        last = Some(label.layer);
         let policy = step.entry.policy.as_str();
         let priority = match step.entry.kind {
             EntryKind::Rule { group, rule } => {
@@ -378,21 +484,18 @@ fn text(one: &Explained<'_>) -> Text {
             }
             _ => String::new(),
         };
-        let outcome = match step.failed_on {
-            Some(field) => {
-                let wanted = wanted(&step.entry.matcher, field, one.opening.direction);
+        let outcome = match (step.failed_on, step.entry.policy) {
+            (Some(field), _) => {
+                let wanted = wanted(&step.entry.matcher, field, direction);
                 format!("no match: {} {wanted}", field.as_str())
             }
-            None => "matches, and decides".to_owned(),
+            (None, Policy::Accept) if n + 1 < steps.len() => "matches: on to the next".to_owned(),
+            (None, _) => "matches, and decides".to_owned(),
         };
         let name = format!("{} {}", label.group, label.rule);
         let name = escape::line(&name);
         out.line(format_args!("{:>4}  {name:<32} {policy:<6} {priority:<12}  {outcome}", n + 1));
     }
-    if let Some((label, _)) = steps.last() {
-        out.line(format_args!("{}: {}", one.verdict.as_str(), because(one.reason, label)));
-    }
-    out
 }
 
 /// What an entry asks for in a field.

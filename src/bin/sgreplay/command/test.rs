@@ -63,6 +63,9 @@ pub(super) fn test(
         let trace = outcome.failures.iter().find_map(|failure| {
             let flow = failure.region.as_ref()?.example();
             let (at, direction) = (failure.interface, failure.direction);
+            if failure.replies {
+                return Some(explain::trace_reply(rules, at, direction, flow));
+            }
             Some(explain::trace(rules, at, direction, &failure.members_of, flow))
         });
         Ok(Tested { expectation, outcome, trace: trace.unwrap_or_default() })

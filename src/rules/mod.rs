@@ -21,6 +21,7 @@ pub mod scenarios;
 pub mod services;
 mod validate;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -296,6 +297,7 @@ impl RuleSet {
     /// Every fault found, in the order of the file.
     pub fn new(mut parts: Parts) -> Result<Self, Vec<Invalid>> {
         let host_bits = mask_host_bits(&mut parts);
+        define_known_tags(&mut parts);
         for group in &mut parts.groups {
             let lowest = group.layer.lowest_custom(parts.cloud);
             group.rules.iter_mut().for_each(|rule| rule.fixed |= rule.priority.get() > lowest);
@@ -617,6 +619,24 @@ impl RuleSet {
 
     fn group_position(&self, id: &str) -> Option<usize> {
         self.groups.iter().position(|group| group.id == id)
+    }
+}
+
+/// Defines the tags of rules that always stand for the same addresses: Azure's load balancer asks whether machines
+/// live from these alone (SEMANTICS H1, H-f).
+fn define_known_tags(parts: &mut Parts) {
+    const LOAD_BALANCER: &str = "AzureLoadBalancer";
+    let is_tag = |peer: &Peer| matches!(peer, Peer::Tag(name) if name == LOAD_BALANCER);
+    let mut rules = parts.groups.iter().flat_map(|group| &group.rules);
+    let is_used = rules.any(|rule| rule.peers.iter().chain(&rule.local).any(is_tag));
+    let is_defined = parts.tags.iter().any(|tag| tag.name == LOAD_BALANCER);
+    if parts.cloud == Cloud::Azure && is_used && !is_defined {
+        let addresses = [
+            IpAddr::from([168, 63, 129, 16]),
+            IpAddr::from([0xfe80, 0, 0, 0, 0, 0x1234, 0x5678, 0x9abc]),
+        ];
+        let entries = addresses.map(IpNet::from).into();
+        parts.tags.push(Tag { name: LOAD_BALANCER.to_owned(), entries });
     }
 }
 

@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 
 use crate::escape;
-use crate::parse::{Found, Loaded};
+use crate::parse::{Found, Loaded, tag_or_account};
 use crate::rules::{Cloud, Peer, Policy, PortRange, Ports, Rule, RuleId, RuleProtocol};
 
 /// Its columns.
@@ -42,7 +42,7 @@ pub fn table_csv(sides: &[(&str, &Loaded)]) -> std::io::Result<String> {
 }
 
 fn row(side: &str, group: &str, found: &Found, cloud: Cloud) -> [String; 13] {
-    let Found { rule, listed_as, note, unknown_peer, .. } = found;
+    let Found { rule, listed_as, note, later, .. } = found;
     let Rule {
         id,
         direction,
@@ -54,7 +54,7 @@ fn row(side: &str, group: &str, found: &Found, cloud: Cloud) -> [String; 13] {
         peers,
         local,
         icmp,
-        targets: _,
+        targets,
         nic_type: _,
         create_time: _,
         fixed: _,
@@ -64,11 +64,12 @@ fn row(side: &str, group: &str, found: &Found, cloud: Cloud) -> [String; 13] {
         (_, Some(name)) | (RuleId::Named(name), None) => name.clone(),
         (RuleId::Numbered { .. }, None) => String::new(),
     };
-    let peer = match unknown_peer {
-        Some(attribute) => format!("?{attribute}"),
-        None => joined(far_sides(peers, cloud)),
-    };
-    let near = joined(far_sides(local, cloud));
+    let peer = later.peer.clone().unwrap_or_else(|| joined(far_sides(peers, cloud)));
+    // Google Cloud's targets are in the note.
+    let groups = targets.iter().filter(|_| cloud == Cloud::Azure);
+    let groups = groups.map(|group| format!("asg:{group}"));
+    let near = joined(far_sides(local, cloud).chain(groups));
+    let near = later.local.clone().unwrap_or(near);
     [
         side.to_owned(),
         group.to_owned(),
@@ -114,8 +115,9 @@ fn far_sides(peers: &[Peer], cloud: Cloud) -> impl Iterator<Item = String> {
     let is_any = |peer: &Peer| matches!(peer, Peer::Cidr(net) if net.prefix_len() == 0);
     let both = cloud == Cloud::Azure && peers.iter().filter(|peer| is_any(peer)).count() == 2;
     let others = peers.iter().filter(move |peer| !(both && is_any(peer)));
-    let others = others.map(|peer| match peer {
+    let others = others.map(move |peer| match peer {
         Peer::Cidr(of) => net(of),
+        Peer::Tag(name) if cloud == Cloud::Google => tag_or_account(name),
         Peer::Group(_) | Peer::PrefixList(_) | Peer::Tag(_) => peer.to_string(),
     });
     both.then(|| "any".to_owned()).into_iter().chain(others)

@@ -18,6 +18,7 @@ pub(super) enum Answer {
     Rules,
     PrefixLists,
     PrefixListEntries,
+    Subnets,
     Interfaces,
     Instances,
     /// A collector's file: groups, network ACLs and instances of a VPC.
@@ -35,6 +36,11 @@ pub(super) fn recognise(value: &Value) -> Option<Answer> {
         () if is_collected(value) => Answer::Collected,
         () if is_list("SecurityGroupRules") => Answer::Rules,
         () if is_list("NetworkAcls") => Answer::NetworkAcls,
+        () if list("Subnets")
+            .is_some_and(|all| all.iter().any(|one| one.get("SubnetId").is_some())) =>
+        {
+            Answer::Subnets
+        }
         () if is_list("NetworkInterfaces") => Answer::Interfaces,
         () if is_list("Reservations") => Answer::Instances,
         () if is_list("PrefixLists") => Answer::PrefixLists,
@@ -103,6 +109,11 @@ pub(super) fn read(
             let rows = json.list("Entries", faults);
             let entries = rows.iter().filter_map(|row| row.cidr("Cidr", faults)).collect();
             loaded.prefix_lists.push(PrefixList { id, entries });
+        }
+        Answer::Subnets => {
+            for one in json.list("Subnets", faults) {
+                subnet(&one, loaded, faults);
+            }
         }
         Answer::Interfaces => {
             for one in json.list("NetworkInterfaces", faults) {
@@ -217,19 +228,36 @@ fn permission(
     faults: &mut Faults,
 ) -> Option<Rule> {
     let protocol = json.protocol("IpProtocol", faults)?;
-    let (from, to) = (number(json, "FromPort", faults), number(json, "ToPort", faults));
+    let (ports, icmp) = ports(json, protocol, ("FromPort", "ToPort"), faults);
+    Some(Rule { ports, icmp, ..Rule::new(id, direction, protocol, peers) })
+}
+
+/// The ports between two values, which are type and code of ICMP.
+pub(super) fn ports(
+    json: &Json<'_>,
+    protocol: RuleProtocol,
+    (from, to): (&str, &str),
+    faults: &mut Faults,
+) -> (Vec<Ports>, Option<(u8, Option<u8>)>) {
     let (mut icmp, mut ports) = (None, Vec::new());
+    let both = |faults: &mut Faults| (number(json, from, faults), number(json, to, faults));
     match protocol {
-        RuleProtocol::Only(Protocol::ICMP | Protocol::ICMPV6) => {
-            icmp = icmp_type(json, from, to, faults);
+        _ if is_icmp(protocol) => {
+            let (kind, code) = both(faults);
+            icmp = icmp_type(json, kind, code, faults);
         }
         // The documents say that ports of other protocols are of no account.
         RuleProtocol::Only(proto) if proto.has_ports() => {
+            let (from, to) = both(faults);
             ports.extend(range(json, from, to, faults).map(Ports::Range));
         }
         RuleProtocol::Only(_) | RuleProtocol::All => {}
     }
-    Some(Rule { ports, icmp, ..Rule::new(id, direction, protocol, peers) })
+    (ports, icmp)
+}
+
+pub(super) fn is_icmp(protocol: RuleProtocol) -> bool {
+    matches!(protocol, RuleProtocol::Only(Protocol::ICMP | Protocol::ICMPV6))
 }
 
 /// −1 and absent are alike: all.
@@ -355,6 +383,16 @@ fn entry_of(
         icmp: icmp.filter(|_| of_icmp),
         ..Rule::new(id, direction, protocol, peers)
     })
+}
+
+/// The addresses of a subnet.
+fn subnet(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
+    let Some(id) = json.text("SubnetId", faults) else { return };
+    let mut nets = vec![json.cidr("CidrBlock", faults)];
+    for one in json.list("Ipv6CidrBlockAssociationSet", faults) {
+        nets.push(one.cidr("Ipv6CidrBlock", faults));
+    }
+    loaded.networks.extend(nets.into_iter().flatten().map(|net| (id.clone(), net)));
 }
 
 fn instances(all: &[Json<'_>], loaded: &mut Loaded, faults: &mut Faults) {

@@ -7,7 +7,7 @@ use ipnet::{IpNet, IpSubnets, Ipv4Subnets, Ipv6Subnets};
 use serde_json::Value;
 
 use super::json::{Faults, Json, dashed, last_part, reading};
-use super::loaded::{Found, FoundInterface, Loaded, Standing};
+use super::loaded::{Found, FoundInterface, Later, Loaded, Standing};
 use crate::flow::Direction;
 use crate::rules::{
     Cloud, Peer, Policy, PortRange, Ports, Priority, Rule, RuleId, RuleProtocol,
@@ -75,9 +75,10 @@ fn group(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
     for (key, note) in [("securityRules", ""), ("defaultSecurityRules", "default")] {
         for row in inner.list(key, faults) {
             let rule = rule(&row, &id, faults);
-            rules.extend(rule.map(|rule| {
+            rules.extend(rule.map(|(rule, peer)| {
                 let origin = row.path().to_owned();
-                Found { note: note.to_owned(), ..Found::new(rule, origin) }
+                let later = Later { peer, ..Later::default() };
+                Found { note: note.to_owned(), later, ..Found::new(rule, origin) }
             }));
         }
     }
@@ -85,11 +86,7 @@ fn group(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
         loaded.warnings.push(format!(
             "{id} is without defaultSecurityRules, so it has those that Azure documents"
         ));
-        let implied = |rule| Found {
-            standing: Standing::Implied,
-            ..Found::new(rule, "a default rule".to_owned())
-        };
-        rules.extend(defaults().into_iter().map(implied));
+        add_defaults(&mut rules);
     }
     let resource = json.text("id", faults).map(|id| id.to_lowercase());
     let key = resource.unwrap_or_else(|| id.clone());
@@ -129,7 +126,10 @@ fn literal(json: &Json<'_>, key: &str, faults: &mut Faults) -> Option<String> {
     Some(text)
 }
 
-fn rule(json: &Json<'_>, group: &str, faults: &mut Faults) -> Option<Rule> {
+/// A rule, and its far side as the neutral table has it, where the addresses alone do not say it.
+type Shown = (Rule, Option<String>);
+
+fn rule(json: &Json<'_>, group: &str, faults: &mut Faults) -> Option<Shown> {
     let inner = body(json);
     let name = literal(json, "name", faults).or_else(|| literal(&inner, "name", faults));
     let Some(name) = name else {
@@ -140,7 +140,7 @@ fn rule(json: &Json<'_>, group: &str, faults: &mut Faults) -> Option<Rule> {
     reading(faults, &id.clone(), group, |faults| rule_of(&inner, id, faults))
 }
 
-fn rule_of(inner: &Json<'_>, id: RuleId, faults: &mut Faults) -> Option<Rule> {
+pub(super) fn rule_of(inner: &Json<'_>, id: RuleId, faults: &mut Faults) -> Option<Shown> {
     let before = faults.list.len();
     let word = |key: &str, faults: &mut Faults| {
         let word = literal(inner, key, faults).map(|word| word.to_ascii_lowercase());
@@ -178,6 +178,9 @@ fn rule_of(inner: &Json<'_>, id: RuleId, faults: &mut Faults) -> Option<Rule> {
     let (local, targets) = side(inner, near, faults);
     let mut peers =
         peers.unwrap_or_else(|| if far_groups.is_empty() { everybody() } else { Vec::new() });
+    let named: Vec<String> = peers.iter().map(ToString::to_string).collect();
+    let named = named.into_iter().chain(far_groups.iter().map(|group| format!("asg:{group}")));
+    let shown = (!far_groups.is_empty()).then(|| named.collect::<Vec<_>>().join(";"));
     peers.extend(far_groups.drain(..).map(Peer::Tag));
     let source_ports = ports(inner, "sourcePortRange", faults);
     let ports = ports(inner, "destinationPortRange", faults);
@@ -185,7 +188,7 @@ fn rule_of(inner: &Json<'_>, id: RuleId, faults: &mut Faults) -> Option<Rule> {
     if faults.list.len() > before {
         return None;
     }
-    Some(Rule {
+    let rule = Rule {
         policy,
         priority: priority?,
         ports: ports.into_iter().map(Ports::Range).collect(),
@@ -194,7 +197,8 @@ fn rule_of(inner: &Json<'_>, id: RuleId, faults: &mut Faults) -> Option<Rule> {
         targets,
         description,
         ..Rule::new(id, direction, protocol, peers)
-    })
+    };
+    Some((rule, shown))
 }
 
 /// `*`: both families.
@@ -231,13 +235,16 @@ fn side(json: &Json<'_>, side: &str, faults: &mut Faults) -> (Option<Vec<Peer>>,
         .filter_map(|group| group.text("id", faults))
         .map(|id| last_part(&id))
         .collect();
-    if texts.is_empty()
-        || texts.iter().any(|(_, text)| text == "*" || text.eq_ignore_ascii_case("any"))
-    {
+    let is_any = |text: &str| text == "*" || text.eq_ignore_ascii_case("any");
+    if texts.iter().all(|(_, text)| is_any(text)) {
         return (None, groups);
     }
     let mut peers = Vec::new();
     for (key, text) in texts {
+        if is_any(&text) {
+            peers.extend(everybody());
+            continue;
+        }
         let range = text.split_once('-').and_then(|(first, last)| {
             Some((first.trim().parse::<IpAddr>().ok()?, last.trim().parse::<IpAddr>().ok()?))
         });
@@ -286,8 +293,17 @@ fn ports(json: &Json<'_>, one: &str, faults: &mut Faults) -> Vec<PortRange> {
     ranges
 }
 
+/// Adds the rules that every group has at its end.
+pub(super) fn add_defaults(rules: &mut Vec<Found>) {
+    let implied = |rule| Found {
+        standing: Standing::Implied,
+        ..Found::new(rule, "a default rule".to_owned())
+    };
+    rules.extend(defaults().into_iter().map(implied));
+}
+
 /// The rules that every group has at its end, where a file does not print them.
-fn defaults() -> Vec<Rule> {
+pub(crate) fn defaults() -> Vec<Rule> {
     let tag = |name: &str| vec![Peer::Tag(name.to_owned())];
     let network = || tag("VirtualNetwork");
     let rule = |name: &str, direction, policy, priority, peers, local| Rule {

@@ -84,7 +84,8 @@ fn rule(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
     }
 }
 
-fn parts(json: &Json<'_>, name: &str, faults: &mut Faults) -> Vec<Found> {
+/// A rule of ours for each protocol that a rule names.
+pub(super) fn parts(json: &Json<'_>, name: &str, faults: &mut Faults) -> Vec<Found> {
     let direction = match json.text("direction", faults) {
         Some(word) if word.eq_ignore_ascii_case("egress") => Direction::Egress,
         Some(word) if !word.eq_ignore_ascii_case("ingress") => {
@@ -127,7 +128,7 @@ fn parts(json: &Json<'_>, name: &str, faults: &mut Faults) -> Vec<Found> {
         notes.push("disabled".to_owned());
     }
     if !targets.is_empty() {
-        let tags: Vec<String> = targets.iter().map(|tag| format!("tag:{tag}")).collect();
+        let tags: Vec<String> = targets.iter().map(|tag| tag_or_account(tag)).collect();
         notes.push(format!("targets {}", tags.join(";")));
     }
     let rows = json.list(key, faults);
@@ -170,6 +171,12 @@ fn parts(json: &Json<'_>, name: &str, faults: &mut Faults) -> Vec<Found> {
         found.push(Found { listed_as, note, standing, ..Found::new(rule, origin) });
     }
     found
+}
+
+/// A tag or a service account, as the neutral table has it.
+pub(crate) fn tag_or_account(name: &str) -> String {
+    let kind = if name.contains('@') { "sa" } else { "tag" };
+    format!("{kind}:{name}")
 }
 
 /// An instance: an interface for each of its networks, with the instance's tags and service accounts.

@@ -57,6 +57,14 @@ pub(super) fn last_part(id: &str) -> String {
     id.rsplit('/').next().unwrap_or(id).to_owned()
 }
 
+/// The resource group of a resource's id, and its name: `rg/nsg-web`.
+pub(super) fn short_id(id: &str) -> String {
+    let parts: Vec<&str> = id.split('/').collect();
+    let at = parts.iter().position(|part| part.eq_ignore_ascii_case("resourceGroups"));
+    let group = at.and_then(|at| parts.get(at + 1)).copied().unwrap_or_default();
+    format!("{group}/{}", last_part(id))
+}
+
 /// A port, or a range as in `22-23`.
 pub(super) fn dashed(text: &str) -> Option<PortRange> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));

@@ -6,8 +6,8 @@ use super::json::Faults;
 use super::loaded::{Hints, Loaded, Source};
 use super::terraform::{self, Plan};
 use super::{Fault, ParseError, alibaba};
-use super::{aws, azure, classbench, google, ros};
-use crate::rules::Cloud;
+use super::{aws, azure, classbench, google, ros, vpc};
+use crate::rules::{Cloud, listed};
 use crate::yaml;
 
 /// What files hold.
@@ -41,62 +41,26 @@ pub fn load(sources: &[Source<'_>], hints: &Hints) -> Result<Content, ParseError
     if sources.iter().any(|source| is_hcl(source.text)) {
         return hcl(sources, hints);
     }
+    let several = sources.len() > 1;
     let mut values = Vec::new();
+    let mut skipped: Vec<&str> = Vec::new();
     for source in sources {
+        if several && is_foreign(source.text) {
+            skipped.push(source.name);
+            continue;
+        }
         for value in documents(source)? {
             values.push((source.name, value));
         }
     }
-    let several = sources.len() > 1;
     let mut faults = Faults::default();
-    let mut loaded = Loaded::default();
-    let mut plan = None;
-    // What answers say of groups and lists comes before the rules that need it.
-    let (answers, others): (Vec<_>, Vec<_>) =
-        values.iter().partition(|(_, value)| alibaba::recognise(value).is_some());
-    let rank = |value: &Value| match alibaba::recognise(value) {
-        Some(alibaba::Answer::Groups) => 0,
-        Some(alibaba::Answer::Instances) => 2,
-        _ => 1,
-    };
-    let (mut answers, mut others) = (answers, others);
-    answers.sort_by_key(|(_, value)| rank(value));
-    // Interfaces come behind the groups that they are members of.
-    others.sort_by_key(|(_, value)| match kind(value) {
-        Kind::Aws(answer) => answer >= aws::Answer::Interfaces && answer != aws::Answer::Collected,
-        Kind::Azure(answer) => answer == azure::Answer::Interface,
-        Kind::Google(answer) => answer == google::Answer::Instance,
-        Kind::Plan | Kind::State | Kind::Ros | Kind::Other(_) => false,
-    });
-    for (name, value) in answers {
-        faults.file = if several { (*name).to_owned() } else { String::new() };
-        if let Some(answer) = alibaba::recognise(value) {
-            loaded.of_cloud(Cloud::Alibaba, &mut faults);
-            alibaba::read(answer, value, name, hints, &mut loaded, &mut faults);
-        }
+    let Answers { mut loaded, plan, others } = answers(&values, several, hints, &mut faults);
+    skipped.extend(others);
+    skipped.dedup();
+    if !skipped.is_empty() {
+        loaded.warnings.push(format!("skipped, since no rules are in it: {}", listed(&skipped)));
     }
-    for (name, value) in others {
-        faults.file = if several { (*name).to_owned() } else { String::new() };
-        match kind(value) {
-            Kind::Aws(answer) => aws::read(answer, value, name, &mut loaded, &mut faults),
-            Kind::Azure(answer) => azure::read(answer, value, &mut loaded, &mut faults),
-            Kind::Google(answer) => google::read(answer, value, &mut loaded, &mut faults),
-            Kind::Plan if !several => plan = Some(terraform::plan(value, &mut faults)),
-            Kind::Plan => {
-                faults.add("", "a plan has both sides, and cannot be one file among several");
-            }
-            Kind::State => {
-                loaded.of_cloud(Cloud::Alibaba, &mut faults);
-                merge(&mut loaded, terraform::state(value, &mut faults));
-            }
-            Kind::Ros => {
-                loaded.of_cloud(Cloud::Alibaba, &mut faults);
-                ros::read(value, hints, &mut loaded, &mut faults);
-            }
-            Kind::Other(found) => faults.add("", found),
-        }
-    }
-    loaded.tell_apart(&mut faults);
+    loaded.finish(&mut faults);
     let file = match sources {
         [only] => only.name.to_owned(),
         [first, ..] => first.name.rsplit_once('/').map_or(".", |(dir, _)| dir).to_owned(),
@@ -106,9 +70,11 @@ pub fn load(sources: &[Source<'_>], hints: &Hints) -> Result<Content, ParseError
         return Err(ParseError { file, faults: faults.list });
     }
     if let Some(plan) = plan {
-        if plan.current.is_empty() && plan.proposed.is_empty() {
-            let message = "the plan has no alicloud_security_group; groups that Terraform does not own are not \
-                           in it, so compare --current from the API with --proposed from the plan";
+        let nothing = |side: &Loaded| side.is_empty() && side.unknown().is_empty();
+        if nothing(&plan.current) && nothing(&plan.proposed) {
+            let message = "the plan has no security groups (alicloud_security_group, aws_security_group, \
+                           azurerm_network_security_group, google_compute_firewall); groups that Terraform does not \
+                           own are not in it, so compare --current from the API with --proposed from the plan";
             return Err(one(&file, message));
         }
         return Ok(Content::Plan(Box::new(plan)));
@@ -120,6 +86,82 @@ pub fn load(sources: &[Source<'_>], hints: &Hints) -> Result<Content, ParseError
         return Err(one(&file, message));
     }
     Ok(Content::Rules(Box::new(loaded)))
+}
+
+/// What values say together.
+#[derive(Default)]
+struct Answers<'n> {
+    loaded: Loaded,
+    plan: Option<Plan>,
+    /// Files of a directory with something else in them.
+    others: Vec<&'n str>,
+}
+
+fn answers<'n>(
+    values: &[(&'n str, Value)],
+    several: bool,
+    hints: &Hints,
+    faults: &mut Faults,
+) -> Answers<'n> {
+    let mut found = Answers::default();
+    let loaded = &mut found.loaded;
+    // What answers say of groups and lists comes before the rules that need it.
+    let mut sorted: Vec<(&'n str, &Value, Kind)> =
+        values.iter().map(|(name, value)| (*name, value, kind(value))).collect();
+    sorted.sort_by_key(|(_, _, kind)| match kind {
+        Kind::Alibaba(alibaba::Answer::Groups) => 0,
+        Kind::Alibaba(alibaba::Answer::Instances) => 2,
+        Kind::Alibaba(_) => 1,
+        _ => 3,
+    });
+    for (name, value, kind) in sorted {
+        faults.file = if several { name.to_owned() } else { String::new() };
+        match kind {
+            Kind::Alibaba(answer) => {
+                loaded.of_cloud(Cloud::Alibaba, faults);
+                alibaba::read(answer, value, name, hints, loaded, faults);
+            }
+            Kind::Aws(answer) => aws::read(answer, value, name, loaded, faults),
+            Kind::Azure(answer) => azure::read(answer, value, loaded, faults),
+            Kind::Google(answer) => google::read(answer, value, loaded, faults),
+            Kind::Vpc(answer) => {
+                loaded.of_cloud(Cloud::Alibaba, faults);
+                vpc::read(answer, value, loaded, faults);
+            }
+            Kind::Plan if !several => found.plan = Some(terraform::plan(value, hints, faults)),
+            Kind::Plan => {
+                faults.add("", "a plan has both sides, and cannot be one file among several");
+            }
+            Kind::State => {
+                let state = terraform::state(value, hints, faults);
+                if let Some(cloud) = state.cloud {
+                    loaded.of_cloud(cloud, faults);
+                }
+                merge(loaded, state);
+            }
+            Kind::Ros => {
+                loaded.of_cloud(Cloud::Alibaba, faults);
+                ros::read(value, hints, loaded, faults);
+            }
+            Kind::Own => {
+                faults.add("", "our own rules file, which stands alone: name it and no other");
+            }
+            // Whatever else an account's directory holds.
+            Kind::Other(_) if several => found.others.push(name),
+            Kind::Other(what) => faults.add("", what),
+        }
+    }
+    faults.file.clear();
+    found
+}
+
+/// Whether a text of a directory is in a language that no rules are written in.
+fn is_foreign(text: &str) -> bool {
+    let start = without_mark(text).trim_start();
+    let read = ["security_groups", "network_acls", "ROSTemplateFormatVersion"];
+    !start.starts_with(['{', '[', '<'])
+        && !start.starts_with("PK\u{3}\u{4}")
+        && !read.iter().any(|word| text.contains(word))
 }
 
 fn one(file: &str, message: &str) -> ParseError {
@@ -150,11 +192,12 @@ fn hcl(sources: &[Source<'_>], hints: &Hints) -> Result<Content, ParseError> {
             "is not in Terraform's language, and the other files are: together they are no module";
         return Err(one(other.name, message));
     }
-    let loaded = super::hcl::read(sources, hints.partial)?;
+    let loaded = super::hcl::read(sources, hints)?;
     if loaded.is_empty() {
         return Err(one(
             sources.first().map_or("", |of| of.name),
-            "there is no alicloud_security_group in it",
+            "there are no security groups in it (alicloud_security_group, aws_security_group, \
+             azurerm_network_security_group, google_compute_firewall)",
         ));
     }
     Ok(Content::Rules(Box::new(loaded)))
@@ -169,14 +212,17 @@ fn hcl(sources: &[Source<'_>], _: &Hints) -> Result<Content, ParseError> {
 
 fn merge(into: &mut Loaded, from: Loaded) {
     for group in from.groups {
-        let id = group.id.clone();
-        *into.group(&id) = group;
+        let (key, id) = (group.key.clone(), group.id.clone());
+        *into.group_of_key(&key, &id) = group;
     }
     into.interfaces.extend(from.interfaces);
     into.prefix_lists.extend(from.prefix_lists);
     into.port_lists.extend(from.port_lists);
     into.warnings.extend(from.warnings);
     into.incomplete.extend(from.incomplete);
+    into.unknown.extend(from.unknown);
+    into.subnets.extend(from.subnets);
+    into.networks.extend(from.networks);
     into.is_state |= from.is_state;
 }
 
@@ -264,6 +310,7 @@ fn documents(source: &Source<'_>) -> Result<Vec<Value>, ParseError> {
 /// Whether a value stands for itself, in a list of its like.
 fn is_answer(value: &Value) -> bool {
     alibaba::recognise(value).is_some()
+        || vpc::recognise(value).is_some()
         || azure::recognise(value).is_some()
         || aws::recognise(value).is_some()
         || google::recognise(value).is_some()
@@ -271,9 +318,12 @@ fn is_answer(value: &Value) -> bool {
 
 #[derive(Clone, Copy)]
 enum Kind {
+    Own,
+    Alibaba(alibaba::Answer),
     Aws(aws::Answer),
     Azure(azure::Answer),
     Google(google::Answer),
+    Vpc(vpc::Answer),
     Plan,
     State,
     Ros,
@@ -292,14 +342,18 @@ fn kind(value: &Value) -> Kind {
         Kind::Ros
     } else if has("format_version") {
         Kind::Other("a plan or state of Terraform with nothing in it")
+    } else if let Some(answer) = alibaba::recognise(value) {
+        Kind::Alibaba(answer)
+    } else if let Some(answer) = vpc::recognise(value) {
+        Kind::Vpc(answer)
     } else if let Some(answer) = azure::recognise(value) {
         Kind::Azure(answer)
     } else if let Some(answer) = aws::recognise(value) {
         Kind::Aws(answer)
     } else if let Some(answer) = google::recognise(value) {
         Kind::Google(answer)
-    } else if has("security_groups") {
-        Kind::Other("our own rules file, which stands alone: name it and no other")
+    } else if has("security_groups") || has("network_acls") {
+        Kind::Own
     } else {
         Kind::Other(
             "JSON of another kind: none of an answer of the ECS API, a console export, Terraform's plan or \

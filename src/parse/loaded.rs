@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use ipnet::IpNet;
 
-use super::json::{Faults, last_part};
+use super::json::{Faults, last_part, short_id};
 use super::{Fault, ParseError};
 use crate::rules::{
     Cloud, Field, GroupType, Interface, Invalid, Layer, Membership, NicType, Parts, Peer, Place,
@@ -38,8 +38,10 @@ pub struct Hints {
     pub groups: Vec<String>,
     /// Values of a template's parameters.
     pub parameters: Vec<(String, String)>,
-    /// Of Terraform's own language and of templates: leave out what has no value yet, with a warning.
+    /// Leave out what has no value yet, with a warning.
     pub partial: bool,
+    /// Whose rules are meant, where a file has those of several clouds.
+    pub cloud: Option<Cloud>,
 }
 
 /// A rule as it was found.
@@ -53,10 +55,49 @@ pub struct Found {
     pub origin: String,
     /// What the model has no place for, in words.
     pub note: String,
-    /// The attribute whose value is known only after a plan was applied, if the peer is such a one.
-    pub unknown_peer: Option<String>,
+    /// What of it is known only after a plan was applied.
+    pub later: Later,
     /// Whether it counts.
     pub standing: Standing,
+}
+
+/// What of a rule is known only after a plan was applied.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Later {
+    /// What the neutral table has in the place of its group: `?attribute`.
+    pub group: Option<String>,
+    /// In the place of its peers.
+    pub peer: Option<String>,
+    /// In the place of its near side.
+    pub local: Option<String>,
+    /// Attributes of which the configuration does not say either what they will be.
+    pub unresolved: Vec<String>,
+}
+
+impl Later {
+    /// The group is known only later, by this attribute; what stands for it.
+    pub(super) fn of_group(&mut self, attribute: &str) -> String {
+        self.unresolved.push(attribute.to_owned());
+        let name = format!("?{attribute}");
+        self.group = Some(name.clone());
+        name
+    }
+
+    /// Peers of an attribute are known only later, beside those that are known or named already.
+    pub(super) fn peer(&mut self, known: &[Peer], attribute: &str) {
+        let known = || known.iter().map(ToString::to_string).collect::<Vec<_>>().join(";");
+        let before = self.peer.take().unwrap_or_else(known);
+        let between = if before.is_empty() { "" } else { ";" };
+        self.peer = Some(format!("{before}{between}?{attribute}"));
+    }
+
+    /// The group itself is a peer too.
+    pub(super) fn and_self(&mut self, group: &str) {
+        if let Some(peer) = &mut self.peer {
+            peer.push(';');
+            peer.push_str(group);
+        }
+    }
 }
 
 /// Whether a rule that was found counts, and is shown.
@@ -77,7 +118,7 @@ impl Found {
             listed_as: None,
             origin,
             note: String::new(),
-            unknown_peer: None,
+            later: Later::default(),
             standing: Standing::InForce,
         }
     }
@@ -102,6 +143,12 @@ pub struct Loaded {
     pub warnings: Vec<String>,
     /// What is known to be missing, in words.
     pub(super) incomplete: Vec<String>,
+    /// Rules that cannot be read before a plan was applied, in words.
+    pub(super) unknown: Vec<String>,
+    /// How many network ACLs there are, by what pages of them say.
+    pub(super) acls_in_all: usize,
+    /// Names by which the other side of a plan knows groups of this one, which are replaced.
+    pub(super) aliases: HashMap<String, String>,
     /// It is how things are in the cloud, and no proposal.
     pub(super) is_state: bool,
 }
@@ -113,6 +160,8 @@ pub(super) struct FoundGroup {
     pub(super) key: String,
     /// By which people do.
     pub(super) id: String,
+    /// Terraform's, if it is one of its resources.
+    pub(super) address: String,
     /// What tells it apart from others of the same name, the nearest first: resource group, subscription.
     pub(super) qualifiers: Vec<String>,
     pub(super) layer: Layer,
@@ -138,13 +187,10 @@ pub(super) struct FoundInterface {
     pub(super) tags: Vec<String>,
 }
 
-/// Those that are not switched off.
-fn in_force(group: &FoundGroup) -> impl Iterator<Item = &Found> {
-    group.rules.iter().filter(|found| found.standing != Standing::Disabled)
-}
-
-fn rules_of(group: &FoundGroup) -> Vec<Rule> {
-    in_force(group).map(|found| found.rule.clone()).collect()
+/// Those that are not switched off, and can be judged by; where nobody minds, without those that cannot.
+fn in_force(group: &FoundGroup, partial: bool) -> impl Iterator<Item = &Found> {
+    let known = move |found: &&Found| !partial || found.later.unresolved.is_empty();
+    group.rules.iter().filter(|found| found.standing != Standing::Disabled).filter(known)
 }
 
 impl Loaded {
@@ -166,8 +212,20 @@ impl Loaded {
         &mut self.groups[place]
     }
 
+    /// All files were read: what can be said only of all of them.
+    pub(super) fn finish(&mut self, faults: &mut Faults) {
+        let acls = self.groups.iter().filter(|group| group.layer == Layer::NetworkAcl).count();
+        if self.acls_in_all > acls {
+            self.incomplete.push(format!(
+                "there are {} network ACLs, and {acls} are in the files; give all pages (--PageSize 50)",
+                self.acls_in_all
+            ));
+        }
+        self.tell_apart(faults);
+    }
+
     /// Gives groups and interfaces that have the same name names that tell them apart.
-    pub(super) fn tell_apart(&mut self, faults: &mut Faults) {
+    fn tell_apart(&mut self, faults: &mut Faults) {
         let groups = self.groups.iter_mut().map(|of| (&mut of.id, of.qualifiers.as_slice()));
         let again = tell_apart(groups.collect());
         let enis = self.interfaces.iter_mut().map(|of| (&mut of.id, of.qualifiers.as_slice()));
@@ -231,6 +289,23 @@ impl Loaded {
         ));
     }
 
+    /// A rule cannot be read before the plan was applied, for want of this value.
+    pub(super) fn later(&mut self, rule: &str, attribute: &str) {
+        self.unknown.push(format!("{rule}: {attribute} is known only after the plan was applied"));
+    }
+
+    /// It is what a plan makes of this other side. A group that is replaced is the same one there, by another id.
+    pub(super) fn is_after(&mut self, current: &Self) {
+        let known = current.groups.iter().filter(|group| !group.address.is_empty());
+        let ids: HashMap<&str, &str> =
+            known.map(|group| (group.address.as_str(), group.id.as_str())).collect();
+        let replaced = self.groups.iter().filter_map(|group| {
+            let before = *ids.get(group.address.as_str())?;
+            (before != group.id).then(|| (group.id.clone(), before.to_owned()))
+        });
+        self.aliases = replaced.collect();
+    }
+
     /// Whose rules they are.
     pub fn cloud(&self) -> Cloud {
         self.cloud.unwrap_or_default()
@@ -252,6 +327,11 @@ impl Loaded {
         &self.incomplete
     }
 
+    /// Rules that cannot be read before a plan was applied, in words.
+    pub fn unknown(&self) -> &[String] {
+        &self.unknown
+    }
+
     /// The side that the neutral table has it on: a state is `current`, and other files have none.
     pub fn side(&self) -> &'static str {
         if self.is_state { "current" } else { "" }
@@ -261,7 +341,8 @@ impl Loaded {
     pub fn rules(&self) -> impl Iterator<Item = (&str, &Found)> {
         self.groups
             .iter()
-            .flat_map(|group| group.rules.iter().map(|rule| (group.id.as_str(), rule)))
+            .flat_map(|group| group.rules.iter().map(move |rule| (group.id.as_str(), rule)))
+            .map(|(group, found)| (found.later.group.as_deref().unwrap_or(group), found))
             .filter(|(_, found)| found.standing != Standing::Implied)
     }
 
@@ -292,7 +373,10 @@ impl Loaded {
         let mut warnings = self.warnings.clone();
         let mut incomplete = self.incomplete.clone();
         let cloud = self.cloud();
-        let known: Vec<&FoundGroup> = self.known().collect();
+        let known: Vec<&FoundGroup> = self.known(hints).collect();
+        if hints.partial {
+            warnings.extend(self.not_judged().map(|what| format!("left out: {what}")));
+        }
         let guessed: Vec<&str> = known
             .iter()
             .filter(|group| group.layer == Layer::SecurityGroup)
@@ -329,13 +413,27 @@ impl Loaded {
         (parts, warnings)
     }
 
-    /// Groups with rules: security groups first, then network ACLs.
-    fn known(&self) -> impl Iterator<Item = &FoundGroup> {
+    /// Groups with rules: security groups first, then network ACLs. A group that is known only later is left out with
+    /// its rules, where that is allowed.
+    fn known(&self, hints: &Hints) -> impl Iterator<Item = &FoundGroup> {
+        let later = |group: &FoundGroup| group.rules.iter().any(|of| of.later.group.is_some());
+        let partial = hints.partial;
+        let known = move |group: &&FoundGroup| group.has_rules && !(partial && later(group));
         let of =
-            |layer| self.groups.iter().filter(move |group| group.has_rules && group.layer == layer);
+            move |layer| self.groups.iter().filter(known).filter(move |group| group.layer == layer);
         of(Layer::SecurityGroup).chain(of(Layer::NetworkAcl))
     }
 
+    /// What cannot be judged by before a plan was applied, in words.
+    fn not_judged(&self) -> impl Iterator<Item = String> {
+        let unresolved = self.rules().flat_map(|(_, found)| {
+            let of_rule = |attribute: &String| {
+                format!("{}: {attribute} is known only after the plan was applied", found.origin)
+            };
+            found.later.unresolved.iter().map(of_rule).collect::<Vec<_>>()
+        });
+        self.unknown.iter().cloned().chain(unresolved)
+    }
     fn security_group(&self, group: &FoundGroup, hints: &Hints) -> SecurityGroup {
         let FoundGroup { layer, vpc_id, .. } = group;
         let group_type = group.group_type.or(hints.group_type).unwrap_or(GroupType::Basic);
@@ -347,7 +445,11 @@ impl Loaded {
             self.networks.iter().filter(|(subnet, _)| *layer == Layer::NetworkAcl && at(subnet));
         SecurityGroup {
             // A rule of Google Cloud that names no network is of the one called default.
-            id: if group.id.is_empty() { "default".to_owned() } else { group.id.clone() },
+            id: match (self.aliases.get(&group.id), group.id.as_str()) {
+                (Some(alias), _) => alias.clone(),
+                (None, "") => "default".to_owned(),
+                (None, id) => id.to_owned(),
+            },
             layer: *layer,
             group_type: if plain { GroupType::Basic } else { group_type },
             inner_access_policy: match group_type {
@@ -357,8 +459,21 @@ impl Loaded {
             },
             vpc_id: vpc_id.clone(),
             networks: networks.map(|(_, net)| *net).collect(),
-            rules: rules_of(group),
+            rules: in_force(group, hints.partial).map(|found| self.renamed(&found.rule)).collect(),
         }
+    }
+
+    /// A rule with the names of groups by which both sides of a plan know them.
+    fn renamed(&self, rule: &Rule) -> Rule {
+        let mut rule = rule.clone();
+        for peer in rule.peers.iter_mut().chain(&mut rule.local) {
+            if let Peer::Group(of) = peer
+                && let Some(alias) = self.aliases.get(&of.id)
+            {
+                of.id.clone_from(alias);
+            }
+        }
+        rule
     }
 
     /// The interfaces, each with those of its groups whose rules are known.
@@ -369,8 +484,10 @@ impl Loaded {
             (0..).zip(known).map(|(place, group)| (group.key.to_lowercase(), place)).collect();
         let position = |key: &str| {
             let key = key.to_lowercase();
-            // Files may have a group without its id.
-            places.get(&key).or_else(|| places.get(&last_part(&key))).copied()
+            // Files may have a group without its id, or by its resource group and its name.
+            let names = [short_id(&key), last_part(&key)];
+            let by_name = || names.iter().find_map(|name| places.get(name));
+            places.get(&key).or_else(by_name).copied()
         };
         let mut of_subnets: HashMap<&str, Vec<&String>> = HashMap::new();
         for (subnet, group) in &self.subnets {
@@ -463,12 +580,12 @@ impl Loaded {
         hints: &Hints,
     ) -> Result<(RuleSet, Vec<String>), ParseError> {
         let (parts, warnings) = self.parts(hints);
-        let known: Vec<&FoundGroup> = self.known().collect();
+        let known: Vec<&FoundGroup> = self.known(hints).collect();
         // Where the file has it, and what it is.
         let place = |place: Place| -> String {
             let mut words = Vec::new();
             if let Place::Rule(g, r, _) = place {
-                let found = known.get(g).and_then(|group| in_force(group).nth(r));
+                let found = known.get(g).and_then(|group| in_force(group, hints.partial).nth(r));
                 // Terraform's address is the rule's name.
                 let found = found.filter(|found| found.rule.id.to_string() != found.origin);
                 words.extend(found.map(|found| found.origin.clone()));
@@ -482,24 +599,15 @@ impl Loaded {
             words.push(String::new());
             words.join(": ")
         };
-        let unknown = self.rules().filter_map(|(_, found)| {
-            let attribute = found.unknown_peer.as_ref()?;
-            // Where the configuration names a group of the plan, that is its peer.
-            let resolved = found.rule.peers.iter().all(|peer| match peer {
-                Peer::Group(of) => self.groups.iter().any(|group| group.id == of.id),
-                Peer::PrefixList(id) => self.prefix_lists.iter().any(|list| list.id == *id),
-                Peer::Cidr(_) | Peer::Tag(_) => true,
-            });
-            let message = format!(
-                "{}: {attribute} is known only after the plan was applied, so it cannot be said whom the \
-                 rule is about",
-                found.origin,
-            );
-            (!resolved).then_some(Fault { at: None, message })
-        });
-        let faults: Vec<Fault> = unknown.collect();
-        if !faults.is_empty() {
-            return Err(ParseError { file: file.to_owned(), faults });
+        if !hints.partial {
+            let fault = |message| Fault { at: None, message };
+            let mut faults: Vec<Fault> = self.not_judged().map(fault).collect();
+            if !faults.is_empty() {
+                let message =
+                    "--partial leaves such rules out; after `terraform apply` the state has them";
+                faults.push(fault(message.to_owned()));
+                return Err(ParseError { file: file.to_owned(), faults });
+            }
         }
         if let (true, Some(why)) = (known.is_empty(), parts.incomplete.first()) {
             let message = format!("there is no security group in it: {why}");

@@ -39,12 +39,15 @@ mod print;
 mod reader;
 mod ros;
 mod terraform;
+mod vpc;
 mod yaml;
 
+pub(crate) use azure::defaults as default_rules_of_azure;
 pub use error::{Fault, ParseError};
 pub use expectations::expectations;
+pub(crate) use google::tag_or_account;
 pub use load::{Content, load};
-pub use loaded::{Found, Hints, Loaded, Source, Standing};
+pub use loaded::{Found, Hints, Later, Loaded, Source, Standing};
 pub use positions::Positions;
 pub use print::print;
 pub use terraform::Plan;

@@ -455,9 +455,9 @@ fn rules_that_do_not_go_together() {
     assert_snapshot!("a page of aws", refused(&[("a.json", page)], &[]));
     // Alibaba Cloud has no words for them, and the other way round.
     let dir = folder(&[("a.json", &one_acl(ACLS))]);
-    for to in ["alibaba-json", "terraform"] {
+    for to in ["alibaba-json", "azure", "gcp"] {
         let out = run_in(dir.path(), &["convert", "a.json", "--to", to], b"");
-        assert!(out.contains("rules of aws: this is a format of Alibaba Cloud"), "{out}");
+        assert!(out.contains("rules of aws: this is a format of "), "{out}");
     }
     let yaml = "security_groups: [{id: sg-a, rules: [
       {direction: ingress, protocol: icmp, icmp: 8, targets: web, source: 'tag:x', priority: 200},

@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use sgreplay::flow::Direction;
 use sgreplay::parse::Hints;
-use sgreplay::rules::{Code, GroupType, Policy, RuleProtocol, Switches, Tag, parse_cidr};
+use sgreplay::rules::{Cloud, Code, GroupType, Policy, RuleProtocol, Switches, Tag, parse_cidr};
 use sgreplay::suggest::Bound;
 
 /// Replay captured traffic against proposed cloud security-group rules: what would be allowed, what
@@ -442,7 +442,13 @@ pub(crate) enum ConvertTo {
     Yaml,
     /// What the ECS API would answer
     AlibabaJson,
-    /// HCL for the alicloud provider
+    /// What `aws ec2 describe-…` would print
+    Aws,
+    /// What `az network nsg list` and `az network nic list` would print
+    Azure,
+    /// What `gcloud compute … list --format=json` would print
+    Gcp,
+    /// HCL for the provider of the rules' cloud
     Terraform,
     /// A table for nft, with connection tracking
     Nftables,
@@ -456,6 +462,16 @@ pub(crate) enum ConvertTo {
     Csv,
     /// Tables in evaluation order
     Markdown,
+}
+
+impl ConvertTo {
+    /// Whether it is for a cloud, which has quotas; a host's firewall has none.
+    pub(crate) fn is_of_a_cloud(self) -> bool {
+        matches!(
+            self,
+            Self::Yaml | Self::AlibabaJson | Self::Aws | Self::Azure | Self::Gcp | Self::Terraform
+        )
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -597,10 +613,13 @@ pub(crate) struct SwitchArgs {
     /// The value of a template's parameter, instead of its default; may be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
     pub param: Vec<(String, String)>,
-    /// Take the rules for whole though some are missing: what is no literal in Terraform's own files is left
-    /// out, and a gate may pass without rules that the files do not have
+    /// Take the rules for whole though some are missing: what Terraform does not know yet is left out, and a gate
+    /// may pass without rules that the files do not have
     #[arg(long)]
     pub partial: bool,
+    /// Whose rules are meant, where a Terraform plan has those of several clouds: alibaba, aws, azure or google
+    #[arg(long, value_name = "CLOUD")]
+    pub cloud: Option<Cloud>,
     /// Let intra-group access go before custom egress rules too (the documents contradict each other)
     #[arg(long)]
     pub intra_group_egress: bool,
@@ -656,6 +675,7 @@ impl From<&SwitchArgs> for Hints {
             groups: args.groups.clone(),
             parameters: args.param.clone(),
             partial: args.partial,
+            cloud: args.cloud,
         }
     }
 }

@@ -21,7 +21,7 @@ const MOST_OF_ALL: u64 = 2 << 30;
 pub(super) struct Known {
     context: Context<'static>,
     /// Bytes of each: one that is named is found in a copy of what it is part of.
-    sizes: BTreeMap<&'static str, u64>,
+    sizes: BTreeMap<String, u64>,
     /// What may still be taken, by all expressions of a module.
     left: Rc<Cell<u64>>,
 }
@@ -39,17 +39,22 @@ impl Known {
     }
 
     /// Adds a value under a name, instead of one that has it.
-    pub(super) fn declare(&mut self, name: &'static str, value: Value) {
-        self.sizes.insert(name, size(&value));
+    pub(super) fn declare(&mut self, name: &str, value: Value) {
+        self.sizes.insert(name.to_owned(), size(&value));
         self.context.declare_var(name, value);
     }
 
     /// The same values and one more; `None` where that takes too much.
-    pub(super) fn with(&self, name: &'static str, value: Value) -> Option<Self> {
+    pub(super) fn with(&self, name: &str, value: Value) -> Option<Self> {
         self.left.set(self.left.get().checked_sub(self.size())?);
         let mut more = self.clone();
         more.declare(name, value);
         Some(more)
+    }
+
+    /// The same where there may be nothing to add.
+    pub(super) fn with_each(&self, each: Option<(&str, Value)>) -> Option<Self> {
+        each.map_or_else(|| Some(self.clone()), |(name, value)| self.with(name, value))
     }
 
     fn size(&self) -> u64 {
@@ -58,7 +63,7 @@ impl Known {
 
     /// What an expression comes to; `None` where it is no literal, or takes too much.
     pub(super) fn value(&self, expression: &Expression) -> Option<Value> {
-        let cost = cost(expression, self.size());
+        let cost = Costs { sizes: &self.sizes, inside: 0 }.of(expression);
         if cost > MOST_OF_ONE {
             return None;
         }
@@ -67,70 +72,90 @@ impl Known {
     }
 }
 
-/// A bound on the bytes that evaluating an expression makes, where all that it may name has so many.
-fn cost(expression: &Expression, named: u64) -> u64 {
-    let of = |expression: &Expression| cost(expression, named);
-    match expression {
-        Expression::String(text) => 1 + text.len() as u64,
-        Expression::Array(list) => sum(list.iter().map(of)),
-        Expression::Object(object) => sum(object.iter().map(|(key, value)| {
-            let key = match key {
-                ObjectKey::Expression(key) => of(key),
-                _ => 1,
-            };
-            key.saturating_add(of(value))
-        })),
-        Expression::TemplateExpr(template) => match Template::from_expr(template) {
-            Ok(template) => of_template(&template, named),
-            Err(_) => 1,
-        },
-        Expression::Variable(_) => named.saturating_add(1),
-        Expression::Traversal(traversal) => {
-            let operators = traversal.operators.iter().map(|operator| match operator {
-                TraversalOperator::Index(index) => of(index),
-                _ => 1,
-            });
-            // Each step may go over all that the one before has found.
-            of(&traversal.expr)
-                .saturating_mul(1 + traversal.operators.len() as u64)
-                .saturating_add(sum(operators))
-        }
-        Expression::FuncCall(call) => sum(call.args.iter().map(of)),
-        Expression::Parenthesis(inner) => of(inner),
-        Expression::Conditional(one) => {
-            sum([&one.cond_expr, &one.true_expr, &one.false_expr].into_iter().map(of))
-        }
-        Expression::Operation(operation) => match &**operation {
-            Operation::Unary(one) => of(&one.expr),
-            Operation::Binary(two) => of(&two.lhs_expr).saturating_add(of(&two.rhs_expr)),
-        },
-        Expression::ForExpr(each) => {
-            let list = of(&each.collection_expr);
-            let parts = [Some(&each.value_expr), each.key_expr.as_ref(), each.cond_expr.as_ref()];
-            let inside =
-                parts.into_iter().flatten().map(|part| cost(part, named.saturating_add(list)));
-            sum(inside).saturating_mul(list)
-        }
-        _ => 1,
-    }
+/// Bounds on the bytes that evaluating makes.
+#[derive(Clone, Copy)]
+struct Costs<'a> {
+    /// Bytes of each name.
+    sizes: &'a BTreeMap<String, u64>,
+    /// Bytes of what the `for`s around go over: their names stand for parts of it.
+    inside: u64,
 }
 
-fn of_template(template: &Template, named: u64) -> u64 {
-    sum(template.elements().iter().map(|element| match element {
-        Element::Literal(text) => text.len() as u64,
-        Element::Interpolation(of) => cost(&of.expr, named),
-        Element::Directive(directive) => match &**directive {
-            Directive::If(of) => {
-                let branches = of.false_template.iter().chain([&of.true_template]);
-                let branches = branches.map(|template| of_template(template, named));
-                sum(branches).saturating_add(cost(&of.cond_expr, named))
+impl Costs<'_> {
+    fn of(self, expression: &Expression) -> u64 {
+        match expression {
+            Expression::String(text) => 1 + text.len() as u64,
+            Expression::Array(list) => sum(list.iter().map(|one| self.of(one))),
+            Expression::Object(object) => sum(object.iter().map(|(key, value)| {
+                let key = match key {
+                    ObjectKey::Expression(key) => self.of(key),
+                    _ => 1,
+                };
+                key.saturating_add(self.of(value))
+            })),
+            Expression::TemplateExpr(template) => match Template::from_expr(template) {
+                Ok(template) => self.of_template(&template),
+                Err(_) => 1,
+            },
+            Expression::Variable(name) => {
+                let size = self.sizes.get(name.as_str()).copied().unwrap_or_default();
+                size.saturating_add(self.inside).saturating_add(1)
             }
-            Directive::For(of) => {
-                let list = cost(&of.collection_expr, named);
-                of_template(&of.template, named.saturating_add(list)).saturating_mul(list)
+            Expression::Traversal(traversal) => {
+                let operators = traversal.operators.iter().map(|operator| match operator {
+                    TraversalOperator::Index(index) => self.of(index),
+                    _ => 1,
+                });
+                // Each step may go over all that the one before has found.
+                self.of(&traversal.expr)
+                    .saturating_mul(1 + traversal.operators.len() as u64)
+                    .saturating_add(sum(operators))
             }
-        },
-    }))
+            Expression::FuncCall(call) => sum(call.args.iter().map(|one| self.of(one))),
+            Expression::Parenthesis(inner) => self.of(inner),
+            Expression::Conditional(one) => {
+                let parts = [&one.cond_expr, &one.true_expr, &one.false_expr];
+                sum(parts.into_iter().map(|part| self.of(part)))
+            }
+            Expression::Operation(operation) => match &**operation {
+                Operation::Unary(one) => self.of(&one.expr),
+                Operation::Binary(two) => {
+                    self.of(&two.lhs_expr).saturating_add(self.of(&two.rhs_expr))
+                }
+            },
+            Expression::ForExpr(each) => {
+                let list = self.of(&each.collection_expr);
+                let parts =
+                    [Some(&each.value_expr), each.key_expr.as_ref(), each.cond_expr.as_ref()];
+                let inside = self.over(list);
+                sum(parts.into_iter().flatten().map(|part| inside.of(part))).saturating_mul(list)
+            }
+            _ => 1,
+        }
+    }
+
+    /// The same in a `for` over so many bytes.
+    fn over(self, list: u64) -> Self {
+        Self { inside: self.inside.saturating_add(list), ..self }
+    }
+
+    fn of_template(self, template: &Template) -> u64 {
+        sum(template.elements().iter().map(|element| match element {
+            Element::Literal(text) => text.len() as u64,
+            Element::Interpolation(of) => self.of(&of.expr),
+            Element::Directive(directive) => match &**directive {
+                Directive::If(of) => {
+                    let branches = of.false_template.iter().chain([&of.true_template]);
+                    let branches = branches.map(|template| self.of_template(template));
+                    sum(branches).saturating_add(self.of(&of.cond_expr))
+                }
+                Directive::For(of) => {
+                    let list = self.of(&of.collection_expr);
+                    self.over(list).of_template(&of.template).saturating_mul(list)
+                }
+            },
+        }))
+    }
 }
 
 fn sum(parts: impl IntoIterator<Item = u64>) -> u64 {

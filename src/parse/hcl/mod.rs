@@ -5,61 +5,24 @@
 //! (modules, data, functions, values that others know) is named and not guessed: a plan has it.
 
 mod known;
+mod resources;
 
 use std::collections::BTreeMap;
 
 use hcl::{Block, Body, Expression};
 use serde_json::{Map, Value, json};
 
+use self::known::Known;
+use self::resources::Kind;
 use super::json::Faults;
-use super::loaded::{Loaded, Source};
+use super::loaded::{Hints, Loaded, Source};
 use super::{Fault, ParseError, terraform};
-use known::Known;
-
-/// Resources that rules are made of, and the attributes of each that matter.
-const RESOURCES: [(&str, &[&str]); 6] = [
-    ("alicloud_security_group", &["security_group_type", "inner_access_policy", "inner_access"]),
-    (
-        "alicloud_security_group_rule",
-        &[
-            "security_group_id",
-            "type",
-            "ip_protocol",
-            "policy",
-            "priority",
-            "port_range",
-            "cidr_ip",
-            "ipv6_cidr_ip",
-            "source_security_group_id",
-            "source_group_owner_id",
-            "source_group_owner_account",
-            "prefix_list_id",
-            "description",
-        ],
-    ),
-    ("alicloud_ecs_prefix_list", &["address_family"]),
-    ("alicloud_ecs_network_interface", INTERFACE),
-    ("alicloud_network_interface", INTERFACE),
-    ("alicloud_instance", INTERFACE),
-];
-
-const INTERFACE: &[&str] = &[
-    "security_group_ids",
-    "security_groups",
-    "private_ip",
-    "primary_ip_address",
-    "private_ip_addresses",
-    "private_ips",
-    "ipv6_addresses",
-    "ipv4_prefixes",
-    "ipv6_prefixes",
-];
 
 /// What stands for `each` and `count` of one instance of a resource, and the key in its address.
 type Instance = (String, Option<(&'static str, hcl::Value)>);
 
-/// Reads files that are one module together. With `partial`, what cannot be read is a warning.
-pub(super) fn read(sources: &[Source<'_>], partial: bool) -> Result<Loaded, ParseError> {
+/// Reads files that are one module together. What cannot be read is a warning where the user leaves it out.
+pub(super) fn read(sources: &[Source<'_>], hints: &Hints) -> Result<Loaded, ParseError> {
     let mut blocks = Vec::new();
     for source in sources {
         let text = source.text.strip_prefix('\u{feff}').unwrap_or(source.text);
@@ -67,6 +30,7 @@ pub(super) fn read(sources: &[Source<'_>], partial: bool) -> Result<Loaded, Pars
     }
     let file = sources.first().map_or("", |source| source.name).to_owned();
     let (context, mut warnings) = context(&blocks);
+    let scopes = Scopes::new(context, &blocks);
     let mut faults = Faults::default();
     let (mut changes, mut configured) = (Vec::new(), Vec::new());
     for block in &blocks {
@@ -79,12 +43,9 @@ pub(super) fn read(sources: &[Source<'_>], partial: bool) -> Result<Loaded, Pars
                 );
             }
             ("resource", [kind, name]) => {
-                let Some((_, attributes)) = RESOURCES.iter().find(|(known, _)| known == kind)
-                else {
-                    continue;
-                };
+                let Some(of_kind) = resources::kind(kind) else { continue };
                 let address = format!("{kind}.{name}");
-                let found = resource(&address, block.body(), attributes, &context, &mut faults);
+                let found = resource(&address, block.body(), of_kind, &scopes, &mut faults);
                 for (values, unknown, references, key) in found {
                     changes.push(json!({"address": format!("{address}{key}"), "type": kind, "change":
                         {"actions": ["create"], "before": null, "after": values, "after_unknown": unknown}}));
@@ -95,12 +56,12 @@ pub(super) fn read(sources: &[Source<'_>], partial: bool) -> Result<Loaded, Pars
             _ => {}
         }
     }
-    if partial {
+    if hints.partial {
         warnings.extend(faults.list.drain(..).map(|fault| format!("left out: {}", fault.message)));
     }
     let plan = json!({"format_version": "1.2", "resource_changes": changes,
         "configuration": {"root_module": {"resources": configured}}});
-    let read = terraform::plan(&plan, &mut faults);
+    let read = terraform::plan(&plan, hints, &mut faults);
     if !faults.list.is_empty() {
         let message = "`terraform plan -out F`, then `terraform show -json F`, has the values of all these; \
                        --partial leaves them out";
@@ -170,26 +131,77 @@ fn context(blocks: &[Block]) -> (Known, Vec<String>) {
     (context, warnings)
 }
 
+/// What names stand for.
+struct Scopes {
+    /// Variables and locals.
+    plain: Known,
+    /// Resources too, by what is literal of them; their ids are `?` and the address.
+    resources: Known,
+}
+
+impl Scopes {
+    fn new(plain: Known, blocks: &[Block]) -> Self {
+        let mut kinds: BTreeMap<String, hcl::Map<String, hcl::Value>> = BTreeMap::new();
+        for block in blocks.iter().filter(|block| block.identifier() == "resource") {
+            let labels: Vec<&str> = block.labels().iter().map(hcl::BlockLabel::as_str).collect();
+            let [kind, name] = labels.as_slice() else { continue };
+            let address = format!("{kind}.{name}");
+            let each = instances(&address, block.body(), &plain, &mut Faults::default());
+            let object = |(key, each): &Instance| {
+                let scope = plain.with_each(each.clone());
+                let literal = block.body().attributes().filter_map(|attribute| {
+                    let value = scope.as_ref()?.value(attribute.expr())?;
+                    Some((attribute.key().to_owned(), value))
+                });
+                let mut object: hcl::Map<String, hcl::Value> = literal.collect();
+                object.insert("id".to_owned(), format!("?{address}{key}").into());
+                hcl::Value::Object(object)
+            };
+            let value = match each.as_slice() {
+                [(key, None)] if key.is_empty() => object(&(String::new(), None)),
+                [(_, Some(("count", _))), ..] => each.iter().map(object).collect(),
+                all => {
+                    let named = all.iter().filter_map(|one| match &one.1 {
+                        Some((_, hcl::Value::Object(of))) => {
+                            Some((word(of.get("key")?), object(one)))
+                        }
+                        _ => None,
+                    });
+                    hcl::Value::Object(named.collect())
+                }
+            };
+            kinds.entry((*kind).to_owned()).or_default().insert((*name).to_owned(), value);
+        }
+        let mut resources = plain.clone();
+        for (kind, of_kind) in kinds {
+            resources.declare(&kind, hcl::Value::Object(of_kind));
+        }
+        Self { plain, resources }
+    }
+
+    /// The same where `each` or `count` stand for something; `None` where that takes too much.
+    fn of(&self, each: Option<(&str, hcl::Value)>) -> Option<Self> {
+        let plain = self.plain.with_each(each.clone())?;
+        Some(Self { plain, resources: self.resources.with_each(each)? })
+    }
+}
+
 /// The instances of a resource: values, those known later, what those refer to, and the key.
 fn resource(
     address: &str,
     body: &Body,
-    attributes: &[&str],
-    context: &Known,
+    kind: &Kind,
+    scopes: &Scopes,
     faults: &mut Faults,
 ) -> Vec<(Value, Value, Value, String)> {
     let mut found = Vec::new();
-    for (key, each) in instances(address, body, context, faults) {
-        let scope = match each {
-            Some((name, value)) => context.with(name, value),
-            None => Some(context.clone()),
-        };
-        let Some(scope) = scope else {
+    for (key, each) in instances(address, body, &scopes.plain, faults) {
+        let Some(scopes) = scopes.of(each) else {
             faults.add(address, "its instances take too much to be worked out here");
             return found;
         };
         let before = faults.list.len();
-        let of = attributes_of(&format!("{address}{key}"), body, attributes, &scope, faults);
+        let of = attributes_of(&format!("{address}{key}"), body, kind, &scopes, faults);
         if faults.list.len() == before {
             let [values, unknown, references] = of.map(Value::Object);
             found.push((values, unknown, references, key));
@@ -260,56 +272,154 @@ fn word(value: &hcl::Value) -> String {
 fn attributes_of(
     address: &str,
     body: &Body,
-    attributes: &[&str],
-    scope: &Known,
+    kind: &Kind,
+    scopes: &Scopes,
     faults: &mut Faults,
 ) -> [Map<String, Value>; 3] {
     let [mut values, mut unknown, mut references] = [const { Map::new }; 3].map(|new| new());
-    for attribute in body.attributes().filter(|one| attributes.contains(&one.key())) {
+    let is_block = |name: &str| kind.blocks.iter().any(|(known, _)| *known == name);
+    for attribute in body.attributes() {
         let key = attribute.key().to_owned();
+        if !kind.attributes.contains(&attribute.key()) && !is_block(attribute.key()) {
+            continue;
+        }
         let named = referred(attribute.expr());
-        if let Some(value) = scope.value(attribute.expr()) {
+        if let Some(value) = scopes.plain.value(attribute.expr()) {
             values.insert(key, serde_json::to_value(value).unwrap_or_default());
         } else if !named.is_empty() {
             unknown.insert(key.clone(), true.into());
             references.insert(key, json!({"references": named}));
+        } else if is_optional(kind.name, attribute.key()) {
+            let value = scopes.resources.value(attribute.expr());
+            let value = value.and_then(|value| serde_json::to_value(value).ok());
+            values.extend(value.map(|value| (key, value)));
         } else {
-            faults
-                .add(&format!("{address}.{key}"), format!("`{}` is no literal", attribute.expr()));
+            let value = literal(&format!("{address}.{key}"), attribute.expr(), scopes, faults);
+            values.extend(value.map(|value| (key, value)));
         }
     }
-    let mut entries = Vec::new();
-    for block in body.blocks() {
-        match (block.identifier(), block.labels().first().map(hcl::BlockLabel::as_str)) {
-            ("entry", _) => {
-                let cidr = block.body().attributes().find(|one| one.key() == "cidr");
-                match cidr.and_then(|one| scope.value(one.expr())) {
-                    Some(value) => entries.push(json!({"cidr": word(&value)})),
-                    _ => faults.add(&format!("{address}.entry"), "its cidr is no literal"),
-                }
-            }
-            ("dynamic", Some("entry")) => {
-                faults.add(&format!("{address}.entry"), "dynamic blocks are not read");
-            }
-            _ => {}
+    for (name, attributes) in kind.blocks {
+        let found = blocks_of(address, body, (name, attributes), scopes, faults);
+        if !found.is_empty() {
+            values.insert((*name).to_owned(), found.into());
         }
-    }
-    if !entries.is_empty() {
-        values.insert("entry".to_owned(), entries.into());
     }
     [values, unknown, references]
 }
 
-/// The resources that an expression is the id of, or a list of such.
+/// Whether rules can be judged without an attribute, which may be a variable without a default.
+fn is_optional(kind: &str, attribute: &str) -> bool {
+    match attribute {
+        "vpc_id" | "resource_group_name" | "description" | "zone" | "vswitch_id" | "subnet_id" => {
+            true
+        }
+        "name" => kind.starts_with("aws_"),
+        _ => false,
+    }
+}
+
+/// The blocks of a name: written out, or made of what is literal.
+fn blocks_of(
+    address: &str,
+    body: &Body,
+    (name, attributes): (&str, &[&str]),
+    scopes: &Scopes,
+    faults: &mut Faults,
+) -> Vec<Value> {
+    let mut found = Vec::new();
+    for block in body.blocks() {
+        let label = block.labels().first().map(hcl::BlockLabel::as_str);
+        let at = format!("{address}.{name}");
+        match (block.identifier(), label) {
+            (identifier, _) if identifier == name => {
+                found.push(block_of(&at, block.body(), attributes, scopes, faults));
+            }
+            ("dynamic", Some(label)) if label == name => {
+                let inner = |key: &str| block.body().attributes().find(|of| of.key() == key);
+                let iterator =
+                    inner("iterator").map_or(name.to_owned(), |of| of.expr().to_string());
+                let content = block.body().blocks().find(|of| of.identifier() == "content");
+                let each = inner("for_each").and_then(|of| scopes.resources.value(of.expr()));
+                let (Some(content), Some(each)) = (content, each) else {
+                    faults.add(&at, "the dynamic block is not made of what is literal");
+                    continue;
+                };
+                for (key, value) in elements(each) {
+                    let object = [("key".to_owned(), key), ("value".to_owned(), value)];
+                    let object = hcl::Value::Object(object.into_iter().collect());
+                    let Some(inside) = scopes.of(Some((&iterator, object))) else {
+                        faults.add(&at, "its blocks take too much to be worked out here");
+                        return found;
+                    };
+                    found.push(block_of(&at, content.body(), attributes, &inside, faults));
+                }
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// Keys and values of what `for_each` goes through.
+fn elements(each: hcl::Value) -> Vec<(hcl::Value, hcl::Value)> {
+    match each {
+        hcl::Value::Array(list) => list.into_iter().map(|value| (value.clone(), value)).collect(),
+        hcl::Value::Object(map) => {
+            map.into_iter().map(|(key, value)| (key.into(), value)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn block_of(
+    at: &str,
+    body: &Body,
+    attributes: &[&str],
+    scopes: &Scopes,
+    faults: &mut Faults,
+) -> Value {
+    let known = body.attributes().filter(|attribute| attributes.contains(&attribute.key()));
+    let value = known.filter_map(|attribute| {
+        let key = attribute.key();
+        let value = literal(&format!("{at}.{key}"), attribute.expr(), scopes, faults)?;
+        Some((key.to_owned(), value))
+    });
+    Value::Object(value.collect())
+}
+
+/// The value of an expression of literals and of resources.
+fn literal(
+    at: &str,
+    expression: &Expression,
+    scopes: &Scopes,
+    faults: &mut Faults,
+) -> Option<Value> {
+    let Some(value) = scopes.resources.value(expression) else {
+        faults.add(at, format!("`{expression}` is no literal"));
+        return None;
+    };
+    serde_json::to_value(value).ok()
+}
+
+/// The resources that an expression is the id of, or a list of such; none where there is anything else in it.
 fn referred(expression: &Expression) -> Vec<String> {
     match expression {
-        Expression::Array(all) => all.iter().flat_map(referred).collect(),
+        Expression::Array(all) => {
+            let each: Vec<Vec<String>> = all.iter().map(referred).collect();
+            match each.iter().any(Vec::is_empty) {
+                true => Vec::new(),
+                false => each.concat(),
+            }
+        }
         Expression::Parenthesis(inner) => referred(inner),
         Expression::Traversal(_) => {
             let text = expression.to_string();
             let id = text.strip_suffix(".id").or_else(|| text.strip_suffix(".security_group_id"));
-            let of = id.filter(|id| id.starts_with("alicloud_") && id.split('.').count() == 2);
-            of.map(|of| vec![of.to_owned()]).unwrap_or_default()
+            let is_resource = |of: &&str| {
+                let kind = of.split('.').next().unwrap_or_default();
+                resources::kind(kind).is_some() && of.split('.').count() == 2 && !of.contains('[')
+            };
+            id.filter(is_resource).map(|of| vec![of.to_owned()]).unwrap_or_default()
         }
         _ => Vec::new(),
     }

@@ -209,3 +209,10 @@ fn record(bytes: &mut Vec<u8>, time: u64, per_second: u64, packet: &[u8]) {
     bytes.extend([seconds, fraction, len, len].iter().flat_map(|word| word.to_le_bytes()));
     bytes.extend(packet);
 }
+
+/// The folders of real files, each with another reader's tables under `expected`, that `SGREPLAY_FORMATS` names with
+/// colons between.
+pub(crate) fn formats() -> Option<Vec<PathBuf>> {
+    let folders = std::env::var("SGREPLAY_FORMATS").ok()?;
+    Some(folders.split(':').filter(|folder| !folder.is_empty()).map(PathBuf::from).collect())
+}

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use sgreplay::check::{Checked, Finding, check};
 use sgreplay::diff::Effect;
 use sgreplay::escape::Text;
+use sgreplay::parse::Hints;
 use sgreplay::report::{
     Case, CheckedProposal, Difference, FindingsSummary, Labels, ProposalAnswer as Answer, Shown,
     Suite, TestSummary, TestedProposal, findings_json, findings_text, junit, plural, proposal_json,
@@ -31,6 +32,7 @@ use crate::terminal;
 /// The file beside the rules.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "keys of a file, each by itself")]
 struct Config {
     proposed: Option<PathBuf>,
     current: Option<PathBuf>,
@@ -49,6 +51,15 @@ struct Config {
     decap: Several,
     #[serde(default)]
     interfaces: BTreeMap<String, PathBuf>,
+    /// What the rules' files do not say: as the options of these names.
+    #[serde(default)]
+    define: BTreeMap<String, Several>,
+    #[serde(default)]
+    groups: Several,
+    tags: Option<Several>,
+    #[serde(default)]
+    partial: bool,
+    cloud: Option<String>,
     filter: Option<String>,
     /// Accepted: captures are always read in the order of their packets' times.
     #[serde(default, rename = "merge")]
@@ -219,6 +230,31 @@ impl Config {
         Named { inputs, outputs: outputs.collect() }
     }
 
+    /// What the file says of the rules, as options of the command line.
+    fn switches(&self) -> Vec<String> {
+        let mut line = Vec::new();
+        for (name, nets) in &self.define {
+            line.push(format!("--define={name}={}", nets.list().join(",")));
+        }
+        if !self.groups.list().is_empty() {
+            line.push(format!("--groups={}", self.groups.list().join(",")));
+        }
+        line.extend(self.tags.iter().map(|tags| format!("--tags={}", tags.list().join(","))));
+        line.extend(self.cloud.iter().map(|cloud| format!("--cloud={cloud}")));
+        line.extend(self.partial.then(|| "--partial".to_owned()));
+        line
+    }
+
+    /// What is said of the rules beside their files.
+    fn hints(&self) -> Result<Hints, Failure> {
+        let mut line: Vec<OsString> = ["sgreplay", "check", "rules"].map(OsString::from).into();
+        line.extend(self.switches().into_iter().map(OsString::from));
+        match parsed(line)? {
+            Command::Check(args) => Ok((&args.switches).into()),
+            _ => Err(Failure::Usage("no question about rules".to_owned())),
+        }
+    }
+
     /// The same question as `sgreplay diff` is asked on the command line.
     fn diff_args(&self, current: &Path, proposed: &Path) -> Result<DiffArgs, Failure> {
         let mut line: Vec<OsString> = vec!["sgreplay".into(), "diff".into()];
@@ -252,16 +288,21 @@ impl Config {
         if self.as_named {
             line.push("--as-named".into());
         }
-        let parsed = Args::try_parse_from(line).map_err(|error| {
-            let text = error.to_string();
-            let text = text.trim_start_matches("error: ").lines().next().unwrap_or_default();
-            Failure::Usage(text.to_owned())
-        })?;
-        match parsed.command {
+        line.extend(self.switches().into_iter().map(OsString::from));
+        match parsed(line)? {
             Command::Diff(args) => Ok(*args),
             _ => Err(Failure::Usage("no question about a difference".to_owned())),
         }
     }
+}
+
+fn parsed(line: Vec<OsString>) -> Result<Command, Failure> {
+    let parsed = Args::try_parse_from(line).map_err(|error| {
+        let text = error.to_string();
+        let text = text.trim_start_matches("error: ").lines().next().unwrap_or_default();
+        Failure::Usage(text.to_owned())
+    })?;
+    Ok(parsed.command)
 }
 
 pub(crate) fn run(args: &CiArgs, outputs: &mut Outputs) -> Result<ExitStatus, Failure> {
@@ -276,7 +317,8 @@ pub(crate) fn run(args: &CiArgs, outputs: &mut Outputs) -> Result<ExitStatus, Fa
     if let Some(why) = config.unanswerable() {
         return Err(Failure::Usage(format!("{}: {why}", input::name(&args.file))));
     }
-    let reading = |side| Reading { side, ..Reading::default() };
+    let hints = config.hints()?;
+    let reading = |side| Reading { hints: hints.clone(), side };
     let rules = input::rules_file(&proposed, reading(Side::Proposed))?;
     let current = config.current.as_deref().map(|path| input::rules(path, reading(Side::Current)));
     let current = current.transpose()?;

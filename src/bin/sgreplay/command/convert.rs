@@ -3,7 +3,8 @@
 use std::io::Write;
 
 use sgreplay::convert::{
-    CannotSay, Family, alibaba_json, bpf, iptables, markdown, nftables, table_csv, terraform,
+    CannotSay, Family, alibaba_json, aws_json, azure_json, bpf, google_json, iptables, markdown,
+    nftables, table_csv, terraform,
 };
 use sgreplay::parse::{self, Content, Hints, Loaded};
 use sgreplay::rules::RuleSet;
@@ -28,8 +29,7 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<ExitStatus, Failure> {
                 rules.set_local(args.local.clone());
             }
             let text = converted(&rules, to, args)?;
-            // A host's firewall has no quota.
-            if matches!(to, ConvertTo::Yaml | ConvertTo::AlibabaJson | ConvertTo::Terraform) {
+            if to.is_of_a_cloud() {
                 for warning in rules.over_quota() {
                     terminal::say(&format!("warning: {}", warning.0));
                 }
@@ -53,13 +53,15 @@ fn table(args: &ConvertArgs, hints: &Hints) -> Result<String, Failure> {
         }
         Content::Rules(loaded) => {
             // A state of Terraform is how things are.
-            for warning in loaded.warnings.iter().chain(loaded.incomplete()) {
+            let unknown = loaded.unknown().iter();
+            for warning in loaded.warnings.iter().chain(loaded.incomplete()).chain(unknown) {
                 terminal::say(&format!("warning: {}: {warning}", files.name));
             }
             table_csv(&[(loaded.side(), &loaded)])?
         }
         Content::Plan(plan) => {
-            for warning in plan.proposed.warnings.iter().chain(plan.proposed.incomplete()) {
+            let (proposed, unknown) = (&plan.proposed, plan.proposed.unknown());
+            for warning in proposed.warnings.iter().chain(proposed.incomplete()).chain(unknown) {
                 terminal::say(&format!("warning: {}: {warning}", files.name));
             }
             table_csv(&[("current", &plan.current), ("proposed", &plan.proposed)])?
@@ -72,10 +74,10 @@ fn converted(rules: &RuleSet, to: ConvertTo, args: &ConvertArgs) -> Result<Strin
     let cannot = |error: CannotSay| Failure::Usage(error.to_string());
     Ok(match to {
         ConvertTo::Yaml | ConvertTo::Csv => own(rules)?,
-        ConvertTo::AlibabaJson => {
-            let answers = alibaba_json(rules).map_err(cannot)?;
-            pretty(&answers)?
-        }
+        ConvertTo::AlibabaJson => pretty(&alibaba_json(rules).map_err(cannot)?)?,
+        ConvertTo::Aws => pretty(&aws_json(rules).map_err(cannot)?)?,
+        ConvertTo::Azure => pretty(&azure_json(rules).map_err(cannot)?)?,
+        ConvertTo::Gcp => pretty(&google_json(rules).map_err(cannot)?)?,
         ConvertTo::Terraform => terraform(rules).map_err(cannot)?,
         ConvertTo::Markdown => markdown(rules),
         ConvertTo::Nftables => nftables(rules, interface(rules, args)?).map_err(cannot)?,

@@ -1,0 +1,592 @@
+//! Resources of AWS.
+
+use std::collections::HashMap;
+
+use super::{Block, Places, Referred, Resource, later, not_known};
+use crate::flow::Direction;
+use crate::parse::aws;
+use crate::parse::json::{Faults, reading};
+use crate::parse::loaded::{Found, FoundInterface, Later, Loaded, Standing};
+use crate::rules::{
+    Cloud, GroupRef, Layer, Peer, Policy, PrefixList, Priority, Rule, RuleId, RuleProtocol,
+};
+
+const GROUPS: &[&str] = &["aws_security_group", "aws_default_security_group"];
+const ACLS: &[&str] = &["aws_network_acl", "aws_default_network_acl"];
+const LIST: &str = "aws_ec2_managed_prefix_list";
+const SUBNET: &str = "aws_subnet";
+const INTERFACES: &[&str] = &["aws_network_interface", "aws_instance"];
+
+/// Attributes of peers, the type of resource that each can be of, in the order of the neutral table.
+const PEERS: [(&str, &[&str]); 4] = [
+    ("cidr_blocks", &[]),
+    ("ipv6_cidr_blocks", &[]),
+    ("prefix_list_ids", &[LIST]),
+    ("security_groups", GROUPS),
+];
+
+pub(super) fn read(places: &Places<'_>, loaded: &mut Loaded, faults: &mut Faults) {
+    let all = || places.resources.iter();
+    let of = |kinds: &'static [&str]| all().filter(|of| kinds.contains(&of.kind.as_str()));
+    // Groups first, by whose names rules may name them.
+    let names: HashMap<&str, String> =
+        of(GROUPS).filter_map(|of| Some((of.word("name")?, of.id()))).collect();
+    let mut inline = Vec::new();
+    for resource in of(GROUPS) {
+        inline.extend(group(resource, places, &names, loaded, faults).then(|| resource.id()));
+    }
+    let owned: Vec<String> = loaded.groups.iter().map(|group| group.id.clone()).collect();
+    let mut mixed: Vec<String> = Vec::new();
+    for resource in all() {
+        let found = match resource.kind.as_str() {
+            "aws_security_group_rule" => rule(resource, places, loaded, faults),
+            "aws_vpc_security_group_ingress_rule" => {
+                rule_of_one(resource, Direction::Ingress, places, loaded, faults)
+            }
+            "aws_vpc_security_group_egress_rule" => {
+                rule_of_one(resource, Direction::Egress, places, loaded, faults)
+            }
+            _ => continue,
+        };
+        let Some((group, found)) = found else { continue };
+        if !owned.contains(&group) && found.later.group.is_none() {
+            loaded.is_of_another(&resource.address, &group);
+        }
+        if inline.contains(&group) && !mixed.contains(&group) {
+            mixed.push(group.clone());
+        }
+        let known = loaded.group(&group);
+        known.has_rules = true;
+        known.rules.push(found);
+    }
+    for group in mixed {
+        loaded.warnings.push(format!(
+            "{group} has rules of its own and rules that are resources, which overwrite each other at every apply: \
+             all of them are taken"
+        ));
+    }
+    for resource in of(ACLS) {
+        network_acl(resource, places, loaded, faults);
+    }
+    for resource in places.of_kind("aws_network_acl_rule") {
+        acl_rule(resource, places, loaded, faults);
+    }
+    for group in &mut loaded.groups {
+        if group.layer == Layer::NetworkAcl {
+            group.rules.extend(last_entries());
+        }
+    }
+    lists(places, loaded, faults);
+    subnets(places, loaded, faults);
+    for resource in of(INTERFACES) {
+        interface(resource, places, loaded, faults);
+    }
+}
+
+/// A group, with the rules that it has itself; whether it has any.
+fn group(
+    resource: &Resource<'_>,
+    places: &Places<'_>,
+    names: &HashMap<&str, String>,
+    loaded: &mut Loaded,
+    faults: &mut Faults,
+) -> bool {
+    let (block, id) = (Block::of(resource), resource.id());
+    let mut rules = Vec::new();
+    for (key, direction) in [("ingress", Direction::Ingress), ("egress", Direction::Egress)] {
+        // A new group without rules of its own shows them as known later (FORMATS 4.5, 3); one with does not set that.
+        if block.unknown.get(key) == Some(&true.into()) && places.sets(resource, key) {
+            loaded.later(&resource.address, key);
+        }
+        let blocks = block.blocks(key, faults);
+        let alone =
+            |attribute: &str| blocks.iter().filter(|of| of.is_later(attribute)).count() == 1;
+        for (n, one) in blocks.iter().enumerate() {
+            let origin = format!("{}.{key}[{n}]", resource.address);
+            let mut later = Later::default();
+            let mut peers = peers(one, names, faults);
+            for (attribute, kinds) in PEERS.into_iter().filter(|(key, _)| one.is_later(key)) {
+                later.peer(&peers, attribute);
+                // The configuration has one list for all blocks of a group (6).
+                let referred = places.all_referred(&resource.address, key, kinds);
+                let of_one = if alone(attribute) { referred.as_slice() } else { &[] };
+                if let [only] = of_one {
+                    peers.push(peer(attribute, only.id()));
+                } else {
+                    let candidates: Vec<&str> =
+                        referred.iter().map(|of| of.address.as_str()).collect();
+                    later.unresolved.push(not_known(attribute, &candidates));
+                }
+            }
+            if one.flag("self") {
+                later.and_self(&id);
+                peers.push(Peer::Group(GroupRef { account: None, id: id.clone() }));
+            }
+            let keys = ["protocol", "from_port", "to_port"];
+            if let Some(unknown) = keys.into_iter().find(|key| one.is_later(key)) {
+                loaded.later(&origin, unknown);
+                continue;
+            }
+            // One for nobody matches nothing.
+            if peers.is_empty() && later.unresolved.is_empty() {
+                continue;
+            }
+            let named = RuleId::Named(origin.clone());
+            let rule = reading(faults, &named.clone(), &id, |faults| {
+                permission(one, "protocol", named, direction, peers, faults)
+            });
+            rules.extend(rule.map(|rule| Found { later, ..Found::new(rule, origin) }));
+        }
+    }
+    let vpc = block.text("vpc_id", faults);
+    let has_own = !rules.is_empty();
+    let known = loaded.group(&id);
+    known.address.clone_from(&resource.address);
+    (known.has_rules, known.vpc_id) = (true, vpc);
+    known.rules.extend(rules);
+    has_own
+}
+
+/// What a rule and a block of one have in common. From and to are type and code of ICMP.
+fn permission(
+    block: &Block<'_>,
+    protocol: &str,
+    id: RuleId,
+    direction: Direction,
+    peers: Vec<Peer>,
+    faults: &mut Faults,
+) -> Option<Rule> {
+    let protocol = block.json.protocol(protocol, faults)?;
+    let (ports, icmp) = aws::ports(&block.json, protocol, ("from_port", "to_port"), faults);
+    let description = block.text("description", faults);
+    Some(Rule { ports, icmp, description, ..Rule::new(id, direction, protocol, peers) })
+}
+
+/// The peers of a block that are known.
+fn peers(block: &Block<'_>, names: &HashMap<&str, String>, faults: &mut Faults) -> Vec<Peer> {
+    let mut peers: Vec<Peer> = Vec::new();
+    for key in ["cidr_blocks", "ipv6_cidr_blocks"] {
+        peers.extend(block.nets(key, faults).into_iter().map(Peer::Cidr));
+    }
+    peers.extend(block.words("prefix_list_ids", faults).into_iter().map(Peer::PrefixList));
+    for word in block.words("security_groups", faults) {
+        // Outside of a VPC they are names (8).
+        let id = names.get(word.as_str()).filter(|_| !word.contains("sg-")).cloned();
+        peers.push(peer("security_groups", id.unwrap_or(word)));
+    }
+    peers
+}
+
+/// A peer of an attribute: a group, of another account with its number before, or a prefix list.
+fn peer(attribute: &str, id: String) -> Peer {
+    if attribute.starts_with("prefix_list") {
+        return Peer::PrefixList(id);
+    }
+    Peer::Group(match id.split_once('/') {
+        Some((account, group)) => {
+            GroupRef { account: Some(account.to_owned()), id: group.to_owned() }
+        }
+        None => GroupRef { account: None, id },
+    })
+}
+
+/// The group of a rule that is a resource.
+fn group_of(
+    resource: &Resource<'_>,
+    places: &Places<'_>,
+    later: &mut Later,
+    faults: &mut Faults,
+) -> String {
+    let key = "security_group_id";
+    let known = Block::of(resource).text(key, faults);
+    known.unwrap_or_else(|| match places.referred(&resource.address, key, GROUPS) {
+        Referred::One(of) => of.id(),
+        Referred::OneOf(_) => later.of_group(key),
+    })
+}
+
+/// A value that makes a rule unreadable as long as it is not known.
+fn unknown(
+    resource: &Resource<'_>,
+    places: &Places<'_>,
+    keys: &[&'static str],
+    loaded: &mut Loaded,
+) -> bool {
+    let block = Block::of(resource);
+    let later = keys.iter().find(|key| block.is_later(key) && places.sets(resource, key));
+    if let Some(key) = later {
+        loaded.later(&resource.address, key);
+    }
+    later.is_some()
+}
+
+fn rule(
+    resource: &Resource<'_>,
+    places: &Places<'_>,
+    loaded: &mut Loaded,
+    faults: &mut Faults,
+) -> Option<(String, Found)> {
+    if unknown(resource, places, &["type", "protocol", "from_port", "to_port"], loaded) {
+        return None;
+    }
+    let (block, address) = (Block::of(resource), &resource.address);
+    let mut later = Later::default();
+    let group = group_of(resource, places, &mut later, faults);
+    let direction = match block.text("type", faults).as_deref() {
+        Some("ingress") => Direction::Ingress,
+        Some("egress") => Direction::Egress,
+        other => {
+            let found = other.unwrap_or("nothing");
+            block.fault("type", format_args!("`{found}`: it is `ingress` or `egress`"), faults);
+            return None;
+        }
+    };
+    let mut peers = peers(&block, &HashMap::new(), faults);
+    let own = block.flag("self");
+    if own {
+        // Of it the other group is computed, and may be the own one too (7).
+        peers.push(peer("", group.clone()));
+    } else if let Some(id) = block.text("source_security_group_id", faults) {
+        peers.push(peer("", id));
+    }
+    let others = PEERS.into_iter().filter(|(key, _)| *key != "security_groups");
+    for (attribute, kinds) in others.chain([("source_security_group_id", GROUPS)]) {
+        // One that is computed where it is not set has nothing to say beside one that is set.
+        let set = places.sets(resource, attribute) || !own && peers.is_empty();
+        if !block.is_later(attribute) || !set {
+            continue;
+        }
+        later.peer(&peers, attribute);
+        let referred = places.all_referred(address, attribute, kinds);
+        match referred.as_slice() {
+            [] | [_, _, ..] => {
+                let candidates: Vec<&str> = referred.iter().map(|of| of.address.as_str()).collect();
+                later.unresolved.push(not_known(attribute, &candidates));
+            }
+            [only] => peers.push(peer(attribute, only.id())),
+        }
+    }
+    if peers.is_empty() && later.unresolved.is_empty() {
+        faults.add(address, "the rule names no peer, so it would match nothing");
+        return None;
+    }
+    finish(resource, "protocol", (group, direction, peers, later), faults)
+}
+
+/// `aws_vpc_security_group_…_rule`, which has one peer.
+fn rule_of_one(
+    resource: &Resource<'_>,
+    direction: Direction,
+    places: &Places<'_>,
+    loaded: &mut Loaded,
+    faults: &mut Faults,
+) -> Option<(String, Found)> {
+    if unknown(resource, places, &["ip_protocol", "from_port", "to_port"], loaded) {
+        return None;
+    }
+    let (block, address) = (Block::of(resource), &resource.address);
+    let mut later = Later::default();
+    let group = group_of(resource, places, &mut later, faults);
+    let mut peers = Vec::new();
+    for key in ["cidr_ipv4", "cidr_ipv6"] {
+        peers.extend(block.json.cidr(key, faults).map(Peer::Cidr));
+    }
+    for key in ["prefix_list_id", "referenced_security_group_id"] {
+        peers.extend(block.text(key, faults).map(|id| peer(key, id)));
+    }
+    for (attribute, kinds) in [
+        ("cidr_ipv4", &[] as &[&str]),
+        ("cidr_ipv6", &[]),
+        ("prefix_list_id", &[LIST]),
+        ("referenced_security_group_id", GROUPS),
+    ] {
+        if !block.is_later(attribute) {
+            continue;
+        }
+        later.peer(&peers, attribute);
+        match places.referred(address, attribute, kinds) {
+            Referred::One(of) => peers.push(peer(attribute, of.id())),
+            Referred::OneOf(candidates) => {
+                later.unresolved.push(not_known(attribute, &candidates));
+            }
+        }
+    }
+    if peers.is_empty() && later.unresolved.is_empty() {
+        faults.add(address, "the rule names no peer, so it would match nothing");
+        return None;
+    }
+    finish(resource, "ip_protocol", (group, direction, peers, later), faults)
+}
+
+fn finish(
+    resource: &Resource<'_>,
+    protocol: &str,
+    (group, direction, peers, later): (String, Direction, Vec<Peer>, Later),
+    faults: &mut Faults,
+) -> Option<(String, Found)> {
+    let id = RuleId::Named(resource.address.clone());
+    let block = Block::of(resource);
+    let rule = reading(faults, &id.clone(), &group, |faults| {
+        permission(&block, protocol, id, direction, peers, faults)
+    })?;
+    Some((group, Found { later, ..Found::new(rule, resource.address.clone()) }))
+}
+
+fn network_acl(
+    resource: &Resource<'_>,
+    places: &Places<'_>,
+    loaded: &mut Loaded,
+    faults: &mut Faults,
+) {
+    let (block, id) = (Block::of(resource), resource.id());
+    let mut rules = Vec::new();
+    for (key, direction) in [("ingress", Direction::Ingress), ("egress", Direction::Egress)] {
+        if block.unknown.get(key) == Some(&true.into()) && places.sets(resource, key) {
+            loaded.later(&resource.address, key);
+        }
+        for (n, one) in block.blocks(key, faults).iter().enumerate() {
+            let origin = format!("{}.{key}[{n}]", resource.address);
+            let of = OfAcl { number: "rule_no", action: "action", direction };
+            rules.extend(entry(one, &of, origin, &id, loaded, faults));
+        }
+    }
+    for subnet in block.words("subnet_ids", faults) {
+        loaded.subnets.push((subnet, id.clone()));
+    }
+    if block.is_later("subnet_ids") {
+        let referred = places.all_referred(&resource.address, "subnet_ids", &[SUBNET]);
+        loaded.subnets.extend(referred.into_iter().map(|of| (of.id(), id.clone())));
+    }
+    let vpc = block.text("vpc_id", faults);
+    let known = loaded.group(&id);
+    known.address.clone_from(&resource.address);
+    (known.layer, known.has_rules, known.vpc_id) = (Layer::NetworkAcl, true, vpc);
+    known.rules.extend(rules);
+}
+
+/// The attributes that entries have under different names.
+struct OfAcl {
+    number: &'static str,
+    action: &'static str,
+    direction: Direction,
+}
+
+fn entry(
+    block: &Block<'_>,
+    of: &OfAcl,
+    origin: String,
+    acl: &str,
+    loaded: &mut Loaded,
+    faults: &mut Faults,
+) -> Option<Found> {
+    let keys =
+        [of.number, of.action, "protocol", "cidr_block", "ipv6_cidr_block", "from_port", "to_port"];
+    if let Some(unknown) = keys.into_iter().find(|key| block.is_later(key)) {
+        loaded.later(&origin, unknown);
+        return None;
+    }
+    let id = RuleId::Named(origin.clone());
+    let rule = reading(faults, &id.clone(), acl, |faults| {
+        let protocol = block.json.protocol("protocol", faults)?;
+        let priority: Option<Priority> = block.json.parsed(of.number, faults);
+        if priority.is_none() && !block.json.has(of.number) {
+            block.fault(of.number, "the entry has no number", faults);
+        }
+        let policy = match block.text(of.action, faults).map(|word| word.to_ascii_lowercase()) {
+            Some(word) if word == "allow" => Policy::Accept,
+            Some(word) if word == "deny" => Policy::Drop,
+            _ => {
+                block.fault(of.action, "it is `allow` or `deny`", faults);
+                return None;
+            }
+        };
+        let nets = ["cidr_block", "ipv6_cidr_block"].map(|key| block.json.cidr(key, faults));
+        let peers: Vec<Peer> = nets.into_iter().flatten().map(Peer::Cidr).collect();
+        let keys = match aws::is_icmp(protocol) {
+            true => ("icmp_type", "icmp_code"),
+            false => ("from_port", "to_port"),
+        };
+        let (ports, icmp) = aws::ports(&block.json, protocol, keys, faults);
+        Some(Rule {
+            policy,
+            priority: priority?,
+            ports,
+            icmp,
+            ..Rule::new(id, of.direction, protocol, peers)
+        })
+    })?;
+    Some(Found { note: "stateless".to_owned(), ..Found::new(rule, origin) })
+}
+
+fn acl_rule(
+    resource: &Resource<'_>,
+    places: &Places<'_>,
+    loaded: &mut Loaded,
+    faults: &mut Faults,
+) {
+    let block = Block::of(resource);
+    let key = "network_acl_id";
+    let mut later = Later::default();
+    let acl = block.text(key, faults);
+    let acl = acl.unwrap_or_else(|| match places.referred(&resource.address, key, ACLS) {
+        Referred::One(of) => of.id(),
+        Referred::OneOf(_) => later.of_group(key),
+    });
+    let direction = if block.flag("egress") { Direction::Egress } else { Direction::Ingress };
+    let of = OfAcl { number: "rule_number", action: "rule_action", direction };
+    let Some(found) = entry(&block, &of, resource.address.clone(), &acl, loaded, faults) else {
+        return;
+    };
+    let is_known = loaded.groups.iter().any(|group| group.id == acl && group.has_rules);
+    if !is_known && later.group.is_none() {
+        loaded.is_of_another(&resource.address, &acl);
+    }
+    let known = loaded.group(&acl);
+    (known.layer, known.has_rules) = (Layer::NetworkAcl, true);
+    known.rules.push(Found { later, ..found });
+}
+
+/// The entries `*`, which every network ACL has at its end and no configuration.
+fn last_entries() -> impl Iterator<Item = Found> {
+    let each = Direction::BOTH.into_iter().flat_map(|direction| {
+        [(32_767, "0.0.0.0/0"), (32_768, "::/0")].map(|(number, net)| (direction, number, net))
+    });
+    each.map(|(direction, number, net)| {
+        let priority = Priority::new(number);
+        let id = RuleId::Named(crate::parse::group::of_number(direction, priority));
+        let peers = net.parse().ok().map(Peer::Cidr).into_iter().collect();
+        let rule = Rule {
+            policy: Policy::Drop,
+            priority,
+            ..Rule::new(id, direction, RuleProtocol::All, peers)
+        };
+        let origin = "the entry * of every network ACL".to_owned();
+        Found {
+            standing: Standing::Implied,
+            note: "stateless".to_owned(),
+            ..Found::new(rule, origin)
+        }
+    })
+}
+
+fn lists(places: &Places<'_>, loaded: &mut Loaded, faults: &mut Faults) {
+    for resource in places.of_kind(LIST) {
+        let block = Block::of(resource);
+        let entries = block.blocks("entry", faults);
+        let entries = entries.iter().filter_map(|entry| entry.json.cidr("cidr", faults)).collect();
+        loaded.prefix_lists.push(PrefixList { id: resource.id(), entries });
+    }
+    for resource in places.of_kind("aws_ec2_managed_prefix_list_entry") {
+        let block = Block::of(resource);
+        let list = block.text("prefix_list_id", faults);
+        let list =
+            list.or_else(|| match places.referred(&resource.address, "prefix_list_id", &[LIST]) {
+                Referred::One(of) => Some(of.id()),
+                Referred::OneOf(_) => None,
+            });
+        let net = block.json.cidr("cidr", faults);
+        let (Some(list), Some(net)) = (list, net) else {
+            loaded.later(&resource.address, "prefix_list_id");
+            continue;
+        };
+        match loaded.prefix_lists.iter_mut().find(|known| known.id == list) {
+            Some(known) if known.entries.contains(&net) => {}
+            Some(known) => known.entries.push(net),
+            None => loaded.prefix_lists.push(PrefixList { id: list, entries: vec![net] }),
+        }
+    }
+    // One without entries has none that could match; of one that somebody else fills nothing is known.
+    loaded.prefix_lists.retain(|list| !list.entries.is_empty());
+}
+
+fn subnets(places: &Places<'_>, loaded: &mut Loaded, faults: &mut Faults) {
+    for resource in places.of_kind(SUBNET) {
+        let block = Block::of(resource);
+        for key in ["cidr_block", "ipv6_cidr_block"] {
+            let net = block.json.cidr(key, faults);
+            loaded.networks.extend(net.map(|net| (resource.id(), net)));
+        }
+    }
+    for resource in places.of_kind("aws_network_acl_association") {
+        let block = Block::of(resource);
+        let mut of = |key: &str, kinds: &[&str]| {
+            let known = block.text(key, faults);
+            known.or_else(|| match places.referred(&resource.address, key, kinds) {
+                Referred::One(of) => Some(of.id()),
+                Referred::OneOf(_) => None,
+            })
+        };
+        if let (Some(acl), Some(subnet)) = (of("network_acl_id", ACLS), of("subnet_id", &[SUBNET]))
+        {
+            loaded.subnets.push((subnet, acl));
+        }
+    }
+}
+
+fn interface(
+    resource: &Resource<'_>,
+    places: &Places<'_>,
+    loaded: &mut Loaded,
+    faults: &mut Faults,
+) {
+    let (block, address) = (Block::of(resource), &resource.address);
+    let primary = block.text("primary_network_interface_id", faults);
+    let mut eni = FoundInterface {
+        id: primary.unwrap_or_else(|| resource.id()),
+        timeouts: Cloud::Aws.timeouts(),
+        ..FoundInterface::default()
+    };
+    for key in [
+        "private_ip",
+        "private_ips",
+        "private_ip_list",
+        "secondary_private_ips",
+        "ipv4_prefixes",
+        "ipv6_addresses",
+        "ipv6_address_list",
+        "ipv6_prefixes",
+    ] {
+        eni.addresses.extend(block.nets(key, faults));
+    }
+    eni.addresses.sort_unstable();
+    eni.addresses.dedup();
+    for key in ["vpc_security_group_ids", "security_groups"] {
+        if key == "security_groups" && resource.kind == "aws_instance" && !eni.groups.is_empty() {
+            break;
+        }
+        eni.groups.extend(block.words(key, faults));
+        if block.is_later(key) {
+            let referred = places.all_referred(address, key, GROUPS);
+            eni.groups.extend(referred.into_iter().map(Resource::id));
+        }
+    }
+    for of in places.of_kind("aws_network_interface_sg_attachment") {
+        let attached = Block::of(of);
+        let mut id = |key: &str, kinds: &[&str]| {
+            let known = attached.text(key, faults);
+            known.or_else(|| match places.referred(&of.address, key, kinds) {
+                Referred::One(of) => Some(of.id()),
+                Referred::OneOf(_) => None,
+            })
+        };
+        let mine = id("network_interface_id", INTERFACES);
+        if mine.as_ref() == Some(&eni.id) || mine == Some(later(address)) {
+            eni.groups.extend(id("security_group_id", GROUPS));
+        }
+    }
+    let mut seen = Vec::new();
+    eni.groups.retain(|group| {
+        !seen.contains(group) && {
+            seen.push(group.clone());
+            true
+        }
+    });
+    let subnet = block.text("subnet_id", faults);
+    eni.subnets.extend(subnet.or_else(|| match places.referred(address, "subnet_id", &[SUBNET]) {
+        Referred::One(of) => Some(of.id()),
+        Referred::OneOf(_) => None,
+    }));
+    if !eni.groups.is_empty() && !loaded.interfaces.iter().any(|known| known.id == eni.id) {
+        loaded.interfaces.push(eni);
+    }
+}

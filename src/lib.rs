@@ -46,6 +46,7 @@
 //! - `cli` (default): what only the program needs. Without it this is the bare library.
 //! - `html` (with `cli`): the page for a browser.
 //! - `hcl` (with `cli`): rules in Terraform's own language.
+//! - `parquet` (with `cli`): flow logs of AWS as Parquet files.
 // `compile::simd` is the one exception.
 #![deny(unsafe_code)]
 

@@ -19,8 +19,13 @@ pub struct CaptureError {
 impl CaptureError {
     /// Whether the capture merely breaks off, as a recording that was stopped in the middle does.
     pub fn is_truncation(&self) -> bool {
-        use CaptureErrorKind::{ArchiveCutOff, CompressionCutOff, CutOff};
-        matches!(self.kind, CutOff { .. } | CompressionCutOff | ArchiveCutOff)
+        use CaptureErrorKind::{
+            ArchiveCutOff, CompressionCutOff, CutOff, FlowLogCutOff, FlowLogHasMore,
+        };
+        matches!(
+            self.kind,
+            CutOff { .. } | CompressionCutOff | ArchiveCutOff | FlowLogCutOff | FlowLogHasMore
+        )
     }
 }
 
@@ -126,6 +131,20 @@ pub enum CaptureErrorKind {
         /// What was found, and what would be right.
         found: String,
     },
+    /// Text that has something of a flow log.
+    #[error("is not a capture, nor a flow log: {missing}")]
+    NearlyAFlowLog {
+        /// The format that it is nearest to, and what is missing.
+        missing: String,
+    },
+    /// The source ends inside a JSON document.
+    #[error(
+        "the flow log breaks off inside a JSON document, as one does that is still being written"
+    )]
+    FlowLogCutOff,
+    /// An answer that is a page of several.
+    #[error("the answer has a nextToken: it is not all of the log")]
+    FlowLogHasMore,
     /// A line of a flow log that is no record.
     #[error("line {line}: {found}")]
     FlowLog {
@@ -205,7 +224,6 @@ fn shown(bytes: &[u8]) -> String {
 fn guess(bytes: &[u8]) -> &'static str {
     match bytes {
         b if b.starts_with(b"security_gro") => " (a rules file: --rules takes it)",
-        [b'[', ..] => " (a JSON array: flow logs are read as a JSON object a line, or as CSV)",
         _ => "",
     }
 }

@@ -44,8 +44,10 @@ use beside::Switch;
 use buffer::Buffer;
 pub use counts::{CaptureCounts, SharedCounts};
 pub use error::{CaptureError, CaptureErrorKind};
-pub use flow_log::{FlowLog, FlowLogCounts, FlowLogKind, LogRecord, Opener, Recorded};
-use open::{InArchive, Opened};
+pub use flow_log::{
+    FlowLog, FlowLogCounts, FlowLogFields, FlowLogKind, FlowLogOptions, LogRecord, Opener, Recorded,
+};
+use open::{InArchive, Opened, Opening};
 pub use write::{PcapWriter, WriteError};
 
 /// The link-layer type of a frame, by its number in the registry of link types at tcpdump.org.
@@ -243,6 +245,7 @@ pub struct Capture {
     buffer: Buffer,
     format: Format,
     counts: SharedCounts,
+    flow_logs: FlowLogOptions,
     /// Frames read into batches.
     read: u64,
     /// Damage found behind the frames of the last batch.
@@ -272,6 +275,14 @@ impl Capture {
     /// # Errors
     /// When the file cannot be opened, is a directory, is empty, or is not a capture.
     pub fn open(path: &Path) -> Result<Self, CaptureError> {
+        Self::open_with(path, &FlowLogOptions::default())
+    }
+
+    /// The same, with what is said of flow logs beside them.
+    ///
+    /// # Errors
+    /// As [`Capture::open`].
+    pub fn open_with(path: &Path, flow_logs: &FlowLogOptions) -> Result<Self, CaptureError> {
         let name = escape::path(path);
         let at_start = |kind| CaptureError { file: name.clone(), frame: None, offset: 0, kind };
         let file = File::open(path).map_err(|e| at_start(CaptureErrorKind::Io(e)))?;
@@ -279,7 +290,10 @@ impl Capture {
         if meta.is_dir() {
             return Err(at_start(CaptureErrorKind::Directory));
         }
-        Ok(Self { may_wait: !meta.is_file(), ..Self::from_reader(&name, Box::new(file))? })
+        Ok(Self {
+            may_wait: !meta.is_file(),
+            ..Self::from_reader_with(&name, Box::new(file), flow_logs)?
+        })
     }
 
     /// Reads a capture from any source, standard input for one; `name` appears in errors.
@@ -287,8 +301,21 @@ impl Capture {
     /// # Errors
     /// When the source fails, is empty, or does not begin as a capture does.
     pub fn from_reader(name: &str, source: Box<dyn Read + Send>) -> Result<Self, CaptureError> {
+        Self::from_reader_with(name, source, &FlowLogOptions::default())
+    }
+
+    /// The same, with what is said of flow logs beside them.
+    ///
+    /// # Errors
+    /// As [`Capture::from_reader`].
+    pub fn from_reader_with(
+        name: &str,
+        source: Box<dyn Read + Send>,
+        flow_logs: &FlowLogOptions,
+    ) -> Result<Self, CaptureError> {
         let (counts, switch) = (SharedCounts::default(), Switch::default());
-        let Opened { archive, file, buffer, format } = open::start(name, source, &counts, &switch)?;
+        let opening = Opening { counts: &counts, switch: &switch, flow_logs };
+        let Opened { archive, file, buffer, format } = open::start(name, source, &opening)?;
         Ok(Self {
             name: name.to_owned(),
             may_wait: true,
@@ -299,6 +326,7 @@ impl Capture {
             buffer,
             format,
             counts,
+            flow_logs: flow_logs.clone(),
             read: 0,
             damage: None,
             batch: Batch::default(),
@@ -317,7 +345,9 @@ impl Capture {
     /// Goes on with the next capture of the archive, if there is one.
     fn next_file(&mut self) -> Result<bool, CaptureError> {
         let Some(archive) = &self.archive else { return Ok(false) };
-        let next = open::next_in_archive(&self.name, archive, &self.counts, &self.switch)?;
+        let opening =
+            Opening { counts: &self.counts, switch: &self.switch, flow_logs: &self.flow_logs };
+        let next = open::next_in_archive(&self.name, archive, &opening)?;
         let InArchive::Capture { file, buffer, format } = next else { return Ok(false) };
         let is_log = |format: &Format| matches!(format, Format::FlowLog(_));
         if is_log(&self.format) || is_log(&format) {

@@ -5,8 +5,9 @@ use std::io::Read;
 use super::archive::Archive;
 use super::beside::Switch;
 use super::buffer::Buffer;
-
-use super::{CaptureError, CaptureErrorKind, Format, SHOWN_OF_NO_CAPTURE, SharedCounts};
+use super::{
+    CaptureError, CaptureErrorKind, FlowLogOptions, Format, SHOWN_OF_NO_CAPTURE, SharedCounts,
+};
 use super::{flow_log, foreign, pcap, pcapng, snoop, source};
 
 /// How many files of an archive without a capture its error names.
@@ -19,6 +20,13 @@ pub(super) struct Opened {
     pub(super) file: Option<String>,
     pub(super) buffer: Buffer,
     pub(super) format: Format,
+}
+
+/// What is kept and said beside the files.
+pub(super) struct Opening<'a> {
+    pub(super) counts: &'a SharedCounts,
+    pub(super) switch: &'a Switch,
+    pub(super) flow_logs: &'a FlowLogOptions,
 }
 
 /// What comes next in an archive.
@@ -47,17 +55,16 @@ pub(super) fn error(name: &str, file: Option<&str>, kind: CaptureErrorKind) -> C
 pub(super) fn start(
     name: &str,
     source: Box<dyn Read + Send>,
-    counts: &SharedCounts,
-    switch: &Switch,
+    opening: &Opening<'_>,
 ) -> Result<Opened, CaptureError> {
     let at_start = |kind| error(name, None, kind);
-    let mut buffer = source::decompressed(Buffer::new(source), switch).map_err(at_start)?;
+    let mut buffer = source::decompressed(Buffer::new(source), opening.switch).map_err(at_start)?;
     if !Archive::starts(&mut buffer).map_err(at_start)? {
-        let format = recognise(name, &mut buffer, counts).map_err(at_start)?;
+        let format = recognise(name, &mut buffer, opening).map_err(at_start)?;
         return Ok(Opened { archive: None, file: None, buffer, format });
     }
     let archive = Archive::new(buffer);
-    match next_in_archive(name, &archive, counts, switch)? {
+    match next_in_archive(name, &archive, opening)? {
         InArchive::Capture { file, buffer, format } => {
             Ok(Opened { archive: Some(archive), file: Some(file), buffer, format })
         }
@@ -71,23 +78,22 @@ pub(super) fn start(
 pub(super) fn next_in_archive(
     name: &str,
     archive: &Archive,
-    counts: &SharedCounts,
-    switch: &Switch,
+    opening: &Opening<'_>,
 ) -> Result<InArchive, CaptureError> {
     let mut others = Vec::new();
     while let Some(file) = archive.next_file().map_err(|kind| error(name, None, kind))? {
         let read = || {
-            let mut buffer = source::decompressed(Buffer::new(archive.file()), switch)?;
+            let mut buffer = source::decompressed(Buffer::new(archive.file()), opening.switch)?;
             if Archive::starts(&mut buffer)? {
                 return Err(foreign::archive(&file));
             }
-            let format = recognise(&file, &mut buffer, counts)?;
+            let format = recognise(&file, &mut buffer, opening)?;
             Ok((buffer, format))
         };
         match read() {
             Ok((buffer, format)) => return Ok(InArchive::Capture { file, buffer, format }),
             Err(CaptureErrorKind::Empty | CaptureErrorKind::NotACapture { .. }) => {
-                counts.update(|counts| counts.other_files += 1);
+                opening.counts.update(|counts| counts.other_files += 1);
                 if others.len() < SHOWN_OF_ARCHIVE {
                     others.push(file);
                 }
@@ -102,7 +108,7 @@ pub(super) fn next_in_archive(
 fn recognise(
     name: &str,
     buffer: &mut Buffer,
-    counts: &SharedCounts,
+    opening: &Opening<'_>,
 ) -> Result<Format, CaptureErrorKind> {
     buffer.fill_to(4)?;
     let magic = buffer.unread().first_chunk().copied();
@@ -110,7 +116,7 @@ fn recognise(
         return Err(CaptureErrorKind::Empty);
     }
     if magic == Some(pcapng::MAGIC) {
-        return Ok(Format::PcapNg(pcapng::Reader::new(counts.clone())));
+        return Ok(Format::PcapNg(pcapng::Reader::new(opening.counts.clone())));
     }
     if let Some(magic) = magic
         && let Some(reader) = pcap::Reader::start(name, magic, buffer)?
@@ -118,13 +124,17 @@ fn recognise(
         return Ok(Format::Pcap(reader));
     }
     buffer.fill_to(snoop::MAGIC.len())?;
-    if let Some(reader) = snoop::Reader::start(name, buffer, counts)? {
+    if let Some(reader) = snoop::Reader::start(name, buffer, opening.counts)? {
         return Ok(Format::Snoop(reader));
+    }
+    #[cfg(feature = "parquet")]
+    if let Some(reader) = flow_log::Reader::start_rows(buffer, opening.flow_logs)? {
+        return Ok(Format::FlowLog(Box::new(reader)));
     }
     if let Some(kind) = foreign::recognise(name, buffer)? {
         return Err(kind);
     }
-    if let Some(reader) = flow_log::Reader::start(buffer)? {
+    if let Some(reader) = flow_log::Reader::start(buffer, opening.flow_logs)? {
         return Ok(Format::FlowLog(Box::new(reader)));
     }
     // The message shows as much however the bytes arrive.

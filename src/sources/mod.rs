@@ -8,7 +8,7 @@
 mod selection;
 mod stream;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::num::NonZeroUsize;
@@ -17,11 +17,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use ipnet::IpNet;
 use serde::Serialize;
 
 use crate::ahead::{Ahead, Next};
 use crate::capture::{
-    Capture, CaptureCounts, CaptureError, CaptureErrorKind, FlowLogCounts, Frame,
+    Capture, CaptureCounts, CaptureError, CaptureErrorKind, FlowLogCounts, FlowLogOptions, Frame,
 };
 use crate::decode::{Decoded, Tunnels, decode_inside, tunnel_name};
 use crate::escape;
@@ -43,6 +44,8 @@ pub struct Options {
     pub order: Order,
     /// A pipe is a stream that may not end: nothing of it is looked at ahead of time.
     pub live: bool,
+    /// What is said of flow logs beside them.
+    pub flow_logs: FlowLogOptions,
 }
 
 impl Default for Options {
@@ -53,6 +56,7 @@ impl Default for Options {
             threads: NonZeroUsize::MIN,
             order: Order::default(),
             live: false,
+            flow_logs: FlowLogOptions::default(),
         }
     }
 }
@@ -242,7 +246,7 @@ impl Sources {
         let mut source = Source { path, position, interface: None, first_time: 0, started: None };
         // A pipe can be opened only once.
         if !source.is_pipe() {
-            let mut capture = source.open()?;
+            let mut capture = source.open(&self.options.flow_logs)?;
             // Damage is for the reading to report.
             let first = capture.next_frame().ok().flatten();
             source.first_time = first.and_then(|frame| frame.time_ns).unwrap_or(0);
@@ -306,6 +310,11 @@ impl Sources {
         self.captures.iter().map(Source::size).sum()
     }
 
+    /// Says what interfaces' addresses are, for logs that name interfaces.
+    pub fn know_addresses(&mut self, addresses: HashMap<String, Vec<IpNet>>) {
+        self.options.flow_logs.addresses = Arc::new(addresses);
+    }
+
     /// How they are read.
     pub fn options(&self) -> &Options {
         &self.options
@@ -323,7 +332,7 @@ impl Sources {
         let captures = (self.captures.len() as u64).max(FEW_CAPTURES);
         let most_frames = (LOOK_AHEAD_FRAMES * FEW_CAPTURES / captures).max(LEAST_FRAMES);
         let most_bytes = LOOK_AHEAD_BYTES * FEW_CAPTURES / captures;
-        let Options { tunnels, threads, live, order, .. } = &self.options;
+        let Options { tunnels, threads, live, order, flow_logs, .. } = &self.options;
         // In the order in which they are read, so that what is learnt first is of the earliest.
         let mut captures: Vec<&mut Source> = self.captures.iter_mut().collect();
         if *order == Order::Time {
@@ -341,7 +350,7 @@ impl Sources {
                 frames < most_frames && bytes < most_bytes
             };
             if !source.is_pipe() {
-                let mut capture = source.open()?;
+                let mut capture = source.open(flow_logs)?;
                 while let Ok(Some(frame)) = capture.next_frame() {
                     if !look(&frame, &decode_inside(frame.link, frame.data, tunnels)) {
                         break;
@@ -350,7 +359,7 @@ impl Sources {
             } else if !live {
                 let mut ahead = match source.started.take() {
                     Some(ahead) => ahead,
-                    None => Ahead::new(source.open()?, tunnels.clone(), *threads),
+                    None => Ahead::new(source.open(flow_logs)?, tunnels.clone(), *threads),
                 };
                 let mut seen: Vec<Next> = Vec::new();
                 while !self.interrupted.load(Ordering::Relaxed) {
@@ -422,7 +431,7 @@ impl Sources {
         mut each: impl FnMut(&[Input<'_>]) -> Result<(), E>,
     ) -> Result<Ended, E> {
         let Self { mut captures, skipped, options, interrupted } = self;
-        let Options { selection, tunnels, threads, order, live } = options;
+        let Options { selection, tunnels, threads, order, live, flow_logs } = options;
         let live = live && captures.iter().any(Source::is_pipe);
         if order == Order::Time {
             captures.sort_by_key(Source::turn);
@@ -442,7 +451,7 @@ impl Sources {
                 && next.is_due(order, &streams)
                 && let Some(source) = waiting.pop_front()
             {
-                streams.push(Stream::start(source, &tunnels, threads)?);
+                streams.push(Stream::start(source, &tunnels, threads, &flow_logs)?);
             }
             if streams.is_empty() {
                 break;
@@ -531,10 +540,10 @@ impl Source {
         }
     }
 
-    fn open(&self) -> Result<Capture, CaptureError> {
+    fn open(&self, flow_logs: &FlowLogOptions) -> Result<Capture, CaptureError> {
         match self.path.as_os_str() == STDIN {
-            true => Capture::from_reader(&self.name(), Box::new(io::stdin())),
-            false => Capture::open(&self.path),
+            true => Capture::from_reader_with(&self.name(), Box::new(io::stdin()), flow_logs),
+            false => Capture::open_with(&self.path, flow_logs),
         }
     }
 }

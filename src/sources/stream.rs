@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use super::{CaptureInput, ClockAhead, ClockBackwards, PATIENCE, Source};
 use crate::ahead::{Ahead, DecodedBatch, Next};
-use crate::capture::{CaptureError, Frame};
+use crate::capture::{CaptureError, FlowLogOptions, Frame};
 use crate::decode::{Decoded, Tunnels};
 
 /// Frames that are earlier than the one before by no more than this, in ns, are none to speak of: queues of a
@@ -54,6 +54,7 @@ impl Stream {
         source: Source,
         tunnels: &Tunnels,
         threads: NonZeroUsize,
+        flow_logs: &FlowLogOptions,
     ) -> Result<Self, CaptureError> {
         let input = CaptureInput { path: source.name(), ..CaptureInput::default() };
         Ok(Self {
@@ -67,7 +68,7 @@ impl Stream {
             },
             ahead: match source.started {
                 Some(ahead) => ahead,
-                None => Ahead::new(source.open()?, tunnels.clone(), threads),
+                None => Ahead::new(source.open(flow_logs)?, tunnels.clone(), threads),
             },
             interface: source.interface,
             batch: None,

@@ -18,6 +18,7 @@ mod cli_errors;
 mod cli_explain;
 mod cli_output;
 mod cli_replay;
+mod cloud_logs;
 mod clouds;
 mod compressed;
 mod conversions;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use bytesize::ByteSize;
 use clap::{Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
+use sgreplay::capture::FlowLogFields;
 use sgreplay::flow::Direction;
 use sgreplay::parse::Hints;
 use sgreplay::rules::{Cloud, Code, GroupType, Policy, RuleProtocol, Switches, Tag, parse_cidr};
@@ -122,6 +123,10 @@ pub(crate) struct CaptureArgs {
     /// most packets are
     #[arg(long, value_name = "TUNNEL", value_delimiter = ',')]
     pub decap: Vec<String>,
+    /// The columns of a flow log of AWS that has no header, as its `LogFormat` names them: 'version srcaddr dstaddr …' or
+    /// '${version} ${srcaddr} …'
+    #[arg(long, value_name = "NAMES")]
+    pub fields: Option<FlowLogFields>,
     /// Stop after reporting N packets
     #[arg(short, long, value_name = "N", value_parser = whole::<u64>)]
     pub count: Option<u64>,
@@ -645,6 +650,7 @@ impl CaptureArgs {
             (self.live, "--live"),
             (self.filter.is_some(), "--filter"),
             (!self.decap.is_empty(), "--decap"),
+            (self.fields.is_some(), "--fields"),
             (self.count.is_some(), "--count"),
             (self.since.is_some(), "--since"),
             (self.until.is_some(), "--until"),

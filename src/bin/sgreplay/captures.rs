@@ -5,11 +5,12 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
-use sgreplay::capture::Frame;
+use sgreplay::capture::{FlowLogOptions, Frame};
 use sgreplay::decode::{Decoded, Tunnels};
 use sgreplay::direction::Survey;
 use sgreplay::filter::Filter;
 use sgreplay::report::{count, plural};
+use sgreplay::rules::RuleSet;
 use sgreplay::session::Openings;
 use sgreplay::sources::{ChosenTunnels, Ended, Input, Options, Order, STDIN, Selection, Sources};
 
@@ -61,6 +62,7 @@ impl Captures {
             threads: args.threads.or_else(|| available_parallelism().ok()).unwrap_or(TWO),
             order: if args.as_named { Order::AsNamed } else { Order::Time },
             live: args.live,
+            flow_logs: FlowLogOptions { fields: args.fields.clone(), ..FlowLogOptions::default() },
         };
         let mut sources = Sources::open(paths, options, signals::interrupted())?;
         if !auto.is_empty() {
@@ -72,6 +74,13 @@ impl Captures {
     /// Says at which interface a capture was made; whether there is such a capture.
     pub(crate) fn made_at(&mut self, path: &Path, interface: &str) -> bool {
         self.sources.made_at(path, interface)
+    }
+
+    /// Says what addresses the rules' interfaces have, for logs that name interfaces.
+    pub(crate) fn know_addresses(&mut self, rules: &RuleSet) {
+        let interfaces = rules.interfaces().iter().filter(|_| rules.lists_interfaces());
+        let known = interfaces.map(|eni| (eni.id.clone(), eni.addresses.clone()));
+        self.sources.know_addresses(known.collect());
     }
 
     /// Whether standard input is among them.

@@ -26,6 +26,9 @@ pub(super) enum Field {
     Action,
     Status,
     Interface,
+    /// Addresses of the packets themselves, where a record's are those of an interface that forwards them.
+    PacketSrc,
+    PacketDst,
     /// Zeek's letters for what was seen of a connection.
     History,
     State,
@@ -33,7 +36,7 @@ pub(super) enum Field {
 
 impl Field {
     /// All, as declared: a field's number is its place.
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 20] = [
         Self::Src,
         Self::Dst,
         Self::SrcPort,
@@ -50,32 +53,36 @@ impl Field {
         Self::Action,
         Self::Status,
         Self::Interface,
+        Self::PacketSrc,
+        Self::PacketDst,
         Self::History,
         Self::State,
     ];
 
-    /// The names of its column, lower-case and with `-` for `_` and `.`; those of all formats together,
+    /// The names of its column, lower-case and without `-`, `_`, `.` and blanks; those of all formats together,
     /// since no name means one thing here and another there.
     fn names(self) -> &'static [&'static str] {
         match self {
-            Self::Src => &["srcaddr", "src-addr", "id-orig-h", "sa"],
-            Self::Dst => &["dstaddr", "dst-addr", "id-resp-h", "da"],
-            Self::SrcPort => &["srcport", "src-port", "id-orig-p", "sp"],
-            Self::DstPort => &["dstport", "dst-port", "id-resp-p", "dp"],
+            Self::Src => &["srcaddr", "idorigh", "sa", "sourceaddress"],
+            Self::Dst => &["dstaddr", "idresph", "da", "destinationaddress"],
+            Self::SrcPort => &["srcport", "idorigp", "sp", "sourceport"],
+            Self::DstPort => &["dstport", "idrespp", "dp", "destinationport"],
             Self::Protocol => &["protocol", "proto", "pr"],
-            Self::ProtocolNumber => &["ip-proto"],
-            Self::Packets => &["packets", "orig-pkts", "ipkt", "in-packets"],
-            Self::PacketsBack => &["resp-pkts", "opkt", "out-packets"],
-            Self::Bytes => &["bytes", "orig-ip-bytes", "ibyt", "in-bytes"],
-            Self::BytesBack => &["resp-ip-bytes", "obyt", "out-bytes"],
-            Self::Start => &["start", "ts", "firstseen", "first"],
-            Self::Flags => &["tcp-flags", "flg", "flags"],
-            Self::Direction => &["direction", "flow-direction"],
+            Self::ProtocolNumber => &["ipproto"],
+            Self::Packets => &["packets", "origpkts", "ipkt", "inpackets", "numpackets"],
+            Self::PacketsBack => &["resppkts", "opkt", "outpackets"],
+            Self::Bytes => &["bytes", "origipbytes", "ibyt", "inbytes", "numbytes"],
+            Self::BytesBack => &["respipbytes", "obyt", "outbytes"],
+            Self::Start => &["start", "ts", "firstseen", "first", "starttime"],
+            Self::Flags => &["tcpflags", "flg", "flags"],
+            Self::Direction => &["direction", "flowdirection"],
             Self::Action => &["action"],
-            Self::Status => &["log-status"],
-            Self::Interface => &["eni-id", "interface-id"],
+            Self::Status => &["logstatus"],
+            Self::Interface => &["eniid", "interfaceid"],
+            Self::PacketSrc => &["pktsrcaddr"],
+            Self::PacketDst => &["pktdstaddr"],
             Self::History => &["history"],
-            Self::State => &["conn-state"],
+            Self::State => &["connstate"],
         }
     }
 
@@ -89,8 +96,35 @@ impl Field {
 const AWS_V2: &str = "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets \
                       bytes start end action log-status";
 
+/// The column of `CloudWatch` Logs Insights in which the records are.
+const MESSAGE: &str = "@message";
+
 fn plain(name: &str) -> String {
-    name.trim().trim_matches('"').to_ascii_lowercase().replace(['_', '.'], "-")
+    let name = name.trim().trim_matches('"').to_ascii_lowercase();
+    name.replace(['-', '_', '.', ' '], "")
+}
+
+/// The columns of records without a header, as the user names them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlowLogFields(String);
+
+impl std::str::FromStr for FlowLogFields {
+    type Err = String;
+
+    /// Names with blanks or commas between, or the `LogFormat` of AWS: `${version} ${srcaddr} …`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bare = |name: &str| name.trim_start_matches("${").trim_end_matches('}').to_owned();
+        let words = text.split([' ', ',', '\t']).filter(|name| !name.is_empty());
+        let names: Vec<String> = words.map(bare).collect();
+        let fields = Self(names.join(" "));
+        let Some(columns) = Columns::named(&fields.0, Separator::Space) else {
+            return Err("the addresses are not among them: srcaddr and dstaddr".to_owned());
+        };
+        match columns.missing() {
+            None => Ok(fields),
+            Some(missing) => Err(format!("{missing} is not among them")),
+        }
+    }
 }
 
 /// How lines are made up.
@@ -103,6 +137,10 @@ pub(super) struct Columns {
     /// The header's own text, which a log made of several repeats.
     header: Option<String>,
     width: usize,
+    /// Before each line is the time at which it came to `CloudWatch`.
+    prefixed: bool,
+    /// The column that has records, and what is in those.
+    message: Option<(usize, Box<Self>)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,8 +181,8 @@ impl Values<'_> {
 }
 
 impl Columns {
-    /// What a header says, or a first record that needs none.
-    pub(super) fn of(line: &str) -> Option<Self> {
+    /// What a header says, or a first record that needs none or has the fields that the user names.
+    pub(super) fn of(line: &str, fields: Option<&FlowLogFields>) -> Option<Self> {
         let line = line.trim_start();
         if let Some(fields) = line.strip_prefix("#fields") {
             return Self::named(fields.trim_start(), Separator::Tab);
@@ -157,8 +195,73 @@ impl Columns {
         [Separator::Comma, Separator::Tab, Separator::Space]
             .into_iter()
             .find_map(|separator| Self::named(line, separator))
-            .or_else(|| Self::without_header(line))
+            .or_else(|| Self::with_messages(line, fields))
+            .or_else(|| Self::without_header(line, fields))
             .or_else(|| Self::trace(line))
+    }
+
+    /// Of a JSON object's keys.
+    pub(super) fn of_keys<'k>(keys: impl Iterator<Item = &'k String>) -> Option<Self> {
+        let names: Vec<String> = keys.map(|name| plain(name)).collect();
+        Self::known(&names, Separator::Json)
+    }
+
+    /// Of records that stand in messages.
+    pub(super) fn of_messages(fields: Option<&FlowLogFields>) -> Option<Self> {
+        let names = fields.map_or(AWS_V2, |fields| &fields.0);
+        Self::named(names, Separator::Space).map(|columns| Self { header: None, ..columns })
+    }
+
+    /// A download of `CloudWatch` Logs Insights.
+    fn with_messages(header: &str, fields: Option<&FlowLogFields>) -> Option<Self> {
+        let mut names = Separator::Comma.split(header).map(plain);
+        let column = names.position(|name| name == MESSAGE)?;
+        let inner = Self::of_messages(fields)?;
+        Some(Self {
+            separator: Separator::Comma,
+            header: Some(header.trim().to_owned()),
+            width: column + 1,
+            message: Some((column, Box::new(inner.clone()))),
+            ..inner
+        })
+    }
+
+    /// Whether the newest record may come first.
+    pub(super) fn may_be_newest_first(&self) -> bool {
+        self.message.is_some() || self.header.as_ref().is_some_and(|header| header.contains('@'))
+    }
+
+    /// The format that a first line is nearest to, and what is missing, in words.
+    pub(super) fn nearest(line: &str) -> Option<String> {
+        let line = line.trim();
+        let object = serde_json::from_str::<Map<String, Value>>(line).ok();
+        let keys = object.map(|object| object.keys().map(|name| plain(name)).collect());
+        let names: Vec<String> = keys.unwrap_or_else(|| {
+            let separators = [Separator::Comma, Separator::Tab, Separator::Space];
+            let split = separators.map(|by| by.split(line).map(plain).collect::<Vec<_>>());
+            split.into_iter().max_by_key(Vec::len).unwrap_or_default()
+        });
+        let has = |field: Field| names.iter().any(|name| field.names().contains(&name.as_str()));
+        let known = Field::ALL.into_iter().filter(|field| has(*field)).count();
+        if known >= 3 {
+            let kind = Self::kind_by(|name| names.iter().any(|known| known == name));
+            let missing = [(Field::Src, "source address"), (Field::Dst, "destination address")];
+            let missing = missing.into_iter().find(|(field, _)| !has(*field));
+            return missing.map(|(_, what)| {
+                format!("it is nearest to {}, and has no column for the {what}", kind.as_str())
+            });
+        }
+        let values: Vec<&str> =
+            line.split([' ', '\t', ',']).map(|of| of.trim_matches('"')).collect();
+        let addresses = values.iter().filter(|value| value.parse::<std::net::IpAddr>().is_ok());
+        (addresses.count() >= 2 && values.len() >= 5).then(|| {
+            format!(
+                "it is nearest to {}: {} columns without a header; --fields says what they are, as `aws ec2 \
+                 describe-flow-logs` prints them (LogFormat)",
+                FlowLogKind::Aws.as_str(),
+                values.len()
+            )
+        })
     }
 
     /// A line of a trace: numbers alone, `src dst sport dport proto`, then the flags where its filters have
@@ -189,26 +292,41 @@ impl Columns {
             |field: Field| names.iter().position(|name| field.names().contains(&name.as_str()));
         let places = Field::ALL.map(place);
         place(Field::Src).and(place(Field::Dst))?;
-        let has = |name: &str| names.iter().any(|known| known == name);
-        let kind = if has("id-orig-h") {
+        let kind = Self::kind_by(|name| names.iter().any(|known| known == name));
+        let width = names.len();
+        Some(Self { kind, separator, places, header: None, width, prefixed: false, message: None })
+    }
+
+    fn kind_by(has: impl Fn(&str) -> bool) -> FlowLogKind {
+        if has("idorigh") {
             FlowLogKind::Zeek
-        } else if has("eni-id") || has("vswitch-id") {
+        } else if has("eniid") || has("vswitchid") {
             FlowLogKind::Alibaba
         } else if has("sa") || has("firstseen") || has("cnt") || has("srcas") {
             FlowLogKind::Nfdump
         } else {
             FlowLogKind::Aws
-        };
-        Some(Self { kind, separator, places, header: None, width: names.len() })
+        }
     }
 
-    fn without_header(line: &str) -> Option<Self> {
-        let values: Vec<&str> = line.split_ascii_whitespace().collect();
+    /// Records of AWS: in the 14 fields of version 2, or in those that the user names.
+    fn without_header(line: &str, fields: Option<&FlowLogFields>) -> Option<Self> {
+        let record = without_time(line);
+        let prefixed = record != line;
+        if let Some(fields) = fields {
+            let columns = Self::named(&fields.0, Separator::Space)?;
+            let separators = [Separator::Tab, Separator::Comma, Separator::Space];
+            let fits = |by: &Separator| by.split(record).count() >= columns.width;
+            let separator = separators.into_iter().find(fits)?;
+            return Some(Self { separator, header: None, prefixed, ..columns });
+        }
+        let values: Vec<&str> = record.split_ascii_whitespace().collect();
         let status = ["OK", "NODATA", "SKIPDATA"];
         let is_version_2 = values.len() == AWS_V2.split_ascii_whitespace().count()
             && values.first() == Some(&"2")
             && values.last().is_some_and(|last| status.contains(last));
-        is_version_2.then(|| Self::named(AWS_V2, Separator::Space)).flatten()
+        let columns = is_version_2.then(|| Self::of_messages(None)).flatten()?;
+        Some(Self { prefixed, ..columns })
     }
 
     pub(super) fn kind(&self) -> FlowLogKind {
@@ -230,7 +348,7 @@ impl Columns {
     pub(super) fn read<'a>(&self, line: &'a str) -> Line<'a> {
         let text = line.trim();
         if text.starts_with("#fields") {
-            return Self::of(text)
+            return Self::of(text, None)
                 .map_or(Line::Nothing, |columns| Line::Columns(Box::new(columns)));
         }
         if text.is_empty() || text.starts_with('#') {
@@ -247,9 +365,39 @@ impl Columns {
         if self.kind == FlowLogKind::Nfdump && text == "Summary" {
             return Line::End;
         }
-        match self.separator {
-            Separator::Json => Self::read_json(text),
-            separator => self.read_columns(line, separator),
+        match (&self.message, self.separator) {
+            (Some((column, inner)), _) => inner.read_message(line, *column),
+            (None, Separator::Json) => Self::read_json(text),
+            (None, separator) => {
+                let record = if self.prefixed { without_time(line) } else { line };
+                self.read_columns(record, separator)
+            }
+        }
+    }
+
+    /// A record that is a column of a line.
+    fn read_message<'a>(&self, line: &str, column: usize) -> Line<'a> {
+        let mut reader = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .from_reader(line.as_bytes());
+        let row = reader.records().next();
+        match row.as_ref().and_then(|row| row.as_ref().ok()).and_then(|row| row.get(column)) {
+            Some(message) => self.read_owned(message),
+            None => Line::Damaged("there is no message in this line".to_owned()),
+        }
+    }
+
+    /// What a record says that does not live as long.
+    pub(super) fn read_owned<'a>(&self, record: &str) -> Line<'a> {
+        match self.read_columns(record.trim(), self.separator) {
+            Line::Record(Values { of }) => {
+                let owned =
+                    |value: Option<Cow<'_, str>>| value.map(|text| Cow::Owned(text.into_owned()));
+                Line::Record(Values { of: of.into_iter().map(owned).collect() })
+            }
+            Line::Damaged(found) => Line::Damaged(found),
+            Line::Columns(_) | Line::Nothing | Line::End => Line::Nothing,
         }
     }
 
@@ -284,20 +432,39 @@ impl Columns {
             Ok(object) => object,
             Err(error) => return Line::Damaged(format!("expected a JSON object: {error}")),
         };
-        let mut of = vec![None; Field::ALL.len()];
-        for (name, value) in object {
-            let field = Field::named(&plain(&name));
-            let value = match value {
-                Value::String(text) => Some(Cow::Owned(text)),
-                Value::Number(number) => Some(Cow::Owned(number.to_string())),
-                _ => None,
+        Line::Record(Values::of_pairs(object.into_iter().filter_map(|(name, value)| {
+            let text = match value {
+                Value::String(text) => text,
+                Value::Number(number) => number.to_string(),
+                _ => return None,
             };
+            Some((name, text))
+        })))
+    }
+}
+
+impl<'a> Values<'a> {
+    /// Values by the names of their columns.
+    pub(super) fn of_pairs(pairs: impl Iterator<Item = (String, String)>) -> Self {
+        let mut of: Vec<Option<Cow<'a, str>>> = vec![None; Field::ALL.len()];
+        for (name, text) in pairs {
+            let field = Field::named(&plain(&name));
             if let Some(slot) = field.and_then(|field| of.get_mut(field as usize)) {
-                *slot = value;
+                *slot = Some(Cow::Owned(text));
             }
         }
-        Line::Record(Values { of })
+        Self { of }
     }
+}
+
+/// A line without the time that `CloudWatch`'s export to S3 puts before it.
+fn without_time(line: &str) -> &str {
+    let Some((time, rest)) = line.split_once(' ') else { return line };
+    let is_time = time.len() >= 20
+        && time.starts_with(|first: char| first.is_ascii_digit())
+        && time.ends_with('Z')
+        && time.contains('T');
+    if is_time { rest } else { line }
 }
 
 impl Separator {

@@ -4,24 +4,41 @@
 //! ports. It has no TCP flags, since those of a record are of all its packets at once, and what they
 //! tell of who opened the connection stands in [`LogRecord::opener`].
 //!
-//! Read are VPC flow logs of Alibaba Cloud (CSV, or a JSON object a line) and of AWS (text, with its
-//! header or in the 14 fields of version 2), Zeek's `conn.log` (tab-separated or JSON), nfdump's CSV and
-//! traces of `ClassBench`. Columns are found by name, in any order, where there are names.
+//! Read are VPC flow logs of Alibaba Cloud (CSV, or a JSON object a line); of AWS (text, with its header, in the 14
+//! fields of version 2, or in fields that the user names, also in the wrappings of `CloudWatch` and Athena); of Azure
+//! (network security groups and virtual networks) and Google Cloud; Suricata's `eve.json` and Hubble's flows; Zeek's
+//! `conn.log` (tab-separated or JSON), nfdump's CSV and traces of `ClassBench`. Columns are found by name, in any
+//! order, where there are names.
 
+mod azure;
 mod columns;
+mod dialect;
 mod frame;
+mod google;
+mod hubble;
+mod objects;
 mod record;
+#[cfg(feature = "parquet")]
+mod rows;
+mod suricata;
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::buffer::Buffer;
 use super::names::Names;
-use super::{CaptureErrorKind, LinkType, Record};
+use super::{CaptureErrorKind, LinkType, Record, SHOWN_OF_NO_CAPTURE};
+pub use columns::FlowLogFields;
 use columns::{Columns, Field, Line};
-use record::Entry;
+use dialect::{Dialect, Read, Recognised};
+use objects::{Scanner, Step};
+use record::{Addresses, Entry, Flow};
 pub use record::{LogRecord, Opener, Recorded};
+#[cfg(feature = "parquet")]
+use rows::Rows;
 
 /// Whose flow log it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -31,6 +48,14 @@ pub enum FlowLogKind {
     Alibaba,
     /// VPC flow logs of AWS.
     Aws,
+    /// Flow logs of network security groups and virtual networks of Azure.
+    Azure,
+    /// VPC flow logs of Google Cloud.
+    Google,
+    /// Suricata's `eve.json`.
+    Suricata,
+    /// Hubble's flows: Cilium's.
+    Hubble,
     /// Zeek's `conn.log`.
     Zeek,
     /// The CSV of `nfdump`.
@@ -45,6 +70,10 @@ impl FlowLogKind {
         match self {
             Self::Alibaba => "Alibaba Cloud VPC flow log",
             Self::Aws => "AWS VPC flow log",
+            Self::Azure => "Azure flow log",
+            Self::Google => "Google Cloud VPC flow log",
+            Self::Suricata => "Suricata eve.json",
+            Self::Hubble => "Hubble flows",
             Self::Zeek => "Zeek conn.log",
             Self::Nfdump => "nfdump CSV",
             Self::ClassBench => "ClassBench trace",
@@ -69,6 +98,36 @@ pub struct FlowLogCounts {
     pub no_protocol: u64,
     /// ICMP records without a type, taken for echo requests.
     pub no_icmp_type: u64,
+    /// Records of connections that were judged before.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub continuations: u64,
+    /// Connections that were open before the log begins.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub already_open: u64,
+    /// Records of flows that the other end has reported.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub duplicates: u64,
+    /// Events that are no flows.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub passed_over: u64,
+    /// Records of packets with other addresses, of which those of the record are judged.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub other_address: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+/// What is said of flow logs beside them.
+#[derive(Clone, Debug, Default)]
+pub struct FlowLogOptions {
+    /// The columns of records without a header.
+    pub fields: Option<FlowLogFields>,
+    /// The addresses of interfaces, by their names: a record of AWS has the first one of its interface, whichever one
+    /// the packets had.
+    pub addresses: Arc<Addresses>,
 }
 
 /// The counts of a flow log that another thread may be reading; of a capture there are none.
@@ -86,56 +145,175 @@ impl FlowLog {
 /// The longest line that is believed.
 const LONGEST_LINE: usize = 1 << 20;
 
+/// The most records that are held in order to be judged in the order of their times.
+const MOST_HELD: usize = 1 << 21;
+
 pub(super) struct Reader {
-    columns: Columns,
+    source: Source,
+    options: FlowLogOptions,
     /// Lines read.
     line: u64,
+    /// Records to be handed out.
+    queue: VecDeque<(Entry, Option<u16>)>,
+    /// Records of a log that may begin with the newest.
+    held: Option<Vec<(Entry, Option<u16>)>>,
     /// The frames made, and what their records say beside.
     bytes: Vec<u8>,
     records: Vec<LogRecord>,
     names: Names,
     counts: Arc<Mutex<FlowLogCounts>>,
-    /// A trailer was met: what follows is no record.
+    /// The end, or a trailer, was met: what follows is no record.
     ended: bool,
+    /// What was wrong behind the records in line.
+    damage: Option<CaptureErrorKind>,
+}
+
+/// Where records come from.
+enum Source {
+    Lines(Box<Columns>),
+    Objects(Box<(Scanner, Dialect)>),
+    #[cfg(feature = "parquet")]
+    Rows(Box<(Rows, Columns)>),
+}
+
+impl Source {
+    fn kind(&self) -> FlowLogKind {
+        match self {
+            Self::Lines(columns) => columns.kind(),
+            Self::Objects(of) => of.1.kind(),
+            #[cfg(feature = "parquet")]
+            Self::Rows(of) => of.1.kind(),
+        }
+    }
 }
 
 impl Reader {
     /// Whether the source starts as a flow log does; lines before its first record are read then.
-    pub(super) fn start(buffer: &mut Buffer) -> Result<Option<Self>, CaptureErrorKind> {
+    pub(super) fn start(
+        buffer: &mut Buffer,
+        options: &FlowLogOptions,
+    ) -> Result<Option<Self>, CaptureErrorKind> {
         let is_text = |b: &u8| !b.is_ascii_control() || b.is_ascii_whitespace();
-        buffer.fill_to(super::SHOWN_OF_NO_CAPTURE)?;
-        if !buffer.unread().iter().take(super::SHOWN_OF_NO_CAPTURE).all(is_text) {
+        buffer.fill_to(SHOWN_OF_NO_CAPTURE)?;
+        if !buffer.unread().iter().take(SHOWN_OF_NO_CAPTURE).all(is_text) {
             return Ok(None);
         }
+        let fields = options.fields.as_ref();
         let mut start = 0;
         let columns = loop {
             // What is no text is no flow log; whoever asks says what it is.
-            let Ok(Some((line, end))) = line_at(buffer, start) else { return Ok(None) };
-            match Columns::of(line) {
-                Some(columns) => break columns,
+            let Ok(Some((line, end))) = line_at(buffer, start) else { break None };
+            let text = line.trim_start();
+            let is_json = text.starts_with(['{', '[']);
+            match Columns::of(line, fields) {
+                Some(columns) => break Some(columns),
                 // Remarks and empty lines come before a header; anything else is no flow log.
-                None if line.trim().is_empty() || line.trim_start().starts_with('#') => start = end,
-                None => return Ok(None),
+                None if text.is_empty() || text.starts_with('#') => start = end,
+                None if is_json => break None,
+                None => {
+                    return match Columns::nearest(line) {
+                        Some(missing) => Err(CaptureErrorKind::NearlyAFlowLog { missing }),
+                        None => Ok(None),
+                    };
+                }
             }
         };
+        match columns {
+            Some(columns) => Ok(Some(Self::new(Source::Lines(Box::new(columns)), options))),
+            None => Self::start_objects(buffer, options),
+        }
+    }
+
+    /// The same of JSON values.
+    fn start_objects(
+        buffer: &mut Buffer,
+        options: &FlowLogOptions,
+    ) -> Result<Option<Self>, CaptureErrorKind> {
+        let unread = buffer.unread();
+        let shown: Vec<u8> = unread.iter().copied().take(SHOWN_OF_NO_CAPTURE).collect();
+        let first =
+            unread.strip_prefix(b"\xef\xbb\xbf").unwrap_or(unread).trim_ascii_start().first();
+        if !matches!(first, Some(b'{' | b'[')) {
+            return Ok(None);
+        }
+        let no_capture = || CaptureErrorKind::NotACapture { start: shown.clone() };
+        let mut scanner = Scanner::new();
+        let step = match scanner.next(buffer, true) {
+            // What is no JSON is no flow log.
+            Err(CaptureErrorKind::FlowLog { .. } | CaptureErrorKind::FlowLogCutOff) => {
+                return Err(no_capture());
+            }
+            step => step?,
+        };
+        let value = match step {
+            Step::Element(length) => {
+                let element = buffer.unread().get(..length).unwrap_or_default();
+                Some(serde_json::from_slice::<Value>(element).map_err(|_| no_capture())?)
+            }
+            Step::Wait | Step::End => None,
+        };
+        let fields = options.fields.as_ref();
+        match Dialect::of(value.as_ref(), scanner.list(), fields)? {
+            Recognised::Dialect(dialect) => {
+                Ok(Some(Self::new(Source::Objects(Box::new((scanner, dialect))), options)))
+            }
+            Recognised::Unknown => {
+                let text = value.map(|value| value.to_string()).unwrap_or_default();
+                Err(match Columns::nearest(&text) {
+                    Some(missing) => CaptureErrorKind::NearlyAFlowLog { missing },
+                    None => no_capture(),
+                })
+            }
+        }
+    }
+
+    /// A Parquet file, which is read whole; `None` where the source does not start as one.
+    #[cfg(feature = "parquet")]
+    pub(super) fn start_rows(
+        buffer: &mut Buffer,
+        options: &FlowLogOptions,
+    ) -> Result<Option<Self>, CaptureErrorKind> {
+        if !buffer.unread().starts_with(rows::MAGIC) {
+            return Ok(None);
+        }
+        let of = Rows::start(buffer)?;
+        Ok(Some(Self::new(Source::Rows(Box::new(of)), options)))
+    }
+
+    fn new(source: Source, options: &FlowLogOptions) -> Self {
         let counts = FlowLogCounts {
-            kind: columns.kind(),
+            kind: source.kind(),
             records: 0,
             packets: 0,
             no_data: 0,
             skipped: 0,
             no_protocol: 0,
             no_icmp_type: 0,
+            continuations: 0,
+            already_open: 0,
+            duplicates: 0,
+            passed_over: 0,
+            other_address: 0,
         };
-        Ok(Some(Self {
-            columns,
+        let holds = match &source {
+            Source::Lines(columns) => columns.may_be_newest_first(),
+            Source::Objects(of) => of.0.is_plain_list() || of.0.list() == Some("results"),
+            #[cfg(feature = "parquet")]
+            Source::Rows(_) => false,
+        };
+        Self {
+            source,
+            options: options.clone(),
             line: 0,
+            queue: VecDeque::new(),
+            held: holds.then(Vec::new),
             bytes: Vec::new(),
             records: Vec::new(),
             names: Names::default(),
             counts: Arc::new(Mutex::new(counts)),
             ended: false,
-        }))
+            damage: None,
+        }
     }
 
     pub(super) fn flow_log(&self) -> FlowLog {
@@ -155,68 +333,205 @@ impl Reader {
         std::mem::swap(&mut self.records, records);
     }
 
-    /// The next record's frame; `None` at the end, or where the next line is not all there and `wait` is
+    /// The next record's frame; `None` at the end, or where the next record is not all there and `wait` is
     /// false.
     pub(super) fn next(
         &mut self,
         buffer: &mut Buffer,
         wait: bool,
     ) -> Result<Option<Record>, CaptureErrorKind> {
-        while !self.ended {
-            if !wait && !buffer.unread().contains(&b'\n') {
+        loop {
+            while let Some((entry, interface)) = self.queue.pop_front() {
+                if let Some(record) = self.take(entry, interface) {
+                    return Ok(Some(record));
+                }
+            }
+            if let Some(damage) = self.damage.take() {
+                return Err(damage);
+            }
+            if self.ended {
                 return Ok(None);
             }
-            let Some((line, end)) = line_at(buffer, 0)? else { return Ok(None) };
-            let number = self.line + 1;
-            let entry = match self.columns.read(line) {
-                Line::Record(values) => Entry::read(self.columns.kind(), &values).map(|entry| {
+            let more = match &self.source {
+                Source::Lines(_) => self.read_line(buffer, wait),
+                Source::Objects(_) => self.read_object(buffer, wait),
+                #[cfg(feature = "parquet")]
+                Source::Rows(_) => self.read_row(),
+            };
+            match more {
+                Ok(true) => {}
+                Ok(false) => return Ok(None),
+                Err(kind) => {
+                    // What was read before the damage is judged.
+                    self.release();
+                    self.ended = true;
+                    if self.queue.is_empty() {
+                        return Err(kind);
+                    }
+                    self.damage = Some(kind);
+                }
+            }
+        }
+    }
+
+    /// Puts a record in line.
+    fn put(&mut self, entry: Entry, interface: Option<u16>) -> Result<(), String> {
+        let Some(held) = &mut self.held else {
+            self.queue.push_back((entry, interface));
+            return Ok(());
+        };
+        if held.len() >= MOST_HELD {
+            return Err(format!(
+                "the newest record comes first here, and there are more than {MOST_HELD}; sort them by time first"
+            ));
+        }
+        held.push((entry, interface));
+        Ok(())
+    }
+
+    /// Puts what was held in line, by time.
+    fn release(&mut self) {
+        if let Some(held) = &mut self.held {
+            let time = |entry: &Entry| match entry {
+                Entry::Flow(flow) | Entry::AlreadyOpen(flow) => flow.time_ns,
+                _ => None,
+            };
+            // Of the same time, too, the newest stands first.
+            let times: Vec<u64> = held.iter().filter_map(|(entry, _)| time(entry)).collect();
+            if times.first() > times.last() {
+                held.reverse();
+            }
+            held.sort_by_key(|(entry, _)| time(entry));
+            self.queue.extend(held.drain(..));
+        }
+    }
+
+    /// Reads a line; whether there was one, or something has changed.
+    fn read_line(&mut self, buffer: &mut Buffer, wait: bool) -> Result<bool, CaptureErrorKind> {
+        let Source::Lines(columns) = &mut self.source else { return Ok(false) };
+        if !wait && !buffer.unread().contains(&b'\n') {
+            return Ok(false);
+        }
+        let Some((line, end)) = line_at(buffer, 0)? else {
+            self.ended = true;
+            self.release();
+            return Ok(true);
+        };
+        let number = self.line + 1;
+        let entry = match columns.read(line) {
+            Line::Record(values) => Entry::read(columns.kind(), &values, &self.options.addresses)
+                .map(|entry| {
                     let name = values.get(Field::Interface);
                     Some((entry, name.and_then(|name| self.names.position(name))))
                 }),
-                Line::Damaged(found) => Err(found),
-                Line::Columns(columns) => {
-                    self.columns = *columns;
-                    Ok(None)
-                }
-                Line::Nothing => Ok(None),
-                Line::End => {
-                    self.ended = true;
-                    break;
-                }
-            };
-            // A damaged line stays unread, so that the error can say where it starts.
-            let entry = entry.map_err(|found| CaptureErrorKind::FlowLog { line: number, found })?;
-            self.line = number;
-            buffer.consume(end);
-            let record = entry.and_then(|(entry, interface)| self.take(entry, interface));
-            if record.is_some() {
-                return Ok(record);
+            Line::Damaged(found) => Err(found),
+            Line::Columns(other) => {
+                *columns = other;
+                Ok(None)
+            }
+            Line::Nothing => Ok(None),
+            Line::End => {
+                self.ended = true;
+                self.release();
+                return Ok(true);
+            }
+        };
+        // A damaged line stays unread, so that the error can say where it starts.
+        let damaged = |found| CaptureErrorKind::FlowLog { line: number, found };
+        if let Some((entry, interface)) = entry.map_err(damaged)? {
+            self.put(entry, interface).map_err(damaged)?;
+        }
+        self.line = number;
+        buffer.consume(end);
+        Ok(true)
+    }
+
+    /// The same of a JSON value.
+    fn read_object(&mut self, buffer: &mut Buffer, wait: bool) -> Result<bool, CaptureErrorKind> {
+        let Source::Objects(of) = &mut self.source else { return Ok(false) };
+        let (scanner, dialect) = &mut **of;
+        let (line, mut found) = (scanner.line(), Vec::new());
+        let damaged = |found| CaptureErrorKind::FlowLog { line, found };
+        match scanner.next(buffer, wait) {
+            Ok(Step::Wait) => return Ok(false),
+            Ok(Step::End) => {
+                dialect.finish(&mut found);
+                self.ended = true;
+            }
+            Ok(Step::Element(length)) => {
+                let line = scanner.line();
+                let damaged = |found| CaptureErrorKind::FlowLog { line, found };
+                let element = buffer.unread().get(..length).unwrap_or_default();
+                let value: Value = serde_json::from_slice(element)
+                    .map_err(|error| damaged(format!("expected a JSON object: {error}")))?;
+                dialect.read(&value, &self.options.addresses, &mut found).map_err(damaged)?;
+                scanner.consume(buffer, length);
+            }
+            Err(kind) => {
+                dialect.finish(&mut found);
+                self.put_all(found).map_err(damaged)?;
+                return Err(kind);
             }
         }
-        Ok(None)
+        self.put_all(found).map_err(damaged)?;
+        if self.ended {
+            self.release();
+        }
+        Ok(true)
+    }
+
+    /// The same of a row.
+    #[cfg(feature = "parquet")]
+    fn read_row(&mut self) -> Result<bool, CaptureErrorKind> {
+        let Source::Rows(of) = &mut self.source else { return Ok(false) };
+        let (rows, columns) = &mut **of;
+        let Some(values) = rows.next()? else {
+            self.ended = true;
+            return Ok(true);
+        };
+        let damaged = |found| CaptureErrorKind::FlowLog { line: rows.row(), found };
+        let entry = Entry::read(columns.kind(), &values, &self.options.addresses);
+        let entry = entry.map_err(damaged)?;
+        let interface = values.get(Field::Interface).and_then(|name| self.names.position(name));
+        self.queue.push_back((entry, interface));
+        Ok(true)
+    }
+
+    fn put_all(&mut self, found: Vec<Read>) -> Result<(), String> {
+        for (entry, interface) in found {
+            let interface = interface.and_then(|name| self.names.position(&name));
+            self.put(entry, interface)?;
+        }
+        Ok(())
     }
 
     /// Counts a line, and makes a frame of it if it is a record.
     fn take(&mut self, entry: Entry, interface: Option<u16>) -> Option<Record> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let flow = match entry {
-            Entry::NoData => {
-                counts.no_data += 1;
+            Entry::Flow(flow) => Ok(flow),
+            Entry::AlreadyOpen(flow) => {
+                counts.already_open += 1;
+                Ok(flow)
+            }
+            Entry::NoData => Err(&mut counts.no_data),
+            Entry::Skipped => Err(&mut counts.skipped),
+            Entry::NoProtocol => Err(&mut counts.no_protocol),
+            Entry::Continuation => Err(&mut counts.continuations),
+            Entry::Duplicate => Err(&mut counts.duplicates),
+            Entry::PassedOver => Err(&mut counts.passed_over),
+        };
+        let flow: Flow = match flow {
+            Ok(flow) => flow,
+            Err(count) => {
+                *count += 1;
                 return None;
             }
-            Entry::Skipped => {
-                counts.skipped += 1;
-                return None;
-            }
-            Entry::NoProtocol => {
-                counts.no_protocol += 1;
-                return None;
-            }
-            Entry::Flow(flow) => flow,
         };
         counts.records += 1;
         counts.packets = counts.packets.saturating_add(flow.log.packets);
         counts.no_icmp_type += u64::from(flow.icmp_assumed);
+        counts.other_address += u64::from(flow.other_address);
         let start = self.bytes.len();
         frame::write(&mut self.bytes, &flow);
         self.records.push(flow.log);

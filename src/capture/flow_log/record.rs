@@ -1,6 +1,9 @@
 //! The values of a line → a record.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
+
+use ipnet::IpNet;
 
 use super::FlowLogKind;
 use super::columns::{Field, Values};
@@ -59,6 +62,8 @@ pub(super) struct Flow {
     pub(super) bytes: u64,
     pub(super) time_ns: Option<u64>,
     pub(super) hint: Option<DirectionHint>,
+    /// The packets had other addresses than the record, and the record's are judged.
+    pub(super) other_address: bool,
     pub(super) log: LogRecord,
 }
 
@@ -69,18 +74,42 @@ pub(super) enum Entry {
     NoData,
     Skipped,
     NoProtocol,
+    /// More of a connection that was judged.
+    Continuation,
+    /// A connection that was open before the log begins.
+    AlreadyOpen(Flow),
+    /// The same from another place.
+    Duplicate,
+    /// An event that is about something else.
+    PassedOver,
 }
 
 impl Entry {
     /// Reads a line's values. The error says what was found, and what would be right.
-    pub(super) fn read(kind: FlowLogKind, values: &Values<'_>) -> Result<Self, String> {
+    pub(super) fn read(
+        kind: FlowLogKind,
+        values: &Values<'_>,
+        known: &Addresses,
+    ) -> Result<Self, String> {
         match values.get(Field::Status) {
             Some("NODATA") => return Ok(Self::NoData),
             Some("SKIPDATA") => return Ok(Self::Skipped),
             _ => {}
         }
-        let src = address(kind, values, Field::Src, "source")?;
-        let dst = address(kind, values, Field::Dst, "destination")?;
+        let mut src = address(kind, values, Field::Src, "source")?;
+        let mut dst = address(kind, values, Field::Dst, "destination")?;
+        // The interface's side always has its first address; the packet's may be another one of the same interface, or,
+        // where it forwards, somebody else's (FORMATS of AWS: `pkt-srcaddr`).
+        let mut other_address = false;
+        for (field, addr) in [(Field::PacketSrc, &mut src), (Field::PacketDst, &mut dst)] {
+            let packet = values.get(field).and_then(|text| text.parse::<IpAddr>().ok());
+            let Some(packet) = packet.filter(|packet| packet != addr) else { continue };
+            let own = values.get(Field::Interface).and_then(|name| known.get(name));
+            match own.is_some_and(|own| own.iter().any(|net| net.contains(&packet))) {
+                true => *addr = packet,
+                false => other_address = true,
+            }
+        }
         if src.is_ipv4() != dst.is_ipv4() {
             return Err(format!("{src} and {dst} are of different families"));
         }
@@ -88,7 +117,7 @@ impl Entry {
         let (transport, icmp_assumed) = transport(kind, proto, values)?;
         let number = |field, what: &str| match values.get(field) {
             None => Ok(0),
-            Some(text) => text.parse::<u64>().map_err(|_| format!("{what}: `{text}` is no number")),
+            Some(text) => whole(text).ok_or_else(|| format!("{what}: `{text}` is no number")),
         };
         let packets = number(Field::Packets, "packets")?
             .saturating_add(number(Field::PacketsBack, "packets back")?);
@@ -109,7 +138,90 @@ impl Entry {
         let opener = opener(kind, proto, values)?;
         let time_ns = values.get(Field::Start).and_then(time);
         let log = LogRecord { packets, action, opener };
-        Ok(Self::Flow(Flow { src, dst, proto, transport, icmp_assumed, bytes, time_ns, hint, log }))
+        Ok(Self::Flow(Flow {
+            src,
+            dst,
+            proto,
+            transport,
+            icmp_assumed,
+            bytes,
+            time_ns,
+            hint,
+            other_address,
+            log,
+        }))
+    }
+}
+
+/// Addresses of interfaces by their names.
+pub(super) type Addresses = HashMap<String, Vec<IpNet>>;
+
+impl Flow {
+    /// A flow between these ends, of which nothing else is known. Without a type, ICMP is taken for an echo request.
+    pub(super) fn new(
+        (src, dst): (IpAddr, IpAddr),
+        proto: Protocol,
+        ports: Option<(u16, u16)>,
+        icmp: Option<(u8, u8)>,
+    ) -> Result<Self, String> {
+        if src.is_ipv4() != dst.is_ipv4() {
+            return Err(format!("{src} and {dst} are of different families"));
+        }
+        let transport = match (echo(proto), ports) {
+            (Some(echo), _) => {
+                let (kind, code) = icmp.unwrap_or((echo, 0));
+                Transport::Icmp { kind, code, id: None }
+            }
+            (None, Some((src, dst))) if proto.has_ports() => Transport::Ports { src, dst },
+            (None, None) if proto.has_ports() => return Err("there are no ports".to_owned()),
+            (None, _) => Transport::Absent,
+        };
+        let log = LogRecord { packets: 0, action: None, opener: None };
+        Ok(Self {
+            src,
+            dst,
+            proto,
+            transport,
+            icmp_assumed: echo(proto).is_some() && icmp.is_none(),
+            bytes: 0,
+            time_ns: None,
+            hint: None,
+            other_address: false,
+            log,
+        })
+    }
+}
+
+/// The type of an echo request.
+fn echo(proto: Protocol) -> Option<u8> {
+    match proto {
+        Protocol::ICMP => Some(8),
+        Protocol::ICMPV6 => Some(128),
+        _ => None,
+    }
+}
+
+/// A number without a fraction, also as programs write it that know no others: `443.0`.
+pub(super) fn whole(text: &str) -> Option<u64> {
+    if let Ok(number) = text.parse() {
+        return Some(number);
+    }
+    let (whole, fraction) = text.split_once('.')?;
+    let zeros = !fraction.is_empty() && fraction.bytes().all(|digit| digit == b'0');
+    whole.parse().ok().filter(|_| zeros)
+}
+
+/// A protocol by number or name; `None` where there is none of that name.
+pub(super) fn protocol_named(text: &str, v6: bool) -> Option<Protocol> {
+    if let Some(number) = whole(text) {
+        return u8::try_from(number).ok().map(Protocol);
+    }
+    match text.to_ascii_lowercase().as_str() {
+        "icmp" if v6 => Some(Protocol::ICMPV6),
+        "icmp6" | "ipv6-icmp" => Some(Protocol::ICMPV6),
+        "ip-in-ip" => Some(Protocol(4)),
+        "ipv6" => Some(Protocol(41)),
+        name => Protocol::from_name(name),
     }
 }
 
@@ -133,16 +245,12 @@ fn protocol(values: &Values<'_>, v6: bool) -> Result<Option<Protocol>, String> {
     else {
         return Ok(None);
     };
-    if let Ok(number) = text.parse() {
-        return Ok(Some(Protocol(number)));
+    if ["unknown_transport", "unknown"].iter().any(|word| text.eq_ignore_ascii_case(word)) {
+        return Ok(None);
     }
-    Ok(Some(match text.to_ascii_lowercase().as_str() {
-        "unknown_transport" | "unknown" => return Ok(None),
-        "icmp" if v6 => Protocol::ICMPV6,
-        "icmp6" | "ipv6-icmp" => Protocol::ICMPV6,
-        name => Protocol::from_name(name)
-            .ok_or_else(|| format!("protocol `{text}`; expected a number or a name such as tcp"))?,
-    }))
+    let known = protocol_named(text, v6);
+    let unknown = || format!("protocol `{text}`; expected a number or a name such as tcp");
+    known.map(Some).ok_or_else(unknown)
 }
 
 /// Ports, or the type and code of ICMP, which every format writes elsewhere; whether they are assumed.
@@ -153,19 +261,22 @@ fn transport(
 ) -> Result<(Transport, bool), String> {
     let port = |field, what: &str| -> Result<u16, String> {
         let text = values.get(field).ok_or_else(|| format!("there is no {what} port"))?;
-        text.parse().map_err(|_| format!("{what} port: `{text}`; expected 0 to 65535"))
+        let port = whole(text).and_then(|port| u16::try_from(port).ok());
+        port.ok_or_else(|| format!("{what} port: `{text}`; expected 0 to 65535"))
     };
     if proto.has_ports() {
         let (src, dst) = (port(Field::SrcPort, "source")?, port(Field::DstPort, "destination")?);
         return Ok((Transport::Ports { src, dst }, false));
     }
-    let echo = match proto {
-        Protocol::ICMP => 8,
-        Protocol::ICMPV6 => 128,
-        _ => return Ok((Transport::Absent, false)),
-    };
+    let Some(echo) = echo(proto) else { return Ok((Transport::Absent, false)) };
     let pair = match kind {
-        FlowLogKind::Alibaba | FlowLogKind::Aws | FlowLogKind::ClassBench => None,
+        FlowLogKind::Alibaba
+        | FlowLogKind::Aws
+        | FlowLogKind::Azure
+        | FlowLogKind::Google
+        | FlowLogKind::Suricata
+        | FlowLogKind::Hubble
+        | FlowLogKind::ClassBench => None,
         FlowLogKind::Zeek => {
             let value = |field| values.get(field).and_then(|text| text.parse::<u8>().ok());
             value(Field::SrcPort).zip(value(Field::DstPort))
@@ -214,7 +325,7 @@ fn opener(
 fn flags(text: &str) -> Option<TcpFlags> {
     let number = match text.strip_prefix("0x") {
         Some(hex) => u8::from_str_radix(hex, 16).ok(),
-        None => text.parse().ok(),
+        None => whole(text).and_then(|number| u8::try_from(number).ok()),
     };
     if let Some(number) = number {
         return Some(TcpFlags(number));
@@ -236,7 +347,7 @@ fn flags(text: &str) -> Option<TcpFlags> {
 
 /// Seconds since 1970 with or without a fraction, or a date and a time, taken for UTC where they do not say.
 /// A time that cannot be read does no harm: its record has none.
-fn time(text: &str) -> Option<u64> {
+pub(super) fn time(text: &str) -> Option<u64> {
     let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
     if let Ok(seconds) = seconds.parse::<u64>() {
         let digits: String = fraction.chars().chain("000000000".chars()).take(9).collect();

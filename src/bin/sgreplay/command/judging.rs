@@ -176,6 +176,7 @@ pub(super) fn local(
     if !given.is_empty() {
         none_listed(rules)?;
     }
+    captures.know_addresses(rules);
     let (survey, openings) = captures.survey(given.is_empty() && !rules.lists_interfaces())?;
     let names = |nets: &[IpNet]| nets.iter().map(shown).collect();
     let known = |nets: &[IpNet], evidence, why: &str| Local {
@@ -585,6 +586,17 @@ fn of_flow_logs(end: &Ended) -> Vec<String> {
         sum(|log| log.no_icmp_type),
         "ICMP record",
         "without a type, which the log does not have; taken for echo requests",
+    );
+    say(
+        sum(|log| log.already_open),
+        "connection",
+        "open before the log begins, judged as if opened then",
+    );
+    say(
+        sum(|log| log.other_address),
+        "record",
+        "of packets with other addresses (pkt-srcaddr, pkt-dstaddr), judged by those of the record: another address \
+         of the same interface is known only where the rules have interfaces",
     );
     warnings
 }

@@ -2,7 +2,7 @@
 //! devices.
 
 use super::ethertype::{IPV4, ethernet, next, of_any_version, of_version, rest};
-use super::{NoIp, NonIp, TypeField, link};
+use super::{NoIp, NonIp, TypeField};
 use crate::capture::{DirectionHint, LinkType};
 
 type Payload<'a> = Result<(u16, &'a [u8]), NoIp>;
@@ -17,7 +17,7 @@ fn version_of_family(family: u32) -> Result<u8, NonIp> {
         // AF_INET; AF_INET6 of Linux, NetBSD and OpenBSD, FreeBSD, macOS.
         2 => Ok(4),
         10 | 24 | 28 | 30 => Ok(6),
-        family => Err(link::number(TypeField::Family, family)),
+        family => Err(NonIp::wide(TypeField::Family, family)),
     }
 }
 
@@ -82,7 +82,7 @@ pub(super) fn after_ipnet(data: &[u8]) -> Payload<'_> {
     match family {
         2 => Ok(ip(of_version(packet, 4)?)),
         26 => Ok(ip(of_version(packet, 6)?)),
-        other => Err(link::number(TypeField::Family, other.into()).into()),
+        other => Err(NonIp::wide(TypeField::Family, other.into()).into()),
     }
 }
 

@@ -4,10 +4,8 @@ use pnet_packet::ethernet::EthernetPacket;
 use pnet_packet::sll::SLLPacket;
 use pnet_packet::sll2::SLL2Packet;
 
-use super::ethertype::{
-    self, IPV4, IPV6, MPLS, after_ppp, after_pppoe, ethernet, llc, next, of_any_version,
-    of_version, rest,
-};
+use super::ethertype::{IPV4, IPV6, MPLS, ethernet, next, of_any_version, of_version, rest};
+use super::tags::{self, after_ppp, after_pppoe, llc};
 use super::{NoIp, NonIp, TypeField, capture_header, docsis, wireless};
 use crate::capture::{DirectionHint, LinkType};
 
@@ -22,7 +20,7 @@ pub(super) fn payload(link: LinkType, data: &[u8]) -> Result<&[u8], NoIp> {
     match link {
         LinkType::ETHERNET => {
             let frame = EthernetPacket::new(data).ok_or(NonIp::CUT)?;
-            ethertype::payload(frame.get_ethertype().0, rest(data, 14)?)
+            tags::payload(frame.get_ethertype().0, rest(data, 14)?)
         }
         LinkType::LINUX_SLL => {
             let body = rest(data, SLL_HEADER)?;
@@ -107,17 +105,12 @@ fn rare(link: LinkType, data: &[u8]) -> Result<&[u8], NoIp> {
         | LinkType::IPV6 => return payload(link, data),
         _ => return Err(NoIp::UnsupportedLink),
     };
-    ethertype::payload(ethertype, data)
+    tags::payload(ethertype, data)
 }
 
 /// A link type that carries no IP header.
 fn of_link(link: LinkType) -> NoIp {
-    number(TypeField::Link, link.0).into()
-}
-
-/// A number that is longer in its field than any that has a name.
-pub(super) fn number(field: TypeField, number: u32) -> NonIp {
-    NonIp { field, number: u16::try_from(number).unwrap_or(u16::MAX) }
+    NonIp::wide(TypeField::Link, link.0).into()
 }
 
 /// Behind a Linux "cooked" header: what the protocol field means depends on the device (ARPHRD).
@@ -146,7 +139,7 @@ fn cooked_otherwise(device: u16, protocol: u16, data: &[u8]) -> Result<&[u8], No
         (_, LLC) => llc(data)?,
         _ => (protocol, data),
     };
-    ethertype::payload(ethertype, data)
+    tags::payload(ethertype, data)
 }
 
 /// The byte before a frame that says which way it went.
@@ -177,9 +170,7 @@ fn frame_relay(data: &[u8]) -> Result<(u16, &[u8]), NoIp> {
         [UNNUMBERED, 0x00, 0x80, 0x00, 0x80, 0xc2, 0x00, 0x01 | 0x07, frame @ ..]
         | [UNNUMBERED, 0x80, 0x00, 0x80, 0xc2, 0x00, 0x01 | 0x07, frame @ ..] => ethernet(frame),
         // The padding is there where what follows is to start at an even byte.
-        [UNNUMBERED, 0x00, 0x80, snap @ ..] | [UNNUMBERED, 0x80, snap @ ..] => {
-            ethertype::snap(snap)
-        }
+        [UNNUMBERED, 0x00, 0x80, snap @ ..] | [UNNUMBERED, 0x80, snap @ ..] => tags::snap(snap),
         [UNNUMBERED, 0x00, nlpid, ..] | [UNNUMBERED, nlpid, ..] => {
             Err(NonIp { field: TypeField::Nlpid, number: (*nlpid).into() }.into())
         }

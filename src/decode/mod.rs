@@ -28,6 +28,7 @@ mod link;
 mod mpls;
 mod network;
 mod non_ip;
+mod tags;
 mod transport;
 mod tunnel;
 mod wireless;
@@ -181,7 +182,7 @@ fn innermost<'a>(
 
 fn payload_inside(inside: Inside<'_>) -> Result<&[u8], NoIp> {
     match inside {
-        Inside::Type(ethertype, data) => ethertype::payload(ethertype, data),
+        Inside::Type(ethertype, data) => tags::payload(ethertype, data),
         Inside::Link(link, data) => link::payload(link, data),
     }
 }

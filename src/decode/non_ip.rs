@@ -282,6 +282,11 @@ impl NonIp {
     /// The first four bits of an MPLS payload that is operations and maintenance.
     pub(super) const ASSOCIATED_CHANNEL: u8 = 1;
 
+    /// A number that is wider in its field than any that has a name.
+    pub(super) fn wide(field: TypeField, number: u32) -> Self {
+        Self { field, number: u16::try_from(number).unwrap_or(u16::MAX) }
+    }
+
     pub(super) const fn ethertype(number: u16) -> Self {
         Self { field: TypeField::EtherType, number }
     }

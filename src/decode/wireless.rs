@@ -1,6 +1,7 @@
 //! 802.11, and the headers that drivers put before it.
 
-use super::ethertype::{llc, rest};
+use super::ethertype::rest;
+use super::tags::llc;
 use super::{NoIp, NonIp, TypeField};
 
 /// 802.11: data frames that are not encrypted carry LLC.

@@ -716,6 +716,21 @@ impl<'r> Replay<'r> {
         self.sessions.evicted()
     }
 
+    /// Whether packets may still belong to a connection, of which the interface, the direction in which it was judged,
+    /// its tuple in the initiator's direction and its number are known. Should time run backwards, they may all the
+    /// same.
+    pub fn goes_on(
+        &self,
+        interface: usize,
+        direction: Direction,
+        flow: &FlowTuple,
+        connection: u64,
+    ) -> bool {
+        let place = self.sessions.places().of(interface, direction, flow);
+        let session = self.sessions.at(&place, flow, self.now);
+        session.is_some_and(|opened| opened.connection == connection)
+    }
+
     /// Bytes that the indexes of all interfaces take.
     pub fn index_memory(&self) -> usize {
         let lists = self.lists.iter().flat_map(|lists| [&lists.ingress, &lists.egress]);

@@ -6,51 +6,111 @@ use std::net::IpAddr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use foldhash::fast::FixedState;
 use sha1::{Digest, Sha1};
 
 use super::table::{Room, table_within};
-use super::{Cell, Labels, Rows, text};
+use super::{Cell, Label, Labels, Rows, text};
 use crate::escape::Text;
 use crate::flow::{Direction, FlowTuple, Transport};
-use crate::rules::services;
+use crate::replay::Replay;
+use crate::rules::{EntryIndex, services};
 use crate::session::Opening;
 use crate::sources::Input;
-use crate::verdict::{Judged, Judgement, Verdict};
+use crate::verdict::{Judged, Judgement, Reason, Verdict};
 
-/// Gathers connections until the end of the run; memory grows with their number.
-#[derive(Debug, Default)]
+/// Gathers connections. Their rows are written at the end of the run, in order of opening; where they would take more
+/// memory than they may, those of connections that are over are written before, and then those that have been idle
+/// longest, the denied ones first.
+#[derive(Debug)]
 pub struct Connections {
+    /// In order of opening.
     rows: Vec<Row>,
-    /// By connection, interface, and whether the interface's end began it.
-    known: HashMap<(u64, usize, bool), usize>,
+    /// Where the row of a connection is, by connection, interface, and whether the interface's end began it.
+    known: HashMap<(u64, u32, bool), u32, FixedState>,
     /// Packets after their connection closed, by tuple and interface: each has a row of its own.
-    strays: HashMap<(FlowTuple, usize), usize>,
+    strays: HashMap<(FlowTuple, u32), u32, FixedState>,
+    most_memory: usize,
+    continued: u64,
 }
 
 #[derive(Debug)]
 struct Row {
-    /// `None` for strays.
-    connection: Option<u64>,
-    interface: usize,
+    /// Zero for strays.
+    connection: u64,
     flow: FlowTuple,
-    judgement: Judgement,
-    opening: Opening,
     first_frame: u64,
+    last_frame: u64,
     /// Of the first packet and the latest, where one has a time.
     times: Option<(u64, u64)>,
     /// From the initiator, and from the other end.
     sent: [(u64, u64); 2],
+    interface: u32,
+    entry: EntryIndex,
+    /// The direction in which it was opened.
+    opened_in: Direction,
+    decided_in: Direction,
+    verdict: Verdict,
+    /// A network ACL stops its replies.
+    stopped: bool,
+    reason: Reason,
+    opening: Opening,
     /// One of its packets is reported.
     selected: bool,
 }
 
 impl Row {
-    fn note_time(&mut self, time: Option<u64>) {
-        if let Some(time) = time {
+    fn new(input: &Input<'_>, judgement: &Judgement, opening: Opening, flow: FlowTuple) -> Self {
+        Self {
+            connection: judgement.connection.unwrap_or(0),
+            flow,
+            first_frame: input.frame.number,
+            last_frame: input.frame.number,
+            times: None,
+            sent: [(0, 0); 2],
+            interface: number(judgement.interface),
+            entry: judgement.entry,
+            opened_in: match judgement.local_began {
+                true => Direction::Egress,
+                false => Direction::Ingress,
+            },
+            decided_in: judgement.decided_in,
+            verdict: judgement.verdict,
+            stopped: judgement.is_stopped(),
+            reason: judgement.reason,
+            opening,
+            selected: false,
+        }
+    }
+
+    fn add(&mut self, input: &Input<'_>, back: bool) {
+        let Input { frame, selected, .. } = *input;
+        if let Some((packets, bytes)) = self.sent.get_mut(usize::from(back)) {
+            *packets += 1;
+            *bytes += u64::from(frame.wire_len);
+        }
+        self.selected |= selected;
+        self.last_frame = frame.number;
+        if let Some(time) = frame.time_ns {
             let (first, last) = self.times.unwrap_or((time, time));
             self.times = Some((first, last.max(time)));
         }
     }
+
+    fn label<'l>(&self, labels: &'l Labels) -> &'l Label {
+        labels.entry(self.interface as usize, self.decided_in, self.entry)
+    }
+
+    /// Whether more packets may belong to it.
+    fn goes_on(&self, replay: &Replay<'_>) -> bool {
+        let interface = self.interface as usize;
+        self.connection == 0
+            || replay.goes_on(interface, self.opened_in, &self.flow, self.connection)
+    }
+}
+
+fn number(of: usize) -> u32 {
+    u32::try_from(of).unwrap_or(u32::MAX)
 }
 
 impl Connections {
@@ -81,91 +141,142 @@ impl Connections {
         "layer",
     ];
 
+    /// None yet; rows take no more than so many bytes: see [`Connections::take_over`].
+    pub fn within(most_memory: usize) -> Self {
+        let (known, strays) = (HashMap::default(), HashMap::default());
+        Self { rows: Vec::new(), known, strays, most_memory, continued: 0 }
+    }
+
     /// Adds a packet.
     /// A connection has a row if one of its packets is selected; the row counts all of them.
     pub fn add(&mut self, input: &Input<'_>, judged: &Judged) {
-        let Input { frame, selected, .. } = *input;
         for judgement in judged.judgements() {
             if judgement.stray {
                 self.add_stray(input, judgement);
             }
             let Some(connection) = judgement.connection else { continue };
-            let (interface, local_began) = (judgement.interface, judgement.local_began);
-            let key = (connection, interface, local_began);
-            let time = frame.time_ns;
-            if let Some((opening, flow)) = judgement.opened {
-                self.known.insert(key, self.rows.len());
-                let first_frame = frame.number;
-                self.rows.push(Row {
-                    connection: Some(connection),
-                    interface,
-                    flow,
-                    judgement: *judgement,
-                    opening,
-                    first_frame,
-                    times: None,
-                    sent: [(0, 0); 2],
-                    selected: false,
-                });
+            let local_began = judgement.local_began;
+            let key = (connection, number(judgement.interface), local_began);
+            let opened = match judgement.opened {
+                Some(opened) => Some(opened),
+                None if self.known.contains_key(&key) => None,
+                None => self.continued(input, judgement),
+            };
+            if let Some((opening, flow)) = opened {
+                self.known.insert(key, number(self.rows.len()));
+                self.rows.push(Row::new(input, judgement, opening, flow));
             }
-            let row = self.known.get(&key).and_then(|row| self.rows.get_mut(*row));
-            let Some(row) = row else { continue };
-            let from_local = judgement.direction == Direction::Egress;
-            let back = usize::from(from_local != local_began);
-            if let Some((packets, bytes)) = row.sent.get_mut(back) {
-                *packets += 1;
-                *bytes += u64::from(frame.wire_len);
+            let row = self.known.get(&key).and_then(|row| self.rows.get_mut(*row as usize));
+            if let Some(row) = row {
+                let from_local = judgement.direction == Direction::Egress;
+                row.add(input, from_local != local_began);
+                // What is cut by its replies is no connection that gets through.
+                if judgement.is_stopped() && row.verdict == Verdict::Allow {
+                    (row.verdict, row.reason) = (judgement.verdict, judgement.reason);
+                    (row.decided_in, row.entry) = (judgement.decided_in, judgement.entry);
+                    row.stopped = true;
+                }
             }
-            // What is cut by its replies is no connection that gets through.
-            if judgement.is_stopped() && row.judgement.verdict == Verdict::Allow {
-                let Judgement { local_began, opened, .. } = row.judgement;
-                row.judgement = Judgement { local_began, opened, ..*judgement };
-            }
-            row.selected |= selected;
-            row.note_time(time);
         }
+    }
+
+    /// A packet of a connection whose row was written before begins another row.
+    #[cold]
+    fn continued(
+        &mut self,
+        input: &Input<'_>,
+        judgement: &Judgement,
+    ) -> Option<(Opening, FlowTuple)> {
+        let flow = input.decoded.packet()?.flow;
+        self.continued += 1;
+        let from_local = judgement.direction == Direction::Egress;
+        Some(match from_local == judgement.local_began {
+            true => (Opening::Continued, flow),
+            false => (Opening::Continued, flow.reversed()),
+        })
     }
 
     /// Adds a packet after its connection closed: its own direction decides (SEMANTICS F16).
     fn add_stray(&mut self, input: &Input<'_>, judgement: &Judgement) {
-        let Input { frame, decoded, selected, .. } = *input;
-        let Some(packet) = decoded.packet() else { return };
+        let Some(packet) = input.decoded.packet() else { return };
         let rows = &mut self.rows;
-        let known = self.strays.entry((packet.flow, judgement.interface)).or_insert_with(|| {
-            rows.push(Row {
-                connection: None,
-                interface: judgement.interface,
-                flow: packet.flow,
-                judgement: *judgement,
-                opening: Opening::AfterClose,
-                first_frame: frame.number,
-                times: None,
-                sent: [(0, 0); 2],
-                selected: false,
-            });
-            rows.len() - 1
+        let key = (packet.flow, number(judgement.interface));
+        let known = self.strays.entry(key).or_insert_with(|| {
+            rows.push(Row::new(input, judgement, Opening::AfterClose, packet.flow));
+            number(rows.len() - 1)
         });
-        if let Some(row) = self.rows.get_mut(*known) {
-            let [(packets, bytes), _] = &mut row.sent;
-            *packets += 1;
-            *bytes += u64::from(frame.wire_len);
-            row.selected |= selected;
-            row.note_time(frame.time_ns);
+        if let Some(row) = self.rows.get_mut(*known as usize) {
+            row.add(input, false);
         }
+    }
+
+    /// Bytes that the rows take, about: a map has room for as many again.
+    fn memory(&self) -> usize {
+        let known = size_of::<((u64, u32, bool), u32)>() + 1;
+        let strays = size_of::<((FlowTuple, u32), u32)>() + 1;
+        self.rows.len() * size_of::<Row>()
+            + 2 * (self.known.len() * known + self.strays.len() * strays)
+    }
+
+    /// Whether rows must be written before there is room for more: ask between batches of packets.
+    pub fn is_full(&self) -> bool {
+        self.memory() >= self.most_memory && !self.rows.is_empty()
+    }
+
+    /// Takes out the rows of connections that are over, as the replay knows it, and where that makes too little room,
+    /// of those that have been idle longest, the denied ones first: of a scan they are most, and their clients
+    /// seldom go on. Should one go on, the rest of it has another row ([`Opening::Continued`]).
+    #[must_use]
+    pub fn take_over(&mut self, replay: &Replay<'_>) -> Self {
+        let mut stay: Vec<bool> = self.rows.iter().map(|row| row.goes_on(replay)).collect();
+        let staying = stay.iter().filter(|stays| **stays).count();
+        let too_many = staying.saturating_sub(self.rows.len() / 2);
+        if let Some(last) = too_many.checked_sub(1) {
+            let rank = |row: &Row| (row.verdict == Verdict::Allow, row.last_frame);
+            let of_staying = self.rows.iter().zip(&stay).filter(|(_, stays)| **stays);
+            let mut ranks: Vec<_> = of_staying.map(|(row, _)| rank(row)).collect();
+            let (_, last, _) = ranks.select_nth_unstable(last);
+            let last = *last;
+            for (row, stays) in self.rows.iter().zip(&mut stay) {
+                *stays &= rank(row) > last;
+            }
+        }
+        let mut written = Self::within(self.most_memory);
+        let mut kept = Vec::new();
+        // Where each row is now.
+        let mut places = Vec::with_capacity(self.rows.len());
+        for (row, stays) in std::mem::take(&mut self.rows).into_iter().zip(stay) {
+            places.push(stays.then(|| number(kept.len())));
+            if stays { &mut kept } else { &mut written.rows }.push(row);
+        }
+        self.rows = kept;
+        let place = |row: &mut u32| match places.get(*row as usize).copied().flatten() {
+            Some(place) => {
+                *row = place;
+                true
+            }
+            None => false,
+        };
+        self.known.retain(|_, row| place(row));
+        self.strays.retain(|_, row| place(row));
+        written
+    }
+
+    /// Rows that go on from one that was written before: they have the same number.
+    pub fn went_on(&self) -> u64 {
+        self.continued
     }
 
     /// Writes the rows, in order of opening.
     pub fn write(&self, labels: &Labels, rows: &mut Rows<impl Write>) -> io::Result<()> {
         for row in self.rows.iter().filter(|row| row.selected) {
-            let Row { connection, interface, flow, judgement, opening, first_frame, times, .. } =
-                row;
-            let sent = &row.sent;
+            let Row { connection, flow, first_frame, times, sent, .. } = row;
             let [(packets, bytes), (packets_back, bytes_back)] = *sent;
-            let label = labels.of(judgement);
+            let label = row.label(labels);
             let ports = flow.transport.ports();
             let icmp = flow.transport.icmp();
             rows.row(&[
-                connection.map_or(Cell::Empty, Cell::Number),
+                Some(*connection).filter(|number| *number > 0).into(),
                 Cell::Owned(community_id(flow)),
                 Cell::Number(*first_frame),
                 times.map(|(first, _)| first).into(),
@@ -180,11 +291,11 @@ impl Connections {
                 Cell::Number(bytes),
                 Cell::Number(packets_back),
                 Cell::Number(bytes_back),
-                Cell::Text(opening.as_str()),
-                Cell::Text(labels.interface(*interface)),
-                Cell::Text(judgement.decided_in.as_str()),
-                Cell::Text(judgement.verdict.as_str()),
-                Cell::Text(judgement.reason.as_str()),
+                Cell::Text(row.opening.as_str()),
+                Cell::Text(labels.interface(row.interface as usize)),
+                Cell::Text(row.decided_in.as_str()),
+                Cell::Text(row.verdict.as_str()),
+                Cell::Text(row.reason.as_str()),
                 Cell::Text(&label.group),
                 Cell::Text(&label.rule),
                 Cell::Text(label.layer.as_str()),
@@ -204,19 +315,23 @@ impl Connections {
             let inferred = match row.opening {
                 Opening::Seen => "",
                 Opening::AfterClose => " (after its close)",
+                Opening::Continued => " (continued)",
                 _ => " (under way)",
             };
-            let interface = labels.interface(row.interface);
-            let why = text::because_of(&row.judgement, labels.of(&row.judgement));
+            let interface = labels.interface(row.interface as usize);
+            let why = match row.stopped {
+                true => text::stopped(row.label(labels)),
+                false => text::because(row.reason, row.label(labels)),
+            };
             table.push(vec![
-                row.connection.map_or_else(String::new, |number| number.to_string()),
-                row.judgement.verdict.as_str().to_owned(),
+                if row.connection > 0 { row.connection.to_string() } else { String::new() },
+                row.verdict.as_str().to_owned(),
                 format!("{}{inferred}", row.flow),
                 service.map_or("", |service| service.name).to_owned(),
                 text::count(packets + packets_back),
                 text::bytes(bytes + bytes_back),
                 row.first_frame.to_string(),
-                format!("{} {interface}: {why}", row.judgement.decided_in),
+                format!("{} {interface}: {why}", row.decided_in),
             ]);
         }
         table_within(&table, room.width)

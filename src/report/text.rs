@@ -101,7 +101,7 @@ pub(super) fn because_of(judgement: &Judgement, label: &Label) -> String {
 }
 
 /// Why a packet of an allowed connection does not get through.
-fn stopped(label: &Label) -> String {
+pub(super) fn stopped(label: &Label) -> String {
     format!("reply stopped by {} of {}", label.rule, label.group)
 }
 

@@ -34,6 +34,8 @@ pub enum Opening {
     FirstSender,
     /// A stray: a TCP packet without SYN whose connection had closed. It opens nothing (SEMANTICS F16).
     AfterClose,
+    /// Not known here: the row goes on from one of the same connection, written before for want of memory.
+    Continued,
 }
 
 impl Opening {
@@ -50,6 +52,7 @@ impl Opening {
             Self::ServicePort => "service_port",
             Self::FirstSender => "first_sender",
             Self::AfterClose => "after_close",
+            Self::Continued => "continued",
         }
     }
 }

@@ -197,7 +197,7 @@ fn forgotten_sessions_are_no_answer() {
         .map(|n| ipv4(&format!("198.51.{}.{}:40000", n / 250, n % 250 + 1), SSH, "S"))
         .collect();
     let dir = dir(101, &packets);
-    all(dir.path(), true, &["--session-memory", "4kB"], 2, "--session-memory allows more");
+    all(dir.path(), true, &["--session-memory", "4kB"], 2, "--memory allows more");
 }
 
 /// SEMANTICS F16: a stray makes no gate fail.

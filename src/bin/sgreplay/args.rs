@@ -538,10 +538,10 @@ pub(crate) struct JudgeArgs {
     /// connections fail. No limit if not given
     #[arg(long, value_name = "N", value_parser = whole::<usize>)]
     pub max_sessions: Option<usize>,
-    /// The most memory that the table of sessions takes; beyond it the sessions that have been idle
-    /// longest are forgotten, and counted
-    #[arg(long, value_name = "SIZE", default_value = "1GiB")]
-    pub session_memory: ByteSize,
+    /// The most memory for what is known of connections. Beyond it the sessions that have been idle longest
+    /// are forgotten, and counted; rows are written early; changes and peers are listed less finely
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", alias = "session-memory")]
+    pub memory: ByteSize,
     /// The most memory that the index of one interface's rules in one direction takes; where its fast
     /// layout would need more, a slower one is used
     #[arg(long, value_name = "SIZE", default_value = "64MiB")]

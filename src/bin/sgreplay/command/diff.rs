@@ -271,7 +271,7 @@ fn of_traffic<T>(
     let mut annotated = outputs.create("annotate")?.map(Output::pcapng).transpose()?;
     let mut page = Report::create(outputs)?;
     let (local, openings) = local(&mut current_rules, &mut proposed_rules, args, &mut captures)?;
-    let options = judging::options(&args.judge, Sessions::On);
+    let options = judging::options(&args.judge, Sessions::On, judging::Keeps::Nothing);
     let replay = |rules, taps| {
         let replay = Replay::new(rules, options)
             .with_openings(openings.clone())

@@ -129,17 +129,45 @@ pub(super) fn asks_for_groups(rules: &RuleSet, path: &str) -> Result<(), Failure
     Ok(())
 }
 
-pub(super) fn options(args: &JudgeArgs, sessions: Sessions) -> Options {
+/// What a command keeps of connections beside their sessions, all of it within `--memory`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keeps {
+    /// Nothing.
+    Nothing,
+    /// A row for each.
+    Rows,
+}
+
+impl Keeps {
+    /// Bytes for the sessions of each replay, and for the rest. A table takes at least a third of the bytes that
+    /// it may take, and what it copies when it grows is taken from the system and given back.
+    fn shares(self, memory: usize) -> (usize, usize) {
+        match self {
+            Self::Nothing => (memory, 0),
+            Self::Rows => (memory / 4, memory / 8),
+        }
+    }
+
+    /// Bytes for what is kept beside the sessions.
+    pub(super) fn memory(self, args: &JudgeArgs) -> usize {
+        self.shares(bytes(args.memory)).1
+    }
+}
+
+fn bytes(size: ByteSize) -> usize {
+    usize::try_from(size.as_u64()).unwrap_or(usize::MAX)
+}
+
+pub(super) fn options(args: &JudgeArgs, sessions: Sessions, keeps: Keeps) -> Options {
     let midstream = match args.midstream {
         MidstreamArg::Infer => Midstream::Infer,
         MidstreamArg::FirstPacket => Midstream::FirstPacket,
     };
-    let bytes = |size: ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
     Options {
         sessions,
         midstream,
         max_sessions: args.max_sessions,
-        session_memory: bytes(args.session_memory),
+        session_memory: keeps.shares(bytes(args.memory)).0,
         index_memory: bytes(args.index_memory),
     }
 }
@@ -530,7 +558,7 @@ impl Gate<'_> {
         }
         if *evicted > 0 {
             let why = format!("{} forgotten for want of memory", plural(*evicted, "session"));
-            return no_full_answer(&why, "--session-memory allows more");
+            return no_full_answer(&why, "--memory allows more");
         }
         of_rules.clone()
     }
@@ -607,7 +635,7 @@ pub(super) fn evicted(evicted: u64, options: Options) -> Option<String> {
     (evicted > 0).then(|| {
         format!(
             "{} forgotten, the longest idle first, since the table of sessions had reached {most}; what \
-             followed of them is judged like connections already under way; --session-memory allows more",
+             followed of them is judged like connections already under way; --memory allows more",
             plural(evicted, "session"),
         )
     })

@@ -20,7 +20,7 @@ use sgreplay::sources::{Ended, Input};
 use sgreplay::tally::Count;
 use sgreplay::verdict::{Judged, Verdict};
 
-use super::judging::{self, Gate, Report};
+use super::judging::{self, Gate, Keeps, Report};
 use super::{pretty, summary_rows};
 use crate::args::{FailOn, OnOff, Per, ReplayArgs, SummaryFormat};
 use crate::captures::Captures;
@@ -28,6 +28,9 @@ use crate::exit::{ExitStatus, Failure};
 use crate::input::{self, Side};
 use crate::output::{Output, Outputs, Stdout, stdout};
 use crate::terminal;
+
+const NOTHING_RECORDED: &str = "no record with a verdict of its own was judged, so there is nothing to compare: \
+                                --compare-action is for flow logs of a VPC";
 
 pub(crate) fn run(args: &ReplayArgs, outputs: &mut Outputs) -> Result<ExitStatus, Failure> {
     let mut captures = Captures::new(&args.capture)?;
@@ -47,7 +50,7 @@ pub(crate) fn run(args: &ReplayArgs, outputs: &mut Outputs) -> Result<ExitStatus
         OnOff::On => Sessions::On,
         OnOff::Off => Sessions::Off,
     };
-    let options = judging::options(&args.judge, sessions);
+    let options = judging::options(&args.judge, sessions, keeps(args));
     let mut replay = Replay::new(&rules, options)
         .with_openings(openings)
         .with_tunnels(captures.tunnels())
@@ -85,19 +88,17 @@ pub(crate) fn run(args: &ReplayArgs, outputs: &mut Outputs) -> Result<ExitStatus
                 recorded.add(frame, decoded.packet().map(|packet| &packet.flow), judged);
             }
             printed.packet(frame, decoded, judged)
-        })
+        })?;
+        printed.make_room(&replay)
     })?;
 
     writers.finish()?;
     let inputs = Inputs { rules: rules_input, captures: end.inputs.clone() };
     let mut warnings = warnings(&rules, &replay, &end, &local);
     warnings.extend(unseen.warnings());
+    warnings.extend(printed.warning());
     if recorded.as_ref().is_some_and(RecordedActions::is_empty) {
-        warnings.push(
-            "no record with a verdict of its own was judged, so there is nothing to compare: \
-             --compare-action is for flow logs of a VPC"
-                .to_owned(),
-        );
+        warnings.push(NOTHING_RECORDED.to_owned());
     }
     let mut summary = Summary::new(&rules, &replay, inputs, local.clone(), warnings);
     if let Some(report) = report {
@@ -133,6 +134,14 @@ pub(crate) fn run(args: &ReplayArgs, outputs: &mut Outputs) -> Result<ExitStatus
         asked_by: if args.fail_on.is_some() { "--fail-on" } else { "--min-coverage" },
     };
     judging::finish(&gate, fails)
+}
+
+/// What is kept beside the sessions: rows per connection, which are also what a table without `--per` has.
+fn keeps(args: &ReplayArgs) -> Keeps {
+    match (args.per, args.format) {
+        (Some(Per::Connection), _) | (None, SummaryFormat::Csv) => Keeps::Rows,
+        _ => Keeps::Nothing,
+    }
 }
 
 /// Whether a condition that was asked for holds; `None` where none was.
@@ -256,6 +265,38 @@ impl Writers {
     }
 }
 
+/// Where rows per connection are written: for people, or, from the first row on, for programs.
+enum Table {
+    Text(Stdout),
+    Rows(RowFormat, Option<Box<Rows<Stdout>>>),
+}
+
+impl Table {
+    fn new(format: Option<RowFormat>) -> Self {
+        format.map_or_else(|| Self::Text(stdout()), |format| Self::Rows(format, None))
+    }
+
+    fn write(&mut self, connections: &Connections, labels: &Labels) -> Result<(), Failure> {
+        match self {
+            Self::Text(out) => {
+                let mut rows = connections.text(labels, terminal::room());
+                rows.blank();
+                out.write_all(terminal::results(rows).as_bytes())?;
+            }
+            Self::Rows(format, rows) => {
+                if rows.is_none() {
+                    let columns = Connections::COLUMNS.to_vec();
+                    *rows = Some(Box::new(Rows::new(stdout(), *format, "connection", columns)?));
+                }
+                if let Some(rows) = rows {
+                    connections.write(labels, rows)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 /// What is printed, and when.
 enum Printed<'l> {
     /// The summary, at the end.
@@ -267,7 +308,7 @@ enum Printed<'l> {
     /// A row per packet as they come.
     PacketRows { rows: Box<Rows<Stdout>>, labels: &'l Labels },
     /// A row per connection, at the end.
-    Connections { format: Option<RowFormat>, labels: &'l Labels, connections: Connections },
+    Connections { out: Table, labels: &'l Labels, connections: Connections },
 }
 
 impl<'l> Printed<'l> {
@@ -291,7 +332,8 @@ impl<'l> Printed<'l> {
                     let message = "without sessions there are no connections; ask for --per packet";
                     return Err(Failure::Usage(message.to_owned()));
                 }
-                Self::Connections { format, labels, connections: Connections::default() }
+                let connections = Connections::within(Keeps::Rows.memory(&args.judge));
+                Self::Connections { out: Table::new(format), labels, connections }
             }
             (None, _) => Self::Summary { format, labels },
             // Nothing is to be said of any packet.
@@ -320,6 +362,32 @@ impl<'l> Printed<'l> {
         if let Self::Connections { connections, .. } = self {
             connections.add(input, judged);
         }
+    }
+
+    /// Writes rows that there is no room for.
+    fn make_room(&mut self, replay: &Replay<'_>) -> Result<(), Failure> {
+        match self {
+            Self::Connections { out, labels, connections } if connections.is_full() => {
+                let rows = connections.take_over(replay);
+                out.write(&rows, labels)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What is to be said of rows that were written too early.
+    fn warning(&self) -> Option<String> {
+        let Self::Connections { connections, .. } = self else { return None };
+        let went_on = connections.went_on();
+        (went_on > 0).then(|| {
+            format!(
+                "{} on from rows written before for want of memory, with the same number; --memory allows more",
+                match went_on {
+                    1 => "1 row goes".to_owned(),
+                    _ => format!("{went_on} rows go"),
+                },
+            )
+        })
     }
 
     #[inline]
@@ -366,16 +434,13 @@ impl<'l> Printed<'l> {
             Self::Markdown { labels } => {
                 print(stdout(), &replay_markdown(summary, replay, labels))?;
             }
-            Self::Connections { format: Some(format), labels, connections } => {
-                let columns = Connections::COLUMNS.to_vec();
-                let mut rows = Rows::new(stdout(), format, "connection", columns)?;
-                connections.write(labels, &mut rows)?;
-                rows.finish(summary)?;
-            }
-            Self::Connections { format: None, labels, connections } => {
-                let mut rows = connections.text(labels, room);
-                rows.blank();
-                print(stdout(), &with_summary(rows, labels))?;
+            Self::Connections { mut out, labels, connections } => {
+                out.write(&connections, labels)?;
+                match out {
+                    Table::Text(out) => print(out, &with_summary(Text::default(), labels))?,
+                    Table::Rows(_, Some(rows)) => rows.finish(summary)?,
+                    Table::Rows(_, None) => {}
+                }
             }
             Self::PacketText { out, labels, .. } => {
                 let mut text = Text::default();

@@ -41,10 +41,11 @@ pub(crate) fn run(args: &SuggestArgs) -> Result<ExitStatus, Failure> {
     };
     let taps = judging::taps(&args.judge.interface, &rules, &mut captures)?;
     let (local, openings) = judging::local(&mut rules, &args.judge.local, &mut captures)?;
-    let mut replay = Replay::new(&rules, judging::options(&args.judge, Sessions::On))
-        .with_openings(openings)
-        .with_tunnels(captures.tunnels())
-        .with_taps(taps);
+    let mut replay =
+        Replay::new(&rules, judging::options(&args.judge, Sessions::On, judging::Keeps::Nothing))
+            .with_openings(openings)
+            .with_tunnels(captures.tunnels())
+            .with_taps(taps);
     let mut observed = Observed::default();
     let mut unseen = judging::Unseen::new(&args.judge.interface);
     if !captures.report_everything() {

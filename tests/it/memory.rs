@@ -1,0 +1,159 @@
+//! What is kept of connections stays within `--memory`, however many they are, and what that costs is said.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::support::{ipv4, output_in, pcap_every};
+
+const RULES: &str = "
+security_groups:
+  - id: sg-web
+    rules:
+      - {id: web, direction: ingress, protocol: tcp, ports: [80, 443], source: 0.0.0.0/0}
+      - {id: ssh, direction: ingress, protocol: tcp, ports: 22, source: 203.0.113.0/24}
+";
+
+/// Connections of one packet each, from as many networks, to three services in turn.
+fn scan(connections: u32) -> Vec<Vec<u8>> {
+    let packet = |n: u32| {
+        let [a, b, c, d] = (0x0b00_0000 + n * 251).to_be_bytes();
+        let port = [443, 22, 80][n as usize % 3];
+        ipv4(&format!("{a}.{b}.{c}.{d}:40000"), &format!("10.0.0.5:{port}"), "S")
+    };
+    (0..connections).map(packet).collect()
+}
+
+fn folder(packets: &[Vec<u8>]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("rules.yaml"), RULES).unwrap();
+    std::fs::write(dir.path().join("proposed.yaml"), RULES.replace("[80, 443]", "443")).unwrap();
+    let packets: Vec<&[u8]> = packets.iter().map(Vec::as_slice).collect();
+    std::fs::write(dir.path().join("x.pcap"), pcap_every(1000, 101, &packets)).unwrap();
+    dir
+}
+
+const ROWS: [&str; 9] = [
+    "replay",
+    "--rules",
+    "rules.yaml",
+    "--local",
+    "10.0.0.5",
+    "x.pcap",
+    "--per",
+    "connection",
+    "-f",
+];
+
+/// Rows by connection: the first frame, and packets there and back.
+type ByConnection = BTreeMap<String, (u64, [u64; 2])>;
+
+/// Rows of one connection are put together.
+fn rows(csv: &str) -> (ByConnection, u64) {
+    let mut found = ByConnection::new();
+    let mut reader = csv::Reader::from_reader(csv.as_bytes());
+    let header = reader.headers().unwrap().clone();
+    let column = |name: &str| header.iter().position(|column| column == name).unwrap();
+    let columns = ["first_frame", "packets", "packets_back"].map(column);
+    let mut continued = 0;
+    for row in reader.records().map(Result::unwrap) {
+        let [frame, there, back] = columns.map(|column| row[column].parse::<u64>().unwrap());
+        continued += u64::from(&row[column("opening")] == "continued");
+        let (first, packets) =
+            found.entry(row[column("connection")].to_owned()).or_insert((frame, [0; 2]));
+        *first = frame.min(*first);
+        *packets = [packets[0] + there, packets[1] + back];
+    }
+    (found, continued)
+}
+
+/// Rows that are written early are the same rows.
+#[test]
+fn rows_of_connections_are_written_when_there_is_no_room_for_more() {
+    // Between the scan's packets, a client comes back with one after a while, and the server answers.
+    let mut packets = Vec::new();
+    for (n, packet) in scan(4_000).into_iter().enumerate() {
+        packets.push(packet);
+        if n % 100 == 0 {
+            packets.push(ipv4("203.0.113.9:40000", "10.0.0.5:443", if n == 0 { "S" } else { "." }));
+            packets.push(ipv4(
+                "10.0.0.5:443",
+                "203.0.113.9:40000",
+                if n == 0 { "SA" } else { "." },
+            ));
+        }
+    }
+    let dir = folder(&packets);
+    let run = |more: &[&str]| output_in(dir.path(), &[&ROWS[..], &["csv"], more].concat(), b"");
+    let (status, whole, err) = run(&[]);
+    assert_eq!((status, err.as_str()), (0, ""));
+    let (expected, continued) = rows(&whole);
+    assert_eq!((expected.len(), continued), (4_001, 0));
+    let in_order: Vec<u64> = csv_column(&whole, "first_frame");
+    assert!(in_order.is_sorted(), "in order of opening");
+
+    let (status, early, _) = run(&["--memory", "1MiB"]);
+    assert_eq!(status, 0);
+    let (found, continued) = rows(&early);
+    assert_eq!(found, expected);
+    assert_eq!(continued, 0, "the client that goes on is not among the denied and the idle");
+    assert!(!csv_column(&early, "first_frame").is_sorted(), "rows were written early");
+}
+
+fn csv_column(csv: &str, name: &str) -> Vec<u64> {
+    let mut reader = csv::Reader::from_reader(csv.as_bytes());
+    let place = reader.headers().unwrap().iter().position(|column| column == name).unwrap();
+    reader.records().map(|row| row.unwrap()[place].parse().unwrap()).collect()
+}
+
+/// Nothing of a connection is lost that goes on after its row was written.
+#[test]
+fn a_connection_may_have_two_rows_and_the_summary_says_so() {
+    let mut packets = scan(2_000);
+    // Denied, so that it goes first; then it tries again.
+    packets.insert(0, ipv4("203.0.114.9:40000", "10.0.0.5:22", "S"));
+    packets.push(ipv4("203.0.114.9:40000", "10.0.0.5:22", "."));
+    let dir = folder(&packets);
+    let words = [&ROWS[..], &["ndjson", "--memory", "1MiB"]].concat();
+    let (status, out, _) = output_in(dir.path(), &words, b"");
+    assert_eq!(status, 0);
+    let lines: Vec<serde_json::Value> =
+        out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of_first: Vec<_> = lines.iter().filter(|row| row["connection"] == 1).collect();
+    let [first, second] = of_first[..] else { panic!("{of_first:?}") };
+    assert_eq!((&first["opening"], &first["reason"]), (&"seen".into(), &"default".into()));
+    assert_eq!(second["opening"], "continued");
+    assert_eq!(second["verdict"], "deny");
+    for key in ["src", "dst", "sport", "dport", "direction", "interface", "community_id", "rule"] {
+        assert_eq!(first[key], second[key], "{key}");
+    }
+    let warnings = lines.last().unwrap()["warnings"].to_string();
+    assert!(warnings.contains("1 row goes on from rows written before for want of memory"));
+}
+
+/// Status, and standard error, of a run within so many MiB of address space.
+fn within(mib: usize, dir: &Path, words: &[&str]) -> (Option<i32>, String) {
+    let line = format!("ulimit -v {}; ulimit -c 0; exec \"$0\" \"$@\"", mib << 10);
+    let output = Command::new("sh")
+        .args(["-c", &line, env!("CARGO_BIN_EXE_sgreplay")])
+        .args(words)
+        .current_dir(dir)
+        .stdout(Stdio::null())
+        .output()
+        .unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+/// Of a few hundred thousand connections, a command keeps what it may, and no more.
+#[test]
+fn memory_is_bounded() {
+    let dir = folder(&scan(250_000));
+    for format in ["ndjson", "csv", "json"] {
+        let words = [&ROWS[..], &[format, "--memory", "16MiB", "--threads", "1"]].concat();
+        let (status, err) = within(90, dir.path(), &words);
+        assert_eq!(status, Some(0), "{format}: {err}");
+        let unbounded = [&ROWS[..], &[format, "--threads", "1"]].concat();
+        let (status, _) = within(90, dir.path(), &unbounded);
+        assert_eq!(status, None, "the limit would have been too high to find anything");
+    }
+}

@@ -57,9 +57,25 @@ struct Row {
     opening: Opening,
     /// One of its packets is reported.
     selected: bool,
+    /// It is to be written, and then forgotten.
+    over: bool,
+}
+
+/// Which rows are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Those that [`Connections::choose_over`] has chosen.
+    Over,
+    /// All.
+    All,
 }
 
 impl Row {
+    /// Whether it is written: one of its packets is reported.
+    fn is_of(&self, part: Part) -> bool {
+        self.selected && (self.over || part == Part::All)
+    }
+
     fn new(input: &Input<'_>, judgement: &Judgement, opening: Opening, flow: FlowTuple) -> Self {
         Self {
             connection: judgement.connection.unwrap_or(0),
@@ -80,6 +96,7 @@ impl Row {
             reason: judgement.reason,
             opening,
             selected: false,
+            over: false,
         }
     }
 
@@ -141,7 +158,7 @@ impl Connections {
         "layer",
     ];
 
-    /// None yet; rows take no more than so many bytes: see [`Connections::take_over`].
+    /// None yet; rows take no more than so many bytes: see [`Connections::is_full`].
     pub fn within(most_memory: usize) -> Self {
         let (known, strays) = (HashMap::default(), HashMap::default());
         Self { rows: Vec::new(), known, strays, most_memory, continued: 0 }
@@ -218,48 +235,48 @@ impl Connections {
             + 2 * (self.known.len() * known + self.strays.len() * strays)
     }
 
-    /// Whether rows must be written before there is room for more: ask between batches of packets.
+    /// Whether rows must be chosen, written and forgotten before there is room for more: ask between batches of packets.
     pub fn is_full(&self) -> bool {
         self.memory() >= self.most_memory && !self.rows.is_empty()
     }
 
-    /// Takes out the rows of connections that are over, as the replay knows it, and where that makes too little room,
+    /// Chooses the rows of connections that are over, as the replay knows it, and where that makes too little room,
     /// of those that have been idle longest, the denied ones first: of a scan they are most, and their clients
     /// seldom go on. Should one go on, the rest of it has another row ([`Opening::Continued`]).
-    #[must_use]
-    pub fn take_over(&mut self, replay: &Replay<'_>) -> Self {
-        let mut stay: Vec<bool> = self.rows.iter().map(|row| row.goes_on(replay)).collect();
-        let staying = stay.iter().filter(|stays| **stays).count();
-        let too_many = staying.saturating_sub(self.rows.len() / 2);
-        if let Some(last) = too_many.checked_sub(1) {
-            let rank = |row: &Row| (row.verdict == Verdict::Allow, row.last_frame);
-            let of_staying = self.rows.iter().zip(&stay).filter(|(_, stays)| **stays);
-            let mut ranks: Vec<_> = of_staying.map(|(row, _)| rank(row)).collect();
-            let (_, last, _) = ranks.select_nth_unstable(last);
-            let last = *last;
-            for (row, stays) in self.rows.iter().zip(&mut stay) {
-                *stays &= rank(row) > last;
-            }
+    pub fn choose_over(&mut self, replay: &Replay<'_>) {
+        for row in &mut self.rows {
+            row.over = !row.goes_on(replay);
         }
-        let mut written = Self::within(self.most_memory);
-        let mut kept = Vec::new();
-        // Where each row is now.
-        let mut places = Vec::with_capacity(self.rows.len());
-        for (row, stays) in std::mem::take(&mut self.rows).into_iter().zip(stay) {
-            places.push(stays.then(|| number(kept.len())));
-            if stays { &mut kept } else { &mut written.rows }.push(row);
+        let staying = self.rows.iter().filter(|row| !row.over);
+        let rank = |row: &Row| (row.verdict == Verdict::Allow, row.last_frame);
+        let mut ranks: Vec<_> = staying.map(rank).collect();
+        let Some(last) = ranks.len().checked_sub(self.rows.len() / 2 + 1) else { return };
+        let (_, last, _) = ranks.select_nth_unstable(last);
+        for row in &mut self.rows {
+            row.over |= rank(row) <= *last;
         }
-        self.rows = kept;
-        let place = |row: &mut u32| match places.get(*row as usize).copied().flatten() {
-            Some(place) => {
-                *row = place;
-                true
-            }
-            None => false,
+    }
+
+    /// Forgets the rows that were chosen; by now they are written.
+    pub fn forget_over(&mut self) {
+        let mut kept = 0;
+        let places: Vec<Option<u32>> = self
+            .rows
+            .iter()
+            .map(|row| {
+                let place = (!row.over).then_some(kept);
+                kept += u32::from(!row.over);
+                place
+            })
+            .collect();
+        self.rows.retain(|row| !row.over);
+        let place = |row: &mut u32| {
+            let place = places.get(*row as usize).copied().flatten();
+            *row = place.unwrap_or_default();
+            place.is_some()
         };
         self.known.retain(|_, row| place(row));
         self.strays.retain(|_, row| place(row));
-        written
     }
 
     /// Rows that go on from one that was written before: they have the same number.
@@ -268,8 +285,13 @@ impl Connections {
     }
 
     /// Writes the rows, in order of opening.
-    pub fn write(&self, labels: &Labels, rows: &mut Rows<impl Write>) -> io::Result<()> {
-        for row in self.rows.iter().filter(|row| row.selected) {
+    pub fn write(
+        &self,
+        part: Part,
+        labels: &Labels,
+        rows: &mut Rows<impl Write>,
+    ) -> io::Result<()> {
+        for row in self.rows.iter().filter(|row| row.is_of(part)) {
             let Row { connection, flow, first_frame, times, sent, .. } = row;
             let [(packets, bytes), (packets_back, bytes_back)] = *sent;
             let label = row.label(labels);
@@ -305,10 +327,10 @@ impl Connections {
     }
 
     /// The same for people, as a table.
-    pub fn text(&self, labels: &Labels, room: Room) -> Text {
+    pub fn text(&self, part: Part, labels: &Labels, room: Room) -> Text {
         let header = ["", "verdict", "connection", "service", "packets", "bytes", "frame", "why"];
         let mut table = vec![header.map(str::to_owned).to_vec()];
-        for row in self.rows.iter().filter(|row| row.selected) {
+        for row in self.rows.iter().filter(|row| row.is_of(part)) {
             let [(packets, bytes), (packets_back, bytes_back)] = row.sent;
             let dport = row.flow.transport.ports().map(|(_, dst)| dst);
             let service = dport.and_then(|port| services::of_port(row.flow.proto, port));

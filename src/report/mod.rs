@@ -29,7 +29,7 @@ pub use changes::{
     BothLabels, CHANGE_COLUMNS, DiffInputs, DiffSummary, change_rows, changes_json, diff_text,
 };
 pub use comment::{diff_markdown, regions_markdown, replay_markdown};
-pub use connections::Connections;
+pub use connections::{Connections, Part};
 pub use coverage::CoverageReport;
 pub use expectations::{TestSummary, Tested, tested_json, tested_suite, tested_text};
 pub use findings::{

@@ -144,7 +144,7 @@ impl Keeps {
     fn shares(self, memory: usize) -> (usize, usize) {
         match self {
             Self::Nothing => (memory, 0),
-            Self::Rows => (memory / 4, memory / 8),
+            Self::Rows => (memory / 4, memory / 10),
         }
     }
 

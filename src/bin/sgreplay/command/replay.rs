@@ -11,9 +11,9 @@ use sgreplay::escape::Text;
 use sgreplay::overlay::Obstacle;
 use sgreplay::replay::{Replay, Sessions};
 use sgreplay::report::{
-    Answer, Connections, CoverageReport, DECODE_COLUMNS, Inputs, Labels, Local, RecordedActions,
-    RowFormat, Rows, Summary, VERDICT_COLUMNS, decode_cells, packet_line, plural, replay_markdown,
-    replay_page, text_summary, verdict_cells,
+    Answer, Connections, CoverageReport, DECODE_COLUMNS, Inputs, Labels, Local, Part,
+    RecordedActions, RowFormat, Rows, Summary, VERDICT_COLUMNS, decode_cells, packet_line, plural,
+    replay_markdown, replay_page, text_summary, verdict_cells,
 };
 use sgreplay::rules::RuleSet;
 use sgreplay::sources::{Ended, Input};
@@ -276,10 +276,15 @@ impl Table {
         format.map_or_else(|| Self::Text(stdout()), |format| Self::Rows(format, None))
     }
 
-    fn write(&mut self, connections: &Connections, labels: &Labels) -> Result<(), Failure> {
+    fn write(
+        &mut self,
+        connections: &Connections,
+        part: Part,
+        labels: &Labels,
+    ) -> Result<(), Failure> {
         match self {
             Self::Text(out) => {
-                let mut rows = connections.text(labels, terminal::room());
+                let mut rows = connections.text(part, labels, terminal::room());
                 rows.blank();
                 out.write_all(terminal::results(rows).as_bytes())?;
             }
@@ -289,7 +294,7 @@ impl Table {
                     *rows = Some(Box::new(Rows::new(stdout(), *format, "connection", columns)?));
                 }
                 if let Some(rows) = rows {
-                    connections.write(labels, rows)?;
+                    connections.write(part, labels, rows)?;
                 }
             }
         }
@@ -368,8 +373,10 @@ impl<'l> Printed<'l> {
     fn make_room(&mut self, replay: &Replay<'_>) -> Result<(), Failure> {
         match self {
             Self::Connections { out, labels, connections } if connections.is_full() => {
-                let rows = connections.take_over(replay);
-                out.write(&rows, labels)
+                connections.choose_over(replay);
+                out.write(connections, Part::Over, labels)?;
+                connections.forget_over();
+                Ok(())
             }
             _ => Ok(()),
         }
@@ -435,7 +442,7 @@ impl<'l> Printed<'l> {
                 print(stdout(), &replay_markdown(summary, replay, labels))?;
             }
             Self::Connections { mut out, labels, connections } => {
-                out.write(&connections, labels)?;
+                out.write(&connections, Part::All, labels)?;
                 match out {
                     Table::Text(out) => print(out, &with_summary(Text::default(), labels))?,
                     Table::Rows(_, Some(rows)) => rows.finish(summary)?,

@@ -90,7 +90,7 @@ impl Effects {
 }
 
 /// What one rule set says of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Side {
     /// Allow or deny; not evaluated where neither end is an interface of this rule set.
     pub verdict: Verdict,
@@ -129,8 +129,50 @@ pub struct Change {
     pub packets: u64,
     /// Their bytes on the wire.
     pub bytes: u64,
+    /// It goes on from a change that was taken out before, and is no connection more: see [`Diff::take_over`].
+    pub continued: bool,
     /// Whether one of its packets is reported.
     selected: bool,
+    /// By which it is known to both replays.
+    numbers: [Option<Number>; 2],
+    last_frame: u64,
+}
+
+impl Change {
+    /// Whether more packets may belong to it, as far as the replays know.
+    fn goes_on(&self, replays: [&Replay<'_>; 2]) -> bool {
+        let mut numbered = self.numbers.into_iter().zip(replays).filter_map(|(number, replay)| {
+            let Number { interface, opened_in, connection } = number?;
+            Some(replay.goes_on(interface, opened_in, &self.flow, connection))
+        });
+        self.numbers == [None; 2] || numbered.any(|goes_on| goes_on)
+    }
+}
+
+/// A connection as a replay knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Number {
+    interface: usize,
+    opened_in: Direction,
+    connection: u64,
+}
+
+impl Number {
+    fn of(judged: &Judged) -> Option<Self> {
+        judged.judgements().find_map(|judgement| {
+            let opened_in = opened_in(judgement);
+            Some(Self {
+                interface: judgement.interface,
+                opened_in,
+                connection: judgement.connection?,
+            })
+        })
+    }
+}
+
+/// The direction in which the connection of a packet was opened; its own, where it has none.
+fn opened_in(judgement: &Judgement) -> Direction {
+    if judgement.local_began { Direction::Egress } else { Direction::Ingress }
 }
 
 /// Two replays of the same packets.
@@ -150,6 +192,10 @@ pub struct Diff<'r> {
     /// Connections that were opened by a packet which is not selected, and are counted with the first one that is.
     pending: HashMap<[Option<u64>; 2], Effect, FixedState>,
     judged: Vec<Judged>,
+    most_memory: usize,
+    /// Changes have been taken out: more packets may belong to them.
+    has_taken: bool,
+    forgotten: u64,
 }
 
 impl<'r> Diff<'r> {
@@ -174,7 +220,72 @@ impl<'r> Diff<'r> {
             flows: HashMap::default(),
             pending: HashMap::default(),
             judged: Vec::new(),
+            most_memory: usize::MAX,
+            has_taken: false,
+            forgotten: 0,
         }
+    }
+
+    /// Bounds the memory that changes take, in bytes: see [`Diff::is_full`].
+    #[must_use]
+    pub fn within(mut self, most_memory: usize) -> Self {
+        self.most_memory = most_memory;
+        self
+    }
+
+    /// Whether changes must be taken out before there is room for more: ask between batches of packets.
+    pub fn is_full(&self) -> bool {
+        let known = size_of::<([Option<u64>; 2], usize)>() + 1;
+        let flows = size_of::<(FlowTuple, Option<usize>)>() + 1;
+        // A map has room for as many again.
+        let maps = 2 * (self.known.len() * known + self.flows.len() * flows);
+        let memory = self.changes.len() * size_of::<Change>() + maps;
+        memory >= self.most_memory && !(self.changes.is_empty() && self.flows.is_empty())
+    }
+
+    /// Takes out the changes of connections that are over, as the replays know it, and where that makes too little
+    /// room, those that have been idle longest, the denied ones first. Should such a connection go on, the rest of it
+    /// is a change of its own, [`Change::continued`].
+    pub fn take_over(&mut self) -> Vec<Change> {
+        let replays = [&self.current, &self.proposed];
+        let rank = |change: &Change| {
+            let allowed =
+                [&change.current, &change.proposed].map(|of| of.verdict == Verdict::Allow);
+            (allowed.contains(&true), change.last_frame)
+        };
+        let mut over: Vec<bool> = self.changes.iter().map(|of| !of.goes_on(replays)).collect();
+        let staying = self.changes.iter().zip(&over).filter(|(_, over)| !**over);
+        let mut ranks: Vec<_> = staying.map(|(change, _)| rank(change)).collect();
+        if let Some(last) = ranks.len().checked_sub(self.changes.len() / 2 + 1) {
+            let (_, last, _) = ranks.select_nth_unstable(last);
+            for (change, over) in self.changes.iter().zip(&mut over) {
+                *over |= rank(change) <= *last;
+            }
+        }
+        let mut taken = Vec::new();
+        let mut places = Vec::with_capacity(self.changes.len());
+        for (change, over) in std::mem::take(&mut self.changes).into_iter().zip(over) {
+            places.push((!over).then_some(self.changes.len()));
+            if over { &mut taken } else { &mut self.changes }.push(change);
+        }
+        self.has_taken |= !taken.is_empty();
+        let place = |change: usize| places.get(change).copied().flatten();
+        self.known.retain(|_, change| place(*change).inspect(|place| *change = *place).is_some());
+        let flows = 2 * self.flows.len() * size_of::<(FlowTuple, Option<usize>)>();
+        let (forgets, before) = (flows >= self.most_memory / 2, self.flows.len());
+        self.flows.retain(|_, change| {
+            *change = change.and_then(place);
+            change.is_some() || !forgets
+        });
+        self.forgotten += (before - self.flows.len()) as u64;
+        taken.retain(|change| change.selected);
+        taken
+    }
+
+    /// Tuples of packets judged by themselves that were forgotten for want of memory: one that goes on is counted as
+    /// another connection.
+    pub fn forgotten(&self) -> u64 {
+        self.forgotten
     }
 
     /// Judges frames by both, in the order of the capture, and hands each with both answers, that
@@ -194,12 +305,22 @@ impl<'r> Diff<'r> {
             Ok(())
         })?;
         let mut before = current.iter();
+        let has_taken = self.has_taken;
         let Self { proposed, deciders, connections, packets, changes, known, flows, .. } = self;
         let stateless = self.current.options().sessions == Sessions::Off
             && proposed.options().sessions == Sessions::Off;
         let pending = &mut self.pending;
-        let mut book =
-            Book { stateless, deciders, connections, packets, changes, known, flows, pending };
+        let mut book = Book {
+            stateless,
+            has_taken,
+            deciders,
+            connections,
+            packets,
+            changes,
+            known,
+            flows,
+            pending,
+        };
         proposed.judge_batch(inputs, |input, proposed| {
             let Some(current) = before.next() else { return Ok(()) };
             let effect = book.enter(input, current, proposed);
@@ -227,7 +348,8 @@ impl<'r> Diff<'r> {
         self.flows.clear();
     }
 
-    /// The connections that are not unchanged, in order of opening; complete after [`Diff::finish`].
+    /// The connections that are not unchanged, in order of opening, without those that were taken out; complete after
+    /// [`Diff::finish`].
     pub fn changes(&self) -> &[Change] {
         &self.changes
     }
@@ -247,6 +369,7 @@ impl<'r> Diff<'r> {
 struct Book<'d> {
     /// Neither rule set remembers connections.
     stateless: bool,
+    has_taken: bool,
     deciders: &'d [Vec<[Vec<u32>; 2]>; 2],
     connections: &'d mut Effects,
     packets: &'d mut Effects,
@@ -298,12 +421,26 @@ impl Book<'_> {
         if effect == Effect::Unchanged {
             return effect;
         }
+        let mut change = match alone {
+            Some(flow) => self.flows.get(&flow).copied().flatten(),
+            None => self.known.get(&key).copied(),
+        };
         // The connection is reported from its first answer that is stopped.
         let stopped = decoded.packet().map(|packet| packet.flow.reversed()).filter(|_| new);
-        if let Some(flow) = opened.or(stopped) {
+        let goes_on = || {
+            let is_open =
+                change.is_none() && self.has_taken && (alone.is_some() || key != [None; 2]);
+            let judgement = judged.filter(|_| is_open)?;
+            let flow = decoded.packet()?.flow;
+            Some(if judgement.direction == opened_in(judgement) { flow } else { flow.reversed() })
+        };
+        let opened = opened.or(stopped);
+        let continued = opened.is_none();
+        if let Some(flow) = opened.or_else(goes_on) {
+            let place = self.changes.len();
             match alone {
-                Some(flow) => _ = self.flows.insert(flow, Some(self.changes.len())),
-                None => _ = self.known.insert(key, self.changes.len()),
+                Some(flow) => _ = self.flows.insert(flow, Some(place)),
+                None => _ = self.known.insert(key, place),
             }
             self.changes.push(Change {
                 effect,
@@ -314,16 +451,17 @@ impl Book<'_> {
                 times: None,
                 packets: 0,
                 bytes: 0,
+                continued,
                 selected: false,
+                numbers: [current, proposed].map(Number::of),
+                last_frame: frame.number,
             });
+            change = Some(place);
         }
-        let change = match alone {
-            Some(flow) => self.flows.get(&flow).copied().flatten(),
-            None => self.known.get(&key).copied(),
-        };
         let change = change.and_then(|change| self.changes.get_mut(change));
         if let Some(change) = change {
             change.packets += 1;
+            change.last_frame = frame.number;
             change.selected |= selected;
             change.bytes += u64::from(frame.wire_len);
             if let Some(time) = frame.time_ns {

@@ -1,22 +1,21 @@
 //! What a change of rules does: a row per connection, and grouped for people.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::io;
-use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::changed::{Changed, Group, Kind};
 use super::connections::community_id;
 use super::summary::{CaptureInput, Local, RulesInput, strays_json};
 use super::table::{Room, Table};
-use super::{Cell, Label, Labels, Rows, SCHEMA, Seen, region_tables, text};
+use super::{Cell, Label, Labels, Rows, SCHEMA, region_tables, text};
 use crate::accept::Accepted;
 use crate::diff::{Change, Diff, Effect, Effects, Side, Turned};
 use crate::escape::{Text, push_line};
-use crate::tally::{PeerCount, Peers, UnevaluatedCount};
+use crate::tally::UnevaluatedCount;
 
 /// What a difference was made from.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -57,22 +56,13 @@ impl DiffSummary {
     /// Sums a difference up.
     pub fn new(
         diff: &Diff<'_>,
-        accepted: &Accepted,
+        changed: &Changed<'_>,
         inputs: DiffInputs,
         local: Local,
         warnings: Vec<String>,
     ) -> Self {
-        let mut by_entry = vec![0_u64; accepted.entries().len()];
-        for position in diff
-            .changes()
-            .iter()
-            .filter_map(|change| accepted.position(change.effect, &change.flow))
-        {
-            if let Some(count) = by_entry.get_mut(position) {
-                *count += 1;
-            }
-        }
-        let entries = accepted.entries().iter().zip(&by_entry).enumerate();
+        let accepted = changed.labels.accepted;
+        let entries = accepted.entries().iter().zip(changed.by_entry()).enumerate();
         let accepted = entries.map(|(n, (entry, connections))| {
             json!({"entry": entry, "expired": accepted.expired(n), "connections": connections})
         });
@@ -151,13 +141,13 @@ pub const CHANGE_COLUMNS: [&str; 24] = [
     "proposed_layer",
 ];
 
-/// Writes a row for each changed connection.
+/// Writes a row for each of some changed connections.
 pub fn change_rows(
-    diff: &Diff<'_>,
+    changes: &[Change],
     labels: BothLabels<'_>,
     rows: &mut Rows<impl io::Write>,
 ) -> io::Result<()> {
-    for change in diff.changes() {
+    for change in changes {
         let Change { effect, flow, current, proposed, first_frame, times, packets, bytes, .. } =
             change;
         let (ports, icmp) = (flow.transport.ports(), flow.transport.icmp());
@@ -196,8 +186,9 @@ pub fn change_rows(
     Ok(())
 }
 
-/// The changed connections as JSON objects.
-pub fn changes_json(diff: &Diff<'_>, labels: BothLabels<'_>) -> Vec<Value> {
+/// The changed connections that are kept, as JSON objects in order of opening.
+pub fn changes_json(changed: &Changed<'_>) -> Vec<Value> {
+    let labels = changed.labels;
     let side = |labels: &Labels, side: &Side| {
         let found = label(labels, side);
         json!({
@@ -231,20 +222,9 @@ pub fn changes_json(diff: &Diff<'_>, labels: BothLabels<'_>) -> Vec<Value> {
             "accepted": labels.reason(change),
         })
     };
-    diff.changes().iter().map(object).collect()
-}
-
-/// Connections that changed in the same way, of one service and one peer network.
-#[derive(Debug, Default)]
-struct Group {
-    connections: u64,
-    packets: u64,
-    bytes: u64,
-    first_frame: u64,
-    times: Option<(u64, u64)>,
-    peers: Peers,
-    /// Somebody has looked at them.
-    accepted: bool,
+    let mut changes: Vec<&Change> = changed.list().iter().collect();
+    changes.sort_by_key(|change| change.first_frame);
+    changes.into_iter().map(object).collect()
 }
 
 /// The difference for people.
@@ -252,7 +232,7 @@ pub fn diff_text(
     summary: &DiffSummary,
     diff: &Diff<'_>,
     turned: &[Turned],
-    labels: BothLabels<'_>,
+    changed: &Changed<'_>,
     room: Room,
 ) -> Text {
     let mut out = Text::default();
@@ -265,15 +245,14 @@ pub fn diff_text(
 
     push_line!(out);
     out.append(&super::table::table(&counts(diff)));
-    for table in change_tables(diff, labels, room.lines) {
+    for table in change_tables(diff, changed, room.lines) {
         out.append(&table.text(room.width));
     }
-    if diff.changes().is_empty() {
+    if changed.is_empty() {
         push_line!(out);
         push_line!(out, "{}", unchanged(diff));
     }
-    let seen = Seen::of(turned, diff.changes());
-    for table in region_tables(turned, labels, Some(&seen), room.lines) {
+    for table in region_tables(turned, changed.labels, Some(changed.seen()), room.lines) {
         out.append(&table.text(room.width));
     }
     for warning in &summary.warnings {
@@ -310,13 +289,13 @@ pub(super) fn counts(diff: &Diff<'_>) -> Vec<Vec<String>> {
 }
 
 /// The answer in one sentence: what the proposal cuts and opens, and the greatest part of that.
-pub(super) fn sentence(diff: &Diff<'_>, labels: BothLabels<'_>) -> String {
+pub(super) fn sentence(diff: &Diff<'_>, changed: &Changed<'_>) -> String {
     let connections = diff.connections();
     let total = text::plural(connections.total(), "connection");
     let part = |verb: &str, effect: Effect| {
         let n = connections.of(effect);
-        let groups = groups(diff, effect, labels);
-        let ((place, service, _, _, then), group) = groups.first()?;
+        let groups = changed.groups(effect);
+        let (Kind { place, service, then, .. }, net, group) = groups.first()?;
         let which = match group.connections == n {
             true => String::new(),
             false => format!("{} of them ", text::count(group.connections)),
@@ -325,7 +304,7 @@ pub(super) fn sentence(diff: &Diff<'_>, labels: BothLabels<'_>) -> String {
         Some(format!(
             "{verb} {} of {total}: {which}{service} {from} {}, by {then}",
             text::count(n),
-            peers(group)
+            group.peers(net)
         ))
     };
     let parts: Vec<String> = [("cuts", Effect::NewlyDenied), ("opens", Effect::NewlyAllowed)]
@@ -340,13 +319,13 @@ pub(super) fn sentence(diff: &Diff<'_>, labels: BothLabels<'_>) -> String {
 }
 
 /// A line in words for each group of changed connections that nobody has accepted.
-pub(super) fn change_lines(diff: &Diff<'_>, labels: BothLabels<'_>) -> Vec<(Effect, String)> {
+pub(super) fn change_lines(changed: &Changed<'_>) -> Vec<(Effect, String)> {
     let effects = [Effect::NewlyDenied, Effect::NewlyAllowed, Effect::OtherRule];
     let lines = effects.into_iter().flat_map(|effect| {
-        let open = groups(diff, effect, labels).into_iter().filter(|(_, group)| !group.accepted);
-        open.map(move |((place, service, _, now, then), group)| {
+        let open = changed.groups(effect).into_iter().filter(|(kind, ..)| !kind.accepted);
+        open.map(move |(Kind { place, service, now, then, .. }, net, group)| {
             let connections = text::plural(group.connections, "connection");
-            let who = peers(&group);
+            let who = group.peers(&net);
             let frame = group.first_frame;
             let line = format!(
                 "{}: {connections} {place} {service} of {who} (frame {frame}): now {now}; then {then}",
@@ -359,7 +338,7 @@ pub(super) fn change_lines(diff: &Diff<'_>, labels: BothLabels<'_>) -> Vec<(Effe
 }
 
 /// A table for each effect that connections have, the worst first.
-pub(super) fn change_tables(diff: &Diff<'_>, labels: BothLabels<'_>, most: usize) -> Vec<Table> {
+pub(super) fn change_tables(diff: &Diff<'_>, changed: &Changed<'_>, most: usize) -> Vec<Table> {
     let span = diff.current().tally().times().map_or(0, |(first, last)| last - first);
     let connections = diff.connections();
     let effects = [Effect::NewlyDenied, Effect::NewlyAllowed, Effect::OtherRule];
@@ -371,100 +350,39 @@ pub(super) fn change_tables(diff: &Diff<'_>, labels: BothLabels<'_>, most: usize
             text::plural(connections.total(), "connection"),
             text::duration(span),
         );
-        table(title, &groups(diff, effect, labels), most)
+        table(title, &changed.groups(effect), most)
     });
     tables.filter(|table| table.rows.len() > 1).collect()
 }
 
-/// Service, peer network, and what decides now and then.
-type GroupKey = (String, String, IpNet, String, String);
-
-fn groups(diff: &Diff<'_>, effect: Effect, labels: BothLabels<'_>) -> Vec<(GroupKey, Group)> {
-    let mut groups: BTreeMap<GroupKey, Group> = BTreeMap::new();
-    for change in diff.changes().iter().filter(|change| change.effect == effect) {
-        let at = change.proposed.at.map(|at| (labels.proposed, at));
-        let at = at.or_else(|| change.current.at.map(|at| (labels.current, at)));
-        let (place, peer) = match at {
-            Some((labels, (interface, direction, _))) => {
-                let place = format!("{direction} {}", labels.interface(interface));
-                (place, change.flow.peer(direction))
-            }
-            None => (String::new(), change.flow.src),
-        };
-        let key = (
-            place,
-            text::service(&change.flow),
-            network(peer),
-            because(labels.current, &change.current),
-            match labels.reason(change) {
-                None => because(labels.proposed, &change.proposed),
-                Some(reason) => {
-                    format!("{}; accepted: {reason}", because(labels.proposed, &change.proposed))
-                }
-            },
-        );
-        let group = groups.entry(key).or_insert_with(|| Group {
-            first_frame: change.first_frame,
-            accepted: labels.reason(change).is_some(),
-            ..Group::default()
-        });
-        group.connections += 1;
-        group.packets += change.packets;
-        group.bytes += change.bytes;
-        if let Some((first, last)) = change.times {
-            let (earliest, latest) = group.times.unwrap_or((first, last));
-            group.times = Some((earliest, latest.max(last)));
-        }
-        group.peers.add(peer);
-    }
-    let mut groups: Vec<(GroupKey, Group)> = groups.into_iter().collect();
-    groups.sort_by_key(|(_, group)| Reverse((group.connections, group.packets)));
-    groups
-}
-
-fn because(labels: &Labels, side: &Side) -> String {
+pub(super) fn because(labels: &Labels, side: &Side) -> String {
     match label(labels, side) {
         Some(label) => text::because(side.reason, label),
         None => side.reason.as_str().to_owned(),
     }
 }
 
-/// The one peer, or the network that they share.
-fn peers(group: &Group) -> String {
-    match (group.peers.first(), group.peers.count()) {
-        ([], _) => String::new(),
-        ([one, ..], PeerCount::Exactly(1)) => one.to_string(),
-        ([one, ..], count) => format!("{} ({count} addresses)", network(*one)),
-    }
-}
-
-/// The network that a peer is shown with: neighbours share a line.
-pub(super) fn network(peer: IpAddr) -> IpNet {
-    let len = if peer.is_ipv4() { 24 } else { 64 };
-    IpNet::new(peer, len).map_or_else(|_| peer.into(), |net| net.trunc())
-}
-
-fn table(title: String, groups: &[(GroupKey, Group)], most: usize) -> Table {
+fn table(title: String, groups: &[(&Kind, IpNet, &Group)], most: usize) -> Table {
     let header =
         ["connections", "packets", "bytes", "", "service", "peer", "frame", "when", "now", "then"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
-    for ((place, service, _, current, proposed), group) in groups.iter().take(most) {
+    for (Kind { place, service, now, then, .. }, net, group) in groups.iter().take(most) {
         rows.push(vec![
             text::count(group.connections),
             text::count(group.packets),
             text::bytes(group.bytes),
             place.clone(),
             service.clone(),
-            peers(group),
+            group.peers(net),
             group.first_frame.to_string(),
             group.times.map_or_else(String::new, |(first, last)| text::clock(first, last)),
-            current.clone(),
-            proposed.clone(),
+            now.clone(),
+            then.clone(),
         ]);
     }
     let rest = groups.get(most..).filter(|rest| !rest.is_empty());
     let more = rest.map(|rest| {
-        let connections: u64 = rest.iter().map(|(_, group)| group.connections).sum();
+        let connections: u64 = rest.iter().map(|(.., group)| group.connections).sum();
         format!(
             "and {} more lines with {}; -f csv lists every connection",
             text::count(rest.len() as u64),

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::table::{SHOWN_IN_COMMENT, Table, escaped, markdown};
 use super::{
-    BothLabels, CaptureInput, DiffInputs, DiffSummary, Labels, RegionsSummary, RulesInput, Seen,
+    BothLabels, CaptureInput, Changed, DiffInputs, DiffSummary, Labels, RegionsSummary, RulesInput,
     Summary, changes, region_tables, text,
 };
 use crate::diff::{Diff, Turned};
@@ -29,16 +29,15 @@ pub fn diff_markdown(
     summary: &DiffSummary,
     diff: &Diff<'_>,
     turned: &[Turned],
-    labels: BothLabels<'_>,
+    changed: &Changed<'_>,
 ) -> String {
     let most = SHOWN_IN_COMMENT;
-    let seen = Seen::of(turned, diff.changes());
-    let tables = changes::change_tables(diff, labels, most);
-    let folded = region_tables(turned, labels, Some(&seen), most);
+    let tables = changes::change_tables(diff, changed, most);
+    let folded = region_tables(turned, changed.labels, Some(changed.seen()), most);
     let DiffInputs { current, proposed, captures } = &summary.inputs;
     let files = made_from(&[("current", current), ("proposed", proposed)], captures);
     let counts = changes::counts(diff);
-    comment(&changes::sentence(diff, labels), &counts, &tables, &folded, &summary.warnings, &files)
+    comment(&changes::sentence(diff, changed), &counts, &tables, &folded, &summary.warnings, &files)
 }
 
 /// What a difference of rules alone found.

@@ -3,6 +3,7 @@
 //! Column names, their order and the keys of the JSON are a promise to other programs: they are added
 //! to, never renamed.
 
+mod changed;
 mod changes;
 mod comment;
 mod connections;
@@ -25,6 +26,7 @@ mod table;
 mod text;
 mod timings;
 
+pub use changed::Changed;
 pub use changes::{
     BothLabels, CHANGE_COLUMNS, DiffInputs, DiffSummary, change_rows, changes_json, diff_text,
 };

@@ -5,10 +5,11 @@ use std::fmt::Write;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::changed::Changed;
 use super::changes::{self, BothLabels, DiffInputs, DiffSummary};
 use super::expectations::{self, TestSummary, Tested};
 use super::findings::{self, FindingsSummary};
-use super::regions::{RegionsSummary, Seen, region_tables};
+use super::regions::{RegionsSummary, region_tables};
 use super::sarif::SarifResult;
 use super::table::{SHOWN, Table, escaped, fenced, markdown};
 use super::{Case, Labels, SCHEMA, Suite, comment, text};
@@ -58,7 +59,7 @@ pub enum Difference<'a> {
     /// Of the rules alone.
     Rules(&'a RegionsSummary, &'a [Turned], BothLabels<'a>),
     /// Of traffic too.
-    Traffic(&'a DiffSummary, &'a Diff<'a>, &'a [Turned], BothLabels<'a>),
+    Traffic(&'a DiffSummary, &'a Diff<'a>, &'a [Turned], &'a Changed<'a>),
 }
 
 impl Difference<'_> {
@@ -81,13 +82,10 @@ impl Difference<'_> {
             Self::Rules(_, turned, labels) => {
                 (Vec::new(), region_tables(turned, *labels, None, SHOWN))
             }
-            Self::Traffic(_, diff, turned, labels) => {
-                let seen = Seen::of(turned, diff.changes());
-                (
-                    changes::change_tables(diff, *labels, SHOWN),
-                    region_tables(turned, *labels, Some(&seen), SHOWN),
-                )
-            }
+            Self::Traffic(_, diff, turned, changed) => (
+                changes::change_tables(diff, changed, SHOWN),
+                region_tables(turned, changed.labels, Some(changed.seen()), SHOWN),
+            ),
         }
     }
 
@@ -121,7 +119,7 @@ impl Difference<'_> {
         };
         let lines = match self {
             Self::Rules(_, turned, labels) => super::regions::turned_lines(turned, *labels),
-            Self::Traffic(_, diff, _, labels) => changes::change_lines(diff, *labels),
+            Self::Traffic(_, _, _, changed) => changes::change_lines(changed),
         };
         lines.into_iter().filter(turns).map(result).collect()
     }
@@ -130,7 +128,7 @@ impl Difference<'_> {
     pub fn suite(&self, file: &str, fails_on: &[Effect]) -> Suite {
         let lines = match self {
             Self::Rules(_, turned, labels) => super::regions::turned_lines(turned, *labels),
-            Self::Traffic(_, diff, _, labels) => changes::change_lines(diff, *labels),
+            Self::Traffic(_, _, _, changed) => changes::change_lines(changed),
         };
         let case = |effect: &Effect| {
             let of_effect = lines.iter().filter(|(of, _)| of == effect);

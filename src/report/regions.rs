@@ -46,17 +46,11 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// Looks for the changed connections in each of the regions.
-    pub fn of(turned: &[Turned], changes: &[Change]) -> Vec<Self> {
-        let mut seen = vec![Self::default(); turned.len()];
-        for change in changes {
-            let found = turned.iter().position(|turned| turned.turned(change));
-            if let Some(seen) = found.and_then(|place| seen.get_mut(place)) {
-                seen.connections += 1;
-                seen.first_frame.get_or_insert(change.first_frame);
-            }
-        }
-        seen
+    /// Notes a changed connection that the region holds.
+    pub(super) fn add(&mut self, change: &Change) {
+        self.connections += 1;
+        let first = self.first_frame.unwrap_or(change.first_frame);
+        self.first_frame = Some(first.min(change.first_frame));
     }
 }
 

@@ -17,6 +17,7 @@ use crate::overlay::{Obstacle, SMTP, obstacle};
 use crate::rules::EntryIndex;
 use crate::session::Opening;
 use crate::verdict::{Judged, Judgement, Reason, Reply, Stopped, Verdict};
+pub(crate) use peers::Room as PeerRoom;
 pub use peers::{PeerCount, Peers};
 pub(crate) use unevaluated::Hidden;
 pub use unevaluated::{Unevaluated, UnevaluatedCount};

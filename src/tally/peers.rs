@@ -36,7 +36,7 @@ pub enum PeerCount {
 
 /// Memory that the peers of all kinds may take together.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Room {
+pub(crate) struct Room {
     kept: usize,
     estimates: usize,
 }
@@ -55,7 +55,7 @@ impl Peers {
     }
 
     /// Adds a peer, if there is room to keep or to count it.
-    pub(super) fn add_within(&mut self, peer: IpAddr, room: &mut Room) {
+    pub(crate) fn add_within(&mut self, peer: IpAddr, room: &mut Room) {
         if let Some(estimate) = &mut self.estimate {
             estimate.insert(&peer);
             return;
@@ -77,6 +77,26 @@ impl Peers {
         }
     }
 
+    /// Adds the peers of others.
+    pub(crate) fn merge(&mut self, other: Self, room: &mut Room) {
+        // What the others took is free again.
+        room.kept += other.first.len();
+        room.estimates += usize::from(other.estimate.is_some());
+        for peer in &other.first {
+            self.add_within(*peer, room);
+        }
+        self.uncounted |= other.uncounted;
+        match (&mut self.estimate, other.estimate) {
+            (_, None) => {}
+            (Some(own), Some(others)) => self.uncounted |= own.union(&others).is_err(),
+            (None, Some(mut others)) => {
+                others.insert_all(self.first.iter());
+                room.estimates = room.estimates.saturating_sub(1);
+                self.estimate = Some(others);
+            }
+        }
+    }
+
     /// Whether further peers change nothing.
     pub(super) fn is_full(&self) -> bool {
         self.uncounted
@@ -92,7 +112,10 @@ impl Peers {
         let kept = self.first.len() as u64;
         match &self.estimate {
             // An estimate may fall below what is known.
-            Some(estimate) => PeerCount::About((estimate.count() as u64).max(kept + 1)),
+            Some(estimate) if !self.uncounted => {
+                PeerCount::About((estimate.count() as u64).max(kept + 1))
+            }
+            Some(_) => PeerCount::MoreThan(kept),
             None if self.uncounted => PeerCount::MoreThan(kept),
             None => PeerCount::Exactly(kept),
         }

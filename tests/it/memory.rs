@@ -131,6 +131,109 @@ fn a_connection_may_have_two_rows_and_the_summary_says_so() {
     assert!(warnings.contains("1 row goes on from rows written before for want of memory"));
 }
 
+const DIFF: [&str; 8] = [
+    "diff",
+    "--current",
+    "rules.yaml",
+    "--proposed",
+    "proposed.yaml",
+    "--local",
+    "10.0.0.5",
+    "x.pcap",
+];
+
+/// Rows of changes are the same rows, whenever they are written.
+#[test]
+fn rows_of_changes_are_written_when_there_is_no_room_for_more() {
+    let mut packets = scan(3_000);
+    // This connection is cut, and goes on after its row was written.
+    packets.insert(0, ipv4("203.0.114.9:40000", "10.0.0.5:80", "S"));
+    packets.push(ipv4("203.0.114.9:40000", "10.0.0.5:80", "."));
+    let dir = folder(&packets);
+    let run = |format, more: &[&str]| {
+        let words = [&DIFF[..], &["-f", format], more].concat();
+        let (status, out, _) = output_in(dir.path(), &words, b"");
+        assert_eq!(status, 0);
+        out
+    };
+    let tuples = |csv: &str| {
+        let mut rows: Vec<Vec<String>> = csv::Reader::from_reader(csv.as_bytes())
+            .records()
+            .map(|row| row.unwrap().iter().map(str::to_owned).collect())
+            .collect();
+        rows.sort();
+        rows
+    };
+    let (whole, early) = (run("csv", &[]), run("csv", &["--memory", "1MiB"]));
+    assert!(csv_column(&whole, "first_frame").is_sorted());
+    let (whole, mut early) = (tuples(&whole), tuples(&early));
+    assert_eq!((whole.len(), early.len()), (1_001, 1_002));
+    // Of the connection that went on there are two rows, with a packet each.
+    let place = |rows: &[Vec<String>]| rows.iter().position(|row| row[5] == "203.0.114.9").unwrap();
+    let [first, second] = [early.remove(place(&early)), early.remove(place(&early))];
+    let mut whole = whole;
+    let both = whole.remove(place(&whole));
+    assert_eq!([&first[11], &second[11], &both[11]], ["1", "1", "2"]);
+    assert_eq!(first[5..11], second[5..11]);
+    assert_eq!(early, whole);
+    let summary = |more| {
+        let out = run("ndjson", more);
+        let mut summary: serde_json::Value =
+            serde_json::from_str(out.lines().last().unwrap()).unwrap();
+        for key in ["connections", "packets"] {
+            assert_eq!(
+                summary[key]["newly_denied"].as_u64(),
+                Some(1_001 + u64::from(key == "packets"))
+            );
+        }
+        summary["warnings"].take().to_string()
+    };
+    assert_eq!(summary(&[]), "[]");
+    assert!(summary(&["--memory", "1MiB"]).contains("changes are grouped more coarsely"));
+}
+
+/// In a summary there are fewer groups, of larger networks, with all that changes in them.
+#[test]
+fn changes_are_grouped_more_coarsely_where_they_are_many() {
+    let dir = folder(&scan(3_000));
+    let run = |more: &[&str]| output_in(dir.path(), &[&DIFF[..], more].concat(), b"").1;
+    let fine = run(&[]);
+    assert!(fine.contains("and 9"), "{fine}");
+    let coarse = run(&["--memory", "1MiB"]);
+    assert!(coarse.contains("newly denied: 1,000 of 3,000 connections"), "{coarse}");
+    let lines = coarse.lines().filter(|line| line.contains("tcp 80 (HTTP)"));
+    let connections = lines.map(|line| {
+        assert!(line.contains("0.0/16 ("), "{line}");
+        line.split_whitespace().next().unwrap().parse::<u64>().unwrap()
+    });
+    assert_eq!(connections.sum::<u64>(), 1_000, "{coarse}");
+    let warning =
+        "warning: changes are grouped more coarsely than usual, peers by networks of /16 and /48";
+    assert!(coarse.contains(warning), "{coarse}");
+    let json = run(&["-f", "json", "--memory", "1MiB"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let listed = json["changes"].as_array().unwrap().len();
+    assert!((1..1_000).contains(&listed), "{listed}");
+    let warnings = json["warnings"].to_string();
+    let left_out = format!("`changes` leaves out {} connections", 1_000 - listed);
+    assert!(warnings.contains(&left_out), "{warnings}");
+}
+
+/// A gate counts every change, listed or not.
+#[test]
+fn gates_do_not_depend_on_what_is_kept() {
+    let dir = folder(&scan(3_000));
+    std::fs::write(dir.path().join("accepted.yaml"), "- {filter: dst port 80, reason: moved}\n")
+        .unwrap();
+    for memory in ["1GiB", "1MiB"] {
+        let gate = ["--fail-on", "newly-denied", "--memory", memory];
+        let run = |more: &[&str]| output_in(dir.path(), &[&DIFF[..], &gate, more].concat(), b"").0;
+        assert_eq!(run(&[]), 1);
+        assert_eq!(run(&["-f", "csv"]), 1);
+        assert_eq!(run(&["--accept", "accepted.yaml"]), 0);
+    }
+}
+
 /// Status, and standard error, of a run within so many MiB of address space.
 fn within(mib: usize, dir: &Path, words: &[&str]) -> (Option<i32>, String) {
     let line = format!("ulimit -v {}; ulimit -c 0; exec \"$0\" \"$@\"", mib << 10);
@@ -156,4 +259,12 @@ fn memory_is_bounded() {
         let (status, _) = within(90, dir.path(), &unbounded);
         assert_eq!(status, None, "the limit would have been too high to find anything");
     }
+    for format in ["text", "markdown", "ndjson", "csv", "json"] {
+        let words = [&DIFF[..], &["-f", format, "--memory", "16MiB", "--threads", "1"]].concat();
+        let (status, err) = within(100, dir.path(), &words);
+        assert_eq!(status, Some(0), "diff {format}: {err}");
+    }
+    let unbounded = [&DIFF[..], &["-f", "json", "--threads", "1"]].concat();
+    let (status, _) = within(100, dir.path(), &unbounded);
+    assert_eq!(status, None, "the limit would have been too high to find anything");
 }

@@ -10,7 +10,7 @@ use crate::capture::Frame;
 use crate::decode::Decoded;
 use crate::diff::Effect;
 use crate::flow::FlowTuple;
-use crate::report::changes::network;
+use crate::report::changed::network;
 use crate::report::{Labels, text};
 use crate::verdict::{Judged, Verdict};
 

@@ -18,7 +18,7 @@ use serde::Serialize;
 use super::changes::{change_tables, counts, sentence as diff_sentence, unchanged};
 use super::regions::region_tables;
 use super::table::{SHOWN, Table};
-use super::{BothLabels, DiffSummary, Labels, Local, RuleCount, RulesInput, Seen, Summary, text};
+use super::{Changed, DiffSummary, Labels, Local, RuleCount, RulesInput, Summary, text};
 use crate::check::Checked;
 use crate::diff::{Diff, Turned};
 use crate::escape;
@@ -206,30 +206,31 @@ pub fn diff_page(
     summary: &DiffSummary,
     diff: &Diff<'_>,
     turned: &[Turned],
-    labels: BothLabels<'_>,
+    changed: &Changed<'_>,
     rules_of_proposed: &[RuleCount],
     made: Made<'_>,
 ) -> std::io::Result<String> {
     let stateful = diff.proposed().tally().connections().total() > 0;
-    let seen = Seen::of(turned, diff.changes());
-    let sentence = diff_sentence(diff, labels);
-    let mut changed =
+    let sentence = diff_sentence(diff, changed);
+    let mut changes =
         Section { id: "changed", title: "What changes".to_owned(), ..Section::default() };
-    changed.tables = change_tables(diff, labels, SHOWN).into_iter().map(Grid::new).collect();
-    if changed.tables.is_empty() {
-        changed.lines.push(unchanged(diff).to_owned());
+    changes.tables = change_tables(diff, changed, SHOWN).into_iter().map(Grid::new).collect();
+    if changes.tables.is_empty() {
+        changes.lines.push(unchanged(diff).to_owned());
     }
     let mut regions = Section {
         id: "regions",
         title: "What changes for all packets that could be".to_owned(),
         ..Section::default()
     };
-    regions.tables =
-        region_tables(turned, labels, Some(&seen), SHOWN).into_iter().map(Grid::new).collect();
+    regions.tables = region_tables(turned, changed.labels, Some(changed.seen()), SHOWN)
+        .into_iter()
+        .map(Grid::new)
+        .collect();
     if regions.tables.is_empty() {
         regions.lines.push("No packet that could be has another verdict.".to_owned());
     }
-    let mut sections = vec![timeline(made.gathered, stateful), changed, regions];
+    let mut sections = vec![timeline(made.gathered, stateful), changes, regions];
     sections.push(matrix(made.gathered, stateful));
     sections.push(rules(rules_of_proposed));
     sections.push(connections(made.gathered, "-f csv"));

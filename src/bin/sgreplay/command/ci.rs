@@ -23,7 +23,7 @@ use sgreplay::yaml;
 use super::diff::{self, Compared};
 use super::judging::{self, Gate};
 use super::{pretty, test, with};
-use crate::args::{Args, CiArgs, CiFormat, Command, DiffArgs, GateArgs};
+use crate::args::{Args, CiArgs, CiFormat, Command, DiffArgs, GateArgs, SummaryFormat};
 use crate::exit::{ExitStatus, Failure};
 use crate::input::{self, Reading, RulesFile, STDIN, Side};
 use crate::output::{Named, Output, Outputs, stdout};
@@ -348,7 +348,10 @@ pub(crate) fn run(args: &CiArgs, outputs: &mut Outputs) -> Result<ExitStatus, Fa
             finish(args, &config, &proposal, None, files, outputs)
         }
         Some((path, current)) => {
-            let diff = config.diff_args(path, &proposed)?;
+            let mut diff = config.diff_args(path, &proposed)?;
+            if args.format == CiFormat::Json {
+                diff.format = SummaryFormat::Json;
+            }
             let RulesFile { rules, input, positions: _ } = &proposal.rules;
             let sides = [current, (rules.clone(), input.clone())];
             // What is written there is not to be among the files of a directory that is read.
@@ -411,13 +414,12 @@ fn answer(config: &Config, proposal: &Proposal, compared: Option<&Compared<'_>>)
         [(FailOn::NewlyDenied, Effect::NewlyDenied), (FailOn::NewlyAllowed, Effect::NewlyAllowed)]
     {
         let Some(compared) = compared else { continue };
-        let open = compared.open(effect) as u64;
+        let open = compared.open(effect);
         let words = effect.as_str().replace('_', " ");
         let words = match compared {
-            Compared::Traffic { diff, .. } => {
+            Compared::Traffic { diff, changed, .. } => {
                 let all = plural(diff.connections().total(), "connection");
-                let of_effect = diff.changes().iter().filter(|change| change.effect == effect);
-                let accepted = match of_effect.count() as u64 - open {
+                let accepted = match changed.accepted(effect) {
                     0 => String::new(),
                     accepted => format!(", and {accepted} more that are accepted"),
                 };
@@ -475,8 +477,8 @@ fn finish(
         Compared::Rules { summary, turned, labels, .. } => {
             Difference::Rules(summary, turned, *labels)
         }
-        Compared::Traffic { summary, diff, turned, labels, .. } => {
-            Difference::Traffic(summary, diff, turned, *labels)
+        Compared::Traffic { summary, diff, turned, changed, .. } => {
+            Difference::Traffic(summary, diff, turned, changed)
         }
     });
     let Proposal { rules, checked, new, summary, tested, labels } = proposal;

@@ -1,32 +1,35 @@
 //! `sgreplay diff`: what a change of rules does to a capture.
 
-use std::collections::HashSet;
+use std::cell::Cell;
 use std::io::Write;
 use std::path::Path;
 
 use serde_json::Value;
 
 use sgreplay::accept::Accepted;
+use sgreplay::capture::{Frame, PcapWriter};
 use sgreplay::check;
 use sgreplay::diff::{self, Change, Diff, Effect, Turned};
 use sgreplay::escape::Text;
 use sgreplay::replay::{Replay, Sessions};
 use sgreplay::report::{
-    BothLabels, CHANGE_COLUMNS, DiffInputs, DiffSummary, Labels, Local, REGION_COLUMNS,
-    RegionsSummary, RowFormat, Rows, RulesInput, Seen, change_rows, changes_json, diff_markdown,
-    diff_page, diff_text, region_rows, regions_json, regions_markdown, regions_text, rule_counts,
+    BothLabels, CHANGE_COLUMNS, Changed, DiffInputs, DiffSummary, Labels, Local, REGION_COLUMNS,
+    RegionsSummary, RowFormat, Rows, RulesInput, change_rows, changes_json, diff_markdown,
+    diff_page, diff_text, plural, region_rows, regions_json, regions_markdown, regions_text,
+    rule_counts,
 };
 use sgreplay::rules::RuleSet;
 use sgreplay::session::Openings;
 use sgreplay::sources::{Ended, Input};
+use sgreplay::verdict::Judged;
 
-use super::judging::{self, Gate, Report};
+use super::judging::{self, Gate, Keeps, Report};
 use super::{pretty, summary_rows, with};
 use crate::args::{DiffArgs, DiffFailOn, GateArgs, SummaryFormat};
 use crate::captures::Captures;
 use crate::exit::{ExitStatus, Failure};
 use crate::input::{self, Side};
-use crate::output::{Output, Outputs, stdout};
+use crate::output::{Output, Outputs, Stdout, stdout};
 use crate::terminal;
 
 pub(crate) fn run(args: &DiffArgs, outputs: &mut Outputs) -> Result<ExitStatus, Failure> {
@@ -66,12 +69,17 @@ pub(super) enum Compared<'c> {
     Traffic {
         summary: Box<DiffSummary>,
         diff: &'c Diff<'c>,
-        turned: Vec<Turned>,
-        labels: BothLabels<'c>,
+        turned: &'c [Turned],
+        changed: &'c Changed<'c>,
+        /// The rows so far, where rows are asked for.
+        rows: Cell<Option<ChangeRows>>,
         rules: [&'c RuleSet; 2],
         traffic: Traffic<'c>,
     },
 }
+
+/// Rows of changed connections on standard output.
+pub(super) type ChangeRows = Box<Rows<Stdout>>;
 
 /// The captures of a comparison, and how far they answer it.
 pub(super) struct Traffic<'c> {
@@ -117,15 +125,12 @@ impl Compared<'_> {
 
     /// Connections that the change has this effect on and nobody has accepted; regions, where there is
     /// no traffic.
-    pub(super) fn open(&self, effect: Effect) -> usize {
+    pub(super) fn open(&self, effect: Effect) -> u64 {
         match self {
-            Self::Rules { turned, .. } => turned.iter().filter(|one| one.effect == effect).count(),
-            Self::Traffic { diff, labels, .. } => {
-                let changes = diff.changes().iter().filter(|change| change.effect == effect);
-                let is_open =
-                    |change: &&Change| labels.accepted.position(effect, &change.flow).is_none();
-                changes.filter(is_open).count()
+            Self::Rules { turned, .. } => {
+                turned.iter().filter(|one| one.effect == effect).count() as u64
             }
+            Self::Traffic { changed, .. } => changed.open(effect),
         }
     }
 }
@@ -267,11 +272,10 @@ fn of_traffic<T>(
         .map(|rules| judging::taps(&args.judge.interface, rules, &mut captures));
     let accepted = args.accept.as_deref().map(input::accepted).transpose()?.unwrap_or_default();
     let [current_taps, proposed_taps] = taps;
-    let mut writer = outputs.create("write_changed")?.map(Output::frames).transpose()?;
-    let mut annotated = outputs.create("annotate")?.map(Output::pcapng).transpose()?;
+    let mut writers = Writers::create(outputs)?;
     let mut page = Report::create(outputs)?;
     let (local, openings) = local(&mut current_rules, &mut proposed_rules, args, &mut captures)?;
-    let options = judging::options(&args.judge, Sessions::On, judging::Keeps::Nothing);
+    let options = judging::options(&args.judge, Sessions::On, Keeps::Changes);
     let replay = |rules, taps| {
         let replay = Replay::new(rules, options)
             .with_openings(openings.clone())
@@ -284,7 +288,14 @@ fn of_traffic<T>(
         (Labels::new(&current_rules), Labels::new(&proposed_rules));
     let labels =
         BothLabels { accepted: &accepted, current: &current_labels, proposed: &proposed_labels };
-    let mut diff = Diff::new((&current_rules, replays.0), (&proposed_rules, replays.1));
+    let memory = Keeps::Changes.memory(&args.judge);
+    let mut diff =
+        Diff::new((&current_rules, replays.0), (&proposed_rules, replays.1)).within(memory);
+    let (turned, not_turned) = match diff::regions(&current_rules, &proposed_rules) {
+        Ok(turned) => (turned, None),
+        Err(error) => (Vec::new(), Some(error)),
+    };
+    let mut listed = Listed::new(args, Changed::new(labels, &turned, memory), memory);
 
     let mut unseen = judging::Unseen::new(&args.judge.interface);
     let end = captures.read(hash, |inputs| {
@@ -297,29 +308,17 @@ fn of_traffic<T>(
             if let Some(page) = &mut page {
                 page.gathered.add(frame, decoded, proposed, Some(effect), &proposed_labels);
             }
-            let comment = || {
-                let now = current_labels.comment(current);
-                let then = proposed_labels.comment(proposed);
-                Some(match effect {
-                    Effect::Unchanged => then,
-                    _ => format!("{}: {then}; was {now}", effect.as_str().replace('_', " ")),
-                })
-            };
-            if let Some(writer) = &mut annotated {
-                writer.write_commented(frame, comment)?;
-            }
-            match (&mut writer, effect) {
-                (Some(writer), Effect::NewlyDenied | Effect::NewlyAllowed) => {
-                    Ok::<(), Failure>(writer.write_commented(frame, comment)?)
-                }
-                _ => Ok(()),
-            }
-        })
+            writers.write(frame, [current, proposed], effect, labels)
+        })?;
+        match diff.is_full() {
+            true => listed.add(&diff.take_over()),
+            false => Ok(()),
+        }
     })?;
     diff.finish();
-    for writer in [writer, annotated].into_iter().flatten() {
-        writer.finish()?;
-    }
+    listed.add(diff.changes())?;
+    let Listed { changed, rows, .. } = listed;
+    writers.finish()?;
 
     let mut warnings = judging::of_captures(&end, diff.proposed().tally(), &local);
     warnings.extend(unseen.warnings());
@@ -328,38 +327,136 @@ fn of_traffic<T>(
     let inputs = DiffInputs { current, proposed, captures: end.inputs.clone() };
     warnings.extend(of_both(&current_rules, &proposed_rules, &inputs));
     warnings.extend(unknown_members(&current_rules, &proposed_rules));
-    let turned = match diff::regions(&current_rules, &proposed_rules) {
-        Ok(turned) => turned,
-        Err(error) => {
-            warnings.push(format!("what changes beside this traffic is not listed: {error}"));
-            Vec::new()
-        }
-    };
-    warnings.extend(unused(&accepted, &diff));
-    let mut summary = DiffSummary::new(&diff, &accepted, inputs, local.clone(), warnings);
+    warnings.extend(
+        not_turned.map(|error| format!("what changes beside this traffic is not listed: {error}")),
+    );
+    warnings.extend(coarser(args, &diff, &changed));
+    warnings.extend(unused(&accepted, &changed));
+    let mut summary = DiffSummary::new(&diff, &changed, inputs, local.clone(), warnings);
     summary.partial = judging::partial(&end);
     if let Some(page) = page {
         let checked = check::check(&proposed_rules, input::today());
         let counts = rule_counts(&proposed_rules, diff.proposed());
-        page.write(|made| diff_page(&summary, &diff, &turned, labels, &counts, made), &checked)?;
+        page.write(|made| diff_page(&summary, &diff, &turned, &changed, &counts, made), &checked)?;
     }
     let summary = Box::new(summary);
     let traffic = Traffic { end, local, diff: &diff };
     let rules = [&current_rules, &proposed_rules];
-    report(Compared::Traffic { summary, diff: &diff, turned, labels, rules, traffic }, outputs)
+    let (turned, changed, rows) = (turned.as_slice(), &changed, Cell::new(rows));
+    let compared =
+        Compared::Traffic { summary, diff: &diff, turned, changed, rows, rules, traffic };
+    report(compared, outputs)
+}
+
+/// The pcaps of changed packets and of all, each with a comment.
+struct Writers {
+    changed: Option<PcapWriter>,
+    annotated: Option<PcapWriter>,
+}
+
+impl Writers {
+    fn create(outputs: &mut Outputs) -> Result<Self, Failure> {
+        Ok(Self {
+            changed: outputs.create("write_changed")?.map(Output::frames).transpose()?,
+            annotated: outputs.create("annotate")?.map(Output::pcapng).transpose()?,
+        })
+    }
+
+    fn write(
+        &mut self,
+        frame: &Frame<'_>,
+        [current, proposed]: [&Judged; 2],
+        effect: Effect,
+        labels: BothLabels<'_>,
+    ) -> Result<(), Failure> {
+        let comment = || {
+            let now = labels.current.comment(current);
+            let then = labels.proposed.comment(proposed);
+            Some(match effect {
+                Effect::Unchanged => then,
+                _ => format!("{}: {then}; was {now}", effect.as_str().replace('_', " ")),
+            })
+        };
+        if let Some(writer) = &mut self.annotated {
+            writer.write_commented(frame, comment)?;
+        }
+        if let (Some(writer), Effect::NewlyDenied | Effect::NewlyAllowed) =
+            (&mut self.changed, effect)
+        {
+            writer.write_commented(frame, comment)?;
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<(), Failure> {
+        for writer in [self.changed, self.annotated].into_iter().flatten() {
+            writer.finish()?;
+        }
+        Ok(())
+    }
+}
+
+/// Changed connections as they end, and their rows.
+struct Listed<'l> {
+    changed: Changed<'l>,
+    rows: Option<ChangeRows>,
+    format: Option<RowFormat>,
+}
+
+impl<'l> Listed<'l> {
+    fn new(args: &DiffArgs, changed: Changed<'l>, memory: usize) -> Self {
+        let format = summary_rows(args.format);
+        let (format, changed) = match format {
+            // All in one object take several times what the rest does.
+            Some(RowFormat::Json) => (None, changed.with_list(8 * memory)),
+            format => (format, changed),
+        };
+        Self { changed, rows: None, format }
+    }
+
+    fn add(&mut self, changes: &[Change]) -> Result<(), Failure> {
+        for change in changes {
+            self.changed.add(change);
+        }
+        let Some(format) = self.format else { return Ok(()) };
+        let mut rows = match self.rows.take() {
+            Some(rows) => rows,
+            None => Box::new(Rows::new(stdout(), format, "change", CHANGE_COLUMNS.to_vec())?),
+        };
+        change_rows(changes, self.changed.labels, &mut rows)?;
+        self.rows = Some(rows);
+        Ok(())
+    }
+}
+
+/// What is not said, or less finely, for want of memory.
+fn coarser(args: &DiffArgs, diff: &Diff<'_>, changed: &Changed<'_>) -> Vec<String> {
+    let mut warnings: Vec<String> = changed.coarser().into_iter().collect();
+    if diff.forgotten() > 0 {
+        warnings.push(format!(
+            "{} of packets judged by themselves forgotten for want of memory; one that goes on is counted again; \
+             --memory allows more",
+            plural(diff.forgotten(), "tuple"),
+        ));
+    }
+    let not_listed = changed.not_listed();
+    if not_listed > 0 && args.format == SummaryFormat::Json {
+        warnings.push(format!(
+            "`changes` leaves out {} for want of memory; -f ndjson lists every one, --memory allows more",
+            plural(not_listed, "connection"),
+        ));
+    }
+    warnings
 }
 
 /// Accepted changes that accept nothing.
-fn unused(accepted: &Accepted, diff: &Diff<'_>) -> Vec<String> {
-    let changes = diff.changes().iter();
-    let used: HashSet<usize> =
-        changes.filter_map(|one| accepted.position(one.effect, &one.flow)).collect();
+fn unused(accepted: &Accepted, changed: &Changed<'_>) -> Vec<String> {
     let mut warnings = Vec::new();
-    for (n, entry) in accepted.entries().iter().enumerate() {
+    for (n, (entry, used)) in accepted.entries().iter().zip(changed.by_entry()).enumerate() {
         let (filter, until) = (&entry.filter, entry.until.unwrap_or_default());
         if accepted.expired(n) {
             warnings.push(format!("`{filter}` was accepted until {until}, and is no longer"));
-        } else if !used.contains(&n) {
+        } else if *used == 0 {
             warnings.push(format!("`{filter}` is accepted, and no connection changes so"));
         }
     }
@@ -423,10 +520,8 @@ fn print(args: &DiffArgs, compared: &Compared<'_>) -> Result<(), Failure> {
             region_rows(turned, *labels, &mut rows)?;
             return Ok(rows.finish(summary)?);
         }
-        (Some(format), Compared::Traffic { summary, diff, labels, .. }) => {
-            let mut rows = Rows::new(out, format, "change", CHANGE_COLUMNS.to_vec())?;
-            change_rows(diff, *labels, &mut rows)?;
-            return Ok(rows.finish(summary)?);
+        (Some(_), Compared::Traffic { summary, rows, .. }) => {
+            return Ok(rows.take().map_or(Ok(()), |rows| rows.finish(summary))?);
         }
     }
     Ok(out.flush()?)
@@ -438,8 +533,8 @@ fn markdown(compared: &Compared<'_>) -> String {
         Compared::Rules { summary, turned, labels, .. } => {
             regions_markdown(summary, turned, *labels)
         }
-        Compared::Traffic { summary, diff, turned, labels, .. } => {
-            diff_markdown(summary, diff, turned, *labels)
+        Compared::Traffic { summary, diff, turned, changed, .. } => {
+            diff_markdown(summary, diff, turned, changed)
         }
     }
 }
@@ -450,8 +545,8 @@ pub(super) fn text(compared: &Compared<'_>) -> Text {
         Compared::Rules { summary, turned, labels, .. } => {
             regions_text(summary, turned, *labels, terminal::room())
         }
-        Compared::Traffic { summary, diff, turned, labels, .. } => {
-            diff_text(summary, diff, turned, *labels, terminal::room())
+        Compared::Traffic { summary, diff, turned, changed, .. } => {
+            diff_text(summary, diff, turned, changed, terminal::room())
         }
     }
 }
@@ -462,10 +557,9 @@ pub(super) fn json(compared: &Compared<'_>) -> Result<Value, Failure> {
         Compared::Rules { summary, turned, labels, .. } => {
             with(summary, [("regions", regions_json(turned, *labels, None))])
         }
-        Compared::Traffic { summary, diff, turned, labels, .. } => {
-            let seen = Seen::of(turned, diff.changes());
-            let changes = changes_json(diff, *labels);
-            let regions = regions_json(turned, *labels, Some(&seen));
+        Compared::Traffic { summary, turned, changed, .. } => {
+            let changes = changes_json(changed);
+            let regions = regions_json(turned, changed.labels, Some(changed.seen()));
             with(summary, [("changes", changes), ("regions", regions)])
         }
     }

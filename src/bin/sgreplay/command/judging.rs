@@ -136,6 +136,8 @@ pub(super) enum Keeps {
     Nothing,
     /// A row for each.
     Rows,
+    /// Those that a change of rules changes; there are two replays.
+    Changes,
 }
 
 impl Keeps {
@@ -144,7 +146,8 @@ impl Keeps {
     fn shares(self, memory: usize) -> (usize, usize) {
         match self {
             Self::Nothing => (memory, 0),
-            Self::Rows => (memory / 4, memory / 10),
+            Self::Rows => (memory / 4, memory / 16),
+            Self::Changes => (memory / 2, memory / 64),
         }
     }
 

@@ -13,6 +13,7 @@ use foldhash::fast::FixedState;
 use ipnet::IpNet;
 
 use crate::flow::{Direction, FlowTuple, Protocol, TcpFlags};
+use crate::replay::Replay;
 use crate::rules::{
     GroupType, Interface, Invalid, Layer, Parts, Peer, Policy, PortRange, Ports, Priority, Rule,
     RuleId, RuleProtocol, RuleSet, SecurityGroup,
@@ -53,34 +54,37 @@ impl Bound {
         let len = if addr.is_ipv4() { self.v4 } else { self.v6 };
         IpNet::new(addr, len).map_or_else(|_| addr.into(), |net| net.trunc())
     }
+
+    /// The largest network within the bound that holds a network, which itself where that is no smaller.
+    fn over(self, net: &IpNet) -> IpNet {
+        let around = self.around(net.addr());
+        if around.prefix_len() < net.prefix_len() { around } else { *net }
+    }
 }
 
 /// A service as a rule can name it: a port only where the protocol's rules have ports.
 type Service = (Protocol, Option<u16>);
 
-/// One connection that was allowed, at one interface.
+/// Connections that were allowed, at one interface, to one service of or from one peer.
 #[derive(Clone, Copy, Debug)]
 pub struct Observation {
-    /// When it was opened.
-    pub time: u64,
     /// Position of the interface.
     pub interface: usize,
-    /// The direction in which it was opened.
+    /// The direction in which they were opened.
     pub direction: Direction,
-    /// Its tuple in the initiator's direction.
+    /// The tuple of the first, in the initiator's direction.
     pub flow: FlowTuple,
-    /// Whether the other end answered: over TCP by more than a reset.
-    pub answered: bool,
-    /// Whether one of its packets is reported.
-    pub selected: bool,
+    /// The peer, or a network of peers where there are too many to be told apart.
+    pub peer: IpNet,
+    /// How many connections.
+    pub connections: u64,
+    /// When the first was opened.
+    first: u64,
 }
 
 impl Observation {
     fn service(&self) -> Service {
-        let proto = self.flow.proto;
-        let ports = RuleProtocol::Only(proto).has_ports();
-        let port = self.flow.transport.ports().map(|(_, dst)| dst).filter(|_| ports);
-        (proto, port)
+        service(&self.flow)
     }
 
     /// Whether a rule can allow it and not the whole protocol: none names port 0.
@@ -88,22 +92,84 @@ impl Observation {
         let (proto, port) = self.service();
         !RuleProtocol::Only(proto).has_ports() || port.is_some_and(|port| port > 0)
     }
-
-    fn peer(&self) -> IpAddr {
-        self.flow.peer(self.direction)
-    }
 }
 
-/// Gathers connections until the end of the traffic; memory grows with their number.
-#[derive(Debug, Default)]
+fn service(flow: &FlowTuple) -> Service {
+    let ports = RuleProtocol::Only(flow.proto).has_ports();
+    (flow.proto, flow.transport.ports().map(|(_, dst)| dst).filter(|_| ports))
+}
+
+/// Connections in all.
+pub fn count(list: &[Observation]) -> u64 {
+    list.iter().map(|one| one.connections).sum()
+}
+
+/// Gathers connections until the end of the traffic, by interface, direction, service and peer. Where there are too many
+/// peers, they are taken for networks.
+#[derive(Debug)]
 pub struct Observed {
-    list: Vec<Observation>,
-    known: HashMap<(u64, usize, bool), usize, FixedState>,
+    groups: HashMap<Key, Group, FixedState>,
+    /// Connections of which it is not yet known whether they are answered, or selected.
+    open: HashMap<(u64, u32, bool), Open, FixedState>,
     /// The time of the last packet that has one.
     now: u64,
+    most_memory: usize,
+    /// How far peers are told apart: a position in [`Bound::STEPS`].
+    step: usize,
+    wants: Wants,
+    forgotten: u64,
 }
 
+/// What is to be known of connections, beside service and peer: each costs memory for every one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wants {
+    /// Which were answered; else all are taken for answered.
+    pub answers: bool,
+    /// When each was opened.
+    pub times: bool,
+    /// Only connections of which a packet is selected.
+    pub selection: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Key {
+    interface: u32,
+    direction: Direction,
+    service: Service,
+    peer: IpNet,
+    answered: bool,
+}
+
+#[derive(Debug)]
+struct Group {
+    flow: FlowTuple,
+    connections: u64,
+    first: u64,
+    /// Of each connection, where they are wanted.
+    times: Vec<u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    flow: FlowTuple,
+    time: u64,
+    direction: Direction,
+    last_frame: u64,
+    answered: bool,
+    selected: bool,
+}
+
+/// About what a group takes, bytes, with the copy that its rules are made of.
+const GROUP: usize = 192;
+const OPEN: usize = 192;
+
 impl Observed {
+    /// None yet; they take no more than so many bytes, about.
+    pub fn new(wants: Wants, most_memory: usize) -> Self {
+        let (groups, open) = (HashMap::default(), HashMap::default());
+        Self { groups, open, now: 0, most_memory, step: 0, wants, forgotten: 0 }
+    }
+
     /// Adds a packet, if it was allowed at every interface; system traffic needs no rule.
     /// A connection is learned from if one of its packets is selected.
     pub fn add(&mut self, input: &Input<'_>, judged: &Judged) {
@@ -114,52 +180,176 @@ impl Observed {
         let allowed = judged.verdict().0 == Verdict::Allow;
         for judgement in judged.judgements().filter(|_| allowed) {
             let Some(connection) = judgement.connection else { continue };
-            let key = (connection, judgement.interface, judgement.local_began);
+            let interface = u32::try_from(judgement.interface).unwrap_or(u32::MAX);
+            let key = (connection, interface, judgement.local_began);
             if let Some((_, flow)) = judgement.opened {
                 if judgement.reason == Reason::System {
                     continue;
                 }
-                self.known.insert(key, self.list.len());
-                self.list.push(Observation {
-                    time,
-                    interface: judgement.interface,
-                    direction: judgement.decided_in,
-                    flow,
-                    answered: false,
-                    selected: false,
-                });
+                let (direction, last_frame) = (judgement.decided_in, frame.number);
+                let answered = !self.wants.answers;
+                let open = Open { flow, time, direction, last_frame, answered, selected };
+                match self.wants.answers || self.wants.selection {
+                    true => _ = self.open.insert(key, open),
+                    false => self.close(interface, &open),
+                }
             }
-            let known = self.known.get(&key).and_then(|place| self.list.get_mut(*place));
+            let Some(open) = self.open.get_mut(&key) else { continue };
             let reset = packet.and_then(|packet| packet.tcp_flags).is_some_and(TcpFlags::rst);
-            if let Some(known) = known {
-                known.selected |= selected;
-                known.answered |= judgement.direction != judgement.decided_in && !reset;
+            open.last_frame = frame.number;
+            open.selected |= selected;
+            open.answered |= judgement.direction != judgement.decided_in && !reset;
+        }
+    }
+
+    /// Adds a connection of which enough is known.
+    fn close(&mut self, interface: u32, open: &Open) {
+        let Open { flow, time, direction, answered, selected, .. } = *open;
+        if self.wants.selection && !selected {
+            return;
+        }
+        let peer = self.told_apart().around(flow.peer(direction));
+        let key = Key { interface, direction, service: service(&flow), peer, answered };
+        let group = self.groups.entry(key).or_insert_with(|| Group {
+            flow,
+            connections: 0,
+            first: time,
+            times: Vec::new(),
+        });
+        group.connections += 1;
+        if self.wants.times {
+            group.times.push(time);
+        }
+        if time < group.first {
+            (group.first, group.flow) = (time, flow);
+        }
+        while self.groups.len() * GROUP > self.most_memory && self.step + 1 < Bound::STEPS.len() {
+            self.coarsen();
+        }
+    }
+
+    /// Takes peers for larger networks.
+    fn coarsen(&mut self) {
+        self.step += 1;
+        let mut groups: Vec<_> = std::mem::take(&mut self.groups).into_iter().collect();
+        groups.sort_unstable_by_key(|(key, group)| (group.first, *key));
+        for (key, group) in groups {
+            let key = Key { peer: self.told_apart().around(key.peer.addr()), ..key };
+            match self.groups.get_mut(&key) {
+                None => _ = self.groups.insert(key, group),
+                Some(known) => {
+                    known.connections += group.connections;
+                    known.times.extend(group.times);
+                }
             }
         }
     }
 
-    /// The connections of which a packet is selected, in order of opening.
-    pub fn list(&self) -> Vec<Observation> {
-        self.list.iter().filter(|one| one.selected).copied().collect()
+    /// Whether connections must be closed before there is room for more: ask between batches of packets.
+    pub fn is_full(&self) -> bool {
+        self.open.len() * OPEN > self.most_memory
+    }
+
+    /// Closes connections that are over, as the replay knows it, and where that makes too little room, those that
+    /// have been idle longest: what follows of these is not learned.
+    pub fn make_room(&mut self, replay: &Replay<'_>) {
+        let goes_on = |(connection, interface, _): &(u64, u32, bool), open: &Open| {
+            replay.goes_on(*interface as usize, open.direction, &open.flow, *connection)
+        };
+        let most = self.open.len() / 2;
+        let mut over: Vec<_> = self.open.extract_if(|key, open| !goes_on(key, open)).collect();
+        if let Some(last) = self.open.len().checked_sub(most + 1) {
+            let mut ages: Vec<u64> = self.open.values().map(|open| open.last_frame).collect();
+            let (_, last, _) = ages.select_nth_unstable(last);
+            let before = over.len();
+            over.extend(self.open.extract_if(|_, open| open.last_frame <= *last));
+            self.forgotten += (over.len() - before) as u64;
+        }
+        self.close_all(over);
+    }
+
+    fn close_all(&mut self, mut over: Vec<((u64, u32, bool), Open)>) {
+        over.sort_unstable_by_key(|(key, _)| *key);
+        for ((_, interface, _), open) in &over {
+            self.close(*interface, open);
+        }
+    }
+
+    /// The largest networks that peers are taken for.
+    pub fn told_apart(&self) -> Bound {
+        Bound::STEPS.get(self.step).copied().unwrap_or(Bound::EXACT)
+    }
+
+    /// Connections that were closed early for want of memory: of these it is not known whether they were answered, or
+    /// selected, later.
+    pub fn forgotten(&self) -> u64 {
+        self.forgotten
+    }
+
+    /// Bytes that the times of connections take.
+    pub fn memory_of_times(&self) -> usize {
+        self.groups.values().map(|group| group.times.len() * size_of::<u64>()).sum()
+    }
+
+    /// Ends the traffic.
+    pub fn finish(&mut self) {
+        let over = self.open.drain().collect();
+        self.close_all(over);
+    }
+
+    /// The connections, those that were opened until a time and those that were opened later, each in order of opening;
+    /// after [`Observed::finish`]. With `answered`, only those that were answered.
+    pub fn lists(&self, answered: bool, until: Option<u64>) -> [Vec<Observation>; 2] {
+        let groups = self.groups.iter().filter(|(key, _)| key.answered || !answered);
+        let [mut first, mut rest] = [Vec::new(), Vec::new()];
+        for (key, group) in groups {
+            let later = until
+                .map_or(0, |until| group.times.iter().filter(|time| **time > until).count() as u64);
+            for (list, connections) in [(&mut first, group.connections - later), (&mut rest, later)]
+            {
+                if connections > 0 {
+                    list.push(Observation {
+                        interface: key.interface as usize,
+                        direction: key.direction,
+                        flow: group.flow,
+                        peer: key.peer,
+                        connections,
+                        first: group.first,
+                    });
+                }
+            }
+        }
+        for list in [&mut first, &mut rest] {
+            list.sort_unstable_by_key(|one| (one.first, one.interface, one.direction, one.flow));
+        }
+        [first, rest]
+    }
+
+    /// Peers that tried many services, answered or not: they scan.
+    pub fn scanners(&self) -> Scanners {
+        let mut tried: BTreeMap<(u32, IpNet), BTreeSet<Service>> = BTreeMap::new();
+        for key in self.groups.keys().filter(|key| key.direction == Direction::Ingress) {
+            tried.entry((key.interface, key.peer)).or_default().insert(key.service);
+        }
+        tried.retain(|_, services| services.len() >= SCAN);
+        Scanners(tried.into_keys().collect())
+    }
+}
+
+/// Peers that scan, by interface.
+#[derive(Clone, Debug)]
+pub struct Scanners(BTreeSet<(u32, IpNet)>);
+
+impl Scanners {
+    /// Whether connections are part of a scan.
+    pub fn have(&self, one: &Observation) -> bool {
+        let interface = u32::try_from(one.interface).unwrap_or(u32::MAX);
+        one.direction == Direction::Ingress && self.0.contains(&(interface, one.peer))
     }
 }
 
 /// Peers that ask for this many services of an interface scan it.
 const SCAN: usize = 10;
-
-/// The connections without those that nobody answered and those of peers that tried many services.
-pub fn without_scans(list: &[Observation]) -> Vec<Observation> {
-    let mut tried: BTreeMap<(usize, Direction, IpAddr), BTreeSet<Service>> = BTreeMap::new();
-    for one in list {
-        let key = (one.interface, one.direction, one.peer());
-        tried.entry(key).or_default().insert(one.service());
-    }
-    let scans = |one: &Observation| {
-        let key = (one.interface, one.direction, one.peer());
-        one.direction == Direction::Ingress && tried.get(&key).is_some_and(|of| of.len() >= SCAN)
-    };
-    list.iter().filter(|one| one.answered && !scans(one)).copied().collect()
-}
 
 /// Services with the same peers: one rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -204,7 +394,7 @@ impl Suggestion {
         let mut peers: BTreeMap<(usize, Direction, Service), Vec<IpNet>> = BTreeMap::new();
         for one in list.iter().filter(|one| one.can_be_named()) {
             let key = (one.interface, one.direction, one.service());
-            peers.entry(key).or_default().push(bound.around(one.peer()));
+            peers.entry(key).or_default().push(bound.over(&one.peer));
         }
         let allowances = peers.into_iter().map(|((interface, direction, service), nets)| {
             let (protocol, port) = service;
@@ -303,7 +493,7 @@ impl Suggestion {
                 && of.direction == one.direction
                 && of.protocol == protocol
                 && port.is_none_or(|port| of.ports.iter().any(|range| range.contains(port)))
-                && of.peers.iter().any(|net| net.contains(&one.peer()))
+                && of.peers.iter().any(|net| net.contains(&one.peer))
         })
     }
 

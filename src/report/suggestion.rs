@@ -9,7 +9,7 @@ use super::{SCHEMA, text};
 use crate::escape::{Text, push_line};
 use crate::parse::print;
 use crate::rules::RuleSet;
-use crate::suggest::{Bound, Observation};
+use crate::suggest::{self, Bound, Observation};
 use crate::yaml;
 
 /// What rules were learned from.
@@ -24,11 +24,11 @@ pub struct Learned {
     /// Time of the first and the last connection learned from.
     pub times: Option<(u64, u64)>,
     /// Connections learned from.
-    pub connections: usize,
+    pub connections: u64,
     /// Connections left out as scans.
-    pub scans: usize,
+    pub scans: u64,
     /// Connections that no rule can name.
-    pub unnamed: usize,
+    pub unnamed: u64,
     /// In words.
     pub warnings: Vec<String>,
 }
@@ -50,15 +50,15 @@ pub struct Step {
 #[derive(Clone, Debug)]
 pub struct Holdout {
     /// Connections of the rest.
-    pub connections: usize,
-    /// Those of them that would have been cut.
+    pub connections: u64,
+    /// Those of them that would have been cut, by service and peer.
     pub cut: Vec<Observation>,
 }
 
 impl Holdout {
     fn percent(&self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "a percentage")]
-        let percent = self.cut.len() as f64 * 100.0 / self.connections.max(1) as f64;
+        let percent = suggest::count(&self.cut) as f64 * 100.0 / self.connections.max(1) as f64;
         percent
     }
 }
@@ -91,9 +91,9 @@ fn account(learned: &Learned, steps: &[Step], holdout: Option<&Holdout>) -> Text
     push_line!(out, "local    {} ({trust}{})", local.addresses.join(", "), local.why);
     let left_out = match scans {
         0 => String::new(),
-        scans => format!("; {} left out as scans", text::plural(*scans as u64, "connection")),
+        scans => format!("; {} left out as scans", text::plural(*scans, "connection")),
     };
-    let learned_from = text::plural(*connections as u64, "connection");
+    let learned_from = text::plural(*connections, "connection");
     push_line!(out, "learned  from {learned_from}{left_out}");
     push_line!(out);
     if let Some(chosen) = steps.iter().find(|step| step.chosen) {
@@ -126,19 +126,23 @@ fn account(learned: &Learned, steps: &[Step], holdout: Option<&Holdout>) -> Text
         push_line!(
             out,
             "Of {} in the rest of the time they would have cut {} ({:.2} %).",
-            text::plural(of.connections as u64, "connection"),
-            text::count(of.cut.len() as u64),
+            text::plural(of.connections, "connection"),
+            text::count(suggest::count(&of.cut)),
             of.percent(),
         );
         for one in of.cut.iter().take(SHOWN) {
-            push_line!(out, "  cut: {} {}", one.direction, one.flow);
+            let more = match one.connections {
+                1 => String::new(),
+                all => format!(" and {} more", text::count(all - 1)),
+            };
+            push_line!(out, "  cut: {} {}{more}", one.direction, one.flow);
         }
         if let Some(more) = of.cut.len().checked_sub(SHOWN).filter(|more| *more > 0) {
             push_line!(out, "  and {more} more; -f json lists all");
         }
     }
     if *unnamed > 0 {
-        let connections = text::plural(*unnamed as u64, "connection");
+        let connections = text::plural(*unnamed, "connection");
         push_line!(out);
         push_line!(out, "warning: {connections} to port 0, which no rule can name, will be cut");
     }
@@ -195,6 +199,7 @@ pub fn suggestion_json(
             "cut": of.cut.iter().map(|one| json!({
                 "direction": one.direction.as_str(),
                 "packet": super::regions::packet(&one.flow),
+                "connections": one.connections,
             })).collect::<Vec<_>>(),
         })),
         "warnings": learned.warnings,

@@ -234,6 +234,31 @@ fn gates_do_not_depend_on_what_is_kept() {
     }
 }
 
+/// Where there are too many peers, networks are learned from; rules about single addresses are refused.
+#[test]
+fn suggestions_know_networks_where_peers_are_many() {
+    let dir = folder(&scan(20_000));
+    let run = |more: &[&str]| {
+        let words = ["suggest", "--local", "10.0.0.5", "x.pcap", "-f", "json"];
+        let (status, out, err) = output_in(dir.path(), &[&words[..], more].concat(), b"");
+        (status, serde_json::from_str::<serde_json::Value>(&out).unwrap_or_default(), err)
+    };
+    let fine = ["--aggregate", "/16,/48"];
+    let coarse = [&fine[..], &["--memory", "8MiB"]].concat();
+    let ((status, fine, _), (coarse_status, coarse, _)) = (run(&fine), run(&coarse));
+    assert_eq!((status, coarse_status), (0, 0));
+    assert_eq!(fine["rules_file"], coarse["rules_file"]);
+    assert_eq!([&fine["connections"], &coarse["connections"]], [20_000, 20_000]);
+    let warnings = coarse["warnings"].to_string();
+    assert!(warnings.contains("peers are known by networks of /"), "{warnings}");
+    for more in [&[][..], &["--aggregate", "/16,/48", "--without-scans"]] {
+        let (status, _, err) = run(&[more, &["--memory", "8MiB"]].concat());
+        assert_eq!(status, 2, "{err}");
+        assert!(err.contains("for want of memory only networks of /"), "{err}");
+        assert!(err.contains("--memory allows more"), "{err}");
+    }
+}
+
 /// Status, and standard error, of a run within so many MiB of address space.
 fn within(mib: usize, dir: &Path, words: &[&str]) -> (Option<i32>, String) {
     let line = format!("ulimit -v {}; ulimit -c 0; exec \"$0\" \"$@\"", mib << 10);
@@ -267,4 +292,12 @@ fn memory_is_bounded() {
     let unbounded = [&DIFF[..], &["-f", "json", "--threads", "1"]].concat();
     let (status, _) = within(100, dir.path(), &unbounded);
     assert_eq!(status, None, "the limit would have been too high to find anything");
+    for more in [&[][..], &["--without-scans"], &["--filter", "tcp"]] {
+        let words = ["suggest", "--local", "10.0.0.5", "x.pcap", "--aggregate", "/8,/32"];
+        let bound = ["--memory", "16MiB", "--threads", "1"];
+        let (status, err) = within(90, dir.path(), &[&words[..], &bound, more].concat());
+        // Nobody has answered.
+        let expected = if more == ["--without-scans"] { 2 } else { 0 };
+        assert_eq!(status, Some(expected), "suggest {more:?}: {err}");
+    }
 }

@@ -138,6 +138,8 @@ pub(super) enum Keeps {
     Rows,
     /// Those that a change of rules changes; there are two replays.
     Changes,
+    /// Who was allowed to which service.
+    Observations,
 }
 
 impl Keeps {
@@ -148,6 +150,7 @@ impl Keeps {
             Self::Nothing => (memory, 0),
             Self::Rows => (memory / 4, memory / 16),
             Self::Changes => (memory / 2, memory / 64),
+            Self::Observations => (memory / 2, memory / 10),
         }
     }
 

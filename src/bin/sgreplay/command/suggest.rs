@@ -4,11 +4,14 @@ use std::io::Write;
 use std::path::Path;
 
 use sgreplay::replay::{Replay, Sessions};
-use sgreplay::report::{Holdout, Learned, Step, suggestion_json, suggestion_yaml};
-use sgreplay::rules::Invalid;
-use sgreplay::suggest::{Bound, Observation, Observed, Suggestion, everything, without_scans};
+use sgreplay::report::{
+    Holdout, Learned, RulesInput, Step, plural, suggestion_json, suggestion_yaml,
+};
+use sgreplay::rules::{Invalid, RuleSet};
+use sgreplay::suggest::{Bound, Observation, Observed, Suggestion, Wants, count, everything};
 
-use super::{ended, judging, pretty, stdout};
+use super::judging::{self, Keeps};
+use super::{ended, pretty, stdout};
 use crate::args::{SuggestArgs, TextOrJson};
 use crate::captures::Captures;
 use crate::exit::{ExitStatus, Failure};
@@ -21,32 +24,21 @@ pub(crate) fn run(args: &SuggestArgs) -> Result<ExitStatus, Failure> {
     let mut captures = Captures::new(&args.capture)?;
     let files: Vec<&Path> = args.rules.iter().map(std::path::PathBuf::as_path).collect();
     judging::readable(&captures, &files, false)?;
-    let (mut rules, input) = match &args.rules {
-        Some(path) => {
-            let (rules, input) = judging::rules(path, &args.judge, Side::Proposed)?;
-            judging::can_judge(&rules, &input.path, &args.judge.interface)?;
-            if !rules.cloud().is_stateful() {
-                let cloud = rules.cloud();
-                return Err(Failure::Usage(format!(
-                    "rules are learned from connections, and rules of {cloud} know none; leave --rules out"
-                )));
-            }
-            (rules, Some(input))
-        }
-        None if !args.judge.interface.is_empty() => {
-            let message = "--interface names an interface of a rules file, and none is given";
-            return Err(Failure::Usage(message.to_owned()));
-        }
-        None => (everything().map_err(|faults| refused(&faults))?, None),
-    };
+    let (mut rules, input) = rules(args)?;
     let taps = judging::taps(&args.judge.interface, &rules, &mut captures)?;
     let (local, openings) = judging::local(&mut rules, &args.judge.local, &mut captures)?;
     let mut replay =
-        Replay::new(&rules, judging::options(&args.judge, Sessions::On, judging::Keeps::Nothing))
+        Replay::new(&rules, judging::options(&args.judge, Sessions::On, Keeps::Observations))
             .with_openings(openings)
             .with_tunnels(captures.tunnels())
             .with_taps(taps);
-    let mut observed = Observed::default();
+    let memory = Keeps::Observations.memory(&args.judge);
+    let wants = Wants {
+        answers: args.without_scans,
+        times: args.holdout.is_some(),
+        selection: !captures.report_everything(),
+    };
+    let mut observed = Observed::new(wants, memory);
     let mut unseen = judging::Unseen::new(&args.judge.interface);
     if !captures.report_everything() {
         replay = replay.with_selection();
@@ -56,21 +48,21 @@ pub(crate) fn run(args: &SuggestArgs) -> Result<ExitStatus, Failure> {
         replay.judge_batch(inputs, |input, judged| {
             observed.add(input, judged);
             Ok::<(), Failure>(())
-        })
+        })?;
+        if observed.is_full() {
+            observed.make_room(&replay);
+        }
+        Ok::<(), Failure>(())
     })?;
+    observed.finish();
     let mut warnings = judging::of_captures(&end, replay.tally(), &local);
     warnings.extend(unseen.warnings());
     warnings.extend(judging::evicted(replay.sessions_evicted(), replay.options()));
 
-    let list = observed.list();
-    let seen = match args.without_scans {
-        true => without_scans(&list),
-        false => list.clone(),
-    };
-    let scans = list.len() - seen.len();
-    let (named, unnamed): (Vec<_>, Vec<_>) = seen.into_iter().partition(Observation::can_be_named);
+    warnings.extend(of_memory(args, &observed)?);
     let window = replay.tally().times();
-    let (first, rest, until) = split(named, window, args.holdout);
+    let until = window.zip(args.holdout).map(|(window, percent)| end_of_first(window, percent));
+    let Lists { first, rest, scans, unnamed } = Lists::new(args, &observed, until);
     if first.is_empty() {
         let what = if args.rules.is_some() { "the rules allow" } else { "the capture shows" };
         ended(&end)?;
@@ -92,13 +84,13 @@ pub(crate) fn run(args: &SuggestArgs) -> Result<ExitStatus, Failure> {
         captures: end.inputs.clone(),
         local,
         times: window.map(|(start, end)| (start, until.unwrap_or(end))),
-        connections: first.len(),
+        connections: count(&first),
         scans,
-        unnamed: unnamed.len(),
+        unnamed,
         warnings,
     };
     let holdout = args.holdout.map(|_| Holdout {
-        connections: rest.len(),
+        connections: count(&rest),
         cut: rest.iter().filter(|one| !suggestion.allows(one)).copied().collect(),
     });
     let steps = steps(&first, &suggestion, closing);
@@ -116,17 +108,60 @@ pub(crate) fn run(args: &SuggestArgs) -> Result<ExitStatus, Failure> {
     ended(&end)
 }
 
-/// The connections to learn from, those to be held against what was learned, and the time between them, if there is
-/// one: a part of the window that the capture shows.
-fn split(
-    mut list: Vec<Observation>,
-    window: Option<(u64, u64)>,
-    holdout: Option<f64>,
-) -> (Vec<Observation>, Vec<Observation>, Option<u64>) {
-    list.sort_by_key(|one| one.time);
-    let Some(((start, end), percent)) = window.zip(holdout) else {
-        return (list, Vec::new(), None);
-    };
+/// The rules whose allowed connections are learned from; rules that allow everything where none are named.
+fn rules(args: &SuggestArgs) -> Result<(RuleSet, Option<RulesInput>), Failure> {
+    Ok(match &args.rules {
+        Some(path) => {
+            let (rules, input) = judging::rules(path, &args.judge, Side::Proposed)?;
+            judging::can_judge(&rules, &input.path, &args.judge.interface)?;
+            if !rules.cloud().is_stateful() {
+                let cloud = rules.cloud();
+                return Err(Failure::Usage(format!(
+                    "rules are learned from connections, and rules of {cloud} know none; leave --rules out"
+                )));
+            }
+            (rules, Some(input))
+        }
+        None if !args.judge.interface.is_empty() => {
+            let message = "--interface names an interface of a rules file, and none is given";
+            return Err(Failure::Usage(message.to_owned()));
+        }
+        None => (everything().map_err(|faults| refused(&faults))?, None),
+    })
+}
+
+/// What is learned from, and what is held against it.
+struct Lists {
+    first: Vec<Observation>,
+    rest: Vec<Observation>,
+    /// Connections left out as scans.
+    scans: u64,
+    /// Connections that no rule can name.
+    unnamed: u64,
+}
+
+impl Lists {
+    fn new(args: &SuggestArgs, observed: &Observed, until: Option<u64>) -> Self {
+        let mut lists = observed.lists(args.without_scans, until);
+        if args.without_scans {
+            let scanners = observed.scanners();
+            for list in &mut lists {
+                list.retain(|one| !scanners.have(one));
+            }
+        }
+        let all: u64 = observed.lists(false, None).iter().map(|list| count(list)).sum();
+        let seen: u64 = lists.iter().map(|list| count(list)).sum();
+        let [first, rest] = lists.map(|mut list| {
+            list.retain(Observation::can_be_named);
+            list
+        });
+        let unnamed = seen - count(&first) - count(&rest);
+        Self { first, rest, scans: all - seen, unnamed }
+    }
+}
+
+/// The time up to which connections are learned from: the rest is a part of the window that the capture shows.
+fn end_of_first((start, end): (u64, u64), percent: f64) -> u64 {
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -134,8 +169,53 @@ fn split(
         reason = "a part of a span of time, to the microsecond or so"
     )]
     let until = start + ((end - start) as f64 * (1.0 - percent / 100.0)) as u64;
-    let (first, rest) = list.into_iter().partition(|one| one.time <= until);
-    (first, rest, Some(until))
+    until
+}
+
+/// What is known less finely for want of memory; an error where the question needs more.
+fn of_memory(args: &SuggestArgs, observed: &Observed) -> Result<Vec<String>, Failure> {
+    let known = observed.told_apart();
+    let Bound { v4, v6 } = known;
+    if known != Bound::EXACT {
+        let wanted = match (args.max_rules, args.aggregate) {
+            (_, Some(bound)) => bound,
+            (Some(_), None) => USUAL,
+            (None, None) => Bound::EXACT,
+        };
+        let why = format!(
+            "there are too many peers: for want of memory only networks of /{v4} and /{v6} are known"
+        );
+        if wanted.v4 > v4 || wanted.v6 > v6 {
+            return Err(Failure::Usage(format!(
+                "{why}; --aggregate /{v4},/{v6} takes these, --memory allows more"
+            )));
+        }
+        if args.without_scans {
+            return Err(Failure::Usage(format!(
+                "{why}, and --without-scans is about single ones; --memory allows more"
+            )));
+        }
+    }
+    if args.holdout.is_some()
+        && observed.memory_of_times() > 4 * Keeps::Observations.memory(&args.judge)
+    {
+        let message = "--holdout needs the time of each connection, for which there is too little memory; --memory allows more";
+        return Err(Failure::Usage(message.to_owned()));
+    }
+    let mut warnings = Vec::new();
+    if known != Bound::EXACT {
+        warnings.push(format!(
+            "peers are known by networks of /{v4} and /{v6}, for want of memory, and what is opened is held \
+             against these; --memory allows more"
+        ));
+    }
+    if observed.forgotten() > 0 {
+        warnings.push(format!(
+            "of {}, the longest idle, it is not known what became of them, for want of memory; --memory allows more",
+            plural(observed.forgotten(), "connection"),
+        ));
+    }
+    Ok(warnings)
 }
 
 fn suggestion(

@@ -257,6 +257,7 @@ fn a_signal_leaves_nothing_half() {
     let dir = folder();
     let rules = "--rules proposed.yaml --local 10.0.0.5 -";
     let sides = "--current current.yaml --proposed proposed.yaml --local 10.0.0.5 -";
+    let bench = "bench --rules open.yaml --runs 1000 many.pcap";
     fs::write(
         dir.path().join("pipe.yaml"),
         "{current: current.yaml, proposed: proposed.yaml, captures: '-', local: 10.0.0.5}",
@@ -277,7 +278,16 @@ fn a_signal_leaves_nothing_half() {
                 ("ci pipe.yaml --junit".to_owned(), "", "new"),
                 ("suggest --local 10.0.0.5 -".to_owned(), "", ""),
                 ("decode -".to_owned(), "", ""),
+                ("check -".to_owned(), "--fail-on error", ""),
+                ("test - expectations.yaml".to_owned(), "", ""),
+                ("convert - --to yaml".to_owned(), "", ""),
+                ("explain --rules proposed.yaml --frame 100000 -".to_owned(), "", ""),
+                (format!("{bench} --save"), "--compare fast.json --fail-on slower:10%", "old"),
+                (format!("{bench} --save"), "", "new"),
             ] {
+                if gate && gated.is_empty() {
+                    continue;
+                }
                 fs::write(dir.path().join("old"), "old").unwrap();
                 let gated = if gate { gated } else { "" };
                 let line = format!("{line} {option} {gated}");

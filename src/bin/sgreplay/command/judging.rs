@@ -143,8 +143,8 @@ pub(super) enum Keeps {
 }
 
 impl Keeps {
-    /// Bytes for the sessions of each replay, and for the rest. A table takes at least a third of the bytes that
-    /// it may take, and what it copies when it grows is taken from the system and given back.
+    /// Bytes for the sessions of each replay, and for the rest. They add up to less than all: lists are measured by
+    /// what is in them, and growing ones take more.
     fn shares(self, memory: usize) -> (usize, usize) {
         match self {
             Self::Nothing => (memory, 0),

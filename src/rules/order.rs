@@ -18,7 +18,7 @@ use crate::flow::Direction;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryIndex(pub u32);
 
-// `compile::vector` stores vectors of `u32` into slices of positions.
+// `compile::simd` stores vectors of `u32` into slices of positions.
 const _: () =
     assert!(size_of::<EntryIndex>() == 4 && align_of::<EntryIndex>() == align_of::<u32>());
 

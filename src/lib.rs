@@ -38,8 +38,8 @@
 //! ```
 //!
 //! Semantics are those of Alibaba Cloud ECS security groups. `SEMANTICS A4` and the like in these
-//! pages name the rule of the cloud that a piece of code implements; [`rules`] and [`session`] say
-//! what they are. Rules of other clouds differ in a few things, which [`rules::Cloud`] names.
+//! pages cite a clause of [`manual::semantics`], which has them all with their sources. Rules of other
+//! clouds differ in a few things, which [`rules::Cloud`] names.
 //!
 //! # Features
 //!
@@ -86,3 +86,6 @@ pub mod session;
 pub mod suggest;
 pub mod tally;
 pub mod verdict;
+
+/// The manual: semantics, formats, CI, JSON, performance.
+pub mod manual;

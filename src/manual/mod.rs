@@ -1,5 +1,11 @@
 //!
 //! [semantics]: crate::manual::semantics
+//! [rules file]: crate::manual::rules_file
+//! [formats]: crate::manual::formats
+//! [flow logs]: crate::manual::flow_logs
+//! [CI]: crate::manual::ci
+//! [JSON and CSV]: crate::manual::json
+//! [performance]: crate::manual::performance
 //!
 #![doc = include_str!("README.md")]
 
@@ -8,6 +14,12 @@
 macro_rules! pages {
     () => {
         "[semantics]: crate::manual::semantics
+[rules file]: crate::manual::rules_file
+[formats]: crate::manual::formats
+[flow logs]: crate::manual::flow_logs
+[CI]: crate::manual::ci
+[JSON and CSV]: crate::manual::json
+[performance]: crate::manual::performance
 
 "
     };
@@ -15,3 +27,21 @@ macro_rules! pages {
 
 #[doc = concat!(pages!(), include_str!("semantics.md"))]
 pub mod semantics {}
+
+#[doc = concat!(pages!(), include_str!("rules-file.md"))]
+pub mod rules_file {}
+
+#[doc = concat!(pages!(), include_str!("formats.md"))]
+pub mod formats {}
+
+#[doc = concat!(pages!(), include_str!("flow-logs.md"))]
+pub mod flow_logs {}
+
+#[doc = concat!(pages!(), include_str!("ci.md"))]
+pub mod ci {}
+
+#[doc = concat!(pages!(), include_str!("json.md"))]
+pub mod json {}
+
+#[doc = concat!(pages!(), include_str!("performance.md"))]
+pub mod performance {}

@@ -45,6 +45,7 @@ mod layers;
 mod limits;
 mod links;
 mod listings;
+mod manual;
 mod memory;
 mod merge;
 mod outputs;

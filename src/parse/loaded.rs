@@ -402,7 +402,7 @@ impl Loaded {
             cloud,
             groups,
             interfaces: (!interfaces.is_empty()).then_some(interfaces),
-            prefix_lists: self.prefix_lists.clone(),
+            prefix_lists: self.prefix_lists(hints),
             port_lists: self.port_lists.clone(),
             tags: hints.tags.clone(),
             instance_tags: hints.instance_tags.clone(),
@@ -411,6 +411,19 @@ impl Loaded {
             ..Parts::default()
         };
         (parts, warnings)
+    }
+
+    /// Prefix lists of the files, and those that rules name and the user defines.
+    fn prefix_lists(&self, hints: &Hints) -> Vec<PrefixList> {
+        let mut lists = self.prefix_lists.clone();
+        for Tag { name, entries } in &hints.tags {
+            let names = |peer: &Peer| matches!(peer, Peer::PrefixList(id) if id == name);
+            let is_named = self.rules().any(|(_, found)| found.rule.peers.iter().any(names));
+            if is_named && !lists.iter().any(|list| list.id == *name) {
+                lists.push(PrefixList { id: name.clone(), entries: entries.clone() });
+            }
+        }
+        lists
     }
 
     /// Groups with rules: security groups first, then network ACLs. A group that is known only later is left out with

@@ -80,6 +80,36 @@ impl Cloud {
         }
     }
 
+    /// How to come by a prefix list that is not in the files, in words.
+    pub fn prefix_list_hint(self, id: &str) -> String {
+        let command = match self {
+            Self::Aws => "aws ec2 get-managed-prefix-list-entries --prefix-list-id",
+            _ => "aliyun ecs DescribePrefixListAttributes --PrefixListId",
+        };
+        format!(
+            "`{command} {id} > {id}.json` beside the cloud's files has it, or --define {id}=CIDR,… says it"
+        )
+    }
+
+    /// How to come by what a tag stands for, in words.
+    pub fn tag_hint(self, name: &str) -> &'static str {
+        match (self, name) {
+            (Self::Azure, "VirtualNetwork") => {
+                "`az network vnet list` has the addresses of networks and of their peers"
+            }
+            (Self::Azure, "Internet") => {
+                "it is every address that is none of the virtual network's"
+            }
+            (Self::Azure, _) => {
+                "`az network list-service-tags --location LOCATION` has those of service tags, and `az network nic list` \
+                 beside the rules the members of application security groups"
+            }
+            _ => {
+                "`gcloud compute instances list --format=json` beside the rules has the tags and accounts of all instances"
+            }
+        }
+    }
+
     /// The priorities that rules of security groups may have, beside the 110 of old rules of Alibaba Cloud.
     pub fn priorities(self) -> RangeInclusive<u32> {
         match self {

@@ -123,14 +123,16 @@ impl<'a> Checker<'a> {
                 if unknown && self.tags.insert(name) {
                     let message = format!(
                         "it is not known which addresses the tag `{name}` stands for; --define {name}=CIDR,… says it, \
-                         or `tags:` in our own rules file"
+                         or `tags:` in our own rules file; {}",
+                        parts.cloud.tag_hint(name),
                     );
                     self.fault(at, message);
                 }
             }
             Peer::PrefixList(id) if !parts.prefix_lists.iter().any(|list| list.id == *id) => {
                 let known = parts.prefix_lists.iter().map(|list| list.id.as_str());
-                self.fault(at, unknown("prefix list", id, known, "prefix_lists"));
+                let message = unknown("prefix list", id, known, "prefix_lists");
+                self.fault(at, format!("{message}; {}", parts.cloud.prefix_list_hint(id)));
             }
             Peer::Group(_) if parts.cloud != Cloud::Aws => {
                 self.fault(at, format!("{peer}: of these clouds only AWS has groups as peers"));

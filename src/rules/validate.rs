@@ -398,7 +398,11 @@ impl<'a> Checker<'a> {
                 }
                 (Ports::List(id), true) if !self.parts.port_lists.iter().any(|l| l.id == *id) => {
                     let known = self.parts.port_lists.iter().map(|list| list.id.as_str());
-                    unknown("port list", id, known, "port_lists")
+                    let message = unknown("port list", id, known, "port_lists");
+                    format!(
+                        "{message}; `aliyun ecs DescribePortRangeListEntries --PortRangeListId {id} > {id}.json` \
+                         beside the cloud's files has it"
+                    )
                 }
                 _ => continue,
             };
@@ -423,7 +427,8 @@ impl<'a> Checker<'a> {
                 let Some(list) = self.parts.prefix_lists.iter().find(|list| list.id == *id) else {
                     let known = self.parts.prefix_lists.iter().map(|list| list.id.as_str());
                     let message = unknown("prefix list", id, known, "prefix_lists");
-                    return self.fault(at, message);
+                    let hint = self.parts.cloud.prefix_list_hint(id);
+                    return self.fault(at, format!("{message}; {hint}"));
                 };
                 if rule.nic_type == Some(NicType::Internet) {
                     let message = "the classic network has no prefix lists \

@@ -422,3 +422,16 @@ resource "google_compute_firewall" "web" {
         "{out}"
     );
 }
+
+/// A prefix list that the files do not have: the message names the command that prints it, and --define stands for it.
+#[test]
+fn prefix_lists_are_defined_beside_the_files() {
+    let groups = r#"{"SecurityGroups": [{"GroupId": "sg-1", "VpcId": "vpc-1", "IpPermissionsEgress": [], "IpPermissions": [
+      {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "PrefixListIds": [{"PrefixListId": "pl-0123"}]}]}]}"#;
+    let missing = run(&[("groups.json", groups)], &["check", "groups.json"]);
+    let command = "aws ec2 get-managed-prefix-list-entries --prefix-list-id pl-0123 > pl-0123.json";
+    assert!(missing.starts_with("status 2") && missing.contains(command), "{missing}");
+    let define = ["--define", "pl-0123=198.51.100.0/24"];
+    let judge = |src| verdict("groups.json", groups, "ingress", src, "10.0.0.5:443", &define);
+    assert_eq!([judge("198.51.100.9:40000"), judge("203.0.113.9:40000")], ["allow", "deny"]);
+}

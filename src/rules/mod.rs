@@ -256,7 +256,7 @@ pub struct Parts {
 }
 
 /// Questions that the cloud's documents leave open; each has a default (SEMANTICS Part F).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Switches {
     /// F1: intra-group access goes before custom egress rules too. The default is that it does not.
     pub intra_group_egress: bool,
@@ -264,6 +264,9 @@ pub struct Switches {
     pub exempt_dhcp: bool,
     /// F19: the rules judge IPv6 neighbour discovery. The default is that it passes whatever they say.
     pub neighbour_discovery_by_rules: bool,
+    /// H-a: the networks of the VPC, of AWS: the name server is at the base of each plus two. The default is that they
+    /// are not known.
+    pub vpc_cidrs: Vec<IpNet>,
 }
 
 /// A valid set of groups, interfaces and lists.
@@ -487,8 +490,8 @@ impl RuleSet {
     }
 
     /// How open questions are answered.
-    pub fn switches(&self) -> Switches {
-        self.switches
+    pub fn switches(&self) -> &Switches {
+        &self.switches
     }
 
     /// The private addresses of the other members of the interface's groups that let their members

@@ -143,11 +143,11 @@ pub(super) fn ordered(
     }
     // What every layer lets through is no question of their order.
     let system = Builtin::matchers(rules, eni, direction);
-    let (everywhere, here): (Vec<_>, Vec<_>) = system
-        .into_iter()
-        .partition(|(builtin, _)| layers.iter().all(|(layer, _)| builtin.passes(*layer)));
+    let (everywhere, here): (Vec<_>, Vec<_>) = system.into_iter().partition(|(builtin, _)| {
+        layers.iter().all(|(layer, _)| builtin.passes(*layer, direction))
+    });
     let layer = |(layer, groups): (Layer, Vec<usize>)| {
-        let here = here.iter().filter(|(builtin, _)| builtin.passes(layer));
+        let here = here.iter().filter(|(builtin, _)| builtin.passes(layer, direction));
         let mut entries: Vec<Entry> = here.map(|of| exempt(of, layer)).collect();
         entries.extend(of_layer(rules, eni, (layer, &groups), direction, assumed));
         entries
@@ -172,7 +172,7 @@ pub(super) fn by_layer(
     }
     let system = Builtin::matchers(rules, eni, direction);
     let ladder = |(layer, groups): (Layer, Vec<usize>)| {
-        let system = system.iter().filter(|(builtin, _)| builtin.passes(layer));
+        let system = system.iter().filter(|(builtin, _)| builtin.passes(layer, direction));
         let mut entries: Vec<Entry> = system.map(|of| exempt(of, layer)).collect();
         entries.extend(of_layer(rules, eni, (layer, &groups), direction, assumed));
         (layer, Ordered { direction, entries })

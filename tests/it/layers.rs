@@ -77,8 +77,9 @@ network_acls:
     let alibaba = self::rules(alibaba);
     drops(&alibaba, "ingress tcp 203.0.113.9:40000 10.0.0.5:22", "ingress-1");
     accepts(&alibaba, "ingress tcp 203.0.113.9:40000 10.0.0.5:80", "sg-a#1");
-    // What is always allowed passes the groups alone.
-    drops(&alibaba, "egress tcp 10.0.0.5:40000 100.100.100.200:80", "default");
+    // An entry of every ACL lets the cloud's own services pass; the groups let the metadata service pass (SEMANTICS H1).
+    accepts(&alibaba, "egress tcp 10.0.0.5:40000 100.100.100.200:80", "cloud-service");
+    drops(&alibaba, "egress tcp 10.0.0.5:40000 198.51.100.1:80", "default");
 }
 
 /// A connection out, from a port whose replies the ACL lets in, and one from a port whose replies it does not.

@@ -52,6 +52,7 @@ mod outputs;
 mod page;
 mod pcap_file;
 mod pcapng;
+mod platform;
 mod readme;
 mod scenarios;
 mod selection;

@@ -609,7 +609,8 @@ pub(crate) struct SwitchArgs {
     #[arg(long, value_name = "GROUP,…", value_delimiter = ',')]
     pub groups: Vec<String>,
     /// Which addresses a tag stands for, of rules of Azure and Google Cloud: a service tag
-    /// (--define VirtualNetwork=10.0.0.0/8) or a network tag; may be repeated
+    /// (--define VirtualNetwork=10.0.0.0/8) or a network tag; or the entries of a prefix list that is not in the files
+    /// (--define pl-0123=10.0.0.0/8); may be repeated
     #[arg(long, value_name = "TAG=CIDR,…", value_parser = tag)]
     pub define: Vec<Tag>,
     /// Which tags the instance has, of rules of Google Cloud that choose instances by them; '' for none
@@ -631,6 +632,10 @@ pub(crate) struct SwitchArgs {
     /// Let DHCP pass whatever the rules say
     #[arg(long)]
     pub exempt_dhcp: bool,
+    /// The networks of the VPC, of rules of AWS: its name server, at the base of each plus two, passes whatever the
+    /// rules say; may be repeated
+    #[arg(long, value_name = "CIDR", value_parser = parse_cidr, value_delimiter = ',')]
+    pub vpc_cidr: Vec<IpNet>,
     /// IPv6 neighbour discovery (ICMPv6 133 to 137 with hop limit 255): let it pass whatever the rules say, as ARP
     /// does, or judge it by the rules
     #[arg(long, value_name = "HOW", default_value = "exempt")]
@@ -663,7 +668,8 @@ impl From<&SwitchArgs> for Switches {
     fn from(args: &SwitchArgs) -> Self {
         let SwitchArgs { intra_group_egress, exempt_dhcp, neighbour_discovery, .. } = *args;
         let neighbour_discovery_by_rules = neighbour_discovery == NeighbourDiscovery::Rules;
-        Self { intra_group_egress, exempt_dhcp, neighbour_discovery_by_rules }
+        let vpc_cidrs = args.vpc_cidr.clone();
+        Self { intra_group_egress, exempt_dhcp, neighbour_discovery_by_rules, vpc_cidrs }
     }
 }
 

@@ -60,6 +60,8 @@ struct Config {
     #[serde(default)]
     partial: bool,
     cloud: Option<String>,
+    #[serde(default)]
+    vpc_cidr: Several,
     filter: Option<String>,
     /// Accepted: captures are always read in the order of their packets' times.
     #[serde(default, rename = "merge")]
@@ -241,6 +243,7 @@ impl Config {
         }
         line.extend(self.tags.iter().map(|tags| format!("--tags={}", tags.list().join(","))));
         line.extend(self.cloud.iter().map(|cloud| format!("--cloud={cloud}")));
+        line.extend(self.vpc_cidr.list().iter().map(|net| format!("--vpc-cidr={net}")));
         line.extend(self.partial.then(|| "--partial".to_owned()));
         line
     }

@@ -458,6 +458,9 @@ fn text(one: &Explained<'_>) -> Text {
     out
 }
 
+/// More entries of system traffic one after the other that do not match share a line.
+const LONGEST_RUN: usize = 5;
+
 /// The steps, under the layers that they are of.
 fn walk(
     out: &mut Text,
@@ -465,7 +468,10 @@ fn walk(
     steps: &[(Label, Examined<'_>)],
     direction: Direction,
 ) {
-    let mut last = None;
+    let (mut last, mut folded) = (None, false);
+    let is_passed = |step: &Examined<'_>| {
+        step.failed_on.is_some() && matches!(step.entry.kind, EntryKind::System(_))
+    };
     for (n, (label, step)) in steps.iter().enumerate() {
         let starts = step.index == EntryIndex(0) || last != Some(label.layer);
         if one.is_layered() && starts {
@@ -476,6 +482,23 @@ fn walk(
             out.line(format_args!("      {heading}:"));
         }
         last = Some(label.layer);
+        if is_passed(step) {
+            let before = n.checked_sub(1).and_then(|n| steps.get(n));
+            let goes_on =
+                before.is_some_and(|(of, step)| of.layer == label.layer && is_passed(step));
+            let rest = steps.get(n..).unwrap_or_default();
+            let run =
+                rest.iter().take_while(|(of, step)| of.layer == label.layer && is_passed(step));
+            let run = run.count();
+            if goes_on && folded {
+                continue;
+            }
+            folded = run > LONGEST_RUN;
+            if folded {
+                out.line(format_args!("      {run} kinds of system traffic do not match"));
+                continue;
+            }
+        }
         let policy = step.entry.policy.as_str();
         let priority = match step.entry.kind {
             EntryKind::Rule { group, rule } => {

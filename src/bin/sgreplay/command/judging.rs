@@ -1,5 +1,6 @@
 //! What commands that judge packets have in common: rules, interfaces, local addresses, the last word.
 
+use std::net::IpAddr;
 use std::path::Path;
 
 use bytesize::ByteSize;
@@ -8,13 +9,14 @@ use sgreplay::capture::{CaptureError, FlowLogCounts};
 use sgreplay::check::Checked;
 use sgreplay::direction::Evidence;
 use sgreplay::escape;
-use sgreplay::replay::{Midstream, Options, Sessions};
+use sgreplay::flow::Direction;
+use sgreplay::replay::{Midstream, Options, Replay, Sessions};
 use sgreplay::report::{Gathered, Local, Made, RulesInput, count, duration, plural};
-use sgreplay::rules::{RuleSet, listed};
+use sgreplay::rules::{Cloud, RuleSet, listed};
 use sgreplay::session::Openings;
 use sgreplay::sources::{CaptureInput, ClockAhead, ClockBackwards, Ended, Input, SkippedFile};
 use sgreplay::tally::{Tally, UnevaluatedCount};
-use sgreplay::verdict::Reason;
+use sgreplay::verdict::{Reason, Verdict};
 
 use super::ended;
 use crate::args::{JudgeArgs, MidstreamArg, Tap};
@@ -590,6 +592,29 @@ pub(super) fn unusable_times(end: &Ended) -> Option<String> {
             plural(packets, "packet"),
         )
     })
+}
+
+/// What may be the name server of a VPC of AWS, which no rule stops: the base of the VPC plus two (SEMANTICS H-a).
+pub(super) fn may_be_resolver(rules: &RuleSet, replay: &Replay<'_>) -> Option<String> {
+    const DOMAIN: u16 = 53;
+    if rules.cloud() != Cloud::Aws || !rules.switches().vpc_cidrs.is_empty() {
+        return None;
+    }
+    let asked = replay.tally().kinds().filter(|(kind, _)| {
+        let port = kind.example.transport.ports().map(|(_, port)| port);
+        kind.direction == Direction::Egress
+            && port == Some(DOMAIN)
+            && replay.answer(kind).0 == Verdict::Deny
+    });
+    let of_kind = |addr: IpAddr| match addr {
+        IpAddr::V4(addr) => addr.is_private() && addr.octets()[3] == 2,
+        IpAddr::V6(_) => false,
+    };
+    let found = asked.map(|(kind, _)| kind.example.dst).find(|addr| of_kind(*addr))?;
+    Some(format!(
+        "{found} may be the VPC's name server, which answers whatever the rules say; --vpc-cidr says which network the \
+         VPC has"
+    ))
 }
 
 /// What verdicts rest on that come from flow logs.

@@ -185,6 +185,7 @@ fn warnings(rules: &RuleSet, replay: &Replay<'_>, end: &Ended, local: &Local) ->
             plural(tally.open_question(), unit),
         ));
     }
+    warnings.extend(judging::may_be_resolver(rules, replay));
     warnings.extend(judging::of_captures(end, tally, local));
     warnings.extend(judging::evicted(replay.sessions_evicted(), replay.options()));
     warnings

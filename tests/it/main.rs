@@ -10,6 +10,7 @@ mod agreement;
 mod allocation;
 mod annotate;
 mod captures;
+mod cases;
 mod check;
 mod ci;
 mod cli_bench;

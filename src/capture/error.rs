@@ -24,7 +24,11 @@ impl CaptureError {
         };
         matches!(
             self.kind,
-            CutOff { .. } | CompressionCutOff | ArchiveCutOff | FlowLogCutOff | FlowLogHasMore
+            CutOff { .. }
+                | CompressionCutOff
+                | ArchiveCutOff
+                | FlowLogCutOff { .. }
+                | FlowLogHasMore
         )
     }
 }
@@ -137,11 +141,12 @@ pub enum CaptureErrorKind {
         /// The format that it is nearest to, and what is missing.
         missing: String,
     },
-    /// The source ends inside a JSON document.
-    #[error(
-        "the flow log breaks off inside a JSON document, as one does that is still being written"
-    )]
-    FlowLogCutOff,
+    /// The source ends inside a document.
+    #[error("the flow log breaks off inside {inside}, as one does that is still being written")]
+    FlowLogCutOff {
+        /// Of which kind, with an article.
+        inside: &'static str,
+    },
     /// An answer that is a page of several.
     #[error("the answer has a nextToken: it is not all of the log")]
     FlowLogHasMore,

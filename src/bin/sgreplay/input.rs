@@ -191,6 +191,10 @@ pub(crate) fn files(path: &Path, hints: &Hints) -> Result<Files, Failure> {
             let kind = path.extension().and_then(|kind| kind.to_str()).unwrap_or_default();
             if path.is_file() && ["json", "yaml", "yml", "tf"].contains(&kind) {
                 paths.push(path);
+            } else if path.is_file() && kind == "tfstate" {
+                // It may be of the same resources as the files beside it.
+                let message = "a state in a directory is not read; name the file itself";
+                terminal::say(&format!("warning: {}: {message}", self::name(&path)));
             }
         }
         paths.sort();

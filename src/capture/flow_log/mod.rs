@@ -239,8 +239,10 @@ impl Reader {
         let no_capture = || CaptureErrorKind::NotACapture { start: shown.clone() };
         let mut scanner = Scanner::new();
         let step = match scanner.next(buffer, true) {
-            // What is no JSON is no flow log.
-            Err(CaptureErrorKind::FlowLog { .. } | CaptureErrorKind::FlowLogCutOff) => {
+            // What is no JSON is no flow log; an answer that ends inside its first record is one.
+            Err(CaptureErrorKind::FlowLog { .. } | CaptureErrorKind::FlowLogCutOff { .. })
+                if scanner.list().is_none() =>
+            {
                 return Err(no_capture());
             }
             step => step?,

@@ -13,6 +13,9 @@ const LISTS: [&str; 4] = ["events", "records", "results", "entries"];
 /// Keys of an answer that say that it is not all.
 const TOKENS: [&str; 3] = ["nextToken", "NextToken", "nextPageToken"];
 
+/// The source ends inside a document.
+const CUT_OFF: CaptureErrorKind = CaptureErrorKind::FlowLogCutOff { inside: "a JSON document" };
+
 /// Where in a document the next byte is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
@@ -92,7 +95,7 @@ impl Scanner {
                 return match (self.place, self.has_more) {
                     (Place::Top, false) => Ok(Step::End),
                     (Place::Top, true) => Err(CaptureErrorKind::FlowLogHasMore),
-                    _ => Err(CaptureErrorKind::FlowLogCutOff),
+                    _ => Err(CUT_OFF),
                 };
             };
             let part = match (self.place, first) {
@@ -174,7 +177,7 @@ impl Scanner {
             }
             // Twice as many, so that looking again and again takes linear time.
             if !buffer.fill_to(2 * length)? && buffer.unread().len() == length {
-                return Err(CaptureErrorKind::FlowLogCutOff);
+                return Err(CUT_OFF);
             }
         }
     }

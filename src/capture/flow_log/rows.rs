@@ -37,7 +37,7 @@ impl Rows {
         }
         let bytes = Bytes::copy_from_slice(buffer.unread());
         if !bytes.ends_with(MAGIC) || bytes.len() < 2 * MAGIC.len() {
-            return Err(CaptureErrorKind::FlowLogCutOff);
+            return Err(CaptureErrorKind::FlowLogCutOff { inside: "a Parquet file" });
         }
         buffer.consume(bytes.len());
         let open = || {

@@ -18,7 +18,7 @@ use serde_json::Value;
 use super::json::{Faults, Json};
 use super::loaded::{Hints, Loaded};
 use crate::rules::{Cloud, listed, parse_cidr_as_written};
-use references::References;
+use references::{Index, References};
 
 /// What a plan says: the rules before and after it.
 #[derive(Clone, Debug, Default)]
@@ -247,7 +247,7 @@ fn side(
     faults: &mut Faults,
 ) {
     loaded.of_cloud(cloud, faults);
-    let places = Places { resources, references };
+    let places = Places { resources, references, index: Index::new(resources) };
     match cloud {
         Cloud::Alibaba => alibaba::read(&places, loaded, faults),
         Cloud::Aws => aws::read(&places, loaded, faults),
@@ -279,6 +279,7 @@ impl Resource<'_> {
 struct Places<'a> {
     resources: &'a [Resource<'a>],
     references: &'a References,
+    index: Index<'a>,
 }
 
 /// What an attribute that is known only after the plan was applied refers to.
@@ -297,7 +298,7 @@ impl<'a> Places<'a> {
 
     /// What an attribute of a resource refers to, of some types of resource.
     fn referred(&self, from: &str, attribute: &str, kinds: &[&str]) -> Referred<'a> {
-        let found = self.references.referred(self.resources, from, attribute, kinds);
+        let found = self.references.referred(&self.index, from, attribute, kinds);
         match found.as_slice() {
             [one] => Referred::One(one),
             several => Referred::OneOf(several.iter().map(|of| of.address.as_str()).collect()),
@@ -306,7 +307,7 @@ impl<'a> Places<'a> {
 
     /// All of them: of an attribute that is a list.
     fn all_referred(&self, from: &str, attribute: &str, kinds: &[&str]) -> Vec<&'a Resource<'a>> {
-        self.references.referred(self.resources, from, attribute, kinds)
+        self.references.referred(&self.index, from, attribute, kinds)
     }
 
     /// Whether the configuration sets an attribute of a resource at all.

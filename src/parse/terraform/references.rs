@@ -70,13 +70,13 @@ impl References {
     }
 
     /// The resources of a type that an attribute of a resource can refer to, each instance.
-    pub(super) fn referred<'r, 'v>(
+    pub(super) fn referred<'r>(
         &self,
-        resources: &'r [Resource<'v>],
+        index: &Index<'r>,
         from: &str,
         attribute: &str,
         kinds: &[&str],
-    ) -> Vec<&'r Resource<'v>> {
+    ) -> Vec<&'r Resource<'r>> {
         let (module, name) = split(from);
         let targets = self.get(module, &format!("{}.{attribute}", without_keys(name)));
         let mut found = Vec::new();
@@ -84,7 +84,7 @@ impl References {
             for (module, target) in self.resolved(module, target, 0) {
                 let kind = target.split('.').next().unwrap_or_default();
                 if kinds.contains(&kind) {
-                    found.extend(instances(resources, &module, &target, from));
+                    found.extend(index.instances(&module, &target, from));
                 }
             }
         }
@@ -94,10 +94,8 @@ impl References {
             && !module.is_empty()
             && targets.iter().any(|of| of.starts_with("local."))
         {
-            let mine = |of: &&Resource<'_>| {
-                kinds.contains(&of.kind.as_str()) && split(&of.address).0 == module
-            };
-            let mine: Vec<_> = resources.iter().filter(mine).collect();
+            let all = index.modules.get(module).into_iter().flatten().copied();
+            let mine: Vec<_> = all.filter(|of| kinds.contains(&of.kind.as_str())).collect();
             if mine.len() == 1 {
                 found = mine;
             }
@@ -136,32 +134,47 @@ impl References {
     }
 }
 
-/// The instances of a resource in a module that a reference without a key can mean: the one with the same key as the
-/// resource that refers, if there is one.
-fn instances<'r, 'v>(
-    resources: &'r [Resource<'v>],
-    module: &str,
-    target: &str,
-    from: &str,
-) -> Vec<&'r Resource<'v>> {
-    let exact = join(module, target);
-    let all = resources.iter().filter(|of| {
-        of.address == exact || {
-            let (of_module, name) = split(&of.address);
-            of_module == module && without_keys(name) == target
+/// Resources by what references name. A plan has as many of both, so none of them may go over all of the others.
+#[derive(Default)]
+pub(super) struct Index<'r> {
+    addresses: HashMap<&'r str, Vec<&'r Resource<'r>>>,
+    /// By module, and by the rest of the address without keys.
+    names: HashMap<(String, String), Vec<&'r Resource<'r>>>,
+    modules: HashMap<&'r str, Vec<&'r Resource<'r>>>,
+}
+
+impl<'r> Index<'r> {
+    pub(super) fn new(resources: &'r [Resource<'r>]) -> Self {
+        let mut index = Self::default();
+        for resource in resources {
+            let (module, name) = split(&resource.address);
+            let key = (module.to_owned(), without_keys(name));
+            index.addresses.entry(&resource.address).or_default().push(resource);
+            index.names.entry(key).or_default().push(resource);
+            index.modules.entry(module).or_default().push(resource);
         }
-    });
-    let all: Vec<_> = all.collect();
-    let key = |address: &str| {
-        let (_, name) = split(address);
-        name.find('[').map(|at| name.split_at(at).1.to_owned())
-    };
-    let same = all
-        .iter()
-        .copied()
-        .filter(|of| key(&of.address).is_some() && key(&of.address) == key(from));
-    let same: Vec<_> = same.collect();
-    if all.len() > 1 && same.len() == 1 { same } else { all }
+        index
+    }
+
+    /// The instances of a resource in a module that a reference without a key can mean: the one with the same key as
+    /// the resource that refers, if there is one.
+    fn instances(&self, module: &str, target: &str, from: &str) -> Vec<&'r Resource<'r>> {
+        let named = self.names.get(&(module.to_owned(), target.to_owned()));
+        // One with a key.
+        let exact = || self.addresses.get(join(module, target).as_str());
+        let all: Vec<&'r Resource<'r>> =
+            named.or_else(exact).into_iter().flatten().copied().collect();
+        let key = |address: &str| {
+            let (_, name) = split(address);
+            name.find('[').map(|at| name.split_at(at).1.to_owned())
+        };
+        let same = all
+            .iter()
+            .copied()
+            .filter(|of| key(&of.address).is_some() && key(&of.address) == key(from));
+        let same: Vec<_> = same.collect();
+        if all.len() > 1 && same.len() == 1 { same } else { all }
+    }
 }
 
 /// All references of an expression, of blocks in it too.

@@ -4,9 +4,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use pulldown_cmark::{BrokenLink, Event, Options, Parser, Tag, TagEnd};
+use sgreplay::rules::Builtin;
+use sgreplay::session::Opening;
+use sgreplay::verdict::Reason;
 
 use crate::readme::pages;
-use crate::support::root;
+use crate::support::{output_in, root};
 
 /// Every clause cited as `SEMANTICS A4` in the code and its tests is a heading of the specification.
 #[test]
@@ -118,6 +121,101 @@ fn files(folder: &Path) -> Vec<PathBuf> {
         }
     }
     found
+}
+
+/// Every column that a program may rely on is in the manual, and every word of the most important ones.
+#[test]
+fn columns_are_documented() {
+    use sgreplay::report::{
+        CHANGE_COLUMNS, Connections, DECODE_COLUMNS, EMBEDDED_COLUMNS, FINDING_COLUMNS,
+        REGION_COLUMNS, VERDICT_COLUMNS,
+    };
+    let page = std::fs::read_to_string(root().join("src/manual/json.md")).unwrap();
+    let names = code_spans(&page);
+    let columns: [&[&str]; 7] = [
+        &DECODE_COLUMNS,
+        &EMBEDDED_COLUMNS,
+        &VERDICT_COLUMNS,
+        &Connections::COLUMNS,
+        &CHANGE_COLUMNS,
+        &REGION_COLUMNS,
+        &FINDING_COLUMNS,
+    ];
+    let words = Reason::ALL.map(Reason::as_str);
+    let builtins = Builtin::ALL.map(Builtin::as_str);
+    let openings = Opening::INFERRED.map(Opening::as_str);
+    let all = [&columns.concat()[..], &words, &builtins, &openings].concat();
+    let missing: Vec<&str> =
+        all.into_iter().filter(|name| !names.iter().any(|known| known == name)).collect();
+    assert!(missing.is_empty(), "json.md lacks {missing:?}");
+}
+
+/// The error about an unknown key lists all keys of the file of `sgreplay ci`; so does the manual.
+#[test]
+fn keys_of_ci_are_documented() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("sgreplay.yaml"), "nothing: 1").unwrap();
+    let (status, _, message) = output_in(dir.path(), &["ci"], b"");
+    assert_eq!(status, 2);
+    let (_, keys) = message.split_once("expected one of").unwrap();
+    let keys: Vec<&str> = keys.split('`').skip(1).step_by(2).collect();
+    assert!(keys.len() > 15, "{message}");
+    let page = std::fs::read_to_string(root().join("src/manual/ci.md")).unwrap();
+    let names = code_spans(&page);
+    let missing: Vec<&&str> =
+        keys.iter().filter(|key| !names.iter().any(|known| known == *key)).collect();
+    assert!(missing.is_empty(), "ci.md lacks {missing:?}");
+}
+
+/// Options of ours that the manual names exist.
+#[test]
+fn options_exist() {
+    let commands = [
+        "replay",
+        "diff",
+        "check",
+        "test",
+        "suggest",
+        "ci",
+        "convert",
+        "explain",
+        "decode",
+        "bench",
+        "scenarios",
+        "services",
+    ];
+    let help = |command: &str| output_in(root(), &[command, "--help"], b"").1;
+    let help: String = commands.map(help).concat();
+    let known: BTreeSet<&str> = help.split(|c: char| !is_of_an_option(c)).collect();
+    let mut checked = 0;
+    for (path, text) in pages() {
+        for span in code_spans(&text) {
+            // Others have options too.
+            if !["--", "sgreplay "].iter().any(|start| span.starts_with(start)) {
+                continue;
+            }
+            for option in span.split(|c: char| !is_of_an_option(c)) {
+                // `--baseline` is criterion's.
+                if option.starts_with("--") && !["--", "--baseline"].contains(&option) {
+                    assert!(known.contains(option), "{}: {option}", path.display());
+                    checked += 1;
+                }
+            }
+        }
+    }
+    assert!(checked > 30, "the test has found only {checked} options");
+}
+
+fn is_of_an_option(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '-'
+}
+
+fn code_spans(text: &str) -> Vec<String> {
+    let spans = Parser::new(text).filter_map(|event| match event {
+        Event::Code(code) => Some(code.to_string()),
+        _ => None,
+    });
+    spans.collect()
 }
 
 /// Every relative link of the README and the manual leads to a file, and its fragment to a heading there.

@@ -19,12 +19,12 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use sgreplay::ahead::{Ahead, Next};
 use sgreplay::capture::{Batch, Capture};
 use sgreplay::compile::{CompiledRules, MOST_MEMORY};
 use sgreplay::decode::{Tunnels, decode};
 use sgreplay::evaluate::{Compiled, Evaluator};
 use sgreplay::flow::{Direction, FlowTuple};
+use sgreplay::read_ahead::{Ahead, Next};
 use sgreplay::replay::{Options, Replay, Sessions};
 use sgreplay::rules::{EntryIndex, RuleSet};
 use sgreplay::sources::Input;
@@ -242,5 +242,5 @@ fn judge(sessions: Sessions) {
             done.expect("nothing fails");
         }
     });
-    assert!(replay.tally().packets().total() == PACKETS, "every packet is judged");
+    assert!(replay.stats().packets().total() == PACKETS, "every packet is judged");
 }

@@ -286,7 +286,7 @@ fn replay(c: &mut Criterion) {
                         let done: Result<(), ()> = replay.judge_batch(&inputs, |_, _| Ok(()));
                         done.expect("nothing fails");
                     }
-                    replay.tally().packets().denied
+                    replay.stats().packets().denied
                 },
                 BatchSize::LargeInput,
             );

@@ -25,7 +25,7 @@ const FEW_PACKETS: u32 = 3;
 
 /// Looks at the first packets of captures.
 #[derive(Debug)]
-pub struct Hints {
+pub struct CaptureHints {
     /// Frames that are still looked at.
     left: u64,
     packets: u64,
@@ -49,7 +49,7 @@ struct Recent {
     link_header: u64,
 }
 
-impl Default for Hints {
+impl Default for CaptureHints {
     fn default() -> Self {
         Self {
             left: SAMPLE,
@@ -65,7 +65,7 @@ impl Default for Hints {
     }
 }
 
-impl Hints {
+impl CaptureHints {
     /// Looks at a frame, if it is one of the first.
     #[inline]
     pub fn look(&mut self, frame: &Frame<'_>, decoded: &Decoded) {

@@ -4,7 +4,7 @@
 //! The way of a packet, one module per stage, each knowing only those before it:
 //!
 //! ```text
-//! capture ─► decode ─► flow ─► direction ─► session ─► evaluate ─► verdict ─► tally, report
+//! capture ─► decode ─► flow ─► direction ─► session ─► evaluate ─► verdict ─► stats, report
 //!  pcap      layers    tuple   which ENI,   live?      first       allow or    text, JSON,
 //!  pcapng                      in or out               match       deny, why   CSV, HTML, pcap
 //!  flow log                                              ▲
@@ -15,8 +15,8 @@
 //!
 //! [`sources`] reads several captures as one stream, in the order of their packets' times, and says which packets are
 //! reported; [`replay`] judges each of them, [`diff`] by two rule sets side by side, and [`coverage`] says what the
-//! traffic used of the rules. [`space`] answers for every packet that could be, without
-//! one: of two rule sets ([`diff`]), of expectations ([`expect`]), of the rules by themselves
+//! traffic used of the rules. [`header_space`] answers for every packet that could be, without
+//! one: of two rule sets ([`diff`]), of expectations ([`assertions`]), of the rules by themselves
 //! ([`check`]). [`suggest`] goes the other way, from packets to rules, and [`convert`] writes rules for
 //! others. All of it together:
 //!
@@ -33,7 +33,7 @@
 //!     let judged = replay.judge(&frame, &decode(frame.link, frame.data));
 //!     println!("{} {:?}", frame.number, judged.verdict());
 //! }
-//! println!("{} packets denied", replay.tally().packets().denied);
+//! println!("{} packets denied", replay.stats().packets().denied);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -55,36 +55,36 @@ pub mod escape;
 pub mod yaml;
 
 // The packet's side, in its order.
-pub mod ahead;
 pub mod capture;
 pub mod decode;
 pub mod filter;
 pub mod flow;
 pub mod fragment;
 pub mod hints;
+pub mod read_ahead;
 pub mod sources;
 
 // The rules' side.
 pub mod compile;
+pub mod header_space;
 pub mod parse;
 pub mod rules;
-pub mod space;
 
 // Where they meet.
-pub mod accept;
+pub mod assertions;
+pub mod baseline;
 pub mod check;
 pub mod convert;
 pub mod coverage;
 pub mod diff;
 pub mod direction;
 pub mod evaluate;
-pub mod expect;
-pub mod overlay;
 pub mod replay;
 pub mod report;
+pub mod restrictions;
 pub mod session;
+pub mod stats;
 pub mod suggest;
-pub mod tally;
 pub mod verdict;
 
 /// The manual: semantics, formats, CI, JSON, performance.

@@ -12,13 +12,15 @@ use crate::direction::Interfaces;
 use crate::evaluate::{Compiled, Evaluator};
 use crate::flow::{Direction, FlowTuple, Fragment, Packet, Protocol, Transport};
 use crate::fragment::FragmentTable;
-use crate::overlay::CARRIER_BLOCKED;
+use crate::restrictions::CARRIER_BLOCKED;
 use crate::rules::{
     Addresses, Builtin, Entry, EntryIndex, EntryKind, Layer, Ordered, Policy, RuleSet,
 };
-use crate::session::{self, Initiator, Opened, Opening, Openings, Place, SessionTable, Standing};
+use crate::session::{
+    self, Initiator, Opened, Opening, Openings, SessionMatch, SessionSlot, SessionTable,
+};
 use crate::sources::Input;
-use crate::tally::{Hidden, Kind, Special, Tally};
+use crate::stats::{FlowClass, Hidden, Special, Stats};
 use crate::verdict::{Judged, Judgement, Reason, Reply, Stopped, Verdict};
 
 /// How packets are judged.
@@ -105,12 +107,12 @@ struct Decision {
     verdict: Verdict,
     reason: Reason,
     entry: EntryIndex,
-    /// The kind of the connection: see [`Tally::kind`].
+    /// The kind of the connection: see [`Stats::kind`].
     kind: u32,
 }
 
 /// Where a packet is judged: nowhere, or at one of its ends, or at its sender and at its receiver.
-type Seats = Option<(Place, Option<Place>)>;
+type Seats = Option<(SessionSlot, Option<SessionSlot>)>;
 
 /// Packets whose sessions are fetched together. Enough to hide the wait for memory, few enough to
 /// stay in the nearest cache.
@@ -163,7 +165,7 @@ pub struct Replay<'r> {
     now: u64,
     /// The number of the frame that is judged.
     frame: u64,
-    tally: Tally,
+    stats: Stats,
 }
 
 #[expect(
@@ -195,7 +197,7 @@ impl<'r> Replay<'r> {
             Lists { ingress, egress, ingress_replies, egress_replies, mates }
         });
         let lists: Vec<Lists> = lists.collect();
-        let tally = Tally::new(rules.carrier_ports().unwrap_or(&CARRIER_BLOCKED));
+        let stats = Stats::new(rules.carrier_ports().unwrap_or(&CARRIER_BLOCKED));
         Self {
             rules,
             options,
@@ -216,7 +218,7 @@ impl<'r> Replay<'r> {
             has_acls: rules.has_layer(Layer::NetworkAcl),
             now: 0,
             frame: 0,
-            tally,
+            stats,
             lists,
         }
     }
@@ -249,7 +251,7 @@ impl<'r> Replay<'r> {
     /// with the first packet of it that is reported (SEMANTICS F21).
     #[must_use]
     pub fn with_selection(mut self) -> Self {
-        self.tally.select();
+        self.stats.select();
         self
     }
 
@@ -260,7 +262,7 @@ impl<'r> Replay<'r> {
         self.seat(frame, decoded, &mut seats);
         let mut judged = Judged::Not(Reason::NotLocal);
         self.judge_seated(frame, decoded, &seats, &mut judged);
-        self.tally.count(frame, decoded, &mut judged, true);
+        self.stats.count(frame, decoded, &mut judged, true);
         if let Judged::Not(reason) = judged {
             self.note_unevaluated(frame, decoded, reason);
         }
@@ -289,9 +291,9 @@ impl<'r> Replay<'r> {
             for ((judged, seats), input) in answers.iter_mut().zip(&seats).zip(inputs) {
                 self.judge_seated(&input.frame, input.decoded, seats, judged);
             }
-            self.tally.fetch(answers.iter().take(inputs.len()));
+            self.stats.fetch(answers.iter().take(inputs.len()));
             for (judged, input) in answers.iter_mut().zip(inputs) {
-                self.tally.count(&input.frame, input.decoded, judged, input.selected);
+                self.stats.count(&input.frame, input.decoded, judged, input.selected);
                 if let Judged::Not(reason) = &*judged {
                     // What is known of a packet between other hosts is enough for the filter to leave it out.
                     let may_be_chosen = input.in_window && *reason != Reason::NotLocal;
@@ -309,7 +311,7 @@ impl<'r> Replay<'r> {
     fn note_unevaluated(&mut self, frame: &Frame<'_>, decoded: &Decoded, reason: Reason) {
         let is_local = |addr| self.interfaces.of(addr).is_some();
         if let Some(hidden) = Hidden::of(frame, decoded, reason, is_local) {
-            self.tally.note_unevaluated(hidden, frame.number);
+            self.stats.note_unevaluated(hidden, frame.number);
         }
     }
 
@@ -378,15 +380,16 @@ impl<'r> Replay<'r> {
         &mut self,
         frame: &Frame<'_>,
         packet: &Packet,
-        (first, second): &(Place, Option<Place>),
+        (first, second): &(SessionSlot, Option<SessionSlot>),
         judged: &mut Judged,
     ) {
         let Some(packet) = self.fragments.complete(*packet, self.now) else {
             *judged = Judged::Not(Reason::FragmentWithoutFirst);
             return;
         };
-        let place =
-            |of: &Place| self.sessions.places().of(of.interface(), of.direction(), &packet.flow);
+        let place = |of: &SessionSlot| {
+            self.sessions.places().of(of.interface(), of.direction(), &packet.flow)
+        };
         let seats = (place(first), second.as_ref().map(place));
         self.packet(frame, &packet, &seats, judged);
     }
@@ -396,7 +399,7 @@ impl<'r> Replay<'r> {
         &mut self,
         frame: &Frame<'_>,
         packet: &Packet,
-        (first, second): &(Place, Option<Place>),
+        (first, second): &(SessionSlot, Option<SessionSlot>),
         judged: &mut Judged,
     ) {
         self.openings.learn(packet, frame.time_ns);
@@ -423,8 +426,8 @@ impl<'r> Replay<'r> {
     #[cold]
     fn note_denied_elsewhere(
         &mut self,
-        first: &Place,
-        second: &Place,
+        first: &SessionSlot,
+        second: &SessionSlot,
         packet: &Packet,
         judged: &Judged,
     ) {
@@ -440,12 +443,12 @@ impl<'r> Replay<'r> {
     /// remember no connections (SEMANTICS H6).
     fn replies(
         &mut self,
-        (first, second): (&Place, Option<&Place>),
+        (first, second): (&SessionSlot, Option<&SessionSlot>),
         packet: &Packet,
         judged: &mut Judged,
     ) {
         let Judged::At(at_first, at_second) = judged else { return };
-        let is_cut = |place: &Place, judgement: &Judgement| {
+        let is_cut = |place: &SessionSlot, judgement: &Judgement| {
             judgement.reason == Reason::ConnectionDenied
                 || self.sessions.is_stopped(place, &packet.flow)
         };
@@ -459,7 +462,13 @@ impl<'r> Replay<'r> {
     }
 
     /// The same at one interface. `cut` says that another has stopped an answer before, or has denied the connection.
-    fn reply(&mut self, place: &Place, packet: &Packet, judgement: &mut Judgement, cut: bool) {
+    fn reply(
+        &mut self,
+        place: &SessionSlot,
+        packet: &Packet,
+        judgement: &mut Judgement,
+        cut: bool,
+    ) {
         let (interface, direction) = (place.interface(), place.direction());
         // An error about a packet is no packet of its connection.
         let is_error = packet.flow.is_icmp_error() && judgement.connection.is_some();
@@ -481,7 +490,7 @@ impl<'r> Replay<'r> {
                 (false, false) => Stopped::First,
             };
             let opening = packet.flow.reversed();
-            judgement.kind = self.tally.kind(interface, entry, &opening, direction, Special::Reply);
+            judgement.kind = self.stats.kind(interface, entry, &opening, direction, Special::Reply);
         }
         judgement.reply = Some(Reply { entry, opened_as, stopped });
     }
@@ -492,7 +501,7 @@ impl<'r> Replay<'r> {
     #[inline]
     fn judge_at(
         &mut self,
-        place: &Place,
+        place: &SessionSlot,
         frame: &Frame<'_>,
         packet: &Packet,
         opens: &mut Option<u64>,
@@ -508,8 +517,8 @@ impl<'r> Replay<'r> {
         }
         // SEMANTICS A5.
         match self.sessions.meet(place, packet, self.now) {
-            Standing::Live(opened) => put(in_session(place, opened)),
-            Standing::AfterClose => put(self.alone(place, packet, Special::Stray)),
+            SessionMatch::Live(opened) => put(in_session(place, opened)),
+            SessionMatch::AfterClose => put(self.alone(place, packet, Special::Stray)),
             standing => put(self.opening(place, packet, frame.log, standing, opens)),
         }
     }
@@ -518,12 +527,12 @@ impl<'r> Replay<'r> {
     /// complains about, and would not exist without it (SEMANTICS F18); every other is judged by itself. Errors that
     /// always pass do so by that rule (A8).
     #[cold]
-    fn untracked(&mut self, at: &Place, frame: &Frame<'_>, packet: &Packet) -> Judgement {
+    fn untracked(&mut self, at: &SessionSlot, frame: &Frame<'_>, packet: &Packet) -> Judgement {
         let related = packet.flow.is_icmp_error().then(|| self.related(at, frame, packet));
         related.flatten().unwrap_or_else(|| self.alone(at, packet, Special::No))
     }
 
-    fn related(&self, at: &Place, frame: &Frame<'_>, error: &Packet) -> Option<Judgement> {
+    fn related(&self, at: &SessionSlot, frame: &Frame<'_>, error: &Packet) -> Option<Judgement> {
         let quoted = embedded(frame.link, frame.data, &self.tunnels)?;
         let (interface, direction) = (at.interface(), at.direction());
         let place = self.sessions.places().of(interface, direction.opposite(), &quoted.flow);
@@ -537,10 +546,10 @@ impl<'r> Replay<'r> {
     /// A packet of no live session: it opens one, or its connection was under way before.
     fn opening(
         &mut self,
-        place: &Place,
+        place: &SessionSlot,
         packet: &Packet,
         log: Option<&LogRecord>,
-        standing: Standing,
+        standing: SessionMatch,
         opens: &mut Option<u64>,
     ) -> Judgement {
         let (interface, direction) = (place.interface(), place.direction());
@@ -549,10 +558,10 @@ impl<'r> Replay<'r> {
             (_, Midstream::Infer) if let Some(log) = log => {
                 self.openings.initiator_of_record(packet, log)
             }
-            (Standing::Unknown, Midstream::Infer) => {
+            (SessionMatch::Unknown, Midstream::Infer) => {
                 self.openings.initiator(packet, self.now, timeouts)
             }
-            (Standing::Unknown, Midstream::FirstPacket)
+            (SessionMatch::Unknown, Midstream::FirstPacket)
                 if packet.tcp_flags.is_some_and(|flags| !flags.opens()) =>
             {
                 (Initiator::Sender, Opening::FirstSender)
@@ -561,7 +570,7 @@ impl<'r> Replay<'r> {
         };
         // Whether a packet that was cut before its flags opens a connection is not known.
         if (packet.flow.proto, packet.tcp_flags) == (Protocol::TCP, None) && log.is_none() {
-            self.tally.note_unevaluated(Hidden::Truncated, self.frame);
+            self.stats.note_unevaluated(Hidden::Truncated, self.frame);
         }
         // No reply opens a connection: one that nobody asked for is judged by itself (SEMANTICS F17).
         if (initiator, log) == (Initiator::Sender, None) && session::is_icmp_reply(&packet.flow) {
@@ -579,12 +588,12 @@ impl<'r> Replay<'r> {
             decision.verdict = Verdict::Deny;
             decision.reason = Reason::SessionLimit;
             let special = Special::SessionLimit;
-            decision.kind = self.tally.kind(interface, decision.entry, &flow, judged, special);
+            decision.kind = self.stats.kind(interface, decision.entry, &flow, judged, special);
         }
         if opening == Opening::FirstSender && self.options.midstream == Midstream::Infer {
             self.note_guess(interface, judged, &flow, decision.verdict);
         }
-        let connection = *opens.get_or_insert_with(|| self.tally.next_connection());
+        let connection = *opens.get_or_insert_with(|| self.stats.next_connection());
         let opened = Opened {
             connection,
             allowed: decision.verdict == Verdict::Allow,
@@ -621,12 +630,12 @@ impl<'r> Replay<'r> {
         let entry = ordered.entry(compiled.decide(&flow.reversed()));
         let otherwise = entry.map_or(Verdict::Deny, |entry| entry.policy.into());
         if verdict != otherwise {
-            self.tally.note_guess(self.frame);
+            self.stats.note_guess(self.frame);
         }
     }
 
     /// A packet that is judged by itself, whatever connection it may belong to.
-    fn alone(&mut self, place: &Place, packet: &Packet, special: Special) -> Judgement {
+    fn alone(&mut self, place: &SessionSlot, packet: &Packet, special: Special) -> Judgement {
         let (interface, direction) = (place.interface(), place.direction());
         let mut decision = self.decide(interface, direction, &packet.flow, special);
         if decision.reason == Reason::System && !packet.crossed_no_router() {
@@ -700,9 +709,9 @@ impl<'r> Replay<'r> {
             None => (Verdict::Deny, Reason::Default),
         };
         if direction == Direction::Egress && verdict == Verdict::Deny && mates.contains(flow.dst) {
-            self.tally.count_open_question();
+            self.stats.count_open_question();
         }
-        let kind = self.tally.kind(interface, entry, flow, direction, special);
+        let kind = self.stats.kind(interface, entry, flow, direction, special);
         Decision { verdict, reason, entry, kind }
     }
 
@@ -738,8 +747,8 @@ impl<'r> Replay<'r> {
     }
 
     /// What has been counted so far.
-    pub fn tally(&self) -> &Tally {
-        &self.tally
+    pub fn stats(&self) -> &Stats {
+        &self.stats
     }
 
     /// The entries of one interface and direction, in evaluation order.
@@ -748,7 +757,7 @@ impl<'r> Replay<'r> {
     }
 
     /// What became of the connections of a kind, and why.
-    pub fn answer(&self, kind: &Kind) -> (Verdict, Reason) {
+    pub fn answer(&self, kind: &FlowClass) -> (Verdict, Reason) {
         if kind.special == Special::SessionLimit {
             return (Verdict::Deny, Reason::SessionLimit);
         }
@@ -769,7 +778,7 @@ impl<'r> Replay<'r> {
 
 /// The answer for what belongs to a session that is known.
 #[inline]
-fn in_session(at: &Place, opened: Opened) -> Judgement {
+fn in_session(at: &SessionSlot, opened: Opened) -> Judgement {
     let (verdict, reason) = match opened.allowed {
         true => (Verdict::Allow, Reason::Session),
         false => (Verdict::Deny, Reason::ConnectionDenied),
@@ -780,7 +789,7 @@ fn in_session(at: &Place, opened: Opened) -> Judgement {
         verdict,
         reason,
         decided_in: opened.direction,
-        // Its kind knows: see [`Tally::count`].
+        // Its kind knows: see [`Stats::count`].
         entry: EntryIndex(u32::MAX),
         connection: Some(opened.connection),
         local_began: opened.direction == Direction::Egress,

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use super::lists::{Examined, List};
 use super::{Example, Finding};
 use crate::flow::{Direction, FlowTuple, Protocol, Transport};
-use crate::overlay::{CARRIER_BLOCKED, Obstacle, obstacle};
+use crate::header_space::{Detail, Region};
+use crate::restrictions::{CARRIER_BLOCKED, Obstacle, obstacle};
 use crate::rules::services::{Class, SERVICES, Service};
 use crate::rules::{Cloud, Code, Layer, Matcher, Policy, RuleProtocol, RuleSet, Severity};
-use crate::space::{Detail, Region};
 
 /// A peer that is this part of all addresses is everybody. Half, so that `0.0.0.0/1` and `128.0.0.0/1`,
 /// or everybody but some, are recognised too.
@@ -141,7 +141,7 @@ fn holds(detail: Detail, port: u16) -> bool {
     matches!(detail, Detail::Ports(first, last) if first <= port && port <= last)
 }
 
-fn few(services: &[crate::space::Service], proto: Protocol) -> bool {
+fn few(services: &[crate::header_space::PortService], proto: Protocol) -> bool {
     let ports = services.iter().filter(|service| service.proto == proto);
     let ports = ports.map(|service| match service.detail {
         Detail::Ports(first, last) => usize::from(last - first) + 1,

@@ -3,10 +3,10 @@
 
 use super::{Example, Other};
 use crate::flow::Direction;
+use crate::header_space::{Extent, Part, Question, Region, TooComplex, parts};
 use crate::rules::{
     Addresses, Assumption, Entry, EntryIndex, EntryKind, Matcher, Ordered, Policy, RuleSet,
 };
-use crate::space::{Extent, Part, Question, Region, TooComplex, parts};
 
 /// The entries of one interface and direction, with what they do.
 pub(super) struct List<'r> {

@@ -7,11 +7,11 @@ use super::exposure::EVERYBODY;
 use super::lists::{Examined, List};
 use super::{Example, Finding, Other, named};
 use crate::flow::{Direction, Protocol};
+use crate::header_space::{Detail, Part, Question, Region, parts};
 use crate::rules::{
-    Addresses, Cloud, Code, EntryIndex, GroupType, Matcher, Ordered, Peer, Place, Policy,
-    PortRange, RuleProtocol, RuleSet, SecurityGroup, Severity,
+    Addresses, Cloud, Code, EntryIndex, GroupType, Matcher, Ordered, Peer, Policy, PortRange,
+    RulePlace, RuleProtocol, RuleSet, SecurityGroup, Severity,
 };
-use crate::space::{Detail, Part, Question, Region, parts};
 
 /// Private addresses that a VPC's group may have, basic and enterprise (SEMANTICS A11).
 const MOST_ADDRESSES: [u128; 2] = [6_000, 65_536];
@@ -196,21 +196,23 @@ fn virtual_network(list: &List<'_>) -> Option<Finding> {
 
 /// Networks that are others than they look.
 fn host_bits(rules: &RuleSet) -> Vec<Finding> {
-    let mut found: Vec<(Place, Vec<IpNet>)> = Vec::new();
+    let mut found: Vec<(RulePlace, Vec<IpNet>)> = Vec::new();
     for (place, net) in rules.host_bits() {
         match found.last_mut() {
             Some((last, nets)) if last == place => nets.push(*net),
             _ => found.push((*place, vec![*net])),
         }
     }
-    let finding = |(place, nets): (Place, Vec<IpNet>)| {
+    let finding = |(place, nets): (RulePlace, Vec<IpNet>)| {
         let text = |net: &IpNet| format!("{net} is {}", net.trunc());
         let texts: Vec<String> = nets.iter().map(text).collect();
         let what = match place {
-            Place::PrefixList(l, _) => {
+            RulePlace::PrefixList(l, _) => {
                 rules.prefix_lists().get(l).map(|list| format!("{}: ", list.id))
             }
-            Place::Interface(i, _) => rules.interfaces().get(i).map(|eni| format!("{}: ", eni.id)),
+            RulePlace::Interface(i, _) => {
+                rules.interfaces().get(i).map(|eni| format!("{}: ", eni.id))
+            }
             _ => None,
         };
         let message = format!(
@@ -221,7 +223,7 @@ fn host_bits(rules: &RuleSet) -> Vec<Finding> {
         );
         let finding = Finding::new(Code::HostBits, message);
         match place {
-            Place::Rule(g, r, _) => finding.about(rules, (g, r)),
+            RulePlace::Rule(g, r, _) => finding.about(rules, (g, r)),
             _ => finding,
         }
     };

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use foldhash::fast::FixedState;
 
 use super::TooLarge;
-use super::keys::{Condition, Value};
+use super::axes::{Condition, Value};
 
 /// A class, by its number on its axis.
 pub(super) type Class = u16;

@@ -13,9 +13,9 @@ use std::collections::HashMap;
 use foldhash::fast::FixedState;
 
 use super::TooLarge;
+use super::axes::{Axis, Conditions, Family};
 use super::classes::{Class, ClassRanges, Classes, toggle};
 use super::distinct::Distinct;
-use super::keys::{Axis, Conditions, Family};
 use super::paged::Paged;
 use super::search::Search;
 use super::simd::Table;

@@ -24,12 +24,12 @@
 //! assert!(compiled.memory_usage() < 20_000);
 //! ```
 
+pub(crate) mod axes;
 mod axis;
 mod bitmaps;
 mod classes;
 mod diagram;
 mod distinct;
-pub(crate) mod keys;
 mod paged;
 mod search;
 mod simd;
@@ -37,9 +37,9 @@ mod walk;
 
 use crate::flow::{Direction, FlowTuple};
 use crate::rules::{Entry, EntryIndex, Ordered};
+use axes::{Conditions, Family};
+pub use axes::{Key, KeyV4, KeyV6};
 use bitmaps::Bitmaps;
-use keys::{Conditions, Family};
-pub use keys::{Key, KeyV4, KeyV6};
 pub use simd::Instructions;
 use walk::{Forest, Walk};
 

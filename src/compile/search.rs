@@ -5,8 +5,8 @@
 //! steps from there.
 
 use super::TooLarge;
+use super::axes::{Axis, Family, KeyWords, Value};
 use super::classes::{Class, Classes};
-use super::keys::{Axis, Family, KeyWords, Value};
 use super::paged::Paged;
 use super::simd::{Lanes, MAX_LANES, Scalar, Table, gather_cost};
 

@@ -6,7 +6,7 @@
 //! Many packets are walked side by side, and all take the same steps: the walk is branchless, and while one
 //! packet waits for memory the others proceed.
 
-use super::keys::{Axis, KeyWords};
+use super::axes::{Axis, KeyWords};
 use super::search::Search;
 use super::simd::{Lanes, MAX_LANES, Operation, Scalar, Table};
 use crate::rules::EntryIndex;

@@ -10,11 +10,11 @@ use similar::{Algorithm, DiffTag, capture_diff_slices};
 
 use super::{Change, Effect};
 use crate::flow::{Direction, Protocol};
+use crate::header_space::{AddressRange, Question, Region, TooComplex, parts};
 use crate::rules::{
     Assumption, Entry, EntryIndex, EntryKind, Interface, Matcher, Ordered, Policy, RuleProtocol,
     RuleSet, UnknownGroups,
 };
-use crate::space::{AddressRange, Question, Region, TooComplex, parts};
 
 /// Packets whose verdict a change turns, all by the same two entries.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! The reference walk, with every step kept.
 
 use crate::flow::FlowTuple;
-use crate::rules::{Entry, EntryIndex, Ordered, Step};
+use crate::rules::{Entry, EntryIndex, MatchStep, Ordered};
 
 /// One entry that was looked at.
 #[derive(Clone, Copy, Debug)]
@@ -11,7 +11,7 @@ pub struct Examined<'r> {
     /// The entry.
     pub entry: &'r Entry,
     /// The condition that the packet failed; `None` for the entry that decided, the last one.
-    pub failed_on: Option<Step>,
+    pub failed_on: Option<MatchStep>,
 }
 
 /// Every entry in evaluation order down to the one that decides.

@@ -4,7 +4,7 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 use super::json::{Faults, Json, reading};
-use super::loaded::{Found, FoundInterface, Hints, Loaded};
+use super::loaded::{Found, FoundInterface, LoadOptions, Loaded};
 use crate::flow::Direction;
 use crate::rules::{
     GroupRef, NicType, Peer, Policy, PortList, PortRange, Ports, PrefixList, Priority, Rule,
@@ -67,7 +67,7 @@ pub(super) fn read(
     answer: Answer,
     value: &Value,
     file: &str,
-    hints: &Hints,
+    hints: &LoadOptions,
     loaded: &mut Loaded,
     faults: &mut Faults,
 ) {
@@ -150,7 +150,13 @@ pub(super) fn group(json: &Json<'_>, id: &str, loaded: &mut Loaded, faults: &mut
     known.vpc_id = vpc.or_else(|| known.vpc_id.take());
 }
 
-fn rules(id: &str, rows: &[Json<'_>], hints: &Hints, loaded: &mut Loaded, faults: &mut Faults) {
+fn rules(
+    id: &str,
+    rows: &[Json<'_>],
+    hints: &LoadOptions,
+    loaded: &mut Loaded,
+    faults: &mut Faults,
+) {
     let file = faults.file.clone();
     let known = loaded.group(id);
     known.has_rules = true;

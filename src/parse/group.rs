@@ -4,7 +4,6 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 
 use super::reader::{Reader, one, word};
-use super::yaml::group_path;
 use crate::flow::Direction;
 use crate::rules::{
     Cloud, GroupRef, GroupType, Interface, Layer, NicType, Peer, Policy, PortRange, Ports,
@@ -308,5 +307,13 @@ pub(super) fn local(key: &str, text: &str) -> Result<IpNet, String> {
             Err(format!("`{text}`: on this side of a rule `{key}` takes addresses only"))
         }
         Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The way through the file to a group: those of network ACLs stand behind the security groups in the model.
+pub(super) fn group_path(group: usize, security_groups: usize) -> [Segment; 2] {
+    match group.checked_sub(security_groups) {
+        None => [Segment::Key("security_groups".to_owned()), Segment::Index(group)],
+        Some(acl) => [Segment::Key("network_acls".to_owned()), Segment::Index(acl)],
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::json::Faults;
-use super::loaded::{Hints, Loaded, Source};
+use super::loaded::{LoadOptions, Loaded, Source};
 use super::terraform::{self, Plan};
 use super::{Fault, ParseError, alibaba};
 use super::{aws, azure, classbench, google, ros, vpc};
@@ -25,7 +25,7 @@ pub enum Content {
 ///
 /// # Errors
 /// What is wrong, in which file; also where a file is none of what can be read.
-pub fn load(sources: &[Source<'_>], hints: &Hints) -> Result<Content, ParseError> {
+pub fn load(sources: &[Source<'_>], hints: &LoadOptions) -> Result<Content, ParseError> {
     if let [only] = sources
         && is_own(only.text)
     {
@@ -100,7 +100,7 @@ struct Answers<'n> {
 fn answers<'n>(
     values: &[(&'n str, Value)],
     several: bool,
-    hints: &Hints,
+    hints: &LoadOptions,
     faults: &mut Faults,
 ) -> Answers<'n> {
     let mut found = Answers::default();
@@ -186,7 +186,7 @@ fn is_hcl(text: &str) -> bool {
 }
 
 #[cfg(feature = "hcl")]
-fn hcl(sources: &[Source<'_>], hints: &Hints) -> Result<Content, ParseError> {
+fn hcl(sources: &[Source<'_>], hints: &LoadOptions) -> Result<Content, ParseError> {
     if let Some(other) = sources.iter().find(|source| !is_hcl(source.text)) {
         let message =
             "is not in Terraform's language, and the other files are: together they are no module";
@@ -204,7 +204,7 @@ fn hcl(sources: &[Source<'_>], hints: &Hints) -> Result<Content, ParseError> {
 }
 
 #[cfg(not(feature = "hcl"))]
-fn hcl(sources: &[Source<'_>], _: &Hints) -> Result<Content, ParseError> {
+fn hcl(sources: &[Source<'_>], _: &LoadOptions) -> Result<Content, ParseError> {
     let message = "this is Terraform's own language, which this build does not read (cargo's feature `hcl` does); \
                    `terraform show -json PLAN` prints the same";
     Err(one(sources.first().map_or("", |of| of.name), message))

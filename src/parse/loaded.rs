@@ -7,8 +7,8 @@ use ipnet::IpNet;
 use super::json::{Faults, last_part, short_id};
 use super::{Fault, ParseError};
 use crate::rules::{
-    Cloud, Field, GroupType, Interface, Invalid, Layer, Membership, NicType, Parts, Peer, Place,
-    Policy, PortList, PrefixList, Rule, RuleSet, SecurityGroup, Tag, Timeouts,
+    Cloud, Field, GroupType, Interface, Invalid, Layer, Membership, NicType, Parts, Peer, Policy,
+    PortList, PrefixList, Rule, RulePlace, RuleSet, SecurityGroup, Tag, Timeouts,
 };
 
 /// A file's name and its text.
@@ -22,7 +22,7 @@ pub struct Source<'t> {
 
 /// What the user says where files do not.
 #[derive(Clone, Debug, Default)]
-pub struct Hints {
+pub struct LoadOptions {
     /// The type of groups whose files do not have it.
     pub group_type: Option<GroupType>,
     /// The inner access policy of groups whose files do not have it.
@@ -369,7 +369,7 @@ impl Loaded {
 
     /// As parts of a rule set. Interfaces keep those of their groups whose rules are known; those that
     /// have none are left out, with a warning.
-    pub fn parts(&self, hints: &Hints) -> (Parts, Vec<String>) {
+    pub fn parts(&self, hints: &LoadOptions) -> (Parts, Vec<String>) {
         let mut warnings = self.warnings.clone();
         let mut incomplete = self.incomplete.clone();
         let cloud = self.cloud();
@@ -414,7 +414,7 @@ impl Loaded {
     }
 
     /// Prefix lists of the files, and those that rules name and the user defines.
-    fn prefix_lists(&self, hints: &Hints) -> Vec<PrefixList> {
+    fn prefix_lists(&self, hints: &LoadOptions) -> Vec<PrefixList> {
         let mut lists = self.prefix_lists.clone();
         for Tag { name, entries } in &hints.tags {
             let names = |peer: &Peer| matches!(peer, Peer::PrefixList(id) if id == name);
@@ -428,7 +428,7 @@ impl Loaded {
 
     /// Groups with rules: security groups first, then network ACLs. A group that is known only later is left out with
     /// its rules, where that is allowed.
-    fn known(&self, hints: &Hints) -> impl Iterator<Item = &FoundGroup> {
+    fn known(&self, hints: &LoadOptions) -> impl Iterator<Item = &FoundGroup> {
         let later = |group: &FoundGroup| group.rules.iter().any(|of| of.later.group.is_some());
         let partial = hints.partial;
         let known = move |group: &&FoundGroup| group.has_rules && !(partial && later(group));
@@ -447,7 +447,7 @@ impl Loaded {
         });
         self.unknown.iter().cloned().chain(unresolved)
     }
-    fn security_group(&self, group: &FoundGroup, hints: &Hints) -> SecurityGroup {
+    fn security_group(&self, group: &FoundGroup, hints: &LoadOptions) -> SecurityGroup {
         let FoundGroup { layer, vpc_id, .. } = group;
         let group_type = group.group_type.or(hints.group_type).unwrap_or(GroupType::Basic);
         let inner = group.inner_access_policy.or(hints.inner_access_policy);
@@ -590,21 +590,21 @@ impl Loaded {
     pub fn rule_set(
         &self,
         file: &str,
-        hints: &Hints,
+        hints: &LoadOptions,
     ) -> Result<(RuleSet, Vec<String>), ParseError> {
         let (parts, warnings) = self.parts(hints);
         let known: Vec<&FoundGroup> = self.known(hints).collect();
         // Where the file has it, and what it is.
-        let place = |place: Place| -> String {
+        let place = |place: RulePlace| -> String {
             let mut words = Vec::new();
-            if let Place::Rule(g, r, _) = place {
+            if let RulePlace::Rule(g, r, _) = place {
                 let found = known.get(g).and_then(|group| in_force(group, hints.partial).nth(r));
                 // Terraform's address is the rule's name.
                 let found = found.filter(|found| found.rule.id.to_string() != found.origin);
                 words.extend(found.map(|found| found.origin.clone()));
             }
             words.extend(parts.about(place));
-            if let Place::Rule(_, _, field) = place
+            if let RulePlace::Rule(_, _, field) = place
                 && field != Field::Whole
             {
                 words.push(field.key().to_owned());

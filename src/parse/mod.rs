@@ -22,11 +22,11 @@
 //! [`RuleSet`]: crate::rules::RuleSet
 
 mod alibaba;
+mod assertions;
 mod aws;
 mod azure;
 mod classbench;
 mod error;
-mod expectations;
 mod google;
 mod group;
 #[cfg(feature = "hcl")]
@@ -42,12 +42,12 @@ mod terraform;
 mod vpc;
 mod yaml;
 
+pub use assertions::expectations;
 pub(crate) use azure::defaults as default_rules_of_azure;
 pub use error::{Fault, ParseError};
-pub use expectations::expectations;
 pub(crate) use google::tag_or_account;
 pub use load::{Content, load};
-pub use loaded::{Found, Hints, Later, Loaded, Source, Standing};
+pub use loaded::{Found, Later, LoadOptions, Loaded, Source, Standing};
 pub use positions::Positions;
 pub use print::print;
 pub use terraform::Plan;

@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 
-use super::yaml::group_path;
+use super::group::group_path;
 use crate::yaml::{Places, Position, Segment};
 
 /// Looks up lines of a rules file. The first time costs a reading of the whole file.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::alibaba::{Dialect, group, permission};
 use super::json::{Faults, Json, reading};
-use super::loaded::{Found, Hints, Loaded};
+use super::loaded::{Found, LoadOptions, Loaded};
 use crate::flow::Direction;
 use crate::rules::RuleId;
 use crate::yaml;
@@ -21,7 +21,7 @@ const DEEPEST: usize = 64;
 
 /// Adds the groups of a template and their rules. With `--partial`, what has a value only when the template is
 /// deployed is left out, with a warning.
-pub(super) fn read(value: &Value, hints: &Hints, loaded: &mut Loaded, faults: &mut Faults) {
+pub(super) fn read(value: &Value, hints: &LoadOptions, loaded: &mut Loaded, faults: &mut Faults) {
     let mut found = faults.of_same_file();
     template(value, hints, loaded, &mut found);
     match hints.partial {
@@ -34,7 +34,7 @@ pub(super) fn read(value: &Value, hints: &Hints, loaded: &mut Loaded, faults: &m
     }
 }
 
-fn template(value: &Value, hints: &Hints, loaded: &mut Loaded, faults: &mut Faults) {
+fn template(value: &Value, hints: &LoadOptions, loaded: &mut Loaded, faults: &mut Faults) {
     let json = Json::new(value);
     let Some(resources) = json.get("Resources").and_then(|of| of.value().as_object()) else {
         faults.add("Resources", "the template has no resources");
@@ -122,7 +122,7 @@ struct Template<'v> {
     bytes: Cell<usize>,
     questions: Cell<usize>,
     value: &'v Value,
-    hints: &'v Hints,
+    hints: &'v LoadOptions,
     resources: &'v Map<String, Value>,
 }
 

@@ -7,12 +7,12 @@ use ipnet::IpNet;
 
 use super::ParseError;
 use super::error::placed;
-use super::group::Stands;
+use super::group::{Stands, group_path};
 use super::reader::{Reader, one, plain, word};
 use crate::flow::Direction;
 use crate::rules::{
-    Cloud, Field, Interface, Invalid, Layer, Membership, NicType, Parts, Place, PortList,
-    PrefixList, RuleSet, SecurityGroup, Suppression, Tag, Timeouts, nearest, parse_cidr,
+    Cloud, Field, Interface, Invalid, Layer, Membership, NicType, Parts, PortList, PrefixList,
+    RulePlace, RuleSet, SecurityGroup, Suppression, Tag, Timeouts, nearest, parse_cidr,
     parse_cidr_as_written,
 };
 use crate::yaml::{self, Mapping, Segment, Value};
@@ -41,29 +41,23 @@ pub fn yaml(file: &str, text: &str) -> Result<RuleSet, ParseError> {
     })
 }
 
-/// The way through the file to a group: those of network ACLs stand behind the security groups in the model.
-pub(super) fn group_path(group: usize, security_groups: usize) -> [Segment; 2] {
-    match group.checked_sub(security_groups) {
-        None => [Segment::Key("security_groups".to_owned()), Segment::Index(group)],
-        Some(acl) => [Segment::Key("network_acls".to_owned()), Segment::Index(acl)],
-    }
-}
-
 /// The way through the file to a place in the model.
-fn path(place: Place, parts: &Parts, security_groups: usize) -> Vec<Segment> {
+fn path(place: RulePlace, parts: &Parts, security_groups: usize) -> Vec<Segment> {
     let key = |key: &str| Segment::Key(key.to_owned());
     let group = |g| Vec::from(group_path(g, security_groups));
     let (mut path, field, direction) = match place {
-        Place::Groups => return vec![key("security_groups")],
-        Place::Group(g, field) => (group(g), field, None),
-        Place::Rule(g, r, field) => (
+        RulePlace::Groups => return vec![key("security_groups")],
+        RulePlace::Group(g, field) => (group(g), field, None),
+        RulePlace::Rule(g, r, field) => (
             [group(g), vec![key("rules"), Segment::Index(r)]].concat(),
             field,
             parts.groups.get(g).and_then(|group| group.rules.get(r)).map(|rule| rule.direction),
         ),
-        Place::Interface(i, field) => (vec![key("interfaces"), Segment::Index(i)], field, None),
-        Place::PrefixList(l, field) => (vec![key("prefix_lists"), Segment::Index(l)], field, None),
-        Place::PortList(l, field) => (vec![key("port_lists"), Segment::Index(l)], field, None),
+        RulePlace::Interface(i, field) => (vec![key("interfaces"), Segment::Index(i)], field, None),
+        RulePlace::PrefixList(l, field) => {
+            (vec![key("prefix_lists"), Segment::Index(l)], field, None)
+        }
+        RulePlace::PortList(l, field) => (vec![key("port_lists"), Segment::Index(l)], field, None),
     };
     let ingress = direction != Some(Direction::Egress);
     let name = match field {
@@ -73,7 +67,7 @@ fn path(place: Place, parts: &Parts, security_groups: usize) -> Vec<Segment> {
         Field::Protocol => "protocol",
         Field::Policy => "policy",
         Field::Priority => match place {
-            Place::Rule(g, ..) if g >= security_groups => "number",
+            RulePlace::Rule(g, ..) if g >= security_groups => "number",
             _ => "priority",
         },
         Field::Icmp => "icmp",

@@ -10,11 +10,11 @@ use std::net::IpAddr;
 use foldhash::fast::FixedState;
 use ipnet::IpNet;
 
-use super::changes::{BothLabels, because};
+use super::both_labels::{BothLabels, because};
 use super::{Seen, text};
 use crate::diff::{Change, Effect, Side, Turned};
 use crate::flow::{Protocol, Transport};
-use crate::tally::{PeerCount, PeerRoom, Peers};
+use crate::stats::{PeerCount, PeerRoom, Peers};
 
 /// Prefix lengths of the networks that peers are shown with, of IPv4 and IPv6, from the finest on.
 const WIDTHS: [(u8, u8); 4] = [(24, 64), (16, 48), (8, 32), (0, 0)];

@@ -7,15 +7,15 @@ use ipnet::IpNet;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::both_labels::{BothLabels, label};
 use super::changed::{Changed, Group, Kind};
 use super::connections::community_id;
 use super::summary::{CaptureInput, Local, RulesInput, strays_json};
 use super::table::{Room, Table};
-use super::{Cell, Label, Labels, Rows, SCHEMA, region_tables, text};
-use crate::accept::Accepted;
+use super::{Cell, Labels, Rows, SCHEMA, region_tables, text};
 use crate::diff::{Change, Diff, Effect, Effects, Side, Turned};
 use crate::escape::{Text, push_line};
-use crate::tally::UnevaluatedCount;
+use crate::stats::UnevaluatedCount;
 
 /// What a difference was made from.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -66,7 +66,7 @@ impl DiffSummary {
         let accepted = entries.map(|(n, (entry, connections))| {
             json!({"entry": entry, "expired": accepted.expired(n), "connections": connections})
         });
-        let times = diff.current().tally().times();
+        let times = diff.current().stats().times();
         let counts = |effects: Effects| {
             Effect::ALL.into_iter().map(|effect| (effect.as_str(), effects.of(effect))).collect()
         };
@@ -77,8 +77,8 @@ impl DiffSummary {
             local,
             connections: counts(diff.connections()),
             packets: counts(diff.packets()),
-            strays: strays_json(diff.proposed().tally()),
-            unevaluated: diff.proposed().tally().unevaluated().counts(),
+            strays: strays_json(diff.proposed().stats()),
+            unevaluated: diff.proposed().stats().unevaluated().counts(),
             accepted: accepted.collect(),
             first_time_ns: times.map(|(first, _)| first),
             last_time_ns: times.map(|(_, last)| last),
@@ -86,31 +86,6 @@ impl DiffSummary {
             partial: None,
         }
     }
-}
-
-/// The names on both sides of a change, and what was accepted of it.
-#[derive(Clone, Copy, Debug)]
-pub struct BothLabels<'l> {
-    /// Changes that were accepted.
-    pub accepted: &'l Accepted,
-    /// Of the current rules.
-    pub current: &'l Labels,
-    /// Of the proposed rules.
-    pub proposed: &'l Labels,
-}
-
-impl<'l> BothLabels<'l> {
-    /// Why a change was accepted, if it was.
-    fn reason(&self, change: &Change) -> Option<&'l str> {
-        let entry =
-            self.accepted.entries().get(self.accepted.position(change.effect, &change.flow)?)?;
-        Some(&entry.reason)
-    }
-}
-
-/// What decided on one side, by name; nothing where nothing was judged.
-fn label<'l>(labels: &'l Labels, side: &Side) -> Option<&'l Label> {
-    side.at.map(|(interface, direction, entry)| labels.entry(interface, direction, entry))
 }
 
 /// The columns of `diff -f csv`.
@@ -237,7 +212,7 @@ pub fn diff_text(
 ) -> Text {
     let mut out = Text::default();
     let DiffInputs { current, proposed, captures } = &summary.inputs;
-    text::captures(&mut out, captures, diff.current().tally().times());
+    text::captures(&mut out, captures, diff.current().stats().times());
     for (title, rules) in [("current ", current), ("proposed", proposed)] {
         rules.line(&mut out, title);
     }
@@ -264,7 +239,7 @@ pub fn diff_text(
 
 /// What is to be said where no connection is changed.
 pub(super) fn unchanged(diff: &Diff<'_>) -> &'static str {
-    let packets = diff.proposed().tally().packets();
+    let packets = diff.proposed().stats().packets();
     match packets.allowed + packets.denied {
         0 => "No packet was judged, so nothing is known of what the change does to this traffic.",
         _ => "The change does nothing to this traffic.",
@@ -339,7 +314,7 @@ pub(super) fn change_lines(changed: &Changed<'_>) -> Vec<(Effect, String)> {
 
 /// A table for each effect that connections have, the worst first.
 pub(super) fn change_tables(diff: &Diff<'_>, changed: &Changed<'_>, most: usize) -> Vec<Table> {
-    let span = diff.current().tally().times().map_or(0, |(first, last)| last - first);
+    let span = diff.current().stats().times().map_or(0, |(first, last)| last - first);
     let connections = diff.connections();
     let effects = [Effect::NewlyDenied, Effect::NewlyAllowed, Effect::OtherRule];
     let tables = effects.into_iter().map(|effect| {
@@ -353,13 +328,6 @@ pub(super) fn change_tables(diff: &Diff<'_>, changed: &Changed<'_>, most: usize)
         table(title, &changed.groups(effect), most)
     });
     tables.filter(|table| table.rows.len() > 1).collect()
-}
-
-pub(super) fn because(labels: &Labels, side: &Side) -> String {
-    match label(labels, side) {
-        Some(label) => text::because(side.reason, label),
-        None => side.reason.as_str().to_owned(),
-    }
 }
 
 fn table(title: String, groups: &[(&Kind, IpNet, &Group)], most: usize) -> Table {

@@ -63,7 +63,7 @@ struct Row {
 
 /// Which rows are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum RowPart {
     /// Those that [`Connections::choose_over`] has chosen.
     Over,
     /// All.
@@ -72,8 +72,8 @@ pub enum Part {
 
 impl Row {
     /// Whether it is written: one of its packets is reported.
-    fn is_of(&self, part: Part) -> bool {
-        self.selected && (self.over || part == Part::All)
+    fn is_of(&self, part: RowPart) -> bool {
+        self.selected && (self.over || part == RowPart::All)
     }
 
     fn new(input: &Input<'_>, judgement: &Judgement, opening: Opening, flow: FlowTuple) -> Self {
@@ -287,7 +287,7 @@ impl Connections {
     /// Writes the rows, in order of opening.
     pub fn write(
         &self,
-        part: Part,
+        part: RowPart,
         labels: &Labels,
         rows: &mut Rows<impl Write>,
     ) -> io::Result<()> {
@@ -327,7 +327,7 @@ impl Connections {
     }
 
     /// The same for people, as a table.
-    pub fn text(&self, part: Part, labels: &Labels, room: Room) -> Text {
+    pub fn text(&self, part: RowPart, labels: &Labels, room: Room) -> Text {
         let header = ["", "verdict", "connection", "service", "packets", "bytes", "frame", "why"];
         let mut table = vec![header.map(str::to_owned).to_vec()];
         for row in self.rows.iter().filter(|row| row.is_of(part)) {

@@ -3,12 +3,13 @@
 //! Column names, their order and the keys of the JSON are a promise to other programs: they are added
 //! to, never renamed.
 
+mod assertions;
+mod both_labels;
 mod changed;
 mod changes;
 mod comment;
 mod connections;
 mod coverage;
-mod expectations;
 mod findings;
 mod junit;
 mod label;
@@ -26,14 +27,13 @@ mod table;
 mod text;
 mod timings;
 
+pub use assertions::{TestSummary, Tested, tested_json, tested_suite, tested_text};
+pub use both_labels::BothLabels;
 pub use changed::Changed;
-pub use changes::{
-    BothLabels, CHANGE_COLUMNS, DiffInputs, DiffSummary, change_rows, changes_json, diff_text,
-};
+pub use changes::{CHANGE_COLUMNS, DiffInputs, DiffSummary, change_rows, changes_json, diff_text};
 pub use comment::{diff_markdown, regions_markdown, replay_markdown};
-pub use connections::{Connections, Part};
+pub use connections::{Connections, RowPart};
 pub use coverage::CoverageReport;
-pub use expectations::{TestSummary, Tested, tested_json, tested_suite, tested_text};
 pub use findings::{
     FINDING_COLUMNS, FindingsSummary, Shown, finding_rows, findings_json, findings_text,
     suppressed_json,
@@ -41,23 +41,22 @@ pub use findings::{
 pub use junit::{Case, Suite, junit};
 pub use label::{Label, Labels};
 pub use packets::{
-    Answer, DECODE_COLUMNS, EMBEDDED_COLUMNS, VERDICT_COLUMNS, decode_cells, embedded_cells,
+    DECODE_COLUMNS, EMBEDDED_COLUMNS, PacketAnswer, VERDICT_COLUMNS, decode_cells, embedded_cells,
     packet_line, verdict_cells,
 };
 #[cfg(feature = "html")]
 pub use page::{Gathered, Made, diff_page, replay_page};
 pub use proposal::{
-    Answer as ProposalAnswer, CheckedProposal, Difference, TestedProposal, proposal_json,
-    proposal_markdown,
+    CheckedProposal, Difference, ProposalResult, TestedProposal, proposal_json, proposal_markdown,
 };
 pub use recorded::RecordedActions;
 pub use regions::{REGION_COLUMNS, RegionsSummary, Seen, region_rows, regions_json, regions_text};
 pub use rows::{Cell, RowFormat, Rows};
 pub use sarif::{SarifResult, sarif};
-pub use suggestion::{Holdout, Learned, Step, suggestion_json, suggestion_yaml};
+pub use suggestion::{AggregationStep, Holdout, Learned, suggestion_json, suggestion_yaml};
 pub use summary::{CaptureInput, Inputs, Local, RuleCount, RulesInput, Summary, rule_counts};
 pub use text::{because, bytes, count, duration, plural, summary as text_summary, time};
-pub use timings::{Change as TimingChange, NotComparable, Stage, Timings};
+pub use timings::{NotComparable, Stage, StageChange, Timings};
 
 use regions::region_tables;
 pub use table::{Room, escaped, table};

@@ -103,7 +103,7 @@ pub fn verdict_cells<'a>(
 
 /// What one line says of a packet's judgement.
 #[derive(Clone, Copy, Debug)]
-pub enum Answer<'a> {
+pub enum PacketAnswer<'a> {
     /// It was judged.
     Judged(&'a Judgement, &'a Labels),
     /// It was not.
@@ -117,7 +117,7 @@ pub fn packet_line(
     decoded: &Decoded,
     embedded: Option<&Packet>,
     start_ns: Option<u64>,
-    answer: Option<Answer<'_>>,
+    answer: Option<PacketAnswer<'_>>,
 ) -> String {
     let since = frame.time_ns.zip(start_ns).map(|(time, start)| time.saturating_sub(start));
     let since = since.map_or_else(
@@ -127,18 +127,20 @@ pub fn packet_line(
     let what = decoded.packet().map_or_else(String::new, described);
     let about = embedded.map_or_else(String::new, |of| format!(" about {}", described(of)));
     let outcome = match (decoded, answer) {
-        (Decoded::Not(_), None | Some(Answer::Judged(..))) => format!(" {}", decoded.outcome()),
+        (Decoded::Not(_), None | Some(PacketAnswer::Judged(..))) => {
+            format!(" {}", decoded.outcome())
+        }
         _ => String::new(),
     };
     let answer = match answer {
-        Some(Answer::Judged(judgement, labels)) => {
+        Some(PacketAnswer::Judged(judgement, labels)) => {
             let label = labels.of(judgement);
             let verdict = judgement.verdict.as_str();
             let (at, direction) = (labels.interface(judgement.interface), judgement.direction);
             let why = text::because_of(judgement, label);
             format!("{verdict:<5} {direction:<7} {at}  ({why})  ")
         }
-        Some(Answer::Not(reason)) => format!("–     {reason}  ", reason = reason.as_str()),
+        Some(PacketAnswer::Not(reason)) => format!("–     {reason}  ", reason = reason.as_str()),
         None => String::new(),
     };
     let number = frame.number;

@@ -5,9 +5,10 @@ use std::fmt::Write;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::assertions::{self, TestSummary, Tested};
+use super::both_labels::BothLabels;
 use super::changed::Changed;
-use super::changes::{self, BothLabels, DiffInputs, DiffSummary};
-use super::expectations::{self, TestSummary, Tested};
+use super::changes::{self, DiffInputs, DiffSummary};
 use super::findings::{self, FindingsSummary};
 use super::regions::{RegionsSummary, region_tables};
 use super::sarif::SarifResult;
@@ -20,7 +21,7 @@ use crate::rules::Severity;
 
 /// Why a proposal fails, or that it does not.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Answer {
+pub struct ProposalResult {
     /// Everything that was asked for and holds, in words; none if the proposal passes.
     pub fails: Vec<String>,
     /// What there is beside that, in words.
@@ -29,7 +30,7 @@ pub struct Answer {
     pub unanswered: Option<String>,
 }
 
-impl Answer {
+impl ProposalResult {
     /// Whether the proposal passes.
     pub fn passes(&self) -> bool {
         self.fails.is_empty() && self.unanswered.is_none()
@@ -193,7 +194,7 @@ pub struct TestedProposal<'a> {
 
 /// All of it as Markdown, short enough for a comment.
 pub fn proposal_markdown(
-    answer: &Answer,
+    answer: &ProposalResult,
     difference: Option<Difference<'_>>,
     check: CheckedProposal<'_>,
     tested: Option<TestedProposal<'_>>,
@@ -232,7 +233,7 @@ pub fn proposal_markdown(
             let _ = writeln!(out, "- {mark}: {}", escaped(&one.expectation.name));
             if !one.is_met() {
                 out.push('\n');
-                out.push_str(&fenced(&expectations::why(one, of.labels)));
+                out.push_str(&fenced(&assertions::why(one, of.labels)));
             }
         }
     }
@@ -274,7 +275,7 @@ fn made_from(difference: Option<Difference<'_>>, check: CheckedProposal<'_>) -> 
     let DiffInputs { current, proposed, captures } = of.inputs();
     let files = comment::made_from(&[("current", current), ("proposed", proposed)], captures);
     let times = match of {
-        Difference::Traffic(_, diff, ..) => diff.current().tally().times(),
+        Difference::Traffic(_, diff, ..) => diff.current().stats().times(),
         Difference::Rules(..) => None,
     };
     let span =
@@ -284,7 +285,7 @@ fn made_from(difference: Option<Difference<'_>>, check: CheckedProposal<'_>) -> 
 
 /// All of it for programs.
 pub fn proposal_json(
-    answer: &Answer,
+    answer: &ProposalResult,
     difference: Option<&Value>,
     check: &Value,
     tested: Option<&Value>,

@@ -5,14 +5,15 @@ use std::io;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::changes::{BothLabels, DiffInputs};
+use super::both_labels::BothLabels;
+use super::changes::DiffInputs;
 use super::table::{Room, Table};
 use super::{Cell, Label, Rows, SCHEMA, text};
 use crate::diff::{Change, Effect, Turned};
 use crate::escape::{Text, push_line};
 use crate::flow::FlowTuple;
+use crate::header_space::{AddressRange, Detail, Region};
 use crate::rules::Assumption;
-use crate::space::{AddressRange, Detail, Region};
 use crate::verdict::Verdict;
 
 /// The keys of `diff -f json` without a capture.
@@ -342,7 +343,7 @@ fn verdicts(effect: Effect) -> [Verdict; 2] {
 
 /// `tcp/22`, `tcp/8000-8999`, `icmp/3/4-3/4`, `gre`
 pub(super) fn services(region: &Region) -> Vec<String> {
-    let text = |service: crate::space::Service| match service.detail {
+    let text = |service: crate::header_space::PortService| match service.detail {
         Detail::All => service.proto.to_string(),
         Detail::Ports(first, last) if first == last => format!("{}/{first}", service.proto),
         Detail::Ports(first, last) => format!("{}/{first}-{last}", service.proto),

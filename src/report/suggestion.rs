@@ -35,7 +35,7 @@ pub struct Learned {
 
 /// What a bound would come to.
 #[derive(Clone, Copy, Debug)]
-pub struct Step {
+pub struct AggregationStep {
     /// The bound.
     pub bound: Bound,
     /// Rules, as the cloud counts them.
@@ -66,7 +66,7 @@ impl Holdout {
 /// The rules file, with its account as a comment.
 pub fn suggestion_yaml(
     learned: &Learned,
-    steps: &[Step],
+    steps: &[AggregationStep],
     holdout: Option<&Holdout>,
     rules: &RuleSet,
 ) -> String {
@@ -79,7 +79,7 @@ pub fn suggestion_yaml(
     out.replace("# \n", "#\n")
 }
 
-fn account(learned: &Learned, steps: &[Step], holdout: Option<&Holdout>) -> Text {
+fn account(learned: &Learned, steps: &[AggregationStep], holdout: Option<&Holdout>) -> Text {
     let mut out = Text::default();
     let Learned { rules, captures, local, times, connections, scans, unnamed, warnings } = learned;
     push_line!(out, "suggested by sgreplay {}", env!("CARGO_PKG_VERSION"));
@@ -112,7 +112,7 @@ fn account(learned: &Learned, steps: &[Step], holdout: Option<&Holdout>) -> Text
     );
     push_line!(out, "and what is opened in pairs of a port and an address (in IPv6: a /64):");
     let mut rows = vec![["networks", "rules", "opens", ""].map(str::to_owned).to_vec()];
-    for Step { bound, rules, opens, chosen } in steps {
+    for AggregationStep { bound, rules, opens, chosen } in steps {
         rows.push(vec![
             format!("/{}, /{}", bound.v4, bound.v6),
             text::count(*rules as u64),
@@ -169,11 +169,11 @@ fn magnitude(number: f64) -> String {
 /// The same for programs; the rules under `rules_file`, as in a rules file written as JSON.
 pub fn suggestion_json(
     learned: &Learned,
-    steps: &[Step],
+    steps: &[AggregationStep],
     holdout: Option<&Holdout>,
     rules: &RuleSet,
 ) -> Value {
-    let step = |step: &Step| {
+    let step = |step: &AggregationStep| {
         json!({
             "v4": step.bound.v4,
             "v6": step.bound.v6,

@@ -11,11 +11,11 @@ use super::{Label, Labels, SCHEMA};
 use crate::direction::Evidence;
 use crate::escape::{Text, push_line};
 use crate::flow::Direction;
-use crate::overlay::Obstacle;
 use crate::replay::Replay;
+use crate::restrictions::Obstacle;
 use crate::rules::{Cloud, Entry, EntryKind, RuleSet};
 pub use crate::sources::CaptureInput;
-use crate::tally::{Count, Kind, Tally, UnevaluatedCount};
+use crate::stats::{Count, FlowClass, Stats, UnevaluatedCount};
 
 /// What the results were made from.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -152,10 +152,10 @@ impl Summary {
         local: Local,
         warnings: Vec<String>,
     ) -> Self {
-        let tally = replay.tally();
-        let (packets, connections) = (tally.packets(), tally.connections());
+        let stats = replay.stats();
+        let (packets, connections) = (stats.packets(), stats.connections());
         let midstream: Map<String, Value> =
-            tally.midstream().map(|(how, count)| (how.as_str().to_owned(), count.into())).collect();
+            stats.midstream().map(|(how, count)| (how.as_str().to_owned(), count.into())).collect();
         Self {
             schema: SCHEMA,
             version: env!("CARGO_PKG_VERSION"),
@@ -167,19 +167,19 @@ impl Summary {
                 ("denied", packets.denied),
                 ("not_evaluated", packets.not_evaluated),
             ]),
-            bytes: tally.bytes(),
-            first_time_ns: tally.times().map(|(first, _)| first),
-            last_time_ns: tally.times().map(|(_, last)| last),
+            bytes: stats.bytes(),
+            first_time_ns: stats.times().map(|(first, _)| first),
+            last_time_ns: stats.times().map(|(_, last)| last),
             connections: serde_json::json!({
                 "total": connections.total(),
                 "allowed": connections.allowed,
                 "denied": connections.denied,
-                "cut": tally.cut(),
+                "cut": stats.cut(),
                 "midstream": midstream,
             }),
-            strays: strays_json(tally),
-            unevaluated: tally.unevaluated().counts(),
-            reasons: tally
+            strays: strays_json(stats),
+            unevaluated: stats.unevaluated().counts(),
+            reasons: stats
                 .reasons()
                 .map(|(r, count)| (r.as_str().to_owned(), count.into()))
                 .collect(),
@@ -196,15 +196,15 @@ impl Summary {
     /// Adds the kinds of connections, which only programs want to read: there may be 100,000 of them.
     #[must_use]
     pub fn with_decided(mut self, replay: &Replay<'_>, labels: &Labels) -> Self {
-        let kinds = replay.tally().kinds();
+        let kinds = replay.stats().kinds();
         self.decided = kinds.map(|(kind, count)| decided(kind, count, replay, labels)).collect();
         self
     }
 }
 
 /// Packets without SYN after their connection closed.
-pub(super) fn strays_json(tally: &Tally) -> Value {
-    let strays = tally.strays();
+pub(super) fn strays_json(stats: &Stats) -> Value {
+    let strays = stats.strays();
     serde_json::json!({
         "packets": strays.total(),
         "allowed": strays.allowed,
@@ -215,7 +215,7 @@ pub(super) fn strays_json(tally: &Tally) -> Value {
 /// Every rule in file order, with what it did at all interfaces.
 pub fn rule_counts(rules: &RuleSet, replay: &Replay<'_>) -> Vec<RuleCount> {
     let mut counts: BTreeMap<(usize, usize), Count> = BTreeMap::new();
-    let by_entry = replay.tally().by_entry();
+    let by_entry = replay.stats().by_entry();
     for interface in 0..rules.interfaces().len() {
         for direction in Direction::BOTH {
             for (index, Entry { kind, through, .. }) in replay.indexed(interface, direction) {
@@ -250,11 +250,19 @@ pub fn rule_counts(rules: &RuleSet, replay: &Replay<'_>) -> Vec<RuleCount> {
     .collect()
 }
 
-fn decided(kind: &Kind, count: Count, replay: &Replay<'_>, labels: &Labels) -> Value {
+fn decided(kind: &FlowClass, count: Count, replay: &Replay<'_>, labels: &Labels) -> Value {
     let Label { group, rule, layer, .. } = labels.entry(kind.interface, kind.direction, kind.entry);
     let (verdict, reason) = replay.answer(kind);
-    let Kind { interface, direction, entry: _, example, first_frame, peers, obstacle, special: _ } =
-        kind;
+    let FlowClass {
+        interface,
+        direction,
+        entry: _,
+        example,
+        first_frame,
+        peers,
+        obstacle,
+        special: _,
+    } = kind;
     serde_json::json!({
         "interface": labels.interface(*interface),
         "direction": direction.as_str(),

@@ -12,7 +12,7 @@ use crate::escape::{Text, push_line};
 use crate::flow::{Direction, FlowTuple, TcpFlags};
 use crate::replay::Replay;
 use crate::rules::services;
-use crate::tally::{Count, Kind, PeerCount, Peers, Special};
+use crate::stats::{Count, FlowClass, PeerCount, Peers, Special};
 use crate::verdict::{Judgement, Reason, Verdict};
 
 /// Kinds of connections that one entry has decided and one protocol, before the others share a line.
@@ -106,7 +106,7 @@ pub(super) fn stopped(label: &Label) -> String {
 }
 
 /// Why connections of a kind are decided as they are.
-fn because_of_kind(kind: &Kind, reason: Reason, label: &Label) -> String {
+fn because_of_kind(kind: &FlowClass, reason: Reason, label: &Label) -> String {
     if kind.special == Special::Reply { stopped(label) } else { because(reason, label) }
 }
 
@@ -179,9 +179,9 @@ pub(super) fn clock(first: u64, last: u64) -> String {
 /// The summary of a run.
 pub fn summary(summary: &Summary, replay: &Replay<'_>, labels: &Labels, room: Room) -> Text {
     let mut out = Text::default();
-    let tally = replay.tally();
+    let stats = replay.stats();
     let inputs = &summary.inputs;
-    captures(&mut out, &inputs.captures, tally.times());
+    captures(&mut out, &inputs.captures, stats.times());
     inputs.rules.line(&mut out, "rules");
     made_by(&mut out, &summary.local, summary.partial.as_deref());
 
@@ -205,9 +205,9 @@ pub fn summary(summary: &Summary, replay: &Replay<'_>, labels: &Labels, room: Ro
 
 /// Packets and connections by verdict, under a header.
 pub(super) fn counts(replay: &Replay<'_>) -> Vec<Vec<String>> {
-    let tally = replay.tally();
-    let packets = tally.packets();
-    let unjudged: Vec<String> = tally
+    let stats = replay.stats();
+    let packets = stats.packets();
+    let unjudged: Vec<String> = stats
         .reasons()
         .filter(|(reason, _)| *reason >= Reason::NotIp)
         .map(|(reason, n)| format!("{} {}", reason.as_str(), count(n)))
@@ -224,7 +224,7 @@ pub(super) fn counts(replay: &Replay<'_>) -> Vec<Vec<String>> {
             format!("{}{unjudged}", count(packets.not_evaluated)),
         ],
     ];
-    let connections = tally.connections();
+    let connections = stats.connections();
     if connections.total() > 0 {
         counts.push(vec![
             "connections".to_owned(),
@@ -233,12 +233,12 @@ pub(super) fn counts(replay: &Replay<'_>) -> Vec<Vec<String>> {
             count(connections.denied),
         ]);
     }
-    if tally.cut() > 0 {
+    if stats.cut() > 0 {
         let note = "of the denied: opened, and a network ACL stops the replies".to_owned();
         let none = String::new;
-        counts.push(vec!["cut".to_owned(), count(tally.cut()), none(), none(), note]);
+        counts.push(vec!["cut".to_owned(), count(stats.cut()), none(), none(), note]);
     }
-    let strays = tally.strays();
+    let strays = stats.strays();
     if strays.total() > 0 {
         let numbers = [strays.total(), strays.allowed, strays.denied].map(count);
         let note = "packets after their connection closed".to_owned();
@@ -249,10 +249,10 @@ pub(super) fn counts(replay: &Replay<'_>) -> Vec<Vec<String>> {
 
 /// What is to be said of connections whose opening the capture does not show; `None` where it shows all.
 pub(super) fn midstream(captures: &[CaptureInput], replay: &Replay<'_>) -> Option<String> {
-    let tally = replay.tally();
-    let midstream: u64 = tally.midstream().map(|(_, n)| n).sum();
+    let stats = replay.stats();
+    let midstream: u64 = stats.midstream().map(|(_, n)| n).sum();
     let how: Vec<String> =
-        tally.midstream().map(|(how, n)| format!("{n} by {}", how.as_str())).collect();
+        stats.midstream().map(|(how, n)| format!("{n} by {}", how.as_str())).collect();
     (midstream > 0).then(|| {
         format!(
             "{} {}; who began them is inferred: {}",
@@ -268,7 +268,7 @@ pub(super) fn midstream(captures: &[CaptureInput], replay: &Replay<'_>) -> Optio
 
 /// The answer in one sentence: how much is denied, and the greatest part of that.
 pub(super) fn sentence(replay: &Replay<'_>, labels: &Labels) -> String {
-    let (packets, connections) = (replay.tally().packets(), replay.tally().connections());
+    let (packets, connections) = (replay.stats().packets(), replay.stats().connections());
     let stateful = connections.total() > 0;
     let (of, noun) = if stateful { (connections, "connection") } else { (packets, "packet") };
     let judged = plural(of.allowed + of.denied, noun);
@@ -298,7 +298,7 @@ pub(super) fn sentence(replay: &Replay<'_>, labels: &Labels) -> String {
 
 /// A line of the tables of allowed and denied connections.
 struct Line<'t> {
-    kind: &'t Kind,
+    kind: &'t FlowClass,
     count: Count,
     /// Kinds that the line stands for beside the first: the ports of a scan.
     others: usize,
@@ -308,10 +308,10 @@ struct Line<'t> {
 /// a protocol, the rarer ones share a line.
 fn lines<'t>(replay: &'t Replay<'_>, verdict: Verdict) -> Vec<Line<'t>> {
     // Strays have a line of their own.
-    let of_verdict = |(kind, _): &(&Kind, Count)| {
+    let of_verdict = |(kind, _): &(&FlowClass, Count)| {
         kind.special != Special::Stray && replay.answer(kind).0 == verdict
     };
-    let mut kinds: Vec<(&Kind, Count)> = replay.tally().kinds().filter(of_verdict).collect();
+    let mut kinds: Vec<(&FlowClass, Count)> = replay.stats().kinds().filter(of_verdict).collect();
     let rank = |count: &Count| Reverse((count.connections, count.packets));
     kinds.sort_by_key(|(_, count)| rank(count));
     let mut lines: Vec<Line<'_>> = Vec::new();
@@ -350,7 +350,7 @@ pub(super) fn kinds(
     if lines.is_empty() {
         return None;
     }
-    let stateful = replay.tally().connections().total() > 0;
+    let stateful = replay.stats().connections().total() > 0;
     let header = ["connections", "packets", "bytes", "", "service", "peer", "frame", "why"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     for Line { kind, count: total, others } in lines.iter().take(most) {

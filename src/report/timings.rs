@@ -78,14 +78,14 @@ pub enum NotComparable {
 
 /// A stage in two measurements.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Change {
+pub struct StageChange {
     /// Its name.
     pub stage: String,
     /// ns a packet then, and now.
     pub ns_per_packet: [f64; 2],
 }
 
-impl Change {
+impl StageChange {
     /// How much slower it has become, in percent; negative when it has become faster.
     pub fn percent_slower(&self) -> f64 {
         let [before, now] = self.ns_per_packet;
@@ -125,14 +125,14 @@ impl Timings {
     ///
     /// # Errors
     /// When that is of other traffic.
-    pub fn compare(&self, before: &Self) -> Result<Vec<Change>, NotComparable> {
+    pub fn compare(&self, before: &Self) -> Result<Vec<StageChange>, NotComparable> {
         if (before.packets, before.bytes) != (self.packets, self.bytes) {
             let (before, now) = (before.traffic(), self.traffic());
             return Err(NotComparable::OtherTraffic { before, now });
         }
         let find = |name: &str| before.stages.iter().find(|stage| stage.stage == name);
         let change = |now: &Stage| {
-            Some(Change {
+            Some(StageChange {
                 stage: now.stage.clone(),
                 ns_per_packet: [find(&now.stage)?.ns_per_packet, now.ns_per_packet],
             })
@@ -151,7 +151,7 @@ impl Timings {
     }
 
     /// For people, beside an earlier measurement if there is one.
-    pub fn text(&self, changes: &[Change]) -> Text {
+    pub fn text(&self, changes: &[StageChange]) -> Text {
         let mut out = Text::default();
         push_line!(out, "traffic  {}: {}", self.captures.join(", "), self.traffic());
         push_line!(

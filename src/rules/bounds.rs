@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use super::{
-    Cloud, GroupType, Invalid, Membership, Parts, Peer, Place, Policy, Ports, Rule, SecurityGroup,
+    Cloud, GroupType, Invalid, Membership, Parts, Peer, Policy, Ports, Rule, RulePlace,
+    SecurityGroup,
 };
 
 /// Rules of all groups together.
@@ -16,7 +17,7 @@ const MOST_CONDITIONS: u64 = 16_000_000;
 
 /// What there is too much of, if there is.
 pub(super) fn fault(parts: &Parts) -> Option<Invalid> {
-    let fault = |message| Some(Invalid { place: Place::Groups, message });
+    let fault = |message| Some(Invalid { place: RulePlace::Groups, message });
     let rules: usize = parts.groups.iter().map(|group| group.rules.len()).sum();
     if rules > MOST_RULES {
         return fault(format!(

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::validate::{Checker, unknown};
 use super::{
-    Cloud, Field, GroupType, Layer, Parts, Peer, Place, Policy, Ports, Rule, RuleProtocol,
+    Cloud, Field, GroupType, Layer, Parts, Peer, Policy, Ports, Rule, RulePlace, RuleProtocol,
     SecurityGroup,
 };
 use crate::flow::Protocol;
@@ -17,22 +17,22 @@ impl<'a> Checker<'a> {
         if is_acl && !cloud.has_network_acls() {
             let message =
                 format!("{cloud} has no network ACLs, which stand beside security groups");
-            self.fault(Place::Group(g, Field::Whole), message);
+            self.fault(RulePlace::Group(g, Field::Whole), message);
         }
         if is_acl && group.inner_access_policy == Policy::Accept {
             let message = "a network ACL has no members";
-            self.fault(Place::Group(g, Field::InnerAccessPolicy), message);
+            self.fault(RulePlace::Group(g, Field::InnerAccessPolicy), message);
         } else if group.group_type == GroupType::Enterprise
             || group.inner_access_policy == Policy::Accept
         {
             let message = format!(
                 "only Alibaba Cloud has types and inner access policies, and these rules are of {cloud}"
             );
-            self.fault(Place::Group(g, Field::InnerAccessPolicy), message);
+            self.fault(RulePlace::Group(g, Field::InnerAccessPolicy), message);
         }
         let mut ids = HashSet::new();
         for (r, rule) in group.rules.iter().enumerate() {
-            let at = |field| Place::Rule(g, r, field);
+            let at = |field| RulePlace::Rule(g, r, field);
             if !ids.insert(&rule.id) {
                 let message = format!("there is another rule `{}` before this one", rule.id);
                 self.fault(at(Field::Id), message);
@@ -83,7 +83,7 @@ impl<'a> Checker<'a> {
              `gcloud compute instances list` or `az network nic list` beside the rules has all instances",
             tags.join(", "),
         );
-        self.fault(Place::Rule(g, first, Field::Targets), message);
+        self.fault(RulePlace::Rule(g, first, Field::Targets), message);
     }
 
     fn foreign_ports(&mut self, g: usize, r: usize, rule: &Rule) {
@@ -94,23 +94,23 @@ impl<'a> Checker<'a> {
         let names_ports = !rule.ports.is_empty() || !rule.source_ports.is_empty();
         if names_ports && !with_ports {
             let message = format!("protocol {} has no ports", rule.protocol);
-            self.fault(Place::Rule(g, r, Field::Ports), message);
+            self.fault(RulePlace::Rule(g, r, Field::Ports), message);
         }
         for ports in &rule.ports {
             if let Ports::List(id) = ports {
                 let message = format!("`{id}`: only Alibaba Cloud has port lists");
-                self.fault(Place::Rule(g, r, Field::Ports), message);
+                self.fault(RulePlace::Rule(g, r, Field::Ports), message);
             }
         }
         let of_icmp =
             matches!(rule.protocol, RuleProtocol::Only(Protocol::ICMP | Protocol::ICMPV6));
         if rule.icmp.is_some() && !of_icmp {
             let message = format!("protocol {} has no ICMP types", rule.protocol);
-            self.fault(Place::Rule(g, r, Field::Icmp), message);
+            self.fault(RulePlace::Rule(g, r, Field::Icmp), message);
         }
     }
 
-    fn foreign_peer(&mut self, at: Place, layer: Layer, peer: &'a Peer) {
+    fn foreign_peer(&mut self, at: RulePlace, layer: Layer, peer: &'a Peer) {
         let parts: &'a Parts = self.parts;
         match peer {
             Peer::Group(_) | Peer::Tag(_) if layer == Layer::NetworkAcl => {

@@ -126,7 +126,7 @@ impl Addresses {
 
 /// The condition that a packet failed, in the order in which [`Matcher::fails_on`] looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Step {
+pub enum MatchStep {
     /// The protocol differs.
     Protocol,
     /// The destination port is not among the rule's.
@@ -141,7 +141,7 @@ pub enum Step {
     Icmp,
 }
 
-impl Step {
+impl MatchStep {
     /// The key of a rules file that holds the condition.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -218,24 +218,24 @@ impl Matcher {
     }
 
     /// The first condition that the packet does not meet; `None` when it matches.
-    pub fn fails_on(&self, flow: &FlowTuple, direction: Direction) -> Option<Step> {
+    pub fn fails_on(&self, flow: &FlowTuple, direction: Direction) -> Option<MatchStep> {
         let Self { protocol, ports, source_ports, peer, local, icmp } = self;
         let in_ranges = |ranges: &[PortRange], port: Option<u16>| {
             ranges.is_empty() || port.is_some_and(|p| ranges.iter().any(|range| range.contains(p)))
         };
         let (sport, dport) = flow.transport.ports().unzip();
         let (peer_step, local_step) = match direction {
-            Direction::Ingress => (Step::Source, Step::Destination),
-            Direction::Egress => (Step::Destination, Step::Source),
+            Direction::Ingress => (MatchStep::Source, MatchStep::Destination),
+            Direction::Egress => (MatchStep::Destination, MatchStep::Source),
         };
         if !protocol.matches(flow.proto) {
-            Some(Step::Protocol)
+            Some(MatchStep::Protocol)
         } else if !icmp_matches(*icmp, flow) {
-            Some(Step::Icmp)
+            Some(MatchStep::Icmp)
         } else if !in_ranges(ports, dport) {
-            Some(Step::Ports)
+            Some(MatchStep::Ports)
         } else if !in_ranges(source_ports, sport) {
-            Some(Step::SourcePorts)
+            Some(MatchStep::SourcePorts)
         } else if !peer.contains(flow.peer(direction)) {
             Some(peer_step)
         } else if !local.contains(flow.local(direction)) {

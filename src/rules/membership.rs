@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Expectation, GroupType, Interface, NicType, ONLY_INTERFACE, Packets, Peer, Place, Policy,
+    Expectation, GroupType, Interface, NicType, ONLY_INTERFACE, Packets, Peer, Policy, RulePlace,
     RuleSet, SecurityGroup, validate,
 };
 use crate::flow::Direction;
@@ -164,9 +164,9 @@ impl RuleSet {
         if let Some(message) = validate::together(self.cloud, &self.groups, &chosen) {
             return Err(message);
         }
-        let moved = |place: &Place| match *place {
-            Place::Rule(g, r, field) => {
-                chosen.iter().position(|group| *group == g).map(|g| Place::Rule(g, r, field))
+        let moved = |place: &RulePlace| match *place {
+            RulePlace::Rule(g, r, field) => {
+                chosen.iter().position(|group| *group == g).map(|g| RulePlace::Rule(g, r, field))
             }
             other => Some(other),
         };

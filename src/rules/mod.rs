@@ -2,16 +2,16 @@
 //!
 //! A [`RuleSet`] exists only if it is valid: [`RuleSet::new`] holds its parts against everything that
 //! the cloud's API would refuse (SEMANTICS B1) and hands back every fault at once, each with its
-//! [`Place`], so that a reader of a file can say the line.
+//! [`RulePlace`], so that a reader of a file can say the line.
 
+mod assertion;
 mod bounds;
 mod builtin;
 mod cloud;
-mod code;
-mod expectation;
 mod field;
 mod foreign;
 mod layer;
+mod lint;
 mod matcher;
 mod membership;
 mod order;
@@ -27,20 +27,20 @@ use std::time::Duration;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
+pub use assertion::{Expectation, Packets};
 pub use builtin::Builtin;
 pub use cloud::Cloud;
-pub use code::{Code, Severity, Suppression};
-pub use expectation::{Expectation, Packets};
 pub use field::{
     FieldError, GroupRef, GroupType, NicType, Peer, Policy, PortRange, Priority, RuleProtocol,
     parse_cidr, parse_cidr_as_written,
 };
 pub use layer::Layer;
-pub use matcher::{Addresses, IcmpTypes, Matcher, Step};
+pub use lint::{Code, Severity, Suppression};
+pub use matcher::{Addresses, IcmpTypes, MatchStep, Matcher};
 pub use membership::{Assumption, Membership, UnknownGroups, listed};
 pub use order::{Entry, EntryIndex, EntryKind, Ordered};
 pub use ports::Ports;
-pub use validate::{Field, Invalid, Place, Warning};
+pub use validate::{Field, Invalid, RulePlace, Warning};
 
 use crate::flow::Direction;
 pub(crate) use field::nearest;
@@ -285,7 +285,7 @@ pub struct RuleSet {
     instance_tags: Vec<String>,
     switches: Switches,
     suppressions: Vec<Suppression>,
-    host_bits: Vec<(Place, IpNet)>,
+    host_bits: Vec<(RulePlace, IpNet)>,
     incomplete: Vec<String>,
 }
 
@@ -423,7 +423,7 @@ impl RuleSet {
     }
 
     /// Networks that were written with host bits (`10.0.0.5/8`), as they were, and where.
-    pub fn host_bits(&self) -> &[(Place, IpNet)] {
+    pub fn host_bits(&self) -> &[(RulePlace, IpNet)] {
         &self.host_bits
     }
 
@@ -644,9 +644,9 @@ fn define_known_tags(parts: &mut Parts) {
 }
 
 /// Masks the host bits of all networks, and says which had any.
-fn mask_host_bits(parts: &mut Parts) -> Vec<(Place, IpNet)> {
+fn mask_host_bits(parts: &mut Parts) -> Vec<(RulePlace, IpNet)> {
     let mut found = Vec::new();
-    let mut mask = |net: &mut IpNet, place: Place| {
+    let mut mask = |net: &mut IpNet, place: RulePlace| {
         if *net != net.trunc() {
             found.push((place, *net));
             *net = net.trunc();
@@ -660,16 +660,18 @@ fn mask_host_bits(parts: &mut Parts) -> Vec<(Place, IpNet)> {
                 sides.flat_map(|(field, all)| all.iter_mut().map(move |p| (field, p)))
             {
                 if let Peer::Cidr(net) = peer {
-                    mask(net, Place::Rule(g, r, field));
+                    mask(net, RulePlace::Rule(g, r, field));
                 }
             }
         }
     }
     for (l, list) in parts.prefix_lists.iter_mut().enumerate() {
-        list.entries.iter_mut().for_each(|net| mask(net, Place::PrefixList(l, Field::Entries)));
+        list.entries.iter_mut().for_each(|net| mask(net, RulePlace::PrefixList(l, Field::Entries)));
     }
     for (i, eni) in parts.interfaces.iter_mut().flatten().enumerate() {
-        eni.addresses.iter_mut().for_each(|net| mask(net, Place::Interface(i, Field::Addresses)));
+        eni.addresses
+            .iter_mut()
+            .for_each(|net| mask(net, RulePlace::Interface(i, Field::Addresses)));
     }
     for net in parts.tags.iter_mut().flat_map(|tag| &mut tag.entries).chain(&mut parts.slb_sources)
     {

@@ -15,7 +15,7 @@ use crate::flow::{Direction, Protocol};
 
 /// Where in a set of rules something stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Place {
+pub enum RulePlace {
     /// A field of a group, by position.
     Group(usize, Field),
     /// A field of a rule, by the group's and the rule's position.
@@ -99,16 +99,16 @@ impl Field {
 
 impl Parts {
     /// The thing at a place, by its names; `None` where it is the list of groups.
-    pub fn about(&self, place: Place) -> Option<String> {
+    pub fn about(&self, place: RulePlace) -> Option<String> {
         let group = |g: usize| self.groups.get(g);
         let named = |what: &str, id: &str| format!("{what} {id}");
         Some(match place {
-            Place::Rule(g, r, _) => about_rule(&group(g)?.rules.get(r)?.id, &group(g)?.id),
-            Place::Group(g, _) => named("group", &group(g)?.id),
-            Place::Interface(i, _) => named("interface", &self.interfaces.as_ref()?.get(i)?.id),
-            Place::PrefixList(l, _) => named("prefix list", &self.prefix_lists.get(l)?.id),
-            Place::PortList(l, _) => named("port list", &self.port_lists.get(l)?.id),
-            Place::Groups => return None,
+            RulePlace::Rule(g, r, _) => about_rule(&group(g)?.rules.get(r)?.id, &group(g)?.id),
+            RulePlace::Group(g, _) => named("group", &group(g)?.id),
+            RulePlace::Interface(i, _) => named("interface", &self.interfaces.as_ref()?.get(i)?.id),
+            RulePlace::PrefixList(l, _) => named("prefix list", &self.prefix_lists.get(l)?.id),
+            RulePlace::PortList(l, _) => named("port list", &self.port_lists.get(l)?.id),
+            RulePlace::Groups => return None,
         })
     }
 }
@@ -122,7 +122,7 @@ pub(crate) fn about_rule(id: &RuleId, group: &str) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalid {
     /// Where.
-    pub place: Place,
+    pub place: RulePlace,
     /// What was found, what would be right, and the API's name for the error in parentheses.
     pub message: String,
 }
@@ -165,7 +165,7 @@ impl<'a> Checker<'a> {
         self.faults.len() >= MOST_FAULTS
     }
 
-    pub(super) fn fault(&mut self, place: Place, message: impl Into<String>) {
+    pub(super) fn fault(&mut self, place: RulePlace, message: impl Into<String>) {
         self.faults.push(Invalid { place, message: message.into() });
     }
 
@@ -173,7 +173,7 @@ impl<'a> Checker<'a> {
         &mut self,
         what: &str,
         ids: impl Iterator<Item = &'i str>,
-        place: impl Fn(usize) -> Place,
+        place: impl Fn(usize) -> RulePlace,
     ) {
         let mut seen = HashSet::new();
         for (position, id) in ids.enumerate() {
@@ -195,10 +195,10 @@ impl<'a> Checker<'a> {
         let parts: &'a Parts = self.parts;
         let groups = &parts.groups;
         if groups.is_empty() {
-            self.fault(Place::Groups, "there is no security group; list at least one");
+            self.fault(RulePlace::Groups, "there is no security group; list at least one");
         }
         let ids = groups.iter().map(|group| group.id.as_str());
-        self.unique("security group or network ACL", ids, |g| Place::Group(g, Field::Id));
+        self.unique("security group or network ACL", ids, |g| RulePlace::Group(g, Field::Id));
         let is_alibaba = self.parts.cloud == Cloud::Alibaba;
         for (g, group) in groups.iter().enumerate() {
             if self.is_full() {
@@ -213,13 +213,13 @@ impl<'a> Checker<'a> {
                 && let Some(r) = group.rules.iter().position(classic)
             {
                 let message = "the classic network has no enterprise groups";
-                self.fault(Place::Rule(g, r, Field::NicType), message);
+                self.fault(RulePlace::Rule(g, r, Field::NicType), message);
             }
             if group.group_type == GroupType::Enterprise
                 && group.inner_access_policy == Policy::Accept
             {
                 self.fault(
-                    Place::Group(g, Field::InnerAccessPolicy),
+                    RulePlace::Group(g, Field::InnerAccessPolicy),
                     "members of an enterprise group are always isolated; leave the key out or write `drop`",
                 );
             }
@@ -234,7 +234,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    pub(super) fn priority(&mut self, at: Place, layer: Layer, rule: &Rule) {
+    pub(super) fn priority(&mut self, at: RulePlace, layer: Layer, rule: &Rule) {
         let number = rule.priority.get();
         let cloud = self.parts.cloud;
         let allowed = layer.priorities(cloud);
@@ -269,7 +269,7 @@ impl<'a> Checker<'a> {
                 "security groups of Alibaba Cloud have no {what}; `cloud:` at the top of the file says whose rules \
                  these are"
             );
-            self.faults.push(Invalid { place: Place::Rule(g, r, field), message });
+            self.faults.push(Invalid { place: RulePlace::Rule(g, r, field), message });
         };
         if rule.icmp.is_some() {
             say(Field::Icmp, "ICMP types");
@@ -294,7 +294,7 @@ impl<'a> Checker<'a> {
             }
             if !ids.insert(&rule.id) {
                 let message = format!("there is another rule `{}` before this one", rule.id);
-                self.fault(Place::Rule(g, r, Field::Id), message);
+                self.fault(RulePlace::Rule(g, r, Field::Id), message);
             }
             let Rule { direction, policy, priority, protocol, nic_type, .. } = rule;
             let Rule { ports, source_ports, peers, local, icmp, targets, .. } = rule;
@@ -309,7 +309,7 @@ impl<'a> Checker<'a> {
                          (InvalidParam.DuplicatePermissions)",
                         first + 1,
                     );
-                    self.fault(Place::Rule(g, r, Field::Whole), message);
+                    self.fault(RulePlace::Rule(g, r, Field::Whole), message);
                 }
                 None => {
                     contents.insert(format!("{content:?}"), r);
@@ -324,7 +324,7 @@ impl<'a> Checker<'a> {
         let with_group = group.rules.iter().filter(|rule| rule.peers.iter().any(is_group)).count();
         if group.group_type == GroupType::Basic && with_group > MOST_GROUP_PEERS {
             self.fault(
-                Place::Group(g, Field::Whole),
+                RulePlace::Group(g, Field::Whole),
                 format!(
                     "{with_group} rules have a group as peer; a basic group may have \
                      {MOST_GROUP_PEERS} (AuthorizedGroupRule.LimitExceed)"
@@ -334,7 +334,7 @@ impl<'a> Checker<'a> {
     }
 
     fn rule(&mut self, g: usize, group: &SecurityGroup, r: usize, rule: &Rule) {
-        let at = |field| Place::Rule(g, r, field);
+        let at = |field| RulePlace::Rule(g, r, field);
         self.priority(at(Field::Priority), group.layer, rule);
         self.alien(g, r, rule);
         let side = match rule.direction {
@@ -370,13 +370,13 @@ impl<'a> Checker<'a> {
     }
 
     fn ports(&mut self, g: usize, r: usize, rule: &Rule) {
-        let (at, protocol) = (Place::Rule(g, r, Field::Ports), rule.protocol);
+        let (at, protocol) = (RulePlace::Rule(g, r, Field::Ports), rule.protocol);
         if protocol.has_ports() && rule.ports.is_empty() {
             let message = format!(
                 "a {protocol} rule needs `ports`, for example `22/22`; all of them are `1/65535` \
                  (InvalidParam.PortRange)"
             );
-            self.fault(Place::Rule(g, r, Field::Whole), message);
+            self.fault(RulePlace::Rule(g, r, Field::Whole), message);
         }
         for ports in &rule.ports {
             let message = match (ports, protocol.has_ports()) {
@@ -409,17 +409,17 @@ impl<'a> Checker<'a> {
             self.fault(at, message);
         }
         if let Some(range) = rule.source_ports.iter().find(|range| range.first() == 0) {
-            self.fault(Place::Rule(g, r, Field::SourcePorts), no_port_0(*range));
+            self.fault(RulePlace::Rule(g, r, Field::SourcePorts), no_port_0(*range));
         }
         if !rule.source_ports.is_empty() && !protocol.has_ports() {
             let message = format!(
                 "only tcp and udp have ports, and the protocol is {protocol} (InvalidParam.PortRange)"
             );
-            self.fault(Place::Rule(g, r, Field::SourcePorts), message);
+            self.fault(RulePlace::Rule(g, r, Field::SourcePorts), message);
         }
     }
 
-    fn peer(&mut self, at: Place, group: &SecurityGroup, rule: &Rule, peer: &Peer) {
+    fn peer(&mut self, at: RulePlace, group: &SecurityGroup, rule: &Rule, peer: &Peer) {
         match peer {
             Peer::Tag(_) => {}
             Peer::Cidr(net) => self.protocol_family(at, rule, std::slice::from_ref(net)),
@@ -473,7 +473,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn protocol_family(&mut self, at: Place, rule: &Rule, nets: &[IpNet]) {
+    fn protocol_family(&mut self, at: RulePlace, rule: &Rule, nets: &[IpNet]) {
         if let Some(conflict) = conflict(rule, nets) {
             let code = match (rule.protocol, nets.first()) {
                 (RuleProtocol::Only(Protocol::ICMP), Some(IpNet::V6(_))) => {
@@ -498,15 +498,15 @@ impl<'a> Checker<'a> {
         };
         if interfaces.len() > MOST_INTERFACES {
             let message = format!("{} interfaces; {MOST_INTERFACES} at most", interfaces.len());
-            self.fault(Place::Interface(MOST_INTERFACES, Field::Whole), message);
+            self.fault(RulePlace::Interface(MOST_INTERFACES, Field::Whole), message);
         }
         let ids = interfaces.iter().map(|eni| eni.id.as_str());
-        self.unique("interface", ids, |i| Place::Interface(i, Field::Id));
+        self.unique("interface", ids, |i| RulePlace::Interface(i, Field::Id));
         for (i, eni) in interfaces.iter().enumerate() {
             if self.is_full() {
                 return;
             }
-            let at = |field| Place::Interface(i, field);
+            let at = |field| RulePlace::Interface(i, field);
             self.members(at(Field::SecurityGroups), eni);
             if self.parts.cloud == Cloud::Alibaba {
                 self.timeouts(i, &eni.timeouts);
@@ -529,11 +529,11 @@ impl<'a> Checker<'a> {
         let all: Vec<usize> = (0..groups.len()).collect();
         if let Some(message) = together(self.parts.cloud, groups, &all) {
             let message = format!("{message}; say under `interfaces` which groups each has");
-            self.fault(Place::Groups, message);
+            self.fault(RulePlace::Groups, message);
         }
     }
 
-    fn members(&mut self, at: Place, eni: &Interface) {
+    fn members(&mut self, at: RulePlace, eni: &Interface) {
         let groups = &self.parts.groups;
         if eni.groups.is_empty() {
             self.fault(at, "the interface has no group");
@@ -553,7 +553,7 @@ impl<'a> Checker<'a> {
                     value.as_secs(),
                     list.join(", ")
                 );
-                self.fault(Place::Interface(i, Field::Timeouts(setting)), message);
+                self.fault(RulePlace::Interface(i, Field::Timeouts(setting)), message);
             }
         };
         check("tcp_established", tcp_established, &[30, 60, 80, 100, 200, 300, 500, 700, 910]);
@@ -564,11 +564,11 @@ impl<'a> Checker<'a> {
     fn lists(&mut self) {
         let parts: &'a Parts = self.parts;
         let ids = parts.prefix_lists.iter().map(|list| list.id.as_str());
-        self.unique("prefix list", ids, |l| Place::PrefixList(l, Field::Id));
+        self.unique("prefix list", ids, |l| RulePlace::PrefixList(l, Field::Id));
         let ids = parts.port_lists.iter().map(|list| list.id.as_str());
-        self.unique("port list", ids, |l| Place::PortList(l, Field::Id));
+        self.unique("port list", ids, |l| RulePlace::PortList(l, Field::Id));
         for (l, list) in parts.prefix_lists.iter().enumerate() {
-            let at = Place::PrefixList(l, Field::Entries);
+            let at = RulePlace::PrefixList(l, Field::Entries);
             let most = if parts.cloud == Cloud::Alibaba { MOST_PREFIXES } else { usize::MAX };
             if list.entries.is_empty() || list.entries.len() > most {
                 let message = format!(
@@ -584,10 +584,10 @@ impl<'a> Checker<'a> {
         }
         for (l, list) in parts.port_lists.iter().enumerate() {
             if list.entries.is_empty() {
-                self.fault(Place::PortList(l, Field::Entries), "the port list has no entries");
+                self.fault(RulePlace::PortList(l, Field::Entries), "the port list has no entries");
             }
             if let Some(range) = list.entries.iter().find(|range| range.first() == 0) {
-                self.fault(Place::PortList(l, Field::Entries), no_port_0(*range));
+                self.fault(RulePlace::PortList(l, Field::Entries), no_port_0(*range));
             }
         }
     }

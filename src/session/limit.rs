@@ -7,7 +7,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
-use super::Place;
+use super::SessionSlot;
 use crate::flow::FlowTuple;
 
 /// The sessions held at each interface.
@@ -23,7 +23,7 @@ pub(super) struct Limit {
 struct Watched {
     expires: u64,
     connection: u64,
-    place: Place,
+    place: SessionSlot,
     flow: FlowTuple,
 }
 
@@ -60,7 +60,13 @@ impl Limit {
     }
 
     /// Has a session asked when it may have expired.
-    pub(super) fn watch(&mut self, expires: u64, connection: u64, place: &Place, flow: &FlowTuple) {
+    pub(super) fn watch(
+        &mut self,
+        expires: u64,
+        connection: u64,
+        place: &SessionSlot,
+        flow: &FlowTuple,
+    ) {
         let (place, flow) = (*place, *flow);
         self.watched.push(Reverse(Watched { expires, connection, place, flow }));
     }
@@ -69,7 +75,7 @@ impl Limit {
     pub(super) fn release(
         &mut self,
         now: u64,
-        mut ask: impl FnMut(&Place, &FlowTuple, u64) -> Held,
+        mut ask: impl FnMut(&SessionSlot, &FlowTuple, u64) -> Held,
     ) {
         while let Some(Reverse(first)) = self.watched.peek().copied()
             && first.expires <= now

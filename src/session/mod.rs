@@ -52,7 +52,7 @@ pub struct Opened {
 /// The sessions of all interfaces.
 #[derive(Debug)]
 pub struct SessionTable {
-    places: Places,
+    places: SlotFinder,
     v4: Table<[u64; 2]>,
     v6: Table<[u64; 5]>,
     /// Of each interface.
@@ -169,7 +169,7 @@ impl Session {
 /// Half a cache line, since every packet has one or two: a key of IPv6 addresses would not fit in, and is
 /// made again from the packet when it is needed.
 #[derive(Clone, Copy, Debug)]
-pub struct Place {
+pub struct SessionSlot {
     hash: u64,
     /// Of IPv4 addresses.
     key: [u64; 2],
@@ -186,19 +186,19 @@ enum Family {
 
 /// Finds packets' places, on any thread.
 #[derive(Clone, Copy, Debug)]
-pub struct Places {
+pub struct SlotFinder {
     /// Differs from run to run, so that no capture can be made to collide. No answer depends on it.
     seed: u64,
 }
 
-impl Places {
+impl SlotFinder {
     /// The place of a packet.
     #[inline(always)]
     #[expect(
         clippy::inline_always,
         reason = "measured: to move a place takes longer than to find it"
     )]
-    pub fn of(&self, interface: usize, direction: Direction, flow: &FlowTuple) -> Place {
+    pub fn of(&self, interface: usize, direction: Direction, flow: &FlowTuple) -> SessionSlot {
         // INVARIANT: a rule set has at most 65,535 interfaces.
         let interface = u16::try_from(interface).unwrap_or(u16::MAX);
         let (key, hash, family) = match (flow.src, flow.dst) {
@@ -208,7 +208,7 @@ impl Places {
             }
             _ => ([0, 0], self.hash_v6(interface, direction, flow), Family::V6),
         };
-        Place { hash, key, interface, direction, family }
+        SessionSlot { hash, key, interface, direction, family }
     }
 
     #[inline(never)]
@@ -217,7 +217,7 @@ impl Places {
     }
 }
 
-impl Place {
+impl SessionSlot {
     /// The interface's position.
     #[inline]
     pub fn interface(&self) -> usize {
@@ -237,7 +237,7 @@ impl Place {
 
 /// What the table knows of a packet's connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum SessionMatch {
     /// It belongs to this one.
     Live(Opened),
     /// It belonged to one that has expired: its own sender begins anew (SEMANTICS A6).
@@ -254,7 +254,7 @@ impl SessionTable {
     pub fn new(interfaces: &[Interface], most_memory: usize) -> Self {
         let seed = RandomState::new().hash_one(0);
         Self {
-            places: Places { seed },
+            places: SlotFinder { seed },
             v4: Table::new(seed),
             v6: Table::new(seed),
             idle_times: interfaces.iter().map(|of| IdleTimes::new(&of.timeouts)).collect(),
@@ -279,13 +279,13 @@ impl SessionTable {
     }
 
     /// What finds packets' places in the table.
-    pub fn places(&self) -> Places {
+    pub fn places(&self) -> SlotFinder {
         self.places
     }
 
     /// Brings the sessions of many packets near, so that the accesses to memory overlap.
     #[inline]
-    pub fn fetch<'p>(&self, places: impl Iterator<Item = &'p Place>) {
+    pub fn fetch<'p>(&self, places: impl Iterator<Item = &'p SessionSlot>) {
         let touched = places.fold(0, |touched, place| {
             touched
                 ^ match place.family {
@@ -298,14 +298,14 @@ impl SessionTable {
 
     /// Looks a packet's session up, and lets the packet move it on.
     #[inline]
-    pub fn meet(&mut self, place: &Place, packet: &Packet, now: u64) -> Standing {
+    pub fn meet(&mut self, place: &SessionSlot, packet: &Packet, now: u64) -> SessionMatch {
         let session = match place.family {
             Family::V4 => self.v4.get_mut(place.hash, &place.key),
             Family::V6 => self.v6.get_mut(place.hash, &place.v6(&packet.flow)),
         };
-        let Some(session) = session else { return Standing::Unknown };
+        let Some(session) = session else { return SessionMatch::Unknown };
         let Some(idle_times) = self.idle_times.get(place.interface()) else {
-            return Standing::Unknown;
+            return SessionMatch::Unknown;
         };
         // A cut packet or a later fragment shows no flags: it keeps the session alive and no more. So
         // does an ordinary packet of an established connection.
@@ -333,15 +333,15 @@ impl SessionTable {
             && icmp::is_query(&packet.flow)
         {
             // A query opens, whatever an unasked reply may have left behind.
-            return Standing::Expired;
+            return SessionMatch::Expired;
         }
         session.last = session.last.max(now);
-        Standing::Live(session.opened())
+        SessionMatch::Live(session.opened())
     }
 
     /// The live session at a place, if there is one. It stays as it is: for a packet that is about a
     /// connection and not part of it.
-    pub fn at(&self, place: &Place, flow: &FlowTuple, now: u64) -> Option<Opened> {
+    pub fn at(&self, place: &SessionSlot, flow: &FlowTuple, now: u64) -> Option<Opened> {
         let session = self.find(place, flow)?;
         let idle_times = self.idle_times.get(place.interface())?;
         let is_live = !session.expired(now, idle_times) || session.is_denied_tcp();
@@ -349,7 +349,7 @@ impl SessionTable {
     }
 
     /// Marks the session at a place as one of which a network ACL has stopped an answer; whether it was marked before.
-    pub fn mark_stopped(&mut self, place: &Place, flow: &FlowTuple) -> bool {
+    pub fn mark_stopped(&mut self, place: &SessionSlot, flow: &FlowTuple) -> bool {
         let session = match place.family {
             Family::V4 => self.v4.get_mut(place.hash, &place.key),
             Family::V6 => self.v6.get_mut(place.hash, &place.v6(flow)),
@@ -362,11 +362,11 @@ impl SessionTable {
     }
 
     /// Whether the session at a place is so marked.
-    pub fn is_stopped(&self, place: &Place, flow: &FlowTuple) -> bool {
+    pub fn is_stopped(&self, place: &SessionSlot, flow: &FlowTuple) -> bool {
         self.find(place, flow).is_some_and(|session| session.what & STOPPED != 0)
     }
 
-    fn find(&self, place: &Place, flow: &FlowTuple) -> Option<&Session> {
+    fn find(&self, place: &SessionSlot, flow: &FlowTuple) -> Option<&Session> {
         match place.family {
             Family::V4 => self.v4.get(place.hash, &place.key),
             Family::V6 => self.v6.get(place.hash, &place.v6(flow)),
@@ -375,7 +375,7 @@ impl SessionTable {
 
     /// Whether the place's interface has room for one more session there, that of this tuple (SEMANTICS A6).
     /// Sessions that were denied take none.
-    pub fn has_room(&mut self, place: &Place, flow: &FlowTuple, now: u64) -> bool {
+    pub fn has_room(&mut self, place: &SessionSlot, flow: &FlowTuple, now: u64) -> bool {
         let Some(mut limit) = self.limit.take() else { return true };
         limit.release(now, |at, flow, connection| self.still_held(at, flow, connection, now));
         let full = limit.is_full(place.interface());
@@ -387,7 +387,7 @@ impl SessionTable {
     /// it is marked with.
     fn still_held(
         &mut self,
-        place: &Place,
+        place: &SessionSlot,
         flow: &FlowTuple,
         connection: u64,
         now: u64,
@@ -410,7 +410,7 @@ impl SessionTable {
 
     /// Enters what a packet opened, allowed or not.
     #[inline]
-    pub fn open(&mut self, place: &Place, packet: &Packet, now: u64, opened: Opened) {
+    pub fn open(&mut self, place: &SessionSlot, packet: &Packet, now: u64, opened: Opened) {
         let is_full = match place.family {
             Family::V4 => self.v4.is_full(),
             Family::V6 => self.v6.is_full(),
@@ -439,7 +439,7 @@ impl SessionTable {
 
     /// Notes that a packet's connection was denied at its other end: it never existed, so that its interface holds no
     /// session, and a SYN of that end is an opening.
-    pub fn deny_elsewhere(&mut self, place: &Place, packet: &Packet) {
+    pub fn deny_elsewhere(&mut self, place: &SessionSlot, packet: &Packet) {
         let session = match place.family {
             Family::V4 => self.v4.get_mut(place.hash, &place.key),
             Family::V6 => self.v6.get_mut(place.hash, &place.v6(&packet.flow)),
@@ -475,27 +475,27 @@ impl SessionTable {
 fn over(
     session: &Session,
     idle_times: &IdleTimes,
-    place: &Place,
+    place: &SessionSlot,
     packet: &Packet,
     now: u64,
-) -> Option<Standing> {
+) -> Option<SessionMatch> {
     let expired = session.expired(now, idle_times);
     let from_initiator = place.direction == session.direction();
     let Some(flags) = packet.tcp_flags else {
         // Without flags nothing shows that a denied connection was opened anew.
-        return (expired && !session.is_denied_tcp()).then_some(Standing::Expired);
+        return (expired && !session.is_denied_tcp()).then_some(SessionMatch::Expired);
     };
     if flags.opens() {
         // What was denied never existed: the other end's own SYN opens a connection.
         let own_opening = session.never_existed() && !from_initiator;
         let anew = own_opening || expired || session.state() == State::Closed;
-        return anew.then_some(Standing::Expired);
+        return anew.then_some(SessionMatch::Expired);
     }
     if !expired || session.is_denied_tcp() {
         return None;
     }
     let is_stray = session.state() == State::Closed && !flags.accepts();
-    Some(if is_stray { Standing::AfterClose } else { Standing::Expired })
+    Some(if is_stray { SessionMatch::AfterClose } else { SessionMatch::Expired })
 }
 
 /// What had to make room.

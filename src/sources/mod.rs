@@ -20,20 +20,20 @@ use std::time::{Duration, Instant};
 use ipnet::IpNet;
 use serde::Serialize;
 
-use crate::ahead::{Ahead, Next};
 use crate::capture::{
     Capture, CaptureCounts, CaptureError, CaptureErrorKind, FlowLogCounts, FlowLogOptions, Frame,
 };
 use crate::decode::{Decoded, Tunnels, decode_inside, tunnel_name};
 use crate::escape;
-use crate::hints::Hints;
+use crate::hints::CaptureHints;
+use crate::read_ahead::{Ahead, Next};
 use selection::Choice;
 pub use selection::Selection;
 use stream::{Finished, Stream};
 
 /// How captures are read.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct SourceOptions {
     /// The packets that are reported.
     pub selection: Selection,
     /// The tunnels of which the packet inside is judged.
@@ -48,7 +48,7 @@ pub struct Options {
     pub flow_logs: FlowLogOptions,
 }
 
-impl Default for Options {
+impl Default for SourceOptions {
     fn default() -> Self {
         Self {
             selection: Selection::default(),
@@ -169,7 +169,7 @@ pub struct Ended {
     /// Files of directories that were left out.
     pub skipped: Vec<SkippedFile>,
     /// What the first packets say of how the captures were made.
-    pub hints: Hints,
+    pub hints: CaptureHints,
     /// The user stopped it.
     pub interrupted: bool,
     /// Packets of a pipe were judged as they came, without a look ahead.
@@ -200,7 +200,7 @@ const GRACE: Duration = Duration::from_millis(500);
 pub struct Sources {
     captures: Vec<Source>,
     skipped: Vec<SkippedFile>,
-    options: Options,
+    options: SourceOptions,
     interrupted: Arc<AtomicBool>,
 }
 
@@ -228,7 +228,7 @@ impl Sources {
     /// When a file cannot be opened or is no capture, or a directory holds none.
     pub fn open(
         paths: impl IntoIterator<Item = PathBuf>,
-        options: Options,
+        options: SourceOptions,
         interrupted: Arc<AtomicBool>,
     ) -> Result<Self, CaptureError> {
         let mut found = Self { captures: Vec::new(), skipped: Vec::new(), options, interrupted };
@@ -316,7 +316,7 @@ impl Sources {
     }
 
     /// How they are read.
-    pub fn options(&self) -> &Options {
+    pub fn options(&self) -> &SourceOptions {
         &self.options
     }
 
@@ -332,7 +332,7 @@ impl Sources {
         let captures = (self.captures.len() as u64).max(FEW_CAPTURES);
         let most_frames = (LOOK_AHEAD_FRAMES * FEW_CAPTURES / captures).max(LEAST_FRAMES);
         let most_bytes = LOOK_AHEAD_BYTES * FEW_CAPTURES / captures;
-        let Options { tunnels, threads, live, order, flow_logs, .. } = &self.options;
+        let SourceOptions { tunnels, threads, live, order, flow_logs, .. } = &self.options;
         // In the order in which they are read, so that what is learnt first is of the earliest.
         let mut captures: Vec<&mut Source> = self.captures.iter_mut().collect();
         if *order == Order::Time {
@@ -431,7 +431,7 @@ impl Sources {
         mut each: impl FnMut(&[Input<'_>]) -> Result<(), E>,
     ) -> Result<Ended, E> {
         let Self { mut captures, skipped, options, interrupted } = self;
-        let Options { selection, tunnels, threads, order, live, flow_logs } = options;
+        let SourceOptions { selection, tunnels, threads, order, live, flow_logs } = options;
         let live = live && captures.iter().any(Source::is_pipe);
         if order == Order::Time {
             captures.sort_by_key(Source::turn);

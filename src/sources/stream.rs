@@ -3,9 +3,9 @@
 use std::num::NonZeroUsize;
 
 use super::{CaptureInput, ClockAhead, ClockBackwards, PATIENCE, Source};
-use crate::ahead::{Ahead, DecodedBatch, Next};
 use crate::capture::{CaptureError, FlowLogOptions, Frame};
 use crate::decode::{Decoded, Tunnels};
+use crate::read_ahead::{Ahead, DecodedBatch, Next};
 
 /// Frames that are earlier than the one before by no more than this, in ns, are none to speak of: queues of a
 /// network card are not read in order.

@@ -5,8 +5,8 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use sgreplay::accept::Accepted;
-use sgreplay::ahead::{Ahead, Next};
+use sgreplay::assertions::outcome;
+use sgreplay::baseline::Accepted;
 use sgreplay::capture::Capture;
 use sgreplay::check::check;
 use sgreplay::convert::alibaba_json;
@@ -14,10 +14,10 @@ use sgreplay::decode::{Decoded, Tunnels, decode};
 use sgreplay::diff::{self, Effect};
 use sgreplay::escape;
 use sgreplay::evaluate::{Evaluator, Reference};
-use sgreplay::expect::outcome;
 use sgreplay::filter::Filter;
 use sgreplay::flow::{Direction, FlowTuple, Fragment, Packet};
-use sgreplay::parse::{self, Content, Hints, Loaded, Positions, Source};
+use sgreplay::parse::{self, Content, LoadOptions, Loaded, Positions, Source};
+use sgreplay::read_ahead::{Ahead, Next};
 use sgreplay::replay::{Options, Replay};
 use sgreplay::report::{FindingsSummary, RulesInput, Shown, escaped, findings_text, table};
 use sgreplay::rules::{Assumption, EntryKind, Expectation, Policy, RuleSet, Tag};
@@ -103,7 +103,7 @@ pub(crate) fn accepted(bytes: &[u8]) {
     };
     for flow in flows() {
         for effect in [Effect::NewlyDenied, Effect::NewlyAllowed, Effect::OtherRule] {
-            let holds = |(n, entry): &(usize, &sgreplay::accept::Entry)| {
+            let holds = |(n, entry): &(usize, &sgreplay::baseline::AcceptedChange)| {
                 let of_effect =
                     entry.change.as_deref().is_none_or(|change| change == effect.as_str());
                 let filter = Filter::parse(&entry.filter).unwrap();
@@ -180,7 +180,7 @@ fn expectation(rules: &RuleSet, expected: &Expectation) {
         let Some(verdict) = verdict.filter(|_| meant && !system) else { continue };
         let is_right =
             decided(&flow).policy == verdict && (verdict != expected.verdict || by(&flow));
-        let holds = |failure: &sgreplay::expect::Failure| {
+        let holds = |failure: &sgreplay::assertions::FailedExpectation| {
             failure.region.as_ref().is_some_and(|region| region.contains(&flow))
         };
         let listed = outcome.failures.iter().any(holds);
@@ -217,21 +217,21 @@ pub(crate) fn clouds(bytes: &[u8]) {
 }
 
 /// What the samples leave open.
-pub(crate) fn hints() -> Hints {
+pub(crate) fn hints() -> LoadOptions {
     let tag =
         |name: &str, net: &str| Tag { name: name.to_owned(), entries: vec![net.parse().unwrap()] };
-    Hints {
+    LoadOptions {
         tags: vec![
             tag("VirtualNetwork", "10.0.0.0/8"),
             tag("AzureLoadBalancer", "168.63.129.16/32"),
             tag("Internet", "128.0.0.0/1"),
         ],
         instance_tags: Some(Vec::new()),
-        ..Hints::default()
+        ..LoadOptions::default()
     }
 }
 
-fn same_when_written(loaded: &Loaded, hints: &Hints) {
+fn same_when_written(loaded: &Loaded, hints: &LoadOptions) {
     let rules = match loaded.rule_set("x", hints) {
         Ok((rules, _)) => rules,
         Err(error) => return assert_shown(&error.to_string()),
@@ -246,8 +246,8 @@ fn same_when_written(loaded: &Loaded, hints: &Hints) {
     let Ok(answers) = alibaba_json(&rules) else { return };
     let text = serde_json::to_string(&answers).unwrap();
     let source = [Source { name: "x", text: &text }];
-    if let Ok(Content::Rules(loaded)) = parse::load(&source, &Hints::default())
-        && let Ok((again, _)) = loaded.rule_set("x", &Hints::default())
+    if let Ok(Content::Rules(loaded)) = parse::load(&source, &LoadOptions::default())
+        && let Ok((again, _)) = loaded.rule_set("x", &LoadOptions::default())
         && again.interfaces().len() == rules.interfaces().len()
     {
         same_answers(&rules, &again);
@@ -366,7 +366,7 @@ pub(crate) fn judge(bytes: &[u8]) {
         for (n, (found, expected)) in found.iter().zip(&expected).enumerate() {
             assert_eq!(found.verdict(), expected.verdict(), "frame {} by {threads} threads", n + 1);
         }
-        let (a, b) = (fast.tally(), slow.tally());
+        let (a, b) = (fast.stats(), slow.stats());
         assert_eq!(
             (a.packets(), a.connections(), a.bytes()),
             (b.packets(), b.connections(), b.bytes())

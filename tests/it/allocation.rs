@@ -75,7 +75,7 @@ fn judging_allocates_nothing_for_a_packet_of_a_known_connection() {
             }
         });
         // A connection whose packets come again is opened again: it is the connections that cost.
-        (count, replay.tally().connections().total())
+        (count, replay.stats().connections().total())
     };
     let ((few, opened), (many, opened_more)) = (judge(2), judge(200));
     let most = few + 4 * (opened_more - opened) + 20;

@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 use proptest::prelude::*;
 use sgreplay::convert::{aws_json, azure_json, google_json, terraform};
 use sgreplay::diff;
-use sgreplay::parse::{Content, Hints, Source, load};
+use sgreplay::parse::{Content, LoadOptions, Source, load};
 use sgreplay::rules::{RuleSet, Tag};
 
 use crate::formats::folder;
@@ -12,7 +12,7 @@ use crate::space::rules;
 use crate::support::run_in;
 
 /// What the user says of tags, which no answer holds.
-fn hints() -> Hints {
+fn hints() -> LoadOptions {
     let tag =
         |name: &str, net: &str| Tag { name: name.to_owned(), entries: vec![net.parse().unwrap()] };
     let tags = vec![
@@ -24,7 +24,7 @@ fn hints() -> Hints {
         tag("web", "10.9.2.0/24"),
         tag("ci@x.iam", "10.9.1.0/24"),
     ];
-    Hints { tags, instance_tags: Some(vec!["web".to_owned()]), ..Hints::default() }
+    LoadOptions { tags, instance_tags: Some(vec!["web".to_owned()]), ..LoadOptions::default() }
 }
 
 /// A rule set in own words, with what the user says beside it.

@@ -146,7 +146,7 @@ fn effects(current: &RuleSet, proposed: &RuleSet) -> BTreeMap<Effect, (u64, u64)
             let done: Result<(), ()> = diff.judge_batch(&[input], |_, _, _| Ok(()));
             done.unwrap();
         }
-        let denied = |replay: &Replay<'_>| i128::from(replay.tally().connections().denied);
+        let denied = |replay: &Replay<'_>| i128::from(replay.stats().connections().denied);
         let of = |effect| i128::from(diff.connections().of(effect));
         assert_eq!(
             denied(diff.proposed()) - denied(diff.current()),
@@ -154,8 +154,8 @@ fn effects(current: &RuleSet, proposed: &RuleSet) -> BTreeMap<Effect, (u64, u64)
             "{}: what two replays say",
             path.display()
         );
-        assert_eq!(diff.packets().total(), diff.current().tally().packets().total());
-        assert_eq!(diff.connections().total(), diff.current().tally().connections().total());
+        assert_eq!(diff.packets().total(), diff.current().stats().packets().total());
+        assert_eq!(diff.connections().total(), diff.current().stats().connections().total());
         for effect in Effect::ALL {
             let (connections, packets) = found.entry(effect).or_default();
             *connections += diff.connections().of(effect);

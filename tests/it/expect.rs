@@ -2,8 +2,8 @@
 
 use insta::assert_snapshot;
 use proptest::prelude::*;
+use sgreplay::assertions::outcome;
 use sgreplay::evaluate::{Evaluator, Reference};
-use sgreplay::expect::outcome;
 use sgreplay::flow::Direction;
 use sgreplay::parse::expectations;
 use sgreplay::rules::{Assumption, EntryKind, Expectation, Policy};

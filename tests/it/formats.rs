@@ -14,7 +14,7 @@ use proptest::test_runner::TestRunner;
 use sgreplay::capture::Capture;
 use sgreplay::convert::{alibaba_json, bpf};
 use sgreplay::diff;
-use sgreplay::parse::{Content, Hints, Source, load};
+use sgreplay::parse::{Content, LoadOptions, Source, load};
 use sgreplay::rules::RuleSet;
 
 use crate::space::{file, proposals, rules};
@@ -314,10 +314,10 @@ fn there_and_back() {
 
 fn read(text: &str) -> RuleSet {
     let source = Source { name: "answers.json", text };
-    let Content::Rules(loaded) = load(&[source], &Hints::default()).unwrap() else {
+    let Content::Rules(loaded) = load(&[source], &LoadOptions::default()).unwrap() else {
         panic!("no answers: {text}");
     };
-    loaded.rule_set("answers.json", &Hints::default()).unwrap().0
+    loaded.rule_set("answers.json", &LoadOptions::default()).unwrap().0
 }
 
 #[test]
@@ -466,7 +466,7 @@ proptest! {
         let group: String = GROUP.chars().take(cut).chain(text.chars()).collect();
         for text in [&text, &plan, &group] {
             let source = Source { name: "x", text };
-            let _ = load(&[source], &Hints::default());
+            let _ = load(&[source], &LoadOptions::default());
         }
     }
 }

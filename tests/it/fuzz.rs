@@ -128,7 +128,7 @@ proptest! {
 /// A target that its samples do not get into looks for nothing.
 #[test]
 fn samples_are_read() {
-    use sgreplay::accept::Accepted;
+    use sgreplay::baseline::Accepted;
     use sgreplay::filter::Filter;
     use sgreplay::parse::{Content, Source, expectations, load, yaml};
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sgreplay::capture::{DirectionHint, Frame, LinkType};
 use sgreplay::decode::{Decoded, decode};
 use sgreplay::direction::{Evidence, Guess, Survey};
-use sgreplay::sources::{Options, Sources};
+use sgreplay::sources::{SourceOptions, Sources};
 
 use crate::support::{capture, frame, ipv4};
 
@@ -48,7 +48,7 @@ fn raw(packets: &[Vec<u8>]) -> Guess {
 #[test]
 fn captures_of_this_repository() {
     for name in ["dns.pcap", "fragments.pcap", "ping.pcap", "story.pcap", "scan.pcap", "web.pcap"] {
-        let sources = Sources::open([capture(name)], Options::default(), Arc::default());
+        let sources = Sources::open([capture(name)], SourceOptions::default(), Arc::default());
         let mut survey = Survey::default();
         let look = |frame: &Frame<'_>, decoded: &Decoded| {
             if let Decoded::Packet(packet) = decoded {

@@ -125,11 +125,11 @@ fn the_counts_add_up_to_the_packets_of_the_file() {
             frames += 1;
             replay.judge(&frame, &decode(frame.link, frame.data));
         }
-        let tally = replay.tally();
-        assert_eq!(tally.packets().total(), frames, "{}", path.display());
-        assert_eq!(tally.reasons().map(|(_, count)| count).sum::<u64>(), frames);
-        let judged = tally.packets().allowed + tally.packets().denied;
-        assert_eq!(tally.kinds().map(|(_, count)| count.packets).sum::<u64>(), judged);
+        let stats = replay.stats();
+        assert_eq!(stats.packets().total(), frames, "{}", path.display());
+        assert_eq!(stats.reasons().map(|(_, count)| count).sum::<u64>(), frames);
+        let judged = stats.packets().allowed + stats.packets().denied;
+        assert_eq!(stats.kinds().map(|(_, count)| count.packets).sum::<u64>(), judged);
     }
 }
 

@@ -419,7 +419,7 @@ proptest! {
             };
             prop_assert_eq!(judged.verdict().0 == Verdict::Allow, expected, "frame {} {} {}", number, direction, flow);
         }
-        let (denied, cut) = (replay.tally().connections().denied, replay.tally().cut());
+        let (denied, cut) = (replay.stats().connections().denied, replay.stats().cut());
         let refused = open.iter().filter(|(_, allowed)| !allowed).count() as u64;
         prop_assert_eq!(denied - cut, refused);
     }

@@ -233,7 +233,7 @@ interfaces:
         answers,
         ["deny because deny allow", "allow because allow allow", "deny because allow deny"]
     );
-    let connections = replay.tally().connections();
+    let connections = replay.stats().connections();
     assert_eq!((connections.total(), connections.allowed, connections.denied), (3, 1, 2));
 }
 
@@ -610,7 +610,7 @@ fn f16_packets_after_the_close_are_strays() {
         let frame = frame(number, seconds, &data);
         replay.judge(&frame, &decode(frame.link, &data));
     }
-    let (strays, connections) = (replay.tally().strays(), replay.tally().connections());
+    let (strays, connections) = (replay.stats().strays(), replay.stats().connections());
     assert_eq!((strays.total(), strays.allowed, strays.denied), (3, 1, 2));
     assert_eq!((connections.total(), connections.denied), (2, 0));
 }

@@ -12,8 +12,8 @@ use proptest::test_runner::TestRunner;
 use sgreplay::diff::{self, Effect};
 use sgreplay::evaluate::{Evaluator, Reference};
 use sgreplay::flow::{Direction, FlowTuple, Protocol, Transport, endpoint};
+use sgreplay::header_space::{Part, Question, parts};
 use sgreplay::rules::{Addresses, Entry, EntryIndex, EntryKind, Matcher, Ordered, Policy, RuleSet};
-use sgreplay::space::{Part, Question, parts};
 
 use crate::agreement::{entry, flow};
 use crate::support::{capture, output_in, packet as packet_of, root};

@@ -8,9 +8,9 @@ use ipnet::IpNet;
 use proptest::prelude::*;
 use serde_json::Value;
 use sgreplay::flow::Direction;
+use sgreplay::header_space::{Detail, Question, parts};
 use sgreplay::parse::print;
 use sgreplay::rules::{EntryKind, Policy};
-use sgreplay::space::{Detail, Question, parts};
 use sgreplay::suggest::Bound;
 
 use crate::space::{file, proposals, rules};

@@ -2,8 +2,8 @@
 
 use serde_yaml::{Mapping, Value};
 use sgreplay::evaluate::{Compiled, Evaluator, Reference, explain};
-use sgreplay::overlay::{CARRIER_BLOCKED, Obstacle, obstacle};
 use sgreplay::report::Label;
+use sgreplay::restrictions::{CARRIER_BLOCKED, Obstacle, obstacle};
 use sgreplay::rules::Switches;
 use sgreplay::verdict::{Reason, Verdict};
 

@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use sgreplay::capture::FlowLogFields;
 use sgreplay::flow::Direction;
-use sgreplay::parse::Hints;
+use sgreplay::parse::LoadOptions;
 use sgreplay::rules::{Cloud, Code, GroupType, Policy, RuleProtocol, Switches, Tag, parse_cidr};
 use sgreplay::suggest::Bound;
 
@@ -673,7 +673,7 @@ impl From<&SwitchArgs> for Switches {
     }
 }
 
-impl From<&SwitchArgs> for Hints {
+impl From<&SwitchArgs> for LoadOptions {
     fn from(args: &SwitchArgs) -> Self {
         let SwitchArgs { group_type, inner_access_policy, .. } = *args;
         let tags = args.define.clone();

@@ -12,7 +12,9 @@ use sgreplay::filter::Filter;
 use sgreplay::report::{count, plural};
 use sgreplay::rules::RuleSet;
 use sgreplay::session::Openings;
-use sgreplay::sources::{ChosenTunnels, Ended, Input, Options, Order, STDIN, Selection, Sources};
+use sgreplay::sources::{
+    ChosenTunnels, Ended, Input, Order, STDIN, Selection, SourceOptions, Sources,
+};
 
 use crate::args::CaptureArgs;
 use crate::exit::Failure;
@@ -51,7 +53,7 @@ impl Captures {
             let usage = |error| Failure::Usage(format!("--decap {name}: {error}"));
             tunnels.add(name).map_err(usage)?;
         }
-        let options = Options {
+        let options = SourceOptions {
             selection: Selection {
                 filter: args.filter.as_deref().map(Filter::parse).transpose()?,
                 since: args.since,

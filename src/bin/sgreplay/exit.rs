@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
-use sgreplay::accept::AcceptError;
+use sgreplay::baseline::AcceptError;
 use sgreplay::capture::{CaptureError, WriteError};
 use sgreplay::filter::FilterError;
 use sgreplay::parse::ParseError;

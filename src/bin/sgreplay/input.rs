@@ -7,10 +7,10 @@ use std::path::Path;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use sgreplay::accept::Accepted;
+use sgreplay::baseline::Accepted;
 use sgreplay::capture::Capture;
 use sgreplay::escape;
-use sgreplay::parse::{self, Content, Hints, Positions, Source};
+use sgreplay::parse::{self, Content, LoadOptions, Positions, Source};
 use sgreplay::report::RulesInput;
 use sgreplay::rules::{Expectation, RuleSet};
 use sha2::{Digest, Sha256};
@@ -83,7 +83,7 @@ pub(crate) struct RulesFile {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reading {
     /// What the user says where files do not.
-    pub hints: Hints,
+    pub hints: LoadOptions,
     /// Of a plan: which side.
     pub side: Side,
 }
@@ -115,7 +115,7 @@ pub(crate) fn rules(path: &Path, reading: Reading) -> Result<(RuleSet, RulesInpu
 
 /// Reads the rules, and keeps where they stand.
 pub(crate) fn rules_file(path: &Path, reading: Reading) -> Result<RulesFile, Failure> {
-    let Hints { groups, partial, .. } = reading.hints.clone();
+    let LoadOptions { groups, partial, .. } = reading.hints.clone();
     let mut read = rules_of(path, reading)?;
     for missing in read.rules.incomplete() {
         terminal::say(&format!("warning: {}: {missing}", read.input.path));
@@ -180,7 +180,7 @@ pub(crate) struct Files {
 }
 
 /// Reads a file, or all files of a directory as one rule set.
-pub(crate) fn files(path: &Path, hints: &Hints) -> Result<Files, Failure> {
+pub(crate) fn files(path: &Path, hints: &LoadOptions) -> Result<Files, Failure> {
     let name = name(path);
     let mut texts = Vec::new();
     if path.is_dir() {

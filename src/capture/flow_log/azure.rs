@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use foldhash::fast::FixedState;
 use serde_json::Value;
 
-use super::dialect::{Read, text};
 use super::record::{Entry, Flow, Opener, Recorded, whole};
+use super::value::{Read, text};
 use crate::capture::DirectionHint;
 use crate::flow::Protocol;
 

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use foldhash::fast::FixedState;
 use serde_json::Value;
 
-use super::dialect::{address, number, port, text, word};
 use super::record::{Entry, Flow, Recorded, protocol_named, time};
+use super::value::{address, number, port, text, word};
 use crate::capture::DirectionHint;
 
 /// Reports that are remembered, in each of two generations.

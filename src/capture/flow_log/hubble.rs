@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::dialect::{address, number, port, text};
 use super::record::{Entry, Flow, Opener, Recorded, time};
+use super::value::{address, number, port, text};
 use crate::capture::DirectionHint;
 use crate::flow::Protocol;
 

@@ -21,6 +21,7 @@ mod record;
 #[cfg(feature = "parquet")]
 mod rows;
 mod suricata;
+mod value;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,12 +34,13 @@ use super::names::Names;
 use super::{CaptureErrorKind, LinkType, Record, SHOWN_OF_NO_CAPTURE};
 pub use columns::FlowLogFields;
 use columns::{Columns, Field, Line};
-use dialect::{Dialect, Read, Recognised};
+use dialect::{Dialect, Recognised};
 use objects::{Scanner, Step};
 use record::{Addresses, Entry, Flow};
 pub use record::{LogRecord, Opener, Recorded};
 #[cfg(feature = "parquet")]
 use rows::Rows;
+use value::Read;
 
 /// Whose flow log it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

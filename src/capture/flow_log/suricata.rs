@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::dialect::{Read, address, number, port, text};
 use super::record::{Entry, Flow, Opener, protocol_named, time};
+use super::value::{Read, address, number, port, text};
 
 /// So many `netflow` events are held back until it is clear that there are no `flow` events.
 const MOST_HELD: usize = 1 << 16;

@@ -12,7 +12,7 @@ use std::arch::x86_64::{
 
 use super::table::Table;
 use super::{Lanes, Operation, compute, four};
-use crate::compile::keys::KeyWords;
+use crate::compile::axes::KeyWords;
 use crate::rules::EntryIndex;
 
 /// Proof that the processor has AVX2: only [`Avx2::detect`] constructs it.

@@ -13,7 +13,7 @@ use std::arch::x86_64::{
 
 use super::table::Table;
 use super::{Lanes, Operation, compute, four};
-use crate::compile::keys::KeyWords;
+use crate::compile::axes::KeyWords;
 use crate::rules::EntryIndex;
 
 /// Proof that the processor has AVX-512: only [`Avx512::detect`] constructs it.

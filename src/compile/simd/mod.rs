@@ -13,7 +13,7 @@ mod avx512;
 mod scalar;
 mod table;
 
-use super::keys::KeyWords;
+use super::axes::KeyWords;
 use crate::rules::EntryIndex;
 pub(super) use scalar::Scalar;
 pub(super) use table::{Table, gather_cost};

@@ -2,7 +2,7 @@
 
 use super::Lanes;
 use super::table::Table;
-use crate::compile::keys::KeyWords;
+use crate::compile::axes::KeyWords;
 use crate::rules::EntryIndex;
 
 /// Scalar packet, by instructions that every processor has.

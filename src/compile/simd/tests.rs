@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::{Lanes, MAX_LANES, Scalar, Table, avx2::Avx2, avx512::Avx512};
-use crate::compile::keys::{KeyV4, KeyWords};
+use crate::compile::axes::{KeyV4, KeyWords};
 use crate::rules::EntryIndex;
 
 /// What each operation makes of the numbers.

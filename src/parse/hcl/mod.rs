@@ -15,14 +15,14 @@ use serde_json::{Map, Value, json};
 use self::known::Known;
 use self::resources::Kind;
 use super::json::Faults;
-use super::loaded::{Hints, Loaded, Source};
+use super::loaded::{LoadOptions, Loaded, Source};
 use super::{Fault, ParseError, terraform};
 
 /// What stands for `each` and `count` of one instance of a resource, and the key in its address.
 type Instance = (String, Option<(&'static str, hcl::Value)>);
 
 /// Reads files that are one module together. What cannot be read is a warning where the user leaves it out.
-pub(super) fn read(sources: &[Source<'_>], hints: &Hints) -> Result<Loaded, ParseError> {
+pub(super) fn read(sources: &[Source<'_>], hints: &LoadOptions) -> Result<Loaded, ParseError> {
     let mut blocks = Vec::new();
     for source in sources {
         let text = source.text.strip_prefix('\u{feff}').unwrap_or(source.text);

@@ -16,7 +16,7 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 use super::json::{Faults, Json};
-use super::loaded::{Hints, Loaded};
+use super::loaded::{LoadOptions, Loaded};
 use crate::rules::{Cloud, listed, parse_cidr_as_written};
 use references::{Index, References};
 
@@ -79,7 +79,7 @@ struct Resource<'v> {
 }
 
 /// A plan.
-pub(super) fn plan(value: &Value, hints: &Hints, faults: &mut Faults) -> Plan {
+pub(super) fn plan(value: &Value, hints: &LoadOptions, faults: &mut Faults) -> Plan {
     let references = References::new(value);
     let (mut before, mut after): (Vec<Resource<'_>>, Vec<Resource<'_>>) = (Vec::new(), Vec::new());
     let mut listed: HashSet<&str> = HashSet::new();
@@ -141,7 +141,7 @@ pub(super) fn plan(value: &Value, hints: &Hints, faults: &mut Faults) -> Plan {
 }
 
 /// A state, by `show -json` or raw.
-pub(super) fn state(value: &Value, hints: &Hints, faults: &mut Faults) -> Loaded {
+pub(super) fn state(value: &Value, hints: &LoadOptions, faults: &mut Faults) -> Loaded {
     let mut loaded = Loaded { is_state: true, ..Loaded::default() };
     let mut found = Vec::new();
     if let Some(values) = value.get("values") {
@@ -164,7 +164,7 @@ pub(super) fn state(value: &Value, hints: &Hints, faults: &mut Faults) -> Loaded
 /// Whose rules are read, and what of other clouds is left out, in words; `None` where there is nothing to choose from.
 fn chosen<'r, 'v: 'r>(
     resources: impl Iterator<Item = &'r Resource<'v>>,
-    hints: &Hints,
+    hints: &LoadOptions,
     faults: &mut Faults,
 ) -> Option<(Cloud, Option<String>)> {
     let all: Vec<(Cloud, &str)> = resources

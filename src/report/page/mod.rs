@@ -167,7 +167,7 @@ pub fn replay_page(
     labels: &Labels,
     made: Made<'_>,
 ) -> std::io::Result<String> {
-    let stateful = replay.tally().connections().total() > 0;
+    let stateful = replay.stats().connections().total() > 0;
     let denied = text::kinds(Verdict::Deny, replay, labels, SHOWN);
     let sentence = text::sentence(replay, labels);
     let mut decided =
@@ -184,7 +184,7 @@ pub fn replay_page(
     sections.extend(midstream(text::midstream(&summary.inputs.captures, replay)));
     sections.extend(findings(made.checked));
     let rules = [("rules", &summary.inputs.rules)];
-    sections.push(inputs(&rules, &summary.inputs.captures, &summary.local, replay.tally().times()));
+    sections.push(inputs(&rules, &summary.inputs.captures, &summary.local, replay.stats().times()));
     let page = Page {
         title: "sgreplay: replay",
         sentence: &sentence,
@@ -210,7 +210,7 @@ pub fn diff_page(
     rules_of_proposed: &[RuleCount],
     made: Made<'_>,
 ) -> std::io::Result<String> {
-    let stateful = diff.proposed().tally().connections().total() > 0;
+    let stateful = diff.proposed().stats().connections().total() > 0;
     let sentence = diff_sentence(diff, changed);
     let mut changes =
         Section { id: "changed", title: "What changes".to_owned(), ..Section::default() };
@@ -238,7 +238,7 @@ pub fn diff_page(
     sections.extend(findings(made.checked));
     let rules =
         [("current rules", &summary.inputs.current), ("proposed rules", &summary.inputs.proposed)];
-    let times = diff.current().tally().times();
+    let times = diff.current().stats().times();
     sections.push(inputs(&rules, &summary.inputs.captures, &summary.local, times));
     let page = Page {
         title: "sgreplay: diff",

@@ -12,7 +12,7 @@ use sgreplay::direction::{ENDS, Interfaces};
 use sgreplay::evaluate::{Compiled, Evaluator, Reference};
 use sgreplay::flow::{Direction, FlowTuple};
 use sgreplay::replay::{Options, Replay};
-use sgreplay::report::{NotComparable, Stage, TimingChange, Timings};
+use sgreplay::report::{NotComparable, Stage, StageChange, Timings};
 use sgreplay::rules::{EntryIndex, Ordered, RuleSet};
 use sgreplay::session::Openings;
 use sgreplay::sources::Input;
@@ -104,7 +104,7 @@ pub(crate) fn run(args: &BenchArgs, outputs: &mut Outputs) -> Result<ExitStatus,
 fn report(
     args: &BenchArgs,
     timings: &Timings,
-    changes: &[TimingChange],
+    changes: &[StageChange],
     save: Option<Output>,
 ) -> Result<ExitStatus, Failure> {
     let json = pretty(timings)?;
@@ -280,7 +280,7 @@ impl Bench<'_> {
         let mut replay = self.replay();
         let ended = captures
             .read(false, |inputs| replay.judge_batch(inputs, |_, _| Ok::<(), Failure>(())))?;
-        black_box(replay.tally().packets());
+        black_box(replay.stats().packets());
         match ended.damage.into_iter().next() {
             Some(damage) => Err(damage.into()),
             None => Ok(start.elapsed()),

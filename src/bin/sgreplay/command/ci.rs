@@ -11,10 +11,10 @@ use serde::Deserialize;
 use sgreplay::check::{Checked, Finding, check};
 use sgreplay::diff::Effect;
 use sgreplay::escape::Text;
-use sgreplay::parse::Hints;
+use sgreplay::parse::LoadOptions;
 use sgreplay::report::{
-    Case, CheckedProposal, Difference, FindingsSummary, Labels, ProposalAnswer as Answer, Shown,
-    Suite, TestSummary, TestedProposal, findings_json, findings_text, junit, plural, proposal_json,
+    Case, CheckedProposal, Difference, FindingsSummary, Labels, ProposalResult, Shown, Suite,
+    TestSummary, TestedProposal, findings_json, findings_text, junit, plural, proposal_json,
     proposal_markdown, sarif, suppressed_json, tested_json, tested_suite, tested_text,
 };
 use sgreplay::rules::Severity;
@@ -249,7 +249,7 @@ impl Config {
     }
 
     /// What is said of the rules beside their files.
-    fn hints(&self) -> Result<Hints, Failure> {
+    fn hints(&self) -> Result<LoadOptions, Failure> {
         let mut line: Vec<OsString> = ["sgreplay", "check", "rules"].map(OsString::from).into();
         line.extend(self.switches().into_iter().map(OsString::from));
         match parsed(line)? {
@@ -407,8 +407,8 @@ fn newly_found(checked: &Checked, before: &[Finding]) -> Vec<Finding> {
 }
 
 /// What fails, in words.
-fn answer(config: &Config, proposal: &Proposal, compared: Option<&Compared<'_>>) -> Answer {
-    let mut answer = Answer::default();
+fn answer(config: &Config, proposal: &Proposal, compared: Option<&Compared<'_>>) -> ProposalResult {
+    let mut answer = ProposalResult::default();
     let mut say = |fails: bool, words: String| match fails {
         true => answer.fails.push(words),
         false => answer.notes.push(words),
@@ -553,7 +553,7 @@ fn suites(
     config: &Config,
     proposal: &Proposal,
     difference: Option<Difference<'_>>,
-    answer: &Answer,
+    answer: &ProposalResult,
 ) -> Vec<Suite> {
     let file = &proposal.summary.rules.path;
     let effects =

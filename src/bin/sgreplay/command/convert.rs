@@ -6,7 +6,7 @@ use sgreplay::convert::{
     CannotSay, Family, alibaba_json, aws_json, azure_json, bpf, google_json, iptables, markdown,
     nftables, table_csv, terraform,
 };
-use sgreplay::parse::{self, Content, Hints, Loaded};
+use sgreplay::parse::{self, Content, LoadOptions, Loaded};
 use sgreplay::rules::RuleSet;
 
 use super::{judging, pretty, stdout};
@@ -16,7 +16,7 @@ use crate::input::{self, Reading, Side};
 use crate::terminal;
 
 pub(crate) fn run(args: &ConvertArgs) -> Result<ExitStatus, Failure> {
-    let hints = Hints { direction: args.direction, ..(&args.switches).into() };
+    let hints = LoadOptions { direction: args.direction, ..(&args.switches).into() };
     let text = match args.to {
         // The table shows what files say, also where that is not enough to judge by.
         ConvertTo::Csv => table(args, &hints)?,
@@ -43,7 +43,7 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<ExitStatus, Failure> {
     Ok(ExitStatus::Done)
 }
 
-fn table(args: &ConvertArgs, hints: &Hints) -> Result<String, Failure> {
+fn table(args: &ConvertArgs, hints: &LoadOptions) -> Result<String, Failure> {
     let files = input::files(&args.rules, hints)?;
     let csv = match files.content {
         Content::Own => {

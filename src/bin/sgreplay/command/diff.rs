@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use sgreplay::accept::Accepted;
+use sgreplay::baseline::Accepted;
 use sgreplay::capture::{Frame, PcapWriter};
 use sgreplay::check;
 use sgreplay::diff::{self, Change, Diff, Effect, Turned};
@@ -93,7 +93,7 @@ impl Traffic<'_> {
         let Self { end, local, diff } = self;
         Gate {
             end,
-            tally: diff.proposed().tally(),
+            stats: diff.proposed().stats(),
             local,
             evicted: diff.current().sessions_evicted() + diff.proposed().sessions_evicted(),
             max_unevaluated: args.max_unevaluated,
@@ -320,7 +320,7 @@ fn of_traffic<T>(
     let Listed { changed, rows, .. } = listed;
     writers.finish()?;
 
-    let mut warnings = judging::of_captures(&end, diff.proposed().tally(), &local);
+    let mut warnings = judging::of_captures(&end, diff.proposed().stats(), &local);
     warnings.extend(unseen.warnings());
     let evicted = diff.current().sessions_evicted() + diff.proposed().sessions_evicted();
     warnings.extend(judging::evicted(evicted, options));

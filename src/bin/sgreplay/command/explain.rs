@@ -10,8 +10,8 @@ use sgreplay::flow::{Direction, FlowTuple, Protocol, Transport};
 use sgreplay::replay::{Options, Replay};
 use sgreplay::report::{Label, SCHEMA, because};
 use sgreplay::rules::{
-    Addresses, Assumption, EntryIndex, EntryKind, Interface, Layer, Matcher, Ordered, Policy,
-    RuleProtocol, RuleSet, Step, services,
+    Addresses, Assumption, EntryIndex, EntryKind, Interface, Layer, MatchStep, Matcher, Ordered,
+    Policy, RuleProtocol, RuleSet, services,
 };
 use sgreplay::sources::Input;
 use sgreplay::verdict::{Judged, Judgement, Reason, Verdict};
@@ -405,7 +405,7 @@ fn object(one: &Explained<'_>) -> Value {
             "rule": label.rule,
             "layer": label.layer.as_str(),
             "matched": step.failed_on.is_none(),
-            "failed_on": step.failed_on.map(Step::as_str),
+            "failed_on": step.failed_on.map(MatchStep::as_str),
         })
     };
     let mut object = json!({
@@ -522,23 +522,23 @@ fn walk(
 }
 
 /// What an entry asks for in a field.
-fn wanted(matcher: &Matcher, field: Step, direction: Direction) -> String {
+fn wanted(matcher: &Matcher, field: MatchStep, direction: Direction) -> String {
     let addresses = |addresses: &Addresses| match addresses {
         Addresses::Any => "any".to_owned(),
         Addresses::Nets(nets) if nets.is_empty() => "of a group without known members".to_owned(),
         Addresses::Nets(nets) => list(nets),
     };
     match (field, direction) {
-        (Step::Protocol, _) => matcher.protocol.to_string(),
-        (Step::Ports, _) => list(&matcher.ports),
-        (Step::SourcePorts, _) => list(&matcher.source_ports),
-        (Step::Source, Direction::Ingress) | (Step::Destination, Direction::Egress) => {
+        (MatchStep::Protocol, _) => matcher.protocol.to_string(),
+        (MatchStep::Ports, _) => list(&matcher.ports),
+        (MatchStep::SourcePorts, _) => list(&matcher.source_ports),
+        (MatchStep::Source, Direction::Ingress) | (MatchStep::Destination, Direction::Egress) => {
             addresses(&matcher.peer)
         }
-        (Step::Source, Direction::Egress) | (Step::Destination, Direction::Ingress) => {
+        (MatchStep::Source, Direction::Egress) | (MatchStep::Destination, Direction::Ingress) => {
             addresses(&matcher.local)
         }
-        (Step::Icmp, _) => matcher.icmp.map_or_else(String::new, |types| types.to_string()),
+        (MatchStep::Icmp, _) => matcher.icmp.map_or_else(String::new, |types| types.to_string()),
     }
 }
 

@@ -15,7 +15,7 @@ use sgreplay::report::{Gathered, Local, Made, RulesInput, count, duration, plura
 use sgreplay::rules::{Cloud, RuleSet, listed};
 use sgreplay::session::Openings;
 use sgreplay::sources::{CaptureInput, ClockAhead, ClockBackwards, Ended, Input, SkippedFile};
-use sgreplay::tally::{Tally, UnevaluatedCount};
+use sgreplay::stats::{Stats, UnevaluatedCount};
 use sgreplay::verdict::{Reason, Verdict};
 
 use super::ended;
@@ -286,7 +286,7 @@ pub(super) fn dropped(end: &Ended) -> Option<u64> {
 }
 
 /// What the captures themselves give cause to say.
-pub(super) fn of_captures(end: &Ended, tally: &Tally, local: &Local) -> Vec<String> {
+pub(super) fn of_captures(end: &Ended, stats: &Stats, local: &Local) -> Vec<String> {
     let mut warnings: Vec<String> = end.damage.iter().map(CaptureError::to_string).collect();
     warnings.extend(unsure(local));
     if end.live {
@@ -296,20 +296,20 @@ pub(super) fn of_captures(end: &Ended, tally: &Tally, local: &Local) -> Vec<Stri
                 .to_owned(),
         );
     }
-    let unevaluated = Unevaluated::new(tally, local);
+    let unevaluated = Unevaluated::new(stats, local);
     warnings.extend(unevaluated.text());
-    warnings.extend(guesses(tally));
+    warnings.extend(guesses(stats));
     if let (Some(UnevaluatedCount { detail: Some(name), frames, .. }), false) =
-        (tally.tunnelled().into_iter().next(), local.assumed)
-        && frames * 2 > tally.packets().total()
+        (stats.tunnelled().into_iter().next(), local.assumed)
+        && frames * 2 > stats.packets().total()
     {
         warnings.push(format!(
             "{} of {} packets are {name}, as a traffic mirror delivers; --decap {name} judges what is inside",
             count(frames),
-            count(tally.packets().total()),
+            count(stats.packets().total()),
         ));
     }
-    let packets = tally.packets();
+    let packets = stats.packets();
     if packets.total() == 0 && end.damage.is_empty() {
         let read: u64 = end.inputs.iter().map(|input| input.frames).sum();
         warnings.push(match read {
@@ -351,7 +351,7 @@ pub(super) fn of_captures(end: &Ended, tally: &Tally, local: &Local) -> Vec<Stri
     }
     warnings.extend(of_flow_logs(end));
     let judged = packets.allowed + packets.denied;
-    let not_local = tally.reasons().find(|(reason, _)| *reason == Reason::NotLocal);
+    let not_local = stats.reasons().find(|(reason, _)| *reason == Reason::NotLocal);
     if let Some((_, n)) = not_local.filter(|_| judged == 0) {
         warnings.push(format!(
             "none of the {n} IP packets is to or from the local addresses; --local names others"
@@ -398,11 +398,11 @@ struct Unevaluated {
 impl Unevaluated {
     /// Tunnels that were judged as they are count too where the local address is a guess, since a traffic mirror's
     /// receiver is in all packets of a capture and is not the instance, and where they are most of what was judged.
-    fn new(tally: &Tally, local: &Local) -> Self {
-        let packets = tally.packets();
+    fn new(stats: &Stats, local: &Local) -> Self {
+        let packets = stats.packets();
         let (mut counts, mut judged) =
-            (tally.unevaluated().counts(), packets.allowed + packets.denied);
-        let tunnelled = tally.tunnelled();
+            (stats.unevaluated().counts(), packets.allowed + packets.denied);
+        let tunnelled = stats.tunnelled();
         let frames: u64 = tunnelled.iter().map(|count| count.frames).sum();
         let count_them = local.assumed || frames * 2 > judged;
         for count in tunnelled.into_iter().filter(|_| count_them) {
@@ -418,9 +418,9 @@ impl Unevaluated {
     }
 
     /// For a gate: beside them packets between other hosts, where the local address is a guess.
-    fn of_gate(tally: &Tally, local: &Local) -> Self {
-        let mut found = Self::new(tally, local);
-        let not_local = tally.unevaluated().not_local().filter(|_| local.assumed);
+    fn of_gate(stats: &Stats, local: &Local) -> Self {
+        let mut found = Self::new(stats, local);
+        let not_local = stats.unevaluated().not_local().filter(|_| local.assumed);
         found.counts.extend(not_local);
         found.counts.sort_by_key(|count| std::cmp::Reverse(count.frames));
         found.frames = found.counts.iter().map(|count| count.frames).sum();
@@ -457,13 +457,13 @@ fn percent(part: u64, all: u64) -> f64 {
 }
 
 /// Connections whose verdict hangs on a guess.
-fn guesses(tally: &Tally) -> Option<String> {
-    let (n, frame) = tally.guessed()?;
+fn guesses(stats: &Stats) -> Option<String> {
+    let (n, frame) = stats.guessed()?;
     Some(format!(
         "nothing shows who began {} of {}, and the verdict hangs on it: the sender of the first packet is taken, as in \
          frame {frame}; --midstream first-packet says that it is right",
         count(n),
-        plural(tally.connections().total(), "connection"),
+        plural(stats.connections().total(), "connection"),
     ))
 }
 
@@ -489,7 +489,7 @@ fn missing(end: &Ended, lost_records_count: bool) -> Option<(f64, String)> {
 /// Whether a condition that was asked for can be answered at all.
 pub(super) struct Gate<'a> {
     pub(super) end: &'a Ended,
-    pub(super) tally: &'a Tally,
+    pub(super) stats: &'a Stats,
     pub(super) local: &'a Local,
     /// Sessions that were forgotten.
     pub(super) evicted: u64,
@@ -509,7 +509,7 @@ impl Gate<'_> {
     pub(super) fn unanswered(&self) -> Option<String> {
         let Self {
             end,
-            tally,
+            stats,
             local,
             evicted,
             max_unevaluated,
@@ -521,7 +521,7 @@ impl Gate<'_> {
         let no_full_answer =
             |why: &str, helps: &str| Some(format!("{asked_by} has no full answer: {why}; {helps}"));
         let read: u64 = end.inputs.iter().map(|input| input.frames).sum();
-        let packets = tally.packets();
+        let packets = stats.packets();
         if !end.damage.is_empty() && !allow_truncated {
             return no_full_answer("the capture breaks off", "--allow-truncated accepts it");
         }
@@ -535,7 +535,7 @@ impl Gate<'_> {
             let why = "the options choose no packet";
             return no_full_answer(why, "change --filter, --since or --until");
         }
-        let unevaluated = Unevaluated::of_gate(tally, local);
+        let unevaluated = Unevaluated::of_gate(stats, local);
         let judged = packets.allowed + packets.denied;
         let not_evaluated = unevaluated.text().filter(|_| unevaluated.percent() > *max_unevaluated);
         if let Some(text) = not_evaluated {
@@ -550,8 +550,8 @@ impl Gate<'_> {
         if let Some(text) = unsure(local) {
             return Some(format!("{asked_by} has no full answer: {text}"));
         }
-        let (guessed, of) = (tally.guessed().map_or(0, |(n, _)| n), tally.connections().total());
-        if let Some(text) = guesses(tally).filter(|_| percent(guessed, of) > *max_unevaluated) {
+        let (guessed, of) = (stats.guessed().map_or(0, |(n, _)| n), stats.connections().total());
+        if let Some(text) = guesses(stats).filter(|_| percent(guessed, of) > *max_unevaluated) {
             return no_full_answer(&text, "--max-unevaluated accepts a larger share");
         }
         if let Some((share, text)) = missing(end, *lost_records_count)
@@ -600,7 +600,7 @@ pub(super) fn may_be_resolver(rules: &RuleSet, replay: &Replay<'_>) -> Option<St
     if rules.cloud() != Cloud::Aws || !rules.switches().vpc_cidrs.is_empty() {
         return None;
     }
-    let asked = replay.tally().kinds().filter(|(kind, _)| {
+    let asked = replay.stats().kinds().filter(|(kind, _)| {
         let port = kind.example.transport.ports().map(|(_, port)| port);
         kind.direction == Direction::Egress
             && port == Some(DOMAIN)

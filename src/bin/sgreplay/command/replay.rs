@@ -8,16 +8,16 @@ use sgreplay::check;
 use sgreplay::coverage::Coverage;
 use sgreplay::decode::{Decoded, Tunnels, embedded};
 use sgreplay::escape::Text;
-use sgreplay::overlay::Obstacle;
 use sgreplay::replay::{Replay, Sessions};
 use sgreplay::report::{
-    Answer, Connections, CoverageReport, DECODE_COLUMNS, Inputs, Labels, Local, Part,
-    RecordedActions, RowFormat, Rows, Summary, VERDICT_COLUMNS, decode_cells, packet_line, plural,
-    replay_markdown, replay_page, text_summary, verdict_cells,
+    Connections, CoverageReport, DECODE_COLUMNS, Inputs, Labels, Local, PacketAnswer,
+    RecordedActions, RowFormat, RowPart, Rows, Summary, VERDICT_COLUMNS, decode_cells, packet_line,
+    plural, replay_markdown, replay_page, text_summary, verdict_cells,
 };
+use sgreplay::restrictions::Obstacle;
 use sgreplay::rules::RuleSet;
 use sgreplay::sources::{Ended, Input};
-use sgreplay::tally::Count;
+use sgreplay::stats::Count;
 use sgreplay::verdict::{Judged, Verdict};
 
 use super::judging::{self, Gate, Keeps, Report};
@@ -123,7 +123,7 @@ pub(crate) fn run(args: &ReplayArgs, outputs: &mut Outputs) -> Result<ExitStatus
     let fails = fails(args, &replay, recorded, coverage.as_ref())?;
     let gate = Gate {
         end: &end,
-        tally: replay.tally(),
+        stats: replay.stats(),
         local: &local,
         evicted: replay.sessions_evicted(),
         max_unevaluated: args.gate.max_unevaluated,
@@ -160,9 +160,9 @@ fn fails(
         (Some(FailOn::ActionDiffers), recorded) => Some(recorded.is_some_and(|of| of.differ() > 0)),
         // A stray makes no gate fail (SEMANTICS F16).
         (Some(FailOn::Denied), _) => {
-            let (packets, strays) = (replay.tally().packets(), replay.tally().strays());
+            let (packets, strays) = (replay.stats().packets(), replay.stats().strays());
             // What a network ACL stops may not be among the packets that are reported.
-            Some(packets.denied > strays.denied || replay.tally().cut() > 0)
+            Some(packets.denied > strays.denied || replay.stats().cut() > 0)
         }
     };
     let uncovered = args.min_coverage.zip(coverage).map(|(least, of)| of.percent() < least);
@@ -172,21 +172,21 @@ fn fails(
 fn warnings(rules: &RuleSet, replay: &Replay<'_>, end: &Ended, local: &Local) -> Vec<String> {
     let of_rules = rules.over_quota().into_iter().chain(rules.unknown_members());
     let mut warnings: Vec<String> = of_rules.map(|warning| warning.0).collect();
-    let tally = replay.tally();
+    let stats = replay.stats();
     warnings.extend(obstacles(replay));
     let unit = match replay.options().sessions {
         Sessions::On => "connection",
         Sessions::Off => "packet",
     };
-    if tally.open_question() > 0 {
+    if stats.open_question() > 0 {
         warnings.push(format!(
             "{} between members of a group denied by an egress rule; the cloud's documents disagree on \
              whether intra-group access goes first: --intra-group-egress assumes that it does",
-            plural(tally.open_question(), unit),
+            plural(stats.open_question(), unit),
         ));
     }
     warnings.extend(judging::may_be_resolver(rules, replay));
-    warnings.extend(judging::of_captures(end, tally, local));
+    warnings.extend(judging::of_captures(end, stats, local));
     warnings.extend(judging::evicted(replay.sessions_evicted(), replay.options()));
     warnings
 }
@@ -194,7 +194,7 @@ fn warnings(rules: &RuleSet, replay: &Replay<'_>, end: &Ended, local: &Local) ->
 /// Connections that the rules allow and that are likely to be blocked on the way (SEMANTICS A9).
 fn obstacles(replay: &Replay<'_>) -> Vec<String> {
     let mut found: BTreeMap<(Obstacle, String), Count> = BTreeMap::new();
-    for (kind, of_kind) in replay.tally().kinds() {
+    for (kind, of_kind) in replay.stats().kinds() {
         let allowed = replay.answer(kind).0 == Verdict::Allow;
         if let (Some(obstacle), Some((_, port)), true) =
             (kind.obstacle, kind.example.transport.ports(), allowed)
@@ -280,7 +280,7 @@ impl Table {
     fn write(
         &mut self,
         connections: &Connections,
-        part: Part,
+        part: RowPart,
         labels: &Labels,
     ) -> Result<(), Failure> {
         match self {
@@ -375,7 +375,7 @@ impl<'l> Printed<'l> {
         match self {
             Self::Connections { out, labels, connections } if connections.is_full() => {
                 connections.choose_over(replay);
-                out.write(connections, Part::Over, labels)?;
+                out.write(connections, RowPart::Over, labels)?;
                 connections.forget_over();
                 Ok(())
             }
@@ -411,10 +411,11 @@ impl<'l> Printed<'l> {
                 *start = start.or(frame.time_ns);
                 let not = match judged {
                     Judged::At(..) => None,
-                    Judged::Not(reason) => Some(Answer::Not(*reason)),
+                    Judged::Not(reason) => Some(PacketAnswer::Not(*reason)),
                 };
                 let embedded = embedded(frame.link, frame.data, tunnels);
-                let at = judged.judgements().map(|judgement| Answer::Judged(judgement, labels));
+                let at =
+                    judged.judgements().map(|judgement| PacketAnswer::Judged(judgement, labels));
                 for answer in not.into_iter().chain(at) {
                     let line = packet_line(frame, decoded, embedded.as_ref(), *start, Some(answer));
                     writeln!(out, "{line}")?;
@@ -443,7 +444,7 @@ impl<'l> Printed<'l> {
                 print(stdout(), &replay_markdown(summary, replay, labels))?;
             }
             Self::Connections { mut out, labels, connections } => {
-                out.write(&connections, Part::All, labels)?;
+                out.write(&connections, RowPart::All, labels)?;
                 match out {
                     Table::Text(out) => print(out, &with_summary(Text::default(), labels))?,
                     Table::Rows(_, Some(rows)) => rows.finish(summary)?,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use sgreplay::replay::{Replay, Sessions};
 use sgreplay::report::{
-    Holdout, Learned, RulesInput, Step, plural, suggestion_json, suggestion_yaml,
+    AggregationStep, Holdout, Learned, RulesInput, plural, suggestion_json, suggestion_yaml,
 };
 use sgreplay::rules::{Invalid, RuleSet};
 use sgreplay::suggest::{Bound, Observation, Observed, Suggestion, Wants, count, everything};
@@ -55,12 +55,12 @@ pub(crate) fn run(args: &SuggestArgs) -> Result<ExitStatus, Failure> {
         Ok::<(), Failure>(())
     })?;
     observed.finish();
-    let mut warnings = judging::of_captures(&end, replay.tally(), &local);
+    let mut warnings = judging::of_captures(&end, replay.stats(), &local);
     warnings.extend(unseen.warnings());
     warnings.extend(judging::evicted(replay.sessions_evicted(), replay.options()));
 
     warnings.extend(of_memory(args, &observed)?);
-    let window = replay.tally().times();
+    let window = replay.stats().times();
     let until = window.zip(args.holdout).map(|(window, percent)| end_of_first(window, percent));
     let Lists { first, rest, scans, unnamed } = Lists::new(args, &observed, until);
     if first.is_empty() {
@@ -240,8 +240,8 @@ fn suggestion(
 }
 
 /// What other bounds would come to, with the suggested rules among them.
-fn steps(list: &[Observation], chosen: &Suggestion, closing: usize) -> Vec<Step> {
-    let step = |suggestion: &Suggestion, chosen| Step {
+fn steps(list: &[Observation], chosen: &Suggestion, closing: usize) -> Vec<AggregationStep> {
+    let step = |suggestion: &Suggestion, chosen| AggregationStep {
         bound: suggestion.bound(),
         rules: suggestion.rules() + closing,
         opens: suggestion.opens(list),
@@ -249,10 +249,10 @@ fn steps(list: &[Observation], chosen: &Suggestion, closing: usize) -> Vec<Step>
     };
     let mine = step(chosen, true);
     let others = Bound::STEPS.into_iter().map(|bound| step(&Suggestion::new(list, bound), false));
-    let mut steps: Vec<Step> = others.collect();
-    let same = |other: &Step| other.bound == mine.bound && other.rules == mine.rules;
+    let mut steps: Vec<AggregationStep> = others.collect();
+    let same = |other: &AggregationStep| other.bound == mine.bound && other.rules == mine.rules;
     steps.retain(|step| !same(step));
-    let wider = |step: &Step| step.bound.v4 <= mine.bound.v4;
+    let wider = |step: &AggregationStep| step.bound.v4 <= mine.bound.v4;
     let place = steps.iter().position(wider).unwrap_or(steps.len());
     steps.insert(place, mine);
     steps

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use sgreplay::expect::outcome;
+use sgreplay::assertions::outcome;
 use sgreplay::report::{
     Labels, TestSummary, Tested, junit, tested_json, tested_suite, tested_text,
 };

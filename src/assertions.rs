@@ -7,7 +7,7 @@
 //! let text = "[{name: MySQL for the app, protocol: tcp, ports: 3306, source: 10.0.0.6, verdict: allow,
 //!               otherwise: deny}]";
 //! let expectations = sgreplay::parse::expectations("expectations.yaml", text, &rules)?;
-//! let outcome = sgreplay::expect::outcome(&rules, &expectations[0])?;
+//! let outcome = sgreplay::assertions::outcome(&rules, &expectations[0])?;
 //! assert_eq!(outcome.failures.len(), 1);
 //! let found = outcome.failures[0].region.as_ref().unwrap().to_string();
 //! assert_eq!(found, "tcp 3306 from 10.0.0.0-10.0.0.5, 10.0.0.7-10.0.0.255");
@@ -17,17 +17,17 @@
 use std::collections::BTreeSet;
 
 use crate::flow::{Direction, Protocol};
+use crate::header_space::{Question, Region, TooComplex, parts};
 use crate::rules::{
     Assumption, Entry, EntryIndex, EntryKind, Expectation, Matcher, Ordered, Packets, Policy,
     PortRange, RuleProtocol, RuleSet,
 };
-use crate::space::{Question, Region, TooComplex, parts};
 
 /// What becomes of the packets that an expectation is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// Those of which something else was expected, the largest regions first; none if the expectation is met.
-    pub failures: Vec<Failure>,
+    pub failures: Vec<FailedExpectation>,
     /// Rules that nobody can change and that decide otherwise than expected for some of them: the expectation
     /// does not cover what they pass (SEMANTICS F24). By name.
     pub exempt: Vec<String>,
@@ -35,7 +35,7 @@ pub struct Outcome {
 
 /// Packets of which something else was expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct FailedExpectation {
     /// Position of the interface.
     pub interface: usize,
     /// The packets' direction.
@@ -90,7 +90,7 @@ pub fn outcome(rules: &RuleSet, expected: &Expectation) -> Result<Outcome, TooCo
         let (direction, decider) = (expected.direction, EntryIndex(u32::MAX));
         let (expected, members_of) = (expected.verdict, Assumption::default());
         let (region, replies) = (None, false);
-        found.push(Failure {
+        found.push(FailedExpectation {
             interface,
             direction,
             expected,
@@ -100,8 +100,8 @@ pub fn outcome(rules: &RuleSet, expected: &Expectation) -> Result<Outcome, TooCo
             decider,
         });
     }
-    let size = |failure: &Failure| failure.region.as_ref().map_or(0.0, Region::size);
-    let known = |failure: &Failure| !failure.members_of.is_empty();
+    let size = |failure: &FailedExpectation| failure.region.as_ref().map_or(0.0, Region::size);
+    let known = |failure: &FailedExpectation| !failure.members_of.is_empty();
     found.sort_by(|a, b| known(a).cmp(&known(b)).then(size(b).total_cmp(&size(a))));
     Ok(Outcome { failures: found, exempt: exempt.into_iter().collect() })
 }
@@ -219,7 +219,7 @@ impl<'a> Asked<'a> {
         but: Option<&Packets>,
         verdict: Policy,
         by: Option<&str>,
-        found: &mut Vec<Failure>,
+        found: &mut Vec<FailedExpectation>,
     ) -> Result<(), TooComplex> {
         let about_others = self.about_others(packets, but)?;
         let of = |assumed: &Assumption| {
@@ -264,7 +264,7 @@ impl<'a> Asked<'a> {
             };
             let question = self.question(packets.matcher(self.rules, assumed));
             for part in parts(&lists, &question, fails)? {
-                found.push(Failure {
+                found.push(FailedExpectation {
                     interface: self.interface,
                     direction: self.expected.direction,
                     expected: verdict,
@@ -284,7 +284,7 @@ impl<'a> Asked<'a> {
         &self,
         packets: &Packets,
         but: Option<&Packets>,
-        found: &mut Vec<Failure>,
+        found: &mut Vec<FailedExpectation>,
     ) -> Result<(), TooComplex> {
         let (opening, direction) = (self.expected.direction, self.expected.direction.opposite());
         let Some(acl) = self.rules.stateless(self.interface, direction) else { return Ok(()) };
@@ -322,7 +322,7 @@ impl<'a> Asked<'a> {
                 let at_acl = part.deciders.first().map_or(u32::MAX, |index| index.0);
                 let before = self.rules.ordered(self.interface, direction).entries().len();
                 let before = u32::try_from(before).unwrap_or(u32::MAX);
-                found.push(Failure {
+                found.push(FailedExpectation {
                     interface: self.interface,
                     direction,
                     expected: Policy::Accept,

@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use super::partition::AXES;
 use super::region::Set;
-use crate::compile::keys::{Condition, Conditions, Family, ServiceRange, Value};
+use crate::compile::axes::{Condition, Conditions, Family, ServiceRange, Value};
 use crate::rules::{Addresses, Matcher};
 
 /// All packets that a matcher matches, of both families. Each family's are a box: a set of values on
@@ -69,7 +69,7 @@ impl Extent {
     }
 }
 
-fn values(conditions: &Conditions, axis: crate::compile::keys::Axis) -> Set {
+fn values(conditions: &Conditions, axis: crate::compile::axes::Axis) -> Set {
     match conditions.on(axis) {
         Condition::Any => vec![(0, Value::MAX)],
         Condition::In(intervals) => intervals.clone(),

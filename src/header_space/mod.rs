@@ -14,13 +14,13 @@
 //! # let rules = sgreplay::parse::yaml("example.yaml", text).unwrap();
 //! use sgreplay::flow::Direction;
 //! use sgreplay::rules::Policy;
-//! use sgreplay::space::{Question, parts};
+//! use sgreplay::header_space::{Question, parts};
 //!
 //! let ordered = rules.ordered(0, Direction::Ingress);
 //! let accepts = |index: &_| ordered.entry(*index).is_some_and(|e| e.policy == Policy::Accept);
 //! let open = parts(&[&ordered], &Question::all(), |deciders| deciders.iter().all(accepts))?;
 //! assert!(open.iter().any(|part| part.region.to_string() == "tcp 22 from 203.0.113.0/24"));
-//! # Ok::<(), sgreplay::space::TooComplex>(())
+//! # Ok::<(), sgreplay::header_space::TooComplex>(())
 //! ```
 
 mod extent;
@@ -29,4 +29,4 @@ mod region;
 
 pub use extent::Extent;
 pub use partition::{Part, Question, TooComplex, parts};
-pub use region::{AddressRange, Detail, Region, Service};
+pub use region::{AddressRange, Detail, PortService, Region};

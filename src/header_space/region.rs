@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 
-use crate::compile::keys::{self, Family, HIGHEST_SERVICE, NO_SOURCE_PORT, ServiceRange, Value};
+use crate::compile::axes::{self, Family, HIGHEST_SERVICE, NO_SOURCE_PORT, ServiceRange, Value};
 use crate::flow::{Direction, FlowTuple, Protocol, Transport};
 
 /// Intervals, ascending, both ends included.
@@ -25,7 +25,7 @@ pub struct Region {
 
 /// A protocol and what follows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Service {
+pub struct PortService {
     /// The protocol.
     pub proto: Protocol,
     /// Which of its packets.
@@ -137,7 +137,7 @@ impl Region {
     }
 
     /// The services, by protocol and port.
-    pub fn services(&self) -> Vec<Service> {
+    pub fn services(&self) -> Vec<PortService> {
         services_in(&self.services).map(service).collect()
     }
 
@@ -180,33 +180,33 @@ impl Region {
     pub fn example(&self) -> FlowTuple {
         let services: Vec<ServiceRange> = services_in(&self.services).collect();
         let usual = [
-            (6, keys::Detail::Ports(22, 22)),
-            (6, keys::Detail::Ports(443, 443)),
-            (17, keys::Detail::Ports(53, 53)),
-            (1, keys::Detail::Icmp(0x0800, 0x0800)),
-            (58, keys::Detail::Icmp(0x8000, 0x8000)),
+            (6, axes::Detail::Ports(22, 22)),
+            (6, axes::Detail::Ports(443, 443)),
+            (17, axes::Detail::Ports(53, 53)),
+            (1, axes::Detail::Icmp(0x0800, 0x0800)),
+            (58, axes::Detail::Icmp(0x8000, 0x8000)),
         ];
         let usual = usual.map(|(proto, detail)| ServiceRange { proto, detail });
         let usual = usual.into_iter().find(|s| within(s.values().0, &self.services));
         let ServiceRange { proto, detail } = usual.or(services.first().copied()).unwrap_or(
             // A region has a service.
-            ServiceRange { proto: u8::MAX, detail: keys::Detail::Absent },
+            ServiceRange { proto: u8::MAX, detail: axes::Detail::Absent },
         );
         let src = pick(&self.source_ports, &[40_000], u16::MAX.into());
         let transport = match detail {
             // Port 0 is no port that anybody uses.
-            keys::Detail::Ports(first, last) => {
+            axes::Detail::Ports(first, last) => {
                 Transport::Ports { src: port(src), dst: first.max(1).min(last) }
             }
-            keys::Detail::Icmp(first, _) => {
+            axes::Detail::Icmp(first, _) => {
                 let [kind, code] = first.to_be_bytes();
                 Transport::Icmp { kind, code, id: None }
             }
-            keys::Detail::Absent => Transport::Absent,
+            axes::Detail::Absent => Transport::Absent,
         };
         let addr = |set: &Set, usual: &[IpAddr]| {
             let usual: Vec<Value> = usual.iter().filter_map(|addr| self.value(*addr)).collect();
-            address(pick(set, &usual, keys::highest(self.family)), self.family)
+            address(pick(set, &usual, axes::highest(self.family)), self.family)
         };
         let peers = ["203.0.113.9", "198.51.100.9", "192.0.2.9", "10.0.0.9", "2001:db8:9::9"]
             .map(str::parse);
@@ -230,13 +230,13 @@ impl Region {
 
     /// Which part of all addresses of its family the far side's are: 1 for `0.0.0.0/0`.
     pub fn peers_share(&self) -> f64 {
-        let addresses = keys::highest(self.family);
+        let addresses = axes::highest(self.family);
         count(&self.peers, addresses) / count(&ALL, addresses)
     }
 
     /// How many packets it holds, as tuples; no more exact than it need be to say what is larger.
     pub fn size(&self) -> f64 {
-        let addresses = keys::highest(self.family);
+        let addresses = axes::highest(self.family);
         let services: Set = services_in(&self.services).map(ServiceRange::values).collect();
         count(&services, Value::MAX)
             * count(&self.source_ports, u16::MAX.into())
@@ -246,7 +246,7 @@ impl Region {
 
     /// The services in words: `tcp 22, 80-89`, `all but udp 53`.
     pub fn services_text(&self) -> String {
-        let services = |set: &Set| -> Vec<Service> { services_in(set).map(service).collect() };
+        let services = |set: &Set| -> Vec<PortService> { services_in(set).map(service).collect() };
         let (these, others) = (services(&self.services), services(&complement(&self.services)));
         match (others.len(), these.len()) {
             (0, _) => "all".to_owned(),
@@ -289,18 +289,18 @@ impl fmt::Display for Region {
     }
 }
 
-fn service(range: ServiceRange) -> Service {
+fn service(range: ServiceRange) -> PortService {
     let pair = |number: u16| {
         let [kind, code] = number.to_be_bytes();
         (kind, code)
     };
     let detail = match range.detail {
         _ if ServiceRange::whole(range.proto) == range => Detail::All,
-        keys::Detail::Ports(first, last) => Detail::Ports(first, last),
-        keys::Detail::Icmp(first, last) => Detail::Icmp(pair(first), pair(last)),
-        keys::Detail::Absent => Detail::All,
+        axes::Detail::Ports(first, last) => Detail::Ports(first, last),
+        axes::Detail::Icmp(first, last) => Detail::Icmp(pair(first), pair(last)),
+        axes::Detail::Absent => Detail::All,
     };
-    Service { proto: Protocol(range.proto), detail }
+    PortService { proto: Protocol(range.proto), detail }
 }
 
 /// How many values a set has, of those up to the highest.
@@ -388,7 +388,7 @@ fn addresses_text(set: &Set, family: Family) -> String {
         Family::V6 => "::/0",
     };
     let mut others = complement(set);
-    others.retain(|(first, _)| *first <= keys::highest(family));
+    others.retain(|(first, _)| *first <= axes::highest(family));
     let (these, others) = (ranges(set, family), ranges(&others, family));
     let cidrs = |ranges: &[AddressRange]| ranges.iter().all(|range| range.cidr().is_some());
     match others.as_slice() {
@@ -412,12 +412,12 @@ fn intervals_text<T: fmt::Display + PartialEq>(intervals: &[(T, T)]) -> String {
     format!("{}{more}", shown.join(", "))
 }
 
-fn listed(services: &[Service]) -> String {
+fn listed(services: &[PortService]) -> String {
     let mut out = String::new();
-    let by_protocol: Vec<&[Service]> = services.chunk_by(|a, b| a.proto == b.proto).collect();
+    let by_protocol: Vec<&[PortService]> = services.chunk_by(|a, b| a.proto == b.proto).collect();
     // Protocols that nobody knows by name stand together.
     let whole =
-        |services: &&[Service]| services.iter().all(|service| service.detail == Detail::All);
+        |services: &&[PortService]| services.iter().all(|service| service.detail == Detail::All);
     let (plain, detailed): (Vec<_>, Vec<_>) = by_protocol.into_iter().partition(whole);
     for services in detailed {
         let proto = services.first().map_or(Protocol(0), |service| service.proto);

@@ -1,14 +1,14 @@
 //! Changes that were looked at and accepted: they are still shown, and fail no gate.
 //!
 //! ```
-//! use sgreplay::accept::Accepted;
+//! use sgreplay::baseline::Accepted;
 //!
 //! let text = "
 //! - {change: newly_denied, filter: tcp port 22 and net 198.51.100.0/24, reason: guessing, until: 2026-12-31}
 //! ";
 //! let accepted = Accepted::parse("accepted.yaml", text, jiff::civil::date(2026, 11, 23))?;
 //! assert_eq!(accepted.entries()[0].reason, "guessing");
-//! # Ok::<(), sgreplay::accept::AcceptError>(())
+//! # Ok::<(), sgreplay::baseline::AcceptError>(())
 //! ```
 
 use std::fmt;
@@ -25,7 +25,7 @@ use crate::yaml;
 /// One entry of the file.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Entry {
+pub struct AcceptedChange {
     /// `newly_denied`, `newly_allowed` or `other_rule`; any of them if it is not said.
     pub change: Option<String>,
     /// Which connections, by the tuple of their opening packet, as `--filter` has it.
@@ -39,7 +39,7 @@ pub struct Entry {
 /// The entries of a file, read.
 #[derive(Clone, Debug, Default)]
 pub struct Accepted {
-    entries: Vec<Entry>,
+    entries: Vec<AcceptedChange>,
     filters: Vec<(Option<Effect>, Filter, bool)>,
 }
 
@@ -99,13 +99,13 @@ impl Accepted {
     /// What is wrong, with the file and the line or the entry.
     pub fn parse(file: &str, text: &str, today: Date) -> Result<Self, AcceptError> {
         let fault = |entry, why| AcceptError { file: file.to_owned(), entry, why };
-        let entries: Vec<Entry> =
+        let entries: Vec<AcceptedChange> =
             yaml::read(text).map_err(|error| fault(None, Why::Text(error)))?;
         if entries.len() > MOST_ENTRIES {
             return Err(fault(None, Why::TooMany(entries.len())));
         }
         let mut filters = Vec::new();
-        for (n, Entry { change, filter, until, .. }) in (1..).zip(&entries) {
+        for (n, AcceptedChange { change, filter, until, .. }) in (1..).zip(&entries) {
             let effect = match change {
                 None => None,
                 Some(word) => {
@@ -121,7 +121,7 @@ impl Accepted {
     }
 
     /// The entries, in the order of the file.
-    pub fn entries(&self) -> &[Entry] {
+    pub fn entries(&self) -> &[AcceptedChange] {
         &self.entries
     }
 

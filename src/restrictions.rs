@@ -35,7 +35,7 @@ impl Obstacle {
 ///
 /// ```
 /// use sgreplay::flow::{Direction, FlowTuple, Protocol, Transport};
-/// use sgreplay::overlay::{CARRIER_BLOCKED, Obstacle, obstacle};
+/// use sgreplay::restrictions::{CARRIER_BLOCKED, Obstacle, obstacle};
 ///
 /// let (src, dst) = ("203.0.113.9".parse().unwrap(), "10.0.0.5".parse().unwrap());
 /// let transport = Transport::Ports { src: 40000, dst: 445 };

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::junit::{Case, Suite};
 use super::summary::RulesInput;
 use super::{Labels, SCHEMA, regions, text};
+use crate::assertions::{FailedExpectation, Outcome};
 use crate::escape::{Text, push_line};
-use crate::expect::{Failure, Outcome};
 use crate::rules::{Expectation, Policy};
 use crate::verdict::Verdict;
 
@@ -124,8 +124,9 @@ pub(super) fn why(of: &Tested, labels: &Labels) -> Text {
     out
 }
 
-fn found(failure: &Failure, labels: &Labels) -> String {
-    let Failure { interface, direction, expected, region, members_of, replies, decider } = failure;
+fn found(failure: &FailedExpectation, labels: &Labels) -> String {
+    let FailedExpectation { interface, direction, expected, region, members_of, replies, decider } =
+        failure;
     let at = labels.interface(*interface);
     let Some(region) = region else {
         return format!(
@@ -163,7 +164,7 @@ fn found(failure: &Failure, labels: &Labels) -> String {
 
 /// The outcome as JSON objects.
 pub fn tested_json(tested: &[Tested], labels: &Labels) -> Vec<Value> {
-    let failure = |failure: &Failure| {
+    let failure = |failure: &FailedExpectation| {
         let label = labels.entry(failure.interface, failure.direction, failure.decider);
         let policy = labels.policy(failure.interface, failure.direction, failure.decider);
         let mut object = json!({

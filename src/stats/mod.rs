@@ -13,7 +13,7 @@ use foldhash::fast::FixedState;
 use crate::capture::Frame;
 use crate::decode::{Decoded, tunnel_of};
 use crate::flow::{Direction, FlowTuple, Packet, Transport};
-use crate::overlay::{Obstacle, SMTP, obstacle};
+use crate::restrictions::{Obstacle, SMTP, obstacle};
 use crate::rules::EntryIndex;
 use crate::session::Opening;
 use crate::verdict::{Judged, Judgement, Reason, Reply, Stopped, Verdict};
@@ -85,7 +85,7 @@ impl ByVerdict {
 
 /// Connections of one kind: decided by one entry, in one protocol, to one port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kind {
+pub struct FlowClass {
     /// Position of the interface.
     pub interface: usize,
     /// The direction in which they were opened.
@@ -119,7 +119,7 @@ pub enum Special {
     Reply,
 }
 
-impl Kind {
+impl FlowClass {
     /// Notes the peer of a connection, or of a packet that is judged alone.
     fn look(&mut self, frame: &Frame<'_>, flow: &FlowTuple, room: &mut peers::Room) {
         // An answer goes the other way than its connection.
@@ -157,7 +157,7 @@ fn remainder(port: u16) -> u64 {
 
 /// Everything that a summary says.
 #[derive(Debug)]
-pub struct Tally {
+pub struct Stats {
     /// Packets by verdict and reason.
     answers: [[u64; Reason::ALL.len()]; Verdict::ALL.len()],
     connections: ByVerdict,
@@ -179,7 +179,7 @@ pub struct Tally {
     obstacles_at: u64,
     /// By what tells kinds apart, one number to be hashed.
     kind_of: HashMap<u128, u32, FixedState>,
-    kinds: Vec<Kind>,
+    kinds: Vec<FlowClass>,
     /// One for each kind.
     counters: Vec<Counter>,
     /// For the peers of all kinds.
@@ -198,7 +198,7 @@ struct Mark {
     counted: bool,
 }
 
-impl Tally {
+impl Stats {
     /// Nothing counted yet; `carrier_ports` are the ports that carriers block on the way.
     pub fn new(carrier_ports: &[u16]) -> Self {
         Self {
@@ -280,7 +280,7 @@ impl Tally {
         };
         *self.kind_of.entry(key).or_insert_with(|| {
             self.counters.push(Counter { count: Count::default(), entry, has_peers: false });
-            self.kinds.push(Kind {
+            self.kinds.push(FlowClass {
                 interface,
                 direction,
                 entry,
@@ -593,7 +593,7 @@ impl Tally {
     /// open or denied included. Entries that decided nothing are not in it.
     pub fn by_entry(&self) -> HashMap<(usize, Direction, EntryIndex), Count, FixedState> {
         let mut counts = HashMap::<_, Count, _>::default();
-        for (Kind { interface, direction, entry, .. }, count) in self.kinds() {
+        for (FlowClass { interface, direction, entry, .. }, count) in self.kinds() {
             let sum = counts.entry((*interface, *direction, *entry)).or_default();
             *sum = *sum + count;
         }
@@ -606,7 +606,7 @@ impl Tally {
     }
 
     /// The kinds of connections, in order of first appearance.
-    pub fn kinds(&self) -> impl Iterator<Item = (&Kind, Count)> {
+    pub fn kinds(&self) -> impl Iterator<Item = (&FlowClass, Count)> {
         let counted = self.kinds.iter().zip(&self.counters);
         counted.map(|(kind, of)| (kind, of.count)).filter(|(_, count)| count.packets > 0)
     }
@@ -621,14 +621,14 @@ mod tests {
     /// of the first of them.
     #[test]
     fn where_kinds_are_many_new_ones_are_of_a_protocol() {
-        let mut tally = Tally::new(&[445]);
+        let mut stats = Stats::new(&[445]);
         let flow = |proto, dst| {
             let (src, to) = ([192, 0, 2, 1].into(), [10, 0, 0, 5].into());
             FlowTuple { src, dst: to, proto, transport: Transport::Ports { src: 40_000, dst } }
         };
         let mut kind = |entry, proto, port| {
             let flow = flow(proto, port);
-            tally.kind(0, EntryIndex(entry), &flow, Direction::Ingress, Special::No)
+            stats.kind(0, EntryIndex(entry), &flow, Direction::Ingress, Special::No)
         };
         let ssh = kind(7, Protocol::TCP, 22);
         for (entry, port) in (0..5).flat_map(|entry| (0..=u16::MAX).map(move |port| (entry, port)))
@@ -642,7 +642,7 @@ mod tests {
         let blocked = kind(7, Protocol::TCP, 445);
         assert_ne!(blocked, new, "the warning about it names the port");
         let port = |kind: u32| {
-            let kind = tally.kinds.get(kind as usize);
+            let kind = stats.kinds.get(kind as usize);
             kind.and_then(|kind| kind.example.transport.ports()).map(|(_, port)| port)
         };
         assert_eq!([ssh, new, blocked].map(port), [Some(22), None, Some(445)]);

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use foldhash::fast::FixedState;
 
 use super::region::{Region, Set};
-use crate::compile::keys::{Axis, Condition, Conditions, Family, Value};
+use crate::compile::axes::{Axis, Condition, Conditions, Family, Value};
 use crate::flow::Direction;
 use crate::rules::{Addresses, EntryIndex, Interface, Matcher, Ordered};
 

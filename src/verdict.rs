@@ -238,8 +238,9 @@ impl Judged {
     /// Whether it is the first answer of its connection that a network ACL stops.
     #[inline]
     pub fn is_cut(&self) -> bool {
-        let first = |of: &Judgement| of.reply.is_some_and(|of| of.stopped == Stopped::First);
-        self.judgements().any(first)
+        let Self::At(first, second) = self else { return false };
+        let is_first = |of: &Judgement| of.reply.is_some_and(|of| of.stopped == Stopped::First);
+        is_first(first) || second.as_ref().is_some_and(is_first)
     }
 
     /// The answer for the packet as a whole, and its reason: that of the first interface to deny it.

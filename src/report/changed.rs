@@ -111,6 +111,7 @@ impl Group {
 }
 
 /// The network that a peer is shown with: neighbours share a line.
+#[cfg(feature = "html")]
 pub(super) fn network(peer: IpAddr) -> IpNet {
     within(peer, WIDTHS[0])
 }

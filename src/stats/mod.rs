@@ -457,15 +457,14 @@ impl Stats {
         let kind = judgement.kind as usize;
         if let Some(Counter { count, has_peers, entry }) = self.counters.get_mut(kind) {
             judgement.entry = *entry;
-            let first_stopped = judgement.reply.is_some_and(|reply| reply.stopped.is_first());
-            let opens = judgement.opened.is_some() || late || first_stopped;
+            let opens = judgement.opened.is_some() || late;
             count.packet(frame.wire_len.into(), opens);
             if !*has_peers && (opens || judgement.connection.is_none()) {
                 self.note_peer(frame, packet, judgement);
             }
         }
         if let Some(reply) = judgement.reply {
-            self.count_reply(frame, judgement, reply);
+            self.count_reply(frame, packet, judgement, reply, late);
         }
         if let Some((opening, _)) = judgement.opened {
             let denied = judgement.verdict == Verdict::Deny;
@@ -494,7 +493,24 @@ impl Stats {
 
     /// Counts what a network ACL does to an answer.
     #[cold]
-    fn count_reply(&mut self, frame: &Frame<'_>, judgement: &Judgement, reply: Reply) {
+    fn count_reply(
+        &mut self,
+        frame: &Frame<'_>,
+        packet: &Packet,
+        judgement: &Judgement,
+        reply: Reply,
+        late: bool,
+    ) {
+        if reply.stopped.is_first()
+            && let Some(counter) = self.counters.get_mut(judgement.kind as usize)
+        {
+            // The connection counts as one that the network ACL denies, unless it has been counted just now.
+            let counted = judgement.opened.is_some() || late;
+            counter.count.connections += u64::from(!counted);
+            if !counter.has_peers && !counted {
+                self.note_peer(frame, packet, judgement);
+            }
+        }
         if reply.stopped == Stopped::No {
             let key = (judgement.interface, judgement.direction, reply.entry);
             self.replies.entry(key).or_default().packet(frame.wire_len.into(), false);

@@ -1,5 +1,7 @@
 //! What `aws ec2` prints: security groups, network ACLs, interfaces, prefix lists.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::json::{Faults, Json, reading};
@@ -427,7 +429,27 @@ fn interface(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
     let groups = if groups.is_empty() { json.list("SecurityGroups", faults) } else { groups };
     let groups = groups.iter().filter_map(|group| group.text("GroupId", faults)).collect();
     let subnets = json.text("SubnetId", faults).into_iter().collect();
-    let timeouts = Cloud::Aws.timeouts();
+    let mut timeouts = Cloud::Aws.timeouts();
+    if let Some(of) = json.get("ConnectionTrackingConfiguration") {
+        let mut set = |key: &str, setting: &mut Duration| {
+            let Some(text) = of.text(key, faults) else { return };
+            match text.parse() {
+                Ok(seconds) => *setting = Duration::from_secs(seconds),
+                Err(_) => {
+                    of.fault(
+                        key,
+                        format_args!("`{text}`: a timeout is a number of seconds"),
+                        faults,
+                    );
+                }
+            }
+        };
+        set("TcpEstablishedTimeout", &mut timeouts.tcp_established);
+        set("UdpTimeout", &mut timeouts.udp);
+        let mut stream = timeouts.udp_stream.unwrap_or(timeouts.udp);
+        set("UdpStreamTimeout", &mut stream);
+        timeouts.udp_stream = Some(stream);
+    }
     loaded.interfaces.retain(|known| known.id != id);
     loaded.interfaces.push(FoundInterface {
         id,

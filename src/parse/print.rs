@@ -215,10 +215,13 @@ fn print_interface(out: &mut String, rules: &RuleSet, eni: &Interface) {
         let _ = writeln!(out, "    tags: {}", flow(tags));
     }
     if *timeouts != rules.cloud().timeouts() {
-        let Timeouts { tcp_opening, tcp_established, tcp_closed, udp, icmp, other } = timeouts;
+        let Timeouts { tcp_opening, tcp_established, tcp_closed, udp, udp_stream, icmp, other } =
+            timeouts;
+        let udp_stream =
+            udp_stream.map_or_else(String::new, |of| format!(", udp_stream: {}", of.as_secs()));
         let _ = writeln!(
             out,
-            "    timeouts: {{tcp_opening: {}, tcp_established: {}, tcp_closed: {}, udp: {}, icmp: {}, \
+            "    timeouts: {{tcp_opening: {}, tcp_established: {}, tcp_closed: {}, udp: {}{udp_stream}, icmp: {}, \
              other: {}}}",
             tcp_opening.as_secs(),
             tcp_established.as_secs(),

@@ -285,14 +285,15 @@ impl Reader {
     }
 
     fn timeouts(&mut self, value: &Value) -> Option<Timeouts> {
-        const KEYS: [&str; 6] =
-            ["tcp_opening", "tcp_established", "tcp_closed", "udp", "icmp", "other"];
+        const KEYS: [&str; 7] =
+            ["tcp_opening", "tcp_established", "tcp_closed", "udp", "udp_stream", "icmp", "other"];
         let map = self.mapping(value, "timeouts", &KEYS)?;
         let mut timeouts = self.cloud.timeouts();
-        let Timeouts { tcp_opening, tcp_established, tcp_closed, udp, icmp, other } = &mut timeouts;
-        for (key, setting) in
-            KEYS.into_iter().zip([tcp_opening, tcp_established, tcp_closed, udp, icmp, other])
-        {
+        let mut stream = Duration::ZERO;
+        let Timeouts { tcp_opening, tcp_established, tcp_closed, udp, udp_stream, icmp, other } =
+            &mut timeouts;
+        let settings = [tcp_opening, tcp_established, tcp_closed, udp, &mut stream, icmp, other];
+        for (key, setting) in KEYS.into_iter().zip(settings) {
             let seconds = self.under(map, key, |r, value| {
                 let text = r.scalar(value)?;
                 r.ok(text
@@ -302,6 +303,9 @@ impl Reader {
             if let Some(seconds) = seconds {
                 *setting = Duration::from_secs(seconds);
             }
+        }
+        if map.get("udp_stream").is_some() {
+            *udp_stream = Some(stream);
         }
         Some(timeouts)
     }

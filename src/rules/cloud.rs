@@ -167,10 +167,13 @@ impl Cloud {
         let s = Duration::from_secs;
         let ours = Timeouts::default();
         match self {
-            // Five days, and 180 s for UDP that was answered.
-            Self::Aws => {
-                Timeouts { tcp_established: s(432_000), udp: s(180), other: s(600), ..ours }
-            }
+            // Five days, and 180 s for UDP after more than one exchange.
+            Self::Aws => Timeouts {
+                tcp_established: s(432_000),
+                udp_stream: Some(s(180)),
+                other: s(600),
+                ..ours
+            },
             Self::Google => {
                 let all = s(600);
                 Timeouts { tcp_established: all, udp: all, icmp: all, other: all, ..ours }

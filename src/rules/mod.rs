@@ -179,6 +179,8 @@ pub struct Timeouts {
     pub tcp_closed: Duration,
     /// UDP. 30 s.
     pub udp: Duration,
+    /// UDP after more than one exchange, where that is another time: on AWS 180 s (SEMANTICS H2).
+    pub udp_stream: Option<Duration>,
     /// ICMP and ICMPv6. Undocumented; 30 s.
     pub icmp: Duration,
     /// Every other protocol. Undocumented; 30 s.
@@ -193,6 +195,7 @@ impl Default for Timeouts {
             tcp_established: s(910),
             tcp_closed: s(3),
             udp: s(30),
+            udp_stream: None,
             icmp: s(30),
             other: s(30),
         }

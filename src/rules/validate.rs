@@ -543,8 +543,7 @@ impl<'a> Checker<'a> {
     }
 
     fn timeouts(&mut self, i: usize, timeouts: &Timeouts) {
-        let Timeouts { tcp_opening: _, tcp_established, tcp_closed, udp, icmp: _, other: _ } =
-            *timeouts;
+        let Timeouts { tcp_established, tcp_closed, udp, .. } = *timeouts;
         let mut check = |setting, value: Duration, allowed: &[u64]| {
             if !allowed.contains(&value.as_secs()) {
                 let list: Vec<String> = allowed.iter().map(u64::to_string).collect();

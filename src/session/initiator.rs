@@ -136,7 +136,7 @@ impl Openings {
         }
         let timeout = match proto {
             Protocol::TCP => timeouts.tcp_established,
-            Protocol::UDP => timeouts.udp,
+            Protocol::UDP => timeouts.udp_stream.unwrap_or(timeouts.udp),
             Protocol::ICMP | Protocol::ICMPV6 => timeouts.icmp,
             _ => return (Initiator::Sender, Opening::Seen),
         };

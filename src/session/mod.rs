@@ -335,6 +335,11 @@ impl SessionTable {
             // A query opens, whatever an unasked reply may have left behind.
             return SessionMatch::Expired;
         }
+        if idle_times.has_udp_streams && packet.tcp_flags.is_none() {
+            let from_initiator = place.direction == session.direction();
+            let state = session.state().after_datagram(from_initiator);
+            session.what = session.what & !STATE | state as u64;
+        }
         session.last = session.last.max(now);
         SessionMatch::Live(session.opened())
     }

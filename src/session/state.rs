@@ -21,13 +21,17 @@ pub(super) enum State {
     /// TCP: both sides have sent FIN, or one RST.
     Closed,
     Udp,
+    /// UDP: the other side has answered. As long as before, but what follows is a stream.
+    UdpAnswered,
+    /// UDP: more than one exchange.
+    UdpStream,
     Icmp,
     /// Any other protocol.
     Other,
 }
 
 impl State {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::Opening,
         Self::Answered,
         Self::Established,
@@ -35,6 +39,8 @@ impl State {
         Self::ClosedByOther,
         Self::Closed,
         Self::Udp,
+        Self::UdpAnswered,
+        Self::UdpStream,
         Self::Icmp,
         Self::Other,
     ];
@@ -65,14 +71,24 @@ impl State {
     }
 
     pub(super) fn is_tcp(self) -> bool {
-        !matches!(self, Self::Udp | Self::Icmp | Self::Other)
+        !matches!(self, Self::Udp | Self::UdpAnswered | Self::UdpStream | Self::Icmp | Self::Other)
+    }
+
+    /// The state after a datagram (SEMANTICS H2).
+    #[must_use]
+    pub(super) fn after_datagram(self, from_initiator: bool) -> Self {
+        match (self, from_initiator) {
+            (Self::Udp, false) => Self::UdpAnswered,
+            (Self::UdpAnswered, true) => Self::UdpStream,
+            _ => self,
+        }
     }
 
     /// The state after a packet with these TCP flags.
     #[must_use]
     pub(super) fn after(self, flags: TcpFlags, from_initiator: bool) -> Self {
         match self {
-            Self::Udp | Self::Icmp | Self::Other => self,
+            Self::Udp | Self::UdpAnswered | Self::UdpStream | Self::Icmp | Self::Other => self,
             _ if flags.rst() => Self::Closed,
             Self::Closed => Self::Closed,
             Self::ClosedByInitiator if flags.fin() && !from_initiator => Self::Closed,
@@ -87,9 +103,14 @@ impl State {
     }
 }
 
-/// The idle timeouts of one interface, in ns, by a state's number, of which 4 bits count.
+/// The idle timeouts of one interface.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct IdleTimes([u64; 16]);
+pub(super) struct IdleTimes {
+    /// In ns, by a state's number, of which 4 bits count.
+    of_state: [u64; 16],
+    /// Whether UDP has another after more than one exchange.
+    pub(super) has_udp_streams: bool,
+}
 
 impl IdleTimes {
     pub(super) fn new(timeouts: &Timeouts) -> Self {
@@ -101,18 +122,19 @@ impl IdleTimes {
                     timeouts.tcp_established
                 }
                 State::Closed => timeouts.tcp_closed,
-                State::Udp => timeouts.udp,
+                State::Udp | State::UdpAnswered => timeouts.udp,
+                State::UdpStream => timeouts.udp_stream.unwrap_or(timeouts.udp),
                 State::Icmp => timeouts.icmp,
                 State::Other => timeouts.other,
             });
         }
-        Self(times)
+        Self { of_state: times, has_udp_streams: timeouts.udp_stream.is_some() }
     }
 
     #[inline]
     pub(super) fn of(&self, state: u64) -> u64 {
         #[expect(clippy::indexing_slicing, reason = "there are as many as 4 bits have values")]
-        self.0[(state & 0xf) as usize]
+        self.of_state[(state & 0xf) as usize]
     }
 }
 

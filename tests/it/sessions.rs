@@ -803,3 +803,26 @@ fn after_an_interruption_it_is_inferred_again_who_began() {
     assert_eq!(after(day + 1.0), "allow rule ssh 2");
     assert_eq!(after(day - 1.0), "deny rule out 2");
 }
+
+/// SEMANTICS H2: on AWS a UDP session lives for 30 s, and for 180 s once there was more than one exchange.
+#[test]
+fn h2_udp_lives_longer_after_more_than_one_exchange() {
+    let text = "{cloud: aws, security_groups: [{id: sg-a, rules: [
+      {id: dns, direction: ingress, protocol: udp, ports: 53, source: 0.0.0.0/0}]}]}";
+    let (ours, theirs) = ("10.0.0.5:53", "203.0.113.9:40000");
+    let ask = |seconds| (seconds, theirs, ours, "udp");
+    let answer = |seconds| (seconds, ours, theirs, "udp");
+    let last = |packets: &[(f64, &str, &str, &str)]| replay(text, packets).pop().unwrap();
+    // Nothing is open outwards, so that an answer passes as long as its session lives.
+    assert_eq!(last(&[ask(0.0), answer(29.0)]), "allow session dns 1");
+    assert_eq!(last(&[ask(0.0), answer(31.0)]), "deny default default 2");
+    assert_eq!(last(&[ask(0.0), answer(1.0), answer(30.0)]), "allow session dns 1");
+    assert_eq!(last(&[ask(0.0), answer(1.0), answer(32.0)]), "deny default default 2");
+    assert_eq!(last(&[ask(0.0), answer(1.0), ask(2.0), answer(181.0)]), "allow session dns 1");
+    assert_eq!(last(&[ask(0.0), answer(1.0), ask(2.0), answer(183.0)]), "deny default default 2");
+    // Other clouds have one time.
+    let ours_only =
+        text.replace("cloud: aws, ", "").replace("id: sg-a", "id: sg-a, type: enterprise");
+    let packets = [ask(0.0), answer(1.0), ask(2.0), answer(33.0)];
+    assert_eq!(replay(&ours_only, &packets).pop().unwrap(), "deny default default 2");
+}

@@ -244,7 +244,7 @@ fn warnings() {
 /// Ctrl-C on a pipe that goes on: the summary so far, marked partial, and status 0.
 #[test]
 fn an_interrupted_run_says_what_it_has_seen() {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_sgreplay"))
+    let mut child = crate::support::program()
         .args(["replay", "--rules", "proposed.yaml", "-"])
         .current_dir(root().join("captures"))
         .stdin(Stdio::piped())

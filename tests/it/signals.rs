@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::support::{ipv4, pcap_every, root};
+use crate::support::{self, ipv4, pcap_every, root};
 
 /// The repository's captures and rules, and a capture that is long enough for a measurement.
 fn folder() -> TempDir {
@@ -49,7 +49,7 @@ fn folder() -> TempDir {
 }
 
 fn program(dir: &Path, words: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sgreplay"));
+    let mut command = support::program();
     command.args(words).current_dir(dir).stdin(Stdio::null());
     command
 }

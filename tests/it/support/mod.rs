@@ -216,3 +216,15 @@ pub(crate) fn formats() -> Option<Vec<PathBuf>> {
     let folders = std::env::var("SGREPLAY_FORMATS").ok()?;
     Some(folders.split(':').filter(|folder| !folder.is_empty()).map(PathBuf::from).collect())
 }
+
+/// The program, with the signals that end it at their defaults: where the tests run in the background or by `nohup`,
+/// some are ignored, and the program leaves them so.
+pub(crate) fn program() -> Command {
+    let program = env!("CARGO_BIN_EXE_sgreplay");
+    if !cfg!(target_os = "linux") {
+        return Command::new(program);
+    }
+    let mut command = Command::new("env");
+    command.args(["--default-signal=HUP,INT,TERM", program]);
+    command
+}

@@ -169,7 +169,7 @@ fn sessions(c: &mut Criterion) {
                     &place,
                     packet,
                     0,
-                    Opened { connection: number, allowed, direction, tag },
+                    Opened { connection: number, allowed, direction, flow_class: tag },
                 );
             }
             table

@@ -107,8 +107,8 @@ struct Decision {
     verdict: Verdict,
     reason: Reason,
     entry: EntryIndex,
-    /// The kind of the connection: see [`Stats::kind`].
-    kind: u32,
+    /// The flow class of the connection: see [`Stats::flow_class`].
+    flow_class: u32,
 }
 
 /// Where a packet is judged: nowhere, or at one of its ends, or at its sender and at its receiver.
@@ -262,7 +262,7 @@ impl<'r> Replay<'r> {
         self.seat(frame, decoded, &mut seats);
         let mut judged = Judged::Not(Reason::NotLocal);
         self.judge_seated(frame, decoded, &seats, &mut judged);
-        self.stats.count(frame, decoded, &mut judged, true);
+        self.stats.count(frame, decoded, &judged, true);
         if let Judged::Not(reason) = judged {
             self.note_unevaluated(frame, decoded, reason);
         }
@@ -480,7 +480,7 @@ impl<'r> Replay<'r> {
         let lists = &self.lists[interface];
         let Some(entry) = lists.reply(direction, &packet.flow) else { return };
         let Some(decides) = lists.of(direction).0.entry(entry) else { return };
-        let (opened_as, mut stopped) = (judgement.kind, Stopped::No);
+        let (opened_as, mut stopped) = (judgement.flow_class, Stopped::No);
         if decides.policy == Policy::Drop {
             (judgement.verdict, judgement.reason) = (Verdict::Deny, decides.kind.into());
             (judgement.decided_in, judgement.entry) = (direction, entry);
@@ -490,7 +490,8 @@ impl<'r> Replay<'r> {
                 (false, false) => Stopped::First,
             };
             let opening = packet.flow.reversed();
-            judgement.kind = self.stats.kind(interface, entry, &opening, direction, Special::Reply);
+            judgement.flow_class =
+                self.stats.flow_class(interface, entry, &opening, direction, Special::Reply);
         }
         judgement.reply = Some(Reply { entry, opened_as, stopped });
     }
@@ -517,7 +518,9 @@ impl<'r> Replay<'r> {
         }
         // SEMANTICS A5.
         match self.sessions.meet(place, packet, self.now) {
-            SessionMatch::Live(opened) => put(in_session(place, opened)),
+            SessionMatch::Live(opened) => {
+                put(in_session(place, opened, self.stats.entry_of(opened.flow_class)));
+            }
             SessionMatch::AfterClose => put(self.alone(place, packet, Special::Stray)),
             standing => put(self.opening(place, packet, frame.log, standing, opens)),
         }
@@ -540,7 +543,7 @@ impl<'r> Replay<'r> {
         let (ordered, compiled) = self.lists[interface].of(direction);
         let entry = ordered.entry(compiled.decide(&error.flow));
         let always = entry.is_some_and(|entry| matches!(entry.kind, EntryKind::System(_)));
-        (!always).then(|| in_session(at, opened))
+        (!always).then(|| in_session(at, opened, self.stats.entry_of(opened.flow_class)))
     }
 
     /// A packet of no live session: it opens one, or its connection was under way before.
@@ -588,7 +591,8 @@ impl<'r> Replay<'r> {
             decision.verdict = Verdict::Deny;
             decision.reason = Reason::SessionLimit;
             let special = Special::SessionLimit;
-            decision.kind = self.stats.kind(interface, decision.entry, &flow, judged, special);
+            decision.flow_class =
+                self.stats.flow_class(interface, decision.entry, &flow, judged, special);
         }
         if opening == Opening::FirstSender && self.options.midstream == Midstream::Infer {
             self.note_guess(interface, judged, &flow, decision.verdict);
@@ -598,7 +602,7 @@ impl<'r> Replay<'r> {
             connection,
             allowed: decision.verdict == Verdict::Allow,
             direction: judged,
-            tag: decision.kind,
+            flow_class: decision.flow_class,
         };
         self.sessions.open(place, packet, self.now, opened);
         Judgement {
@@ -613,7 +617,7 @@ impl<'r> Replay<'r> {
             opened: Some((opening, flow)),
             stray: false,
             reply: None,
-            kind: decision.kind,
+            flow_class: decision.flow_class,
         }
     }
 
@@ -641,7 +645,7 @@ impl<'r> Replay<'r> {
         if decision.reason == Reason::System && !packet.crossed_no_router() {
             decision = self.decide_routed(interface, direction, &packet.flow, special);
         }
-        let Decision { verdict, reason, entry, kind } = decision;
+        let Decision { verdict, reason, entry, flow_class } = decision;
         Judgement {
             interface,
             direction,
@@ -654,7 +658,7 @@ impl<'r> Replay<'r> {
             opened: None,
             stray: special == Special::Stray,
             reply: None,
-            kind,
+            flow_class,
         }
     }
 
@@ -711,8 +715,8 @@ impl<'r> Replay<'r> {
         if direction == Direction::Egress && verdict == Verdict::Deny && mates.contains(flow.dst) {
             self.stats.count_open_question();
         }
-        let kind = self.stats.kind(interface, entry, flow, direction, special);
-        Decision { verdict, reason, entry, kind }
+        let flow_class = self.stats.flow_class(interface, entry, flow, direction, special);
+        Decision { verdict, reason, entry, flow_class }
     }
 
     /// How packets are judged.
@@ -778,7 +782,7 @@ impl<'r> Replay<'r> {
 
 /// The answer for what belongs to a session that is known.
 #[inline]
-fn in_session(at: &SessionSlot, opened: Opened) -> Judgement {
+fn in_session(at: &SessionSlot, opened: Opened, entry: EntryIndex) -> Judgement {
     let (verdict, reason) = match opened.allowed {
         true => (Verdict::Allow, Reason::Session),
         false => (Verdict::Deny, Reason::ConnectionDenied),
@@ -789,13 +793,12 @@ fn in_session(at: &SessionSlot, opened: Opened) -> Judgement {
         verdict,
         reason,
         decided_in: opened.direction,
-        // Its kind knows: see [`Stats::count`].
-        entry: EntryIndex(u32::MAX),
+        entry,
         connection: Some(opened.connection),
         local_began: opened.direction == Direction::Egress,
         opened: None,
         stray: false,
         reply: None,
-        kind: opened.tag,
+        flow_class: opened.flow_class,
     }
 }

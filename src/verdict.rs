@@ -156,8 +156,8 @@ pub struct Judgement {
     pub stray: bool,
     /// What the network ACL says of it, of a packet that answers the one which opened its connection.
     pub reply: Option<Reply>,
-    /// Position of the connection's kind in the summary's table.
-    pub kind: u32,
+    /// Position of the flow class that it is counted in.
+    pub flow_class: u32,
 }
 
 impl Judgement {
@@ -173,7 +173,7 @@ impl Judgement {
 pub struct Reply {
     /// The entry that decided, in the list of the packet's own direction.
     pub entry: EntryIndex,
-    /// Position of the kind that the connection was counted as when it was opened.
+    /// Position of the flow class in which the connection was counted when it was opened.
     pub opened_as: u32,
     /// Whether it stops the packet, although the connection was allowed.
     pub stopped: Stopped,

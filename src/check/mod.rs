@@ -1,7 +1,7 @@
 //! What is wrong with rules, found from the rules alone: rules that never act, that contradict each
 //! other, that open too much, or that forget something.
 //!
-//! What a rule does is asked of header space ([`crate::space`]), not guessed from its text: a rule is
+//! What a rule does is asked of header space ([`crate::header_space`]), not guessed from its text: a rule is
 //! reported as open to everybody for the packets that it really decides, and as shadowed when the rules
 //! before it, together, match all of its packets.
 //!

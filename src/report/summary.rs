@@ -196,7 +196,7 @@ impl Summary {
     /// Adds the kinds of connections, which only programs want to read: there may be 100,000 of them.
     #[must_use]
     pub fn with_decided(mut self, replay: &Replay<'_>, labels: &Labels) -> Self {
-        let kinds = replay.stats().kinds();
+        let kinds = replay.stats().flow_classes();
         self.decided = kinds.map(|(kind, count)| decided(kind, count, replay, labels)).collect();
         self
     }

@@ -311,7 +311,8 @@ fn lines<'t>(replay: &'t Replay<'_>, verdict: Verdict) -> Vec<Line<'t>> {
     let of_verdict = |(kind, _): &(&FlowClass, Count)| {
         kind.special != Special::Stray && replay.answer(kind).0 == verdict
     };
-    let mut kinds: Vec<(&FlowClass, Count)> = replay.stats().kinds().filter(of_verdict).collect();
+    let mut kinds: Vec<(&FlowClass, Count)> =
+        replay.stats().flow_classes().filter(of_verdict).collect();
     let rank = |count: &Count| Reverse((count.connections, count.packets));
     kinds.sort_by_key(|(_, count)| rank(count));
     let mut lines: Vec<Line<'_>> = Vec::new();

@@ -45,8 +45,8 @@ pub struct Opened {
     pub allowed: bool,
     /// The direction in which it was judged; egress means that the interface's own end began it.
     pub direction: Direction,
-    /// Free for the caller: a position in a table of its own, of which 22 bits are kept.
-    pub tag: u32,
+    /// The flow class that it is counted in: a position in the caller's table, of which 22 bits are kept.
+    pub flow_class: u32,
 }
 
 /// The sessions of all interfaces.
@@ -70,7 +70,7 @@ struct Session {
     last: u64,
     /// From the lowest bit: 4 of the state, whether it is allowed, whether it was judged as egress, whether it
     /// counts against its interface's limit, whether the other end denied it, whether a network ACL has stopped an
-    /// answer, 22 of the tag, 33 of the connection. Zero in a free slot: connections are counted from 1.
+    /// answer, 22 of the flow class, 33 of the connection. Zero in a free slot: connections are counted from 1.
     what: u64,
 }
 
@@ -80,15 +80,15 @@ const EGRESS: u64 = 1 << 5;
 const HELD: u64 = 1 << 6;
 const DENIED_ELSEWHERE: u64 = 1 << 7;
 const STOPPED: u64 = 1 << 8;
-const TAG_AT: u32 = 9;
-const TAG: u64 = (1 << 22) - 1;
+const CLASS_AT: u32 = 9;
+const CLASS: u64 = (1 << 22) - 1;
 const CONNECTION_AT: u32 = 31;
 
 impl Session {
     fn new(opened: Opened, state: State, last: u64) -> Self {
-        let Opened { connection, allowed, direction, tag } = opened;
+        let Opened { connection, allowed, direction, flow_class } = opened;
         let what = connection << CONNECTION_AT
-            | (u64::from(tag) & TAG) << TAG_AT
+            | (u64::from(flow_class) & CLASS) << CLASS_AT
             | if direction == Direction::Egress { EGRESS } else { 0 }
             | if allowed { ALLOWED } else { 0 }
             | state as u64;
@@ -102,12 +102,12 @@ impl Session {
 
     #[inline]
     fn opened(&self) -> Opened {
-        let tag = (self.what >> TAG_AT & TAG) as u32;
+        let flow_class = (self.what >> CLASS_AT & CLASS) as u32;
         Opened {
             connection: self.connection(),
             allowed: self.is_allowed(),
             direction: self.direction(),
-            tag,
+            flow_class,
         }
     }
 

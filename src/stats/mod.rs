@@ -249,7 +249,7 @@ impl Stats {
     }
 
     /// The kind of a connection, or of a packet that is judged alone.
-    pub(crate) fn kind(
+    pub(crate) fn flow_class(
         &mut self,
         interface: usize,
         entry: EntryIndex,
@@ -298,18 +298,23 @@ impl Stats {
     #[inline]
     pub(crate) fn fetch<'j>(&self, answers: impl Iterator<Item = &'j Judged>) {
         let judgements = answers.flat_map(Judged::judgements);
-        let counters = judgements.filter_map(|of| self.counters.get(of.kind as usize));
+        let counters = judgements.filter_map(|of| self.counters.get(of.flow_class as usize));
         std::hint::black_box(counters.fold(0, |touched, of| touched ^ of.count.packets));
     }
 
-    /// Counts a frame and its answer, in which it fills in the entry that decided a connection that was open
-    /// before.
+    /// The entry that decided the connections of a flow class.
+    #[inline]
+    pub(crate) fn entry_of(&self, flow_class: u32) -> EntryIndex {
+        self.counters.get(flow_class as usize).map_or(EntryIndex(u32::MAX), |of| of.entry)
+    }
+
+    /// Counts a frame and its answer.
     #[inline]
     pub(crate) fn count(
         &mut self,
         frame: &Frame<'_>,
         decoded: &Decoded,
-        judged: &mut Judged,
+        judged: &Judged,
         selected: bool,
     ) {
         let late = match self.marks {
@@ -374,14 +379,13 @@ impl Stats {
         clippy::option_option,
         reason = "whether it counts, and then whether it counts its connection"
     )]
-    fn mark(&mut self, judged: &mut Judged, selected: bool) -> Option<Option<(bool, Opening)>> {
+    fn mark(&mut self, judged: &Judged, selected: bool) -> Option<Option<(bool, Opening)>> {
         // Most packets open nothing and are judged at one interface.
         if let Judged::At(first, None) = judged
             && first.opened.is_none()
             && first.reply.is_none()
         {
             if !selected {
-                self.resolve(judged);
                 return None;
             }
             let number = first.connection.and_then(|number| usize::try_from(number).ok());
@@ -392,7 +396,6 @@ impl Stats {
         }
         let changes = |of: &Judgement| of.opened.is_some() || of.reply.is_some();
         if !selected && !judged.judgements().any(changes) {
-            self.resolve(judged);
             return None;
         }
         let marks = self.marks.get_or_insert_default();
@@ -425,22 +428,7 @@ impl Stats {
             self.cut += 1;
             self.cut_connection();
         }
-        if !selected {
-            self.resolve(judged);
-        }
         selected.then(|| late.filter(|_| !opens))
-    }
-
-    /// Fills in the entry that decided connections which were open before.
-    #[inline]
-    fn resolve(&self, judged: &mut Judged) {
-        if let Judged::At(first, second) = judged {
-            for judgement in std::iter::once(first).chain(second) {
-                if let Some(counter) = self.counters.get(judgement.kind as usize) {
-                    judgement.entry = counter.entry;
-                }
-            }
-        }
     }
 
     /// Counts a packet at one interface. `opens` says of the connection that it opens, if it does, whether it
@@ -450,13 +438,12 @@ impl Stats {
         &mut self,
         frame: &Frame<'_>,
         packet: &Packet,
-        judgement: &mut Judgement,
+        judgement: &Judgement,
         opens: &mut Option<(bool, Opening)>,
         late: bool,
     ) {
-        let kind = judgement.kind as usize;
-        if let Some(Counter { count, has_peers, entry }) = self.counters.get_mut(kind) {
-            judgement.entry = *entry;
+        let kind = judgement.flow_class as usize;
+        if let Some(Counter { count, has_peers, .. }) = self.counters.get_mut(kind) {
             let opens = judgement.opened.is_some() || late;
             count.packet(frame.wire_len.into(), opens);
             if !*has_peers && (opens || judgement.connection.is_none()) {
@@ -475,7 +462,7 @@ impl Stats {
 
     /// Notes the peer of a connection, or of a packet that is judged by itself.
     fn note_peer(&mut self, frame: &Frame<'_>, packet: &Packet, judgement: &Judgement) {
-        let number = judgement.kind as usize;
+        let number = judgement.flow_class as usize;
         let (Some(kind), Some(counter)) =
             (self.kinds.get_mut(number), self.counters.get_mut(number))
         else {
@@ -502,7 +489,7 @@ impl Stats {
         late: bool,
     ) {
         if reply.stopped.is_first()
-            && let Some(counter) = self.counters.get_mut(judgement.kind as usize)
+            && let Some(counter) = self.counters.get_mut(judgement.flow_class as usize)
         {
             // The connection counts as one that the network ACL denies, unless it has been counted just now.
             let counted = judgement.opened.is_some() || late;
@@ -561,7 +548,7 @@ impl Stats {
     /// Packets of tunnels that were judged as they are, by the name of the tunnel.
     pub fn tunnelled(&self) -> Vec<UnevaluatedCount> {
         let mut found = Unevaluated::default();
-        for (kind, count) in self.kinds() {
+        for (kind, count) in self.flow_classes() {
             if let Some(name) = tunnel_of(&kind.example) {
                 found.note(Hidden::Tunnel(name), count.packets, kind.first_frame);
             }
@@ -609,7 +596,7 @@ impl Stats {
     /// open or denied included. Entries that decided nothing are not in it.
     pub fn by_entry(&self) -> HashMap<(usize, Direction, EntryIndex), Count, FixedState> {
         let mut counts = HashMap::<_, Count, _>::default();
-        for (FlowClass { interface, direction, entry, .. }, count) in self.kinds() {
+        for (FlowClass { interface, direction, entry, .. }, count) in self.flow_classes() {
             let sum = counts.entry((*interface, *direction, *entry)).or_default();
             *sum = *sum + count;
         }
@@ -622,7 +609,7 @@ impl Stats {
     }
 
     /// The kinds of connections, in order of first appearance.
-    pub fn kinds(&self) -> impl Iterator<Item = (&FlowClass, Count)> {
+    pub fn flow_classes(&self) -> impl Iterator<Item = (&FlowClass, Count)> {
         let counted = self.kinds.iter().zip(&self.counters);
         counted.map(|(kind, of)| (kind, of.count)).filter(|(_, count)| count.packets > 0)
     }
@@ -644,7 +631,7 @@ mod tests {
         };
         let mut kind = |entry, proto, port| {
             let flow = flow(proto, port);
-            stats.kind(0, EntryIndex(entry), &flow, Direction::Ingress, Special::No)
+            stats.flow_class(0, EntryIndex(entry), &flow, Direction::Ingress, Special::No)
         };
         let ssh = kind(7, Protocol::TCP, 22);
         for (entry, port) in (0..5).flat_map(|entry| (0..=u16::MAX).map(move |port| (entry, port)))

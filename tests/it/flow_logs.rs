@@ -253,8 +253,8 @@ fn records_are_judged_at_their_interface() {
     let out = replay(AWS, &["--per", "packet", "--compare-action"]);
     let compared =
         out.split_once("recorded verdicts").unwrap().1.split("── stderr").next().unwrap();
-    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    assert!(readme.contains(compared), "the README shows something else");
+    let page = std::fs::read_to_string(root().join("src/manual/flow-logs.md")).unwrap();
+    assert!(page.contains(compared), "the manual shows something else");
     assert_snapshot!(out);
 }
 

@@ -129,7 +129,7 @@ fn the_counts_add_up_to_the_packets_of_the_file() {
         assert_eq!(stats.packets().total(), frames, "{}", path.display());
         assert_eq!(stats.reasons().map(|(_, count)| count).sum::<u64>(), frames);
         let judged = stats.packets().allowed + stats.packets().denied;
-        assert_eq!(stats.kinds().map(|(_, count)| count.packets).sum::<u64>(), judged);
+        assert_eq!(stats.flow_classes().map(|(_, count)| count.packets).sum::<u64>(), judged);
     }
 }
 

@@ -262,8 +262,8 @@ fn printed_controls_are_escaped() {
 /// Files with everything in them.
 #[test]
 fn printed_files_are_the_same() {
-    let readme = std::fs::read_to_string(support::root().join("README.md")).unwrap();
-    let rules_file = readme.split("```yaml\nsecurity_groups:").nth(1).unwrap();
+    let page = std::fs::read_to_string(support::root().join("src/manual/rules-file.md")).unwrap();
+    let rules_file = page.split("```yaml\nsecurity_groups:").nth(1).unwrap();
     let mut texts = vec![format!("security_groups:{}", rules_file.split("```").next().unwrap())];
     for name in ["current.yaml", "proposed.yaml", "fixed.yaml", "two-instances.yaml"] {
         texts.push(std::fs::read_to_string(support::capture(name)).unwrap());

@@ -600,7 +600,7 @@ pub(super) fn may_be_resolver(rules: &RuleSet, replay: &Replay<'_>) -> Option<St
     if rules.cloud() != Cloud::Aws || !rules.switches().vpc_cidrs.is_empty() {
         return None;
     }
-    let asked = replay.stats().kinds().filter(|(kind, _)| {
+    let asked = replay.stats().flow_classes().filter(|(kind, _)| {
         let port = kind.example.transport.ports().map(|(_, port)| port);
         kind.direction == Direction::Egress
             && port == Some(DOMAIN)

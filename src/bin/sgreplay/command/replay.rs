@@ -194,7 +194,7 @@ fn warnings(rules: &RuleSet, replay: &Replay<'_>, end: &Ended, local: &Local) ->
 /// Connections that the rules allow and that are likely to be blocked on the way (SEMANTICS A9).
 fn obstacles(replay: &Replay<'_>) -> Vec<String> {
     let mut found: BTreeMap<(Obstacle, String), Count> = BTreeMap::new();
-    for (kind, of_kind) in replay.stats().kinds() {
+    for (kind, of_kind) in replay.stats().flow_classes() {
         let allowed = replay.answer(kind).0 == Verdict::Allow;
         if let (Some(obstacle), Some((_, port)), true) =
             (kind.obstacle, kind.example.transport.ports(), allowed)

@@ -244,3 +244,25 @@ fn filters() {
     assert_snapshot!("unbalanced", run("(tcp or udp"));
     assert_snapshot!("byte offsets", run("ip[6:2] & 0x1fff != 0"));
 }
+
+/// What completes a cloud's files has no effect on a rules file of ours, and that is said.
+#[test]
+fn an_option_without_effect_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("rules.yaml"), "{security_groups: [{id: sg-a, rules: []}]}")
+        .unwrap();
+    for (option, value) in [
+        ("--define", "pl-1=10.0.0.0/8"),
+        ("--type", "enterprise"),
+        ("--tags", "web"),
+        ("--param", "a=b"),
+    ] {
+        let args = ["check", "rules.yaml", option, value];
+        let (status, _, stderr) = crate::support::output_in(dir.path(), &args, b"");
+        assert_eq!(status, 0, "{stderr}");
+        assert!(
+            stderr.contains(&format!("warning: rules.yaml: {option} has no effect")),
+            "{stderr}"
+        );
+    }
+}

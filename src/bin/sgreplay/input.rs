@@ -137,6 +137,12 @@ fn rules_of(path: &Path, reading: Reading) -> Result<RulesFile, Failure> {
         Content::Own => {
             let text = texts.into_iter().next().map(|(_, text)| text).unwrap_or_default();
             let text = text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned();
+            if let Some(option) = not_for_own(&hints) {
+                terminal::say(&format!(
+                    "warning: {name}: {option} has no effect: it completes what a cloud prints, and this rules file \
+                     says it itself"
+                ));
+            }
             let rules = parse::yaml(&name, &text)?;
             let input = RulesInput::new(name, sha256, &rules);
             return Ok(RulesFile { rules, input, positions: Positions::new(text) });
@@ -167,6 +173,22 @@ fn rules_of(path: &Path, reading: Reading) -> Result<RulesFile, Failure> {
     }
     let input = RulesInput::new(path, sha256, &rules);
     Ok(RulesFile { rules, input, positions: Positions::default() })
+}
+
+/// An option that completes what files of clouds leave open, and has no effect on a rules file of ours.
+fn not_for_own(options: &LoadOptions) -> Option<&'static str> {
+    let LoadOptions {
+        group_type, inner_access_policy, tags, instance_tags, parameters, cloud, ..
+    } = options;
+    let given = [
+        (group_type.is_some(), "--type"),
+        (inner_access_policy.is_some(), "--inner-access-policy"),
+        (!tags.is_empty(), "--define"),
+        (instance_tags.is_some(), "--tags"),
+        (!parameters.is_empty(), "--param"),
+        (cloud.is_some(), "--cloud"),
+    ];
+    given.into_iter().find_map(|(given, option)| given.then_some(option))
 }
 
 /// What a path names, read and recognised.

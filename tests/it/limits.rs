@@ -13,6 +13,8 @@ fn within(mib: usize, dir: &Path, words: &[&str]) -> (i32, String) {
     let output = Command::new("sh")
         .args(["-c", &line, env!("CARGO_BIN_EXE_sgreplay")])
         .args(words)
+        // As in `memory::within`.
+        .env("MALLOC_ARENA_MAX", "1")
         .current_dir(dir)
         .output()
         .unwrap();

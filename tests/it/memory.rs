@@ -265,6 +265,8 @@ fn within(mib: usize, dir: &Path, words: &[&str]) -> (Option<i32>, String) {
     let output = Command::new("sh")
         .args(["-c", &line, env!("CARGO_BIN_EXE_sgreplay")])
         .args(words)
+        // glibc may reserve 64 MiB of address space for a second thread, or may not, as it happens.
+        .env("MALLOC_ARENA_MAX", "1")
         .current_dir(dir)
         .stdout(Stdio::null())
         .output()

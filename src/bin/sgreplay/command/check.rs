@@ -10,7 +10,9 @@ use sgreplay::report::{
 };
 use sgreplay::rules::{Code, RuleSet, Severity};
 
-use super::{judging, pretty, stdout, with};
+use super::gate;
+use super::judging;
+use super::{pretty, stdout, with};
 use crate::args::{CheckArgs, CheckFailOn, CheckFormat};
 use crate::exit::{ExitStatus, Failure};
 use crate::input::{self, Reading};
@@ -84,7 +86,7 @@ fn status(
     match least {
         None => Ok(ExitStatus::Done),
         Some(least) if checked.any(least) => Ok(ExitStatus::Failed),
-        Some(_) => judging::passes(unchecked(checked).or_else(|| judging::incomplete(rules))),
+        Some(_) => gate::passes(unchecked(checked).or_else(|| gate::incomplete(rules))),
     }
 }
 

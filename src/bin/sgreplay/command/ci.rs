@@ -21,7 +21,7 @@ use sgreplay::rules::Severity;
 use sgreplay::yaml;
 
 use super::diff::{self, Compared};
-use super::judging::{self, Gate};
+use super::gate::{self, Gate};
 use super::{pretty, test, with};
 use crate::args::{Args, CiArgs, CiFormat, Command, DiffArgs, GateArgs, SummaryFormat};
 use crate::exit::{ExitStatus, Failure};
@@ -473,7 +473,7 @@ fn finish(
             .as_ref()
             .and_then(Gate::unanswered)
             .or_else(|| compared.and_then(Compared::unanswered))
-            .or_else(|| judging::incomplete(&proposal.rules.rules))
+            .or_else(|| gate::incomplete(&proposal.rules.rules))
             .or_else(|| super::check::unchecked(&proposal.checked).filter(|_| config.checks()));
     }
     let difference = compared.map(|compared| match compared {
@@ -539,12 +539,12 @@ fn finish(
     outputs.finish()?;
     let fails = !answer.fails.is_empty();
     let status = match &gate {
-        Some(gate) => judging::finish(gate, Some(fails))?,
+        Some(gate) => gate::finish(gate, Some(fails))?,
         None if fails => ExitStatus::Failed,
         None => ExitStatus::Done,
     };
     match status {
-        ExitStatus::Done => judging::passes(answer.unanswered),
+        ExitStatus::Done => gate::passes(answer.unanswered),
         status => Ok(status),
     }
 }

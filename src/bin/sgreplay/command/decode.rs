@@ -9,7 +9,8 @@ use sgreplay::report::{
 };
 use sgreplay::sources::{Ended, Input};
 
-use super::{ended, judging, row_format, stdout};
+use super::warnings;
+use super::{ended, row_format, stdout};
 use crate::args::DecodeArgs;
 use crate::captures::Captures;
 use crate::exit::{ExitStatus, Failure};
@@ -57,7 +58,7 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<ExitStatus, Failure> {
 
 /// Tells the user how reading ended, and of times that are not shown.
 fn warned(end: &Ended) -> Result<ExitStatus, Failure> {
-    if let Some(warning) = judging::unusable_times(end) {
+    if let Some(warning) = warnings::unusable_times(end) {
         terminal::say(&format!("warning: {warning}"));
     }
     ended(end)

@@ -23,7 +23,9 @@ use sgreplay::session::Openings;
 use sgreplay::sources::{Ended, Input};
 use sgreplay::verdict::Judged;
 
-use super::judging::{self, Gate, Keeps, Report};
+use super::gate::{self, Gate};
+use super::judging::{self, Keeps, Report};
+use super::warnings;
 use super::{pretty, summary_rows, with};
 use crate::args::{DiffArgs, DiffFailOn, GateArgs, SummaryFormat};
 use crate::captures::Captures;
@@ -43,13 +45,13 @@ pub(crate) fn run(args: &DiffArgs, outputs: &mut Outputs) -> Result<ExitStatus, 
             let fails = args.fail_on.map(|what| fails(what, |effect| compared.open(effect) > 0));
             let status = match &compared {
                 Compared::Traffic { traffic, .. } => {
-                    judging::finish(&traffic.gate(&args.gate, "--fail-on"), fails)?
+                    gate::finish(&traffic.gate(&args.gate, "--fail-on"), fails)?
                 }
                 Compared::Rules { .. } if fails == Some(true) => ExitStatus::Failed,
                 Compared::Rules { .. } => ExitStatus::Done,
             };
             match (status, fails) {
-                (ExitStatus::Done, Some(false)) => judging::passes(compared.unanswered()),
+                (ExitStatus::Done, Some(false)) => gate::passes(compared.unanswered()),
                 (status, _) => Ok(status),
             }
         },
@@ -111,7 +113,7 @@ impl Compared<'_> {
     pub(super) fn unanswered(&self) -> Option<String> {
         let (Self::Rules { rules, .. } | Self::Traffic { rules, .. }) = self;
         let [current, proposed] = rules;
-        let missing = rules.iter().find_map(|rules| judging::incomplete(rules));
+        let missing = rules.iter().find_map(|rules| gate::incomplete(rules));
         let only_one = || {
             let [gone, new] = diff::unpaired(current, proposed);
             let id =
@@ -297,7 +299,7 @@ fn of_traffic<T>(
     };
     let mut listed = Listed::new(args, Changed::new(labels, &turned, memory), memory);
 
-    let mut unseen = judging::Unseen::new(&args.judge.interface);
+    let mut unseen = warnings::Unseen::new(&args.judge.interface);
     let end = captures.read(hash, |inputs| {
         unseen.look(inputs);
         diff.judge_batch(inputs, |input, [current, proposed], effect| {
@@ -320,10 +322,10 @@ fn of_traffic<T>(
     let Listed { changed, rows, .. } = listed;
     writers.finish()?;
 
-    let mut warnings = judging::of_captures(&end, diff.proposed().stats(), &local);
+    let mut warnings = warnings::of_captures(&end, diff.proposed().stats(), &local);
     warnings.extend(unseen.warnings());
     let evicted = diff.current().sessions_evicted() + diff.proposed().sessions_evicted();
-    warnings.extend(judging::evicted(evicted, options));
+    warnings.extend(warnings::evicted(evicted, options));
     let inputs = DiffInputs { current, proposed, captures: end.inputs.clone() };
     warnings.extend(of_both(&current_rules, &proposed_rules, &inputs));
     warnings.extend(unknown_members(&current_rules, &proposed_rules));
@@ -333,7 +335,7 @@ fn of_traffic<T>(
     warnings.extend(coarser(args, &diff, &changed));
     warnings.extend(unused(&accepted, &changed));
     let mut summary = DiffSummary::new(&diff, &changed, inputs, local.clone(), warnings);
-    summary.partial = judging::partial(&end);
+    summary.partial = warnings::partial(&end);
     if let Some(page) = page {
         let checked = check::check(&proposed_rules, input::today());
         let counts = rule_counts(&proposed_rules, diff.proposed());

@@ -7,12 +7,14 @@ pub(crate) mod convert;
 pub(crate) mod decode;
 pub(crate) mod diff;
 pub(crate) mod explain;
+mod gate;
 mod judging;
 pub(crate) mod replay;
 pub(crate) mod scenarios;
 pub(crate) mod services;
 pub(crate) mod suggest;
 pub(crate) mod test;
+mod warnings;
 
 use std::io;
 

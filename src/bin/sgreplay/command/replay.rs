@@ -20,7 +20,9 @@ use sgreplay::sources::{Ended, Input};
 use sgreplay::stats::Count;
 use sgreplay::verdict::{Judged, Verdict};
 
-use super::judging::{self, Gate, Keeps, Report};
+use super::gate::{self, Gate};
+use super::judging::{self, Keeps, Report};
+use super::warnings;
 use super::{pretty, summary_rows};
 use crate::args::{FailOn, OnOff, Per, ReplayArgs, SummaryFormat};
 use crate::captures::Captures;
@@ -64,7 +66,7 @@ pub(crate) fn run(args: &ReplayArgs, outputs: &mut Outputs) -> Result<ExitStatus
         judging::say_local(&local);
     }
 
-    let mut unseen = judging::Unseen::new(&args.judge.interface);
+    let mut unseen = warnings::Unseen::new(&args.judge.interface);
     let covers = args.coverage || args.min_coverage.is_some();
     let mut coverage = covers.then(|| Coverage::new(&rules));
     let compares = args.compare_action || args.fail_on == Some(FailOn::ActionDiffers);
@@ -108,8 +110,8 @@ pub(crate) fn run(args: &ReplayArgs, outputs: &mut Outputs) -> Result<ExitStatus
     if summary_rows(args.format).is_some() {
         summary = summary.with_decided(&replay, &labels);
     }
-    summary.partial = judging::partial(&end);
-    let dropped = judging::dropped(&end);
+    summary.partial = warnings::partial(&end);
+    let dropped = warnings::dropped(&end);
     let coverage = coverage.map(|of| CoverageReport::new(&rules, &labels, &of, dropped));
     summary.coverage = coverage.as_ref().map(CoverageReport::json);
     summary.recorded = recorded.as_ref().map(|of| of.json(&labels));
@@ -130,10 +132,10 @@ pub(crate) fn run(args: &ReplayArgs, outputs: &mut Outputs) -> Result<ExitStatus
         allow_truncated: args.gate.allow_truncated,
         // Records that are lost have no verdict to compare.
         lost_records_count: args.fail_on != Some(FailOn::ActionDiffers),
-        of_rules: judging::incomplete(&rules),
+        of_rules: gate::incomplete(&rules),
         asked_by: if args.fail_on.is_some() { "--fail-on" } else { "--min-coverage" },
     };
-    judging::finish(&gate, fails)
+    gate::finish(&gate, fails)
 }
 
 /// What is kept beside the sessions: rows per connection, which are also what a table without `--per` has.
@@ -185,9 +187,9 @@ fn warnings(rules: &RuleSet, replay: &Replay<'_>, end: &Ended, local: &Local) ->
             plural(stats.open_question(), unit),
         ));
     }
-    warnings.extend(judging::may_be_resolver(rules, replay));
-    warnings.extend(judging::of_captures(end, stats, local));
-    warnings.extend(judging::evicted(replay.sessions_evicted(), replay.options()));
+    warnings.extend(warnings::may_be_resolver(rules, replay));
+    warnings.extend(warnings::of_captures(end, stats, local));
+    warnings.extend(warnings::evicted(replay.sessions_evicted(), replay.options()));
     warnings
 }
 

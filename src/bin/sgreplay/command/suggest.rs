@@ -11,6 +11,7 @@ use sgreplay::rules::{Invalid, RuleSet};
 use sgreplay::suggest::{Bound, Observation, Observed, Suggestion, Wants, count, everything};
 
 use super::judging::{self, Keeps};
+use super::warnings;
 use super::{ended, pretty, stdout};
 use crate::args::{SuggestArgs, TextOrJson};
 use crate::captures::Captures;
@@ -39,7 +40,7 @@ pub(crate) fn run(args: &SuggestArgs) -> Result<ExitStatus, Failure> {
         selection: !captures.report_everything(),
     };
     let mut observed = Observed::new(wants, memory);
-    let mut unseen = judging::Unseen::new(&args.judge.interface);
+    let mut unseen = warnings::Unseen::new(&args.judge.interface);
     if !captures.report_everything() {
         replay = replay.with_selection();
     }
@@ -55,9 +56,9 @@ pub(crate) fn run(args: &SuggestArgs) -> Result<ExitStatus, Failure> {
         Ok::<(), Failure>(())
     })?;
     observed.finish();
-    let mut warnings = judging::of_captures(&end, replay.stats(), &local);
+    let mut warnings = warnings::of_captures(&end, replay.stats(), &local);
     warnings.extend(unseen.warnings());
-    warnings.extend(judging::evicted(replay.sessions_evicted(), replay.options()));
+    warnings.extend(warnings::evicted(replay.sessions_evicted(), replay.options()));
 
     warnings.extend(of_memory(args, &observed)?);
     let window = replay.stats().times();

@@ -9,7 +9,9 @@ use sgreplay::report::{
 };
 use sgreplay::rules::RuleSet;
 
-use super::{explain, judging, pretty, stdout, with};
+use super::gate;
+use super::judging;
+use super::{explain, pretty, stdout, with};
 use crate::args::{TestArgs, TestFormat};
 use crate::exit::{ExitStatus, Failure};
 use crate::input::{self, Reading};
@@ -47,7 +49,7 @@ pub(crate) fn run(args: &TestArgs) -> Result<ExitStatus, Failure> {
     out.flush()?;
     match summary.fails() {
         true => Ok(ExitStatus::Failed),
-        false => judging::passes(judging::incomplete(&rules)),
+        false => gate::passes(gate::incomplete(&rules)),
     }
 }
 

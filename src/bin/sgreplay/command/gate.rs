@@ -1,0 +1,234 @@
+//! Gates: conditions that were asked for, and whether the input allows an answer at all.
+
+use sgreplay::capture::FlowLogCounts;
+use sgreplay::report::{Local, count, plural};
+use sgreplay::rules::RuleSet;
+use sgreplay::sources::Ended;
+use sgreplay::stats::{Stats, UnevaluatedCount};
+
+use super::ended;
+use super::judging::unsure;
+use crate::exit::{ExitStatus, Failure};
+
+/// Why a gate that holds nothing against the rules does not pass: some of them are missing.
+pub(super) fn incomplete(rules: &RuleSet) -> Option<String> {
+    let (first, more) = rules.incomplete().split_first()?;
+    let more = match more.len() {
+        0 => String::new(),
+        more => format!(", and {more} more"),
+    };
+    Some(format!(
+        "the rules are not whole, so there is no full answer: {first}{more}; --partial takes them as they are"
+    ))
+}
+
+/// The status of a gate on which nothing is held against the rules, unless there is a reason to say no more.
+pub(super) fn passes(unanswered: Option<String>) -> Result<ExitStatus, Failure> {
+    unanswered.map_or(Ok(ExitStatus::Done), |why| Err(Failure::Usage(why)))
+}
+
+/// Frames that carry or hide traffic and were not evaluated.
+pub(super) struct Unevaluated {
+    counts: Vec<UnevaluatedCount>,
+    frames: u64,
+    /// Those that were evaluated.
+    judged: u64,
+}
+
+impl Unevaluated {
+    /// Tunnels that were judged as they are count too where the local address is a guess, since a traffic mirror's
+    /// receiver is in all packets of a capture and is not the instance, and where they are most of what was judged.
+    pub(super) fn new(stats: &Stats, local: &Local) -> Self {
+        let packets = stats.packets();
+        let (mut counts, mut judged) =
+            (stats.unevaluated().counts(), packets.allowed + packets.denied);
+        let tunnelled = stats.tunnelled();
+        let frames: u64 = tunnelled.iter().map(|count| count.frames).sum();
+        let count_them = local.assumed || frames * 2 > judged;
+        for count in tunnelled.into_iter().filter(|_| count_them) {
+            judged = judged.saturating_sub(count.frames);
+            match counts.iter_mut().find(|known| known.detail == count.detail) {
+                Some(known) => known.frames += count.frames,
+                None => counts.push(count),
+            }
+        }
+        counts.sort_by_key(|count| std::cmp::Reverse(count.frames));
+        let frames = counts.iter().map(|count| count.frames).sum();
+        Self { counts, frames, judged }
+    }
+
+    /// For a gate: beside them packets between other hosts, where the local address is a guess.
+    fn of_gate(stats: &Stats, local: &Local) -> Self {
+        let mut found = Self::new(stats, local);
+        let not_local = stats.unevaluated().not_local().filter(|_| local.assumed);
+        found.counts.extend(not_local);
+        found.counts.sort_by_key(|count| std::cmp::Reverse(count.frames));
+        found.frames = found.counts.iter().map(|count| count.frames).sum();
+        found
+    }
+
+    /// Their share of all frames that carry or may hide traffic, in percent.
+    fn percent(&self) -> f64 {
+        percent(self.frames, self.frames + self.judged)
+    }
+
+    /// How many there are, most of them why, with an example and what helps; `None` where there are none.
+    pub(super) fn text(&self) -> Option<String> {
+        let first = self.counts.first()?;
+        let UnevaluatedCount { reason, detail, frames, example, help } = first;
+        let most = match self.counts.len() {
+            1 => String::new(),
+            _ => format!("{} of them ", count(*frames)),
+        };
+        let detail = detail.as_ref().map_or_else(String::new, |detail| format!(" ({detail})"));
+        Some(format!(
+            "{} of the {} packets that carry or may hide traffic not evaluated: {most}{}{detail}, the first is frame \
+             {example}; {help}",
+            count(self.frames),
+            count(self.frames + self.judged),
+            reason.replace('_', " "),
+        ))
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share in percent")]
+fn percent(part: u64, all: u64) -> f64 {
+    if all == 0 { 0.0 } else { part as f64 * 100.0 / all as f64 }
+}
+
+/// Connections whose verdict hangs on a guess.
+pub(super) fn guesses(stats: &Stats) -> Option<String> {
+    let (n, frame) = stats.guessed()?;
+    Some(format!(
+        "nothing shows who began {} of {}, and the verdict hangs on it: the sender of the first packet is taken, as in \
+         frame {frame}; --midstream first-packet says that it is right",
+        count(n),
+        plural(stats.connections().total(), "connection"),
+    ))
+}
+
+/// What the captures themselves say is missing from them: its share in percent, and what to say of it.
+fn missing(end: &Ended, lost_records_count: bool) -> Option<(f64, String)> {
+    let logs = || end.inputs.iter().filter_map(|input| input.flow_log.as_ref());
+    let sum = |of: fn(&FlowLogCounts) -> u64| logs().map(of).sum::<u64>();
+    let read: u64 = end.inputs.iter().map(|input| input.frames).sum();
+    let dropped: u64 = end.inputs.iter().filter_map(|input| input.counts.dropped).sum();
+    let of_logs = |of| if lost_records_count { sum(of) } else { 0 };
+    let (windows, records) = (of_logs(|log| log.skipped), of_logs(|log| log.no_protocol));
+    let all = windows + records + dropped;
+    let words = [
+        (windows, plural(windows, "window"), "of a flow log without records (SKIPDATA)"),
+        (records, plural(records, "record"), "of a flow log without a protocol"),
+        (dropped, plural(dropped, "packet"), "that the capturing machine dropped"),
+    ];
+    let words = words.into_iter().filter(|(n, ..)| *n > 0);
+    let words: Vec<String> = words.map(|(_, n, what)| format!("{n} {what}")).collect();
+    (all > 0).then(|| (percent(all, all + read), words.join(", ")))
+}
+
+/// Whether a condition that was asked for can be answered at all.
+pub(super) struct Gate<'a> {
+    pub(super) end: &'a Ended,
+    pub(super) stats: &'a Stats,
+    pub(super) local: &'a Local,
+    /// Sessions that were forgotten.
+    pub(super) evicted: u64,
+    /// In percent.
+    pub(super) max_unevaluated: f64,
+    pub(super) allow_truncated: bool,
+    /// Whether records that a flow log has lost may hide what is asked for.
+    pub(super) lost_records_count: bool,
+    /// Why the rules themselves allow no full answer, if they do not.
+    pub(super) of_rules: Option<String>,
+    /// The option, in messages.
+    pub(super) asked_by: &'a str,
+}
+
+impl Gate<'_> {
+    /// Why there is no full answer, if there is none.
+    pub(super) fn unanswered(&self) -> Option<String> {
+        let Self {
+            end,
+            stats,
+            local,
+            evicted,
+            max_unevaluated,
+            allow_truncated,
+            lost_records_count,
+            of_rules,
+            asked_by,
+        } = self;
+        let no_full_answer =
+            |why: &str, helps: &str| Some(format!("{asked_by} has no full answer: {why}; {helps}"));
+        let read: u64 = end.inputs.iter().map(|input| input.frames).sum();
+        let packets = stats.packets();
+        if !end.damage.is_empty() && !allow_truncated {
+            return no_full_answer("the capture breaks off", "--allow-truncated accepts it");
+        }
+        if end.interrupted {
+            return no_full_answer("the run was interrupted", "run it to the end");
+        }
+        if read == 0 {
+            return no_full_answer("there was no packet", "name a capture that holds some");
+        }
+        if packets.total() == 0 {
+            let why = "the options choose no packet";
+            return no_full_answer(why, "change --filter, --since or --until");
+        }
+        let unevaluated = Unevaluated::of_gate(stats, local);
+        let judged = packets.allowed + packets.denied;
+        let not_evaluated = unevaluated.text().filter(|_| unevaluated.percent() > *max_unevaluated);
+        if let Some(text) = not_evaluated {
+            return no_full_answer(&text, "--max-unevaluated accepts a larger share");
+        }
+        if judged == 0 {
+            return no_full_answer(
+                "no packet was evaluated, since none is to or from the local addresses",
+                "--local names others",
+            );
+        }
+        if let Some(text) = unsure(local) {
+            return Some(format!("{asked_by} has no full answer: {text}"));
+        }
+        let (guessed, of) = (stats.guessed().map_or(0, |(n, _)| n), stats.connections().total());
+        if let Some(text) = guesses(stats).filter(|_| percent(guessed, of) > *max_unevaluated) {
+            return no_full_answer(&text, "--max-unevaluated accepts a larger share");
+        }
+        if let Some((share, text)) = missing(end, *lost_records_count)
+            && share > *max_unevaluated
+        {
+            let why = format!("nothing is known of {text}");
+            return no_full_answer(&why, "--max-unevaluated accepts a larger share");
+        }
+        if let Some(skipped) = end.skipped.iter().find(|skipped| skipped.may_hide_traffic) {
+            let why = format!("{} is not read: {}", skipped.path, skipped.why);
+            return no_full_answer(&why, "name the captures to leave it out");
+        }
+        if *evicted > 0 {
+            let why = format!("{} forgotten for want of memory", plural(*evicted, "session"));
+            return no_full_answer(&why, "--memory allows more");
+        }
+        of_rules.clone()
+    }
+
+    /// The status: whether the condition holds, unless the input does not allow an answer. Where it already holds,
+    /// that is the answer.
+    pub(super) fn status(&self, fails: bool) -> Result<ExitStatus, Failure> {
+        match (fails, self.unanswered()) {
+            (true, _) => Ok(ExitStatus::Failed),
+            (false, Some(why)) => Err(Failure::Usage(why)),
+            (false, None) => Ok(ExitStatus::Done),
+        }
+    }
+}
+
+/// The last word of a run over captures: what is to be said of damage, and the status, by the gate where a condition
+/// was asked for.
+pub(super) fn finish(gate: &Gate<'_>, fails: Option<bool>) -> Result<ExitStatus, Failure> {
+    let ended = ended(gate.end);
+    match fails {
+        Some(true) => Ok(ExitStatus::Failed),
+        Some(false) => ended.and_then(|_| gate.status(false)),
+        None => ended,
+    }
+}

@@ -15,8 +15,8 @@
 //!
 //! [`sources`] reads several captures as one stream, in the order of their packets' times, and says which packets are
 //! reported; [`replay`] judges each of them, [`diff`] by two rule sets side by side, and [`coverage`] says what the
-//! traffic used of the rules. [`header_space`] answers for every packet that could be, without
-//! one: of two rule sets ([`diff`]), of expectations ([`assertions`]), of the rules by themselves
+//! traffic used of the rules. [`header_space`] answers for all possible packets, without a
+//! capture: of two rule sets ([`diff`]), of expectations ([`assertions`]), of the rules by themselves
 //! ([`check`]). [`suggest`] goes the other way, from packets to rules, and [`convert`] writes rules for
 //! others. All of it together:
 //!

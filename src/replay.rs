@@ -621,7 +621,7 @@ impl<'r> Replay<'r> {
         }
     }
 
-    /// Notes a connection of which nothing shows who began it, if it would be judged otherwise from the other end.
+    /// Counts a connection whose initiator is unknown, if the other end as initiator would get another verdict.
     #[cold]
     fn note_guess(
         &mut self,

@@ -79,8 +79,8 @@ fn groups(rules: &RuleSet) -> Value {
             "VpcId": group.vpc_id.as_deref().unwrap_or_default(),
         })
     };
-    let groups = rules.groups().iter().filter(|group| group.layer == Layer::SecurityGroup);
-    let list: Vec<Value> = groups.map(group).collect();
+    let groups = rules.groups_of(Layer::SecurityGroup);
+    let list: Vec<Value> = groups.map(|(_, of)| group(of)).collect();
     json!({"NextToken": "", "TotalCount": list.len(), "SecurityGroups": {"SecurityGroup": list}})
 }
 

@@ -149,7 +149,7 @@ fn side(rules: &RuleSet, rule: &Rule, peers: &[Peer]) -> Result<Side, CannotSay>
             }
         }
     }
-    // Without a word it is anybody.
+    // No prefix means any address.
     if prefixes.is_empty() && groups.is_empty() {
         prefixes.push("*".to_owned());
     }

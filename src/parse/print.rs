@@ -28,11 +28,10 @@ pub fn print(rules: &RuleSet) -> String {
     for (layer, key) in
         [(Layer::SecurityGroup, "security_groups"), (Layer::NetworkAcl, "network_acls")]
     {
-        let groups = || rules.groups().iter().enumerate().filter(|(_, of)| of.layer == layer);
-        if groups().next().is_some() {
+        if rules.has_layer(layer) {
             let _ = writeln!(out, "{key}:");
         }
-        for (position, group) in groups() {
+        for (position, group) in rules.groups_of(layer) {
             print_group(&mut out, rules, (position, group));
         }
     }

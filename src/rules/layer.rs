@@ -78,7 +78,12 @@ impl RuleSet {
 
     /// Whether any of the groups is of this layer.
     pub fn has_layer(&self, layer: Layer) -> bool {
-        self.groups.iter().any(|group| group.layer == layer)
+        self.groups_of(layer).next().is_some()
+    }
+
+    /// The groups of a layer, each with its position.
+    pub fn groups_of(&self, layer: Layer) -> impl Iterator<Item = (usize, &SecurityGroup)> {
+        self.groups.iter().enumerate().filter(move |(_, group)| group.layer == layer)
     }
 
     /// The layers of an interface, each with its groups, in the order in which a packet that comes in meets them: the

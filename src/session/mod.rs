@@ -39,7 +39,7 @@ pub const MOST_MEMORY: usize = 1 << 30;
 /// What was decided when a connection opened, at one interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Opened {
-    /// The connection's number, counted from 1 in order of opening; its lowest 34 bits are kept.
+    /// The connection's number, counted from 1 in order of opening; its lowest 33 bits are kept.
     pub connection: u64,
     /// Whether the opening packet was let through.
     pub allowed: bool,
@@ -355,11 +355,7 @@ impl SessionTable {
 
     /// Marks the session at a place as one of which a network ACL has stopped an answer; whether it was marked before.
     pub fn mark_stopped(&mut self, place: &SessionSlot, flow: &FlowTuple) -> bool {
-        let session = match place.family {
-            Family::V4 => self.v4.get_mut(place.hash, &place.key),
-            Family::V6 => self.v6.get_mut(place.hash, &place.v6(flow)),
-        };
-        session.is_some_and(|session| {
+        self.find_mut(place, flow).is_some_and(|session| {
             let before = session.what & STOPPED != 0;
             session.what |= STOPPED;
             before
@@ -375,6 +371,13 @@ impl SessionTable {
         match place.family {
             Family::V4 => self.v4.get(place.hash, &place.key),
             Family::V6 => self.v6.get(place.hash, &place.v6(flow)),
+        }
+    }
+
+    fn find_mut(&mut self, place: &SessionSlot, flow: &FlowTuple) -> Option<&mut Session> {
+        match place.family {
+            Family::V4 => self.v4.get_mut(place.hash, &place.key),
+            Family::V6 => self.v6.get_mut(place.hash, &place.v6(flow)),
         }
     }
 
@@ -445,15 +448,12 @@ impl SessionTable {
     /// Notes that a packet's connection was denied at its other end: it never existed, so that its interface holds no
     /// session, and a SYN of that end is an opening.
     pub fn deny_elsewhere(&mut self, place: &SessionSlot, packet: &Packet) {
-        let session = match place.family {
-            Family::V4 => self.v4.get_mut(place.hash, &place.key),
-            Family::V6 => self.v6.get_mut(place.hash, &place.v6(&packet.flow)),
-        };
-        let Some(session) = session else { return };
-        if let (true, Some(limit)) = (session.is_held(), &mut self.limit) {
+        let Some(session) = self.find_mut(place, &packet.flow) else { return };
+        let was_held = session.is_held();
+        session.what = session.what & !HELD | DENIED_ELSEWHERE;
+        if let (true, Some(limit)) = (was_held, &mut self.limit) {
             limit.give_back(place.interface());
         }
-        session.what = session.what & !HELD | DENIED_ELSEWHERE;
     }
 
     /// Makes room in the table of a family, which is full.

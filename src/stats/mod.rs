@@ -569,13 +569,13 @@ impl Stats {
         Opening::INFERRED.into_iter().zip(self.midstream).filter(|(_, count)| *count > 0)
     }
 
-    /// Notes a connection of which nothing shows who began it, where that decides the verdict.
+    /// Counts a connection whose initiator is unknown and decides the verdict.
     pub(crate) fn note_guess(&mut self, frame: u64) {
         self.guessed.get_or_insert((0, frame)).0 += 1;
     }
 
-    /// Connections of which nothing shows who began them ([`Opening::FirstSender`]) and whose verdict hangs on it, and
-    /// the first frame of the first of them.
+    /// Connections whose initiator is unknown ([`Opening::FirstSender`]) and decides the verdict, and the first frame of
+    /// the first of them.
     pub fn guessed(&self) -> Option<(u64, u64)> {
         let first_senders = self.midstream().find(|(how, _)| *how == Opening::FirstSender);
         // At two interfaces it is noted twice; one that is not selected is not counted.

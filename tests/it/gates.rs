@@ -333,4 +333,7 @@ fn what_is_missing_from_a_capture_is_no_answer() {
     // What is compared with a record's own verdict is every record that has one.
     let differs = ["--compare-action", "--fail-on", "action-differs"];
     assert_eq!(status(format!("{whole}{lost}"), &differs).0, 0);
+    // Coverage asked for in the same run is not of records alone.
+    let both = [&differs[..], &["--min-coverage", "0"]].concat();
+    assert_eq!(status(format!("{whole}{lost}"), &both).0, 2);
 }

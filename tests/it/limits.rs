@@ -3,24 +3,13 @@
 //! turns into a failure.
 
 use std::path::Path;
-use std::process::Command;
 
-use crate::support::{capture, ipv4, pcap};
+use crate::support::{self, capture, ipv4, pcap};
 
-/// Status and standard error of a run within so many MiB of memory.
+/// Status and standard error of a run within so many MiB of address space, which must end by itself.
 fn within(mib: usize, dir: &Path, words: &[&str]) -> (i32, String) {
-    let line = format!("ulimit -v {}; ulimit -t 60; ulimit -c 0; exec \"$0\" \"$@\"", mib << 10);
-    let output = Command::new("sh")
-        .args(["-c", &line, env!("CARGO_BIN_EXE_sgreplay")])
-        .args(words)
-        // As in `memory::within`.
-        .env("MALLOC_ARENA_MAX", "1")
-        .current_dir(dir)
-        .output()
-        .unwrap();
-    let err = String::from_utf8(output.stderr).unwrap();
-    let code = output.status.code();
-    (code.unwrap_or_else(|| panic!("{words:?}: {:?}: {err}", output.status)), err)
+    let (status, err) = support::within(mib, dir, words);
+    (status.unwrap_or_else(|| panic!("{words:?}: {err}")), err)
 }
 
 fn folder() -> tempfile::TempDir {

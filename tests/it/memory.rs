@@ -1,10 +1,8 @@
 //! What is kept of connections stays within `--memory`, however many they are, and what that costs is said.
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::process::{Command, Stdio};
 
-use crate::support::{ipv4, output_in, pcap_every};
+use crate::support::{ipv4, output_in, pcap_every, within};
 
 const RULES: &str = "
 security_groups:
@@ -257,21 +255,6 @@ fn suggestions_know_networks_where_peers_are_many() {
         assert!(err.contains("for want of memory only networks of /"), "{err}");
         assert!(err.contains("--memory allows more"), "{err}");
     }
-}
-
-/// Status, and standard error, of a run within so many MiB of address space.
-fn within(mib: usize, dir: &Path, words: &[&str]) -> (Option<i32>, String) {
-    let line = format!("ulimit -v {}; ulimit -c 0; exec \"$0\" \"$@\"", mib << 10);
-    let output = Command::new("sh")
-        .args(["-c", &line, env!("CARGO_BIN_EXE_sgreplay")])
-        .args(words)
-        // glibc may reserve 64 MiB of address space for a second thread, or may not, as it happens.
-        .env("MALLOC_ARENA_MAX", "1")
-        .current_dir(dir)
-        .stdout(Stdio::null())
-        .output()
-        .unwrap();
-    (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
 
 /// Of a few hundred thousand connections, a command keeps what it may, and no more.

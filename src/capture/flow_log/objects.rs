@@ -234,7 +234,7 @@ fn blanks(bytes: &[u8], at: usize) -> usize {
     at + rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count()
 }
 
-/// Where a value ends, if it is all there; whether it is well-formed is for whoever parses it to say.
+/// The end of a value, if it is complete. The parser checks its syntax.
 fn value_end(bytes: &[u8], start: usize) -> Option<usize> {
     let (mut depth, mut at) = (0_usize, start);
     loop {

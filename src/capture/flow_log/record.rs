@@ -157,7 +157,7 @@ impl Entry {
 pub(super) type Addresses = HashMap<String, Vec<IpNet>>;
 
 impl Flow {
-    /// A flow between these ends, of which nothing else is known. Without a type, ICMP is taken for an echo request.
+    /// A flow with this tuple and no other facts. ICMP without a type is taken as an echo request.
     pub(super) fn new(
         (src, dst): (IpAddr, IpAddr),
         proto: Protocol,

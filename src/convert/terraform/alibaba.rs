@@ -1,7 +1,6 @@
 //! For the `alicloud` provider.
 
-use std::collections::HashMap;
-
+use super::labels::Labels;
 use super::{File, Item, quoted};
 use crate::convert::subnets::Subnets;
 use crate::convert::{CannotSay, cannot};
@@ -10,18 +9,9 @@ use crate::rules::{
     GroupType, Layer, Peer, Policy, Ports, Rule, RuleProtocol, RuleSet, SecurityGroup,
 };
 
-/// The names of groups and lists that are resources of the file.
-#[derive(Default)]
-struct Labels {
-    groups: HashMap<String, String>,
-    lists: HashMap<String, String>,
-}
-
 pub(super) fn write(rules: &RuleSet, file: &mut File) -> Result<(), CannotSay> {
     let mut labels = Labels::default();
-    let of =
-        |layer| rules.groups().iter().enumerate().filter(move |(_, group)| group.layer == layer);
-    for (_, group) in of(Layer::SecurityGroup) {
+    for (_, group) in rules.groups_of(Layer::SecurityGroup) {
         let mut items = vec![Item::Is("security_group_name", quoted(&group.id))];
         items.extend(group.vpc_id.as_ref().map(|vpc| Item::Is("vpc_id", quoted(vpc))));
         items.push(match (group.group_type, group.inner_access_policy) {
@@ -32,28 +22,15 @@ pub(super) fn write(rules: &RuleSet, file: &mut File) -> Result<(), CannotSay> {
         let label = file.resource("alicloud_security_group", &group.id, &items);
         labels.groups.insert(group.id.clone(), label);
     }
-    for list in rules.prefix_lists() {
-        let v6 = list.entries.iter().any(|net| net.addr().is_ipv6());
-        let mut items = vec![
-            Item::Is("prefix_list_name", quoted(&list.id)),
-            Item::Is("address_family", quoted(if v6 { "IPv6" } else { "IPv4" })),
-            Item::Is("max_entries", list.entries.len().to_string()),
-        ];
-        let entry = |net: &ipnet::IpNet| {
-            Item::Block("entry", vec![Item::Is("cidr", quoted(&net.to_string()))])
-        };
-        items.extend(list.entries.iter().map(entry));
-        let label = file.resource("alicloud_ecs_prefix_list", &list.id, &items);
-        labels.lists.insert(list.id.clone(), label);
-    }
-    for (_, group) in of(Layer::SecurityGroup) {
+    labels.prefix_lists(file, "alicloud_ecs_prefix_list", "prefix_list_name", rules.prefix_lists());
+    for (_, group) in rules.groups_of(Layer::SecurityGroup) {
         for (n, rule) in group.rules.iter().enumerate() {
             let written = resources(file, &labels, (group, n + 1), rule);
             written.map_err(|error| error.of(group))?;
         }
     }
     let subnets = Subnets::new(rules, "vsw")?;
-    for (position, group) in of(Layer::NetworkAcl) {
+    for (position, group) in rules.groups_of(Layer::NetworkAcl) {
         network_acl(file, position, group, &subnets)?;
     }
     Ok(())

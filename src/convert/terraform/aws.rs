@@ -1,7 +1,6 @@
 //! For the `aws` provider.
 
-use std::collections::HashMap;
-
+use super::labels::Labels;
 use super::{File, Item, quoted};
 use crate::convert::aws::{entry_of, protocol, says};
 use crate::convert::subnets::Subnets;
@@ -9,45 +8,23 @@ use crate::convert::{CannotSay, cannot};
 use crate::flow::{Direction, Protocol};
 use crate::rules::{Layer, Peer, Policy, Ports, Rule, RuleProtocol, RuleSet, SecurityGroup};
 
-/// The names of groups and lists that are resources of the file.
-#[derive(Default)]
-struct Labels {
-    groups: HashMap<String, String>,
-    lists: HashMap<String, String>,
-}
-
 pub(super) fn write(rules: &RuleSet, file: &mut File) -> Result<(), CannotSay> {
     let mut labels = Labels::default();
-    let of =
-        |layer| rules.groups().iter().enumerate().filter(move |(_, group)| group.layer == layer);
-    for (_, group) in of(Layer::SecurityGroup) {
+    for (_, group) in rules.groups_of(Layer::SecurityGroup) {
         let mut items = vec![Item::Is("name", quoted(&group.id))];
         items.extend(group.vpc_id.as_ref().map(|vpc| Item::Is("vpc_id", quoted(vpc))));
         let label = file.resource("aws_security_group", &group.id, &items);
         labels.groups.insert(group.id.clone(), label);
     }
-    for list in rules.prefix_lists() {
-        let v6 = list.entries.iter().any(|net| net.addr().is_ipv6());
-        let mut items = vec![
-            Item::Is("name", quoted(&list.id)),
-            Item::Is("address_family", quoted(if v6 { "IPv6" } else { "IPv4" })),
-            Item::Is("max_entries", list.entries.len().to_string()),
-        ];
-        let entry = |net: &ipnet::IpNet| {
-            Item::Block("entry", vec![Item::Is("cidr", quoted(&net.to_string()))])
-        };
-        items.extend(list.entries.iter().map(entry));
-        let label = file.resource("aws_ec2_managed_prefix_list", &list.id, &items);
-        labels.lists.insert(list.id.clone(), label);
-    }
-    for (_, group) in of(Layer::SecurityGroup) {
+    labels.prefix_lists(file, "aws_ec2_managed_prefix_list", "name", rules.prefix_lists());
+    for (_, group) in rules.groups_of(Layer::SecurityGroup) {
         for (n, rule) in group.rules.iter().enumerate() {
             let written = resources(file, &labels, (group, n + 1), rule);
             written.map_err(|error| error.of(group))?;
         }
     }
     let subnets = Subnets::new(rules, "subnet")?;
-    for (position, group) in of(Layer::NetworkAcl) {
+    for (position, group) in rules.groups_of(Layer::NetworkAcl) {
         network_acl(file, position, group, &subnets)?;
     }
     Ok(())

@@ -4,6 +4,7 @@ mod alibaba;
 mod aws;
 mod azure;
 mod google;
+mod labels;
 
 use std::collections::HashSet;
 use std::fmt::Write;

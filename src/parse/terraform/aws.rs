@@ -266,10 +266,6 @@ fn rule(
             [only] => peers.push(peer(attribute, only.id())),
         }
     }
-    if peers.is_empty() && later.unresolved.is_empty() {
-        faults.add(address, "the rule names no peer, so it would match nothing");
-        return None;
-    }
     finish(resource, "protocol", (group, direction, peers, later), faults)
 }
 
@@ -311,19 +307,20 @@ fn rule_of_one(
             }
         }
     }
-    if peers.is_empty() && later.unresolved.is_empty() {
-        faults.add(address, "the rule names no peer, so it would match nothing");
-        return None;
-    }
     finish(resource, "ip_protocol", (group, direction, peers, later), faults)
 }
 
+/// The rule of a resource, when its group and peers are found.
 fn finish(
     resource: &Resource<'_>,
     protocol: &str,
     (group, direction, peers, later): (String, Direction, Vec<Peer>, Later),
     faults: &mut Faults,
 ) -> Option<(String, Found)> {
+    if peers.is_empty() && later.unresolved.is_empty() {
+        faults.add(&resource.address, "the rule names no peer, so it would match nothing");
+        return None;
+    }
     let id = RuleId::Named(resource.address.clone());
     let block = Block::of(resource);
     let rule = reading(faults, &id.clone(), &group, |faults| {

@@ -228,3 +228,19 @@ pub(crate) fn program() -> Command {
     command.args(["--default-signal=HUP,INT,TERM", program]);
     command
 }
+
+/// Status, and standard error, of a run within so many MiB of address space and a minute of processor time; no status
+/// where a signal ended it.
+pub(crate) fn within(mib: usize, dir: &Path, words: &[&str]) -> (Option<i32>, String) {
+    let line = format!("ulimit -v {}; ulimit -t 60; ulimit -c 0; exec \"$0\" \"$@\"", mib << 10);
+    let output = Command::new("sh")
+        .args(["-c", &line, env!("CARGO_BIN_EXE_sgreplay")])
+        .args(words)
+        // glibc may reserve 64 MiB of address space for a second thread, or may not, as it happens.
+        .env("MALLOC_ARENA_MAX", "1")
+        .current_dir(dir)
+        .stdout(Stdio::null())
+        .output()
+        .unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}

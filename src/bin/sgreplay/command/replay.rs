@@ -130,8 +130,9 @@ pub(crate) fn run(args: &ReplayArgs, outputs: &mut Outputs) -> Result<ExitStatus
         evicted: replay.sessions_evicted(),
         max_unevaluated: args.gate.max_unevaluated,
         allow_truncated: args.gate.allow_truncated,
-        // Records that are lost have no verdict to compare.
-        lost_records_count: args.fail_on != Some(FailOn::ActionDiffers),
+        // Records that are lost have no verdict to compare, but they may use rules.
+        lost_records_count: args.fail_on != Some(FailOn::ActionDiffers)
+            || args.min_coverage.is_some(),
         of_rules: gate::incomplete(&rules),
         asked_by: if args.fail_on.is_some() { "--fail-on" } else { "--min-coverage" },
     };

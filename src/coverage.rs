@@ -216,7 +216,8 @@ impl Coverage {
                 usage.times = Some((first.min(now), last.max(now)));
             }
             if let (Some(reply), Some(packet)) = (judgement.reply, packet) {
-                self.add_reply(frame, &packet.flow, judgement, reply.entry);
+                let entry = if judgement.is_stopped() { entry } else { reply.other_entry };
+                self.add_reply(frame, &packet.flow, judgement, entry);
             }
             let usage = self.usage.entry((interface, decided_in, entry)).or_default();
             let opened = judgement.opened.map(|(_, flow)| flow);

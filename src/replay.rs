@@ -480,10 +480,11 @@ impl<'r> Replay<'r> {
         let lists = &self.lists[interface];
         let Some(entry) = lists.reply(direction, &packet.flow) else { return };
         let Some(decides) = lists.of(direction).0.entry(entry) else { return };
-        let (opened_as, mut stopped) = (judgement.flow_class, Stopped::No);
+        let (opened_as, mut stopped, mut other_entry) = (judgement.flow_class, Stopped::No, entry);
         if decides.policy == Policy::Drop {
             (judgement.verdict, judgement.reason) = (Verdict::Deny, decides.kind.into());
-            (judgement.decided_in, judgement.entry) = (direction, entry);
+            judgement.decided_in = direction;
+            other_entry = std::mem::replace(&mut judgement.entry, entry);
             stopped = match (is_error || self.sessions.mark_stopped(place, &packet.flow), cut) {
                 (true, _) => Stopped::Again,
                 (false, true) => Stopped::FirstHere,
@@ -493,7 +494,7 @@ impl<'r> Replay<'r> {
             judgement.flow_class =
                 self.stats.flow_class(interface, entry, &opening, direction, Special::Reply);
         }
-        judgement.reply = Some(Reply { entry, opened_as, stopped });
+        judgement.reply = Some(Reply { other_entry, opened_as, stopped });
     }
 
     /// Judges a packet at one interface. `opens` is the number of the connection that it has opened at its

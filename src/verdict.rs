@@ -171,8 +171,9 @@ impl Judgement {
 /// connection (SEMANTICS H6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// The entry that decided, in the list of the packet's own direction.
-    pub entry: EntryIndex,
+    /// The entry that does not decide. Of a reply that passes: the one that lets it, in the list of its own direction;
+    /// of one that is stopped: the one that allowed the connection, in the list of the other direction.
+    pub other_entry: EntryIndex,
     /// Position of the flow class in which the connection was counted when it was opened.
     pub opened_as: u32,
     /// Whether it stops the packet, although the connection was allowed.

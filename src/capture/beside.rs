@@ -61,6 +61,8 @@ struct Chunks {
     chunk: Chunk,
     /// How much of the chunk was taken.
     taken: usize,
+    /// The last chunk has come.
+    ended: bool,
 }
 
 #[derive(Default)]
@@ -82,23 +84,31 @@ impl Chunks {
         thread::spawn(move || {
             for mut chunk in to_fill {
                 let filled = chunk.fill(source.as_mut());
+                // An empty chunk is the end.
                 let is_last = chunk.len == 0 || filled.is_err();
-                let sent = if chunk.len > 0 { to_reader.send(Ok(chunk)) } else { Ok(()) };
+                let sent = match filled {
+                    Err(_) if chunk.len == 0 => Ok(()),
+                    _ => to_reader.send(Ok(chunk)),
+                };
                 let told = filled.map_or_else(|error| to_reader.send(Err(error)), Ok);
                 if is_last || sent.is_err() || told.is_err() {
                     break;
                 }
             }
         });
-        Self { full, empty, chunk: Chunk::default(), taken: 0 }
+        Self { full, empty, chunk: Chunk::default(), taken: 0, ended: false }
     }
 
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.taken == self.chunk.len {
-            // A thread that has gone has come to the end.
-            let Ok(next) = self.full.recv() else { return Ok(0) };
-            let used = std::mem::replace(&mut self.chunk, next?);
+            if self.ended {
+                return Ok(0);
+            }
+            let gone =
+                || io::Error::other("the thread that reads the file has ended before the file");
+            let used = std::mem::replace(&mut self.chunk, self.full.recv().map_err(|_| gone())??);
             self.taken = 0;
+            self.ended = self.chunk.len == 0;
             // Nobody fills it behind the end.
             _ = self.empty.send(used);
         }

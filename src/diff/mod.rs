@@ -29,7 +29,7 @@ use crate::flow::{Direction, FlowTuple};
 use crate::replay::{Replay, Sessions};
 use crate::rules::{Entry, EntryIndex, EntryKind, Rule, RuleId, RuleSet};
 use crate::sources::Input;
-use crate::verdict::{Judged, Judgement, Reason, Verdict};
+use crate::verdict::{Judged, Judgement, Reason, Reply, Verdict};
 pub use regions::{Turned, regions, unpaired};
 
 /// What the change does to a packet or a connection, the worst first.
@@ -131,6 +131,8 @@ pub struct Change {
     pub bytes: u64,
     /// It goes on from a change that was taken out before, and is no connection more: see [`Diff::take_over`].
     pub continued: bool,
+    /// The effect of the change to the same connection that was taken out before: this one takes its place.
+    pub instead_of: Option<Effect>,
     /// Whether one of its packets is reported.
     selected: bool,
     /// By which it is known to both replays.
@@ -196,6 +198,8 @@ pub struct Diff<'r> {
     /// Changes have been taken out: more packets may belong to them.
     has_taken: bool,
     forgotten: u64,
+    /// Packets that only one of the rule sets judges, and the first of them.
+    one_sided: Option<(u64, u64)>,
 }
 
 impl<'r> Diff<'r> {
@@ -223,6 +227,7 @@ impl<'r> Diff<'r> {
             most_memory: usize::MAX,
             has_taken: false,
             forgotten: 0,
+            one_sided: None,
         }
     }
 
@@ -288,6 +293,12 @@ impl<'r> Diff<'r> {
         self.forgotten
     }
 
+    /// Packets that only one of the rule sets judges, since only that one has an interface of their addresses, and the
+    /// first of them.
+    pub fn one_sided(&self) -> Option<(u64, u64)> {
+        self.one_sided
+    }
+
     /// Judges frames by both, in the order of the capture, and hands each with both answers, that
     /// of the current rules first, and the change's effect on it to `each`.
     ///
@@ -305,7 +316,8 @@ impl<'r> Diff<'r> {
             Ok(())
         })?;
         let mut before = current.iter();
-        let has_taken = self.has_taken;
+        let (has_taken, selects) = (self.has_taken, self.proposed.stats().selects());
+        let one_sided = &mut self.one_sided;
         let Self { proposed, deciders, connections, packets, changes, known, flows, .. } = self;
         let stateless = self.current.options().sessions == Sessions::Off
             && proposed.options().sessions == Sessions::Off;
@@ -313,6 +325,8 @@ impl<'r> Diff<'r> {
         let mut book = Book {
             stateless,
             has_taken,
+            selects,
+            one_sided,
             deciders,
             connections,
             packets,
@@ -370,6 +384,9 @@ struct Book<'d> {
     /// Neither rule set remembers connections.
     stateless: bool,
     has_taken: bool,
+    /// Only some of the packets are reported.
+    selects: bool,
+    one_sided: &'d mut Option<(u64, u64)>,
     deciders: &'d [Vec<[Vec<u32>; 2]>; 2],
     connections: &'d mut Effects,
     packets: &'d mut Effects,
@@ -385,6 +402,7 @@ impl Book<'_> {
         let effect = self.effect(current, proposed);
         if selected {
             self.packets.add(effect);
+            self.note_one_sided(frame.number, [current, proposed]);
         }
         let opening = |judged: &Judged| {
             let mut opened = judged.judgements().filter_map(|j| j.opened.as_ref());
@@ -406,19 +424,29 @@ impl Book<'_> {
         if let Some(flow) = first {
             self.flows.insert(flow, None);
         }
+        let mut is_late = false;
         match opened {
             Some(_) if !selected => _ = self.pending.insert(key, effect),
             Some(_) if self.stateless || alone.is_none() => self.connections.add(effect),
             None if selected && !self.pending.is_empty() => {
                 if let Some(effect) = self.pending.remove(&key) {
                     self.connections.add(effect);
+                    is_late = true;
                 }
             }
             _ => {}
         }
         let cut = opened.is_none() && (current.is_cut() || proposed.is_cut());
-        let new = cut && self.cut(key, effect, [current, proposed]);
+        let before = if cut { self.cut(key, effect, [current, proposed]) } else { None };
+        let (new, instead_of) = (before.is_some(), before.filter(|of| *of != Effect::Unchanged));
         if effect == Effect::Unchanged {
+            // It may be the only packet that is reported of a connection which is not.
+            if selected && self.selects {
+                let change = self.known.get(&key).and_then(|change| self.changes.get_mut(*change));
+                if let Some(change) = change {
+                    change.selected = true;
+                }
+            }
             return effect;
         }
         let mut change = match alone {
@@ -435,7 +463,8 @@ impl Book<'_> {
             Some(if judgement.direction == opened_in(judgement) { flow } else { flow.reversed() })
         };
         let opened = opened.or(stopped);
-        let continued = opened.is_none();
+        // One that nobody has counted was dropped before any of its packets was reported.
+        let continued = opened.is_none() && !is_late;
         if let Some(flow) = opened.or_else(goes_on) {
             let place = self.changes.len();
             match alone {
@@ -452,6 +481,7 @@ impl Book<'_> {
                 packets: 0,
                 bytes: 0,
                 continued,
+                instead_of,
                 selected: false,
                 numbers: [current, proposed].map(Number::of),
                 last_frame: frame.number,
@@ -472,20 +502,59 @@ impl Book<'_> {
         effect
     }
 
+    fn note_one_sided(&mut self, frame: u64, sides: [&Judged; 2]) {
+        let [current, proposed] = sides.map(|of| of.verdict().0 == Verdict::NotEvaluated);
+        if current != proposed {
+            self.one_sided.get_or_insert((0, frame)).0 += 1;
+        }
+    }
+
     /// A network ACL stops an answer of a connection by one rule set at least: what becomes of the connection is that.
-    /// Whether it is not among the changes yet.
-    fn cut(&mut self, key: [Option<u64>; 2], effect: Effect, sides: [&Judged; 2]) -> bool {
-        let change = self.known.get(&key).and_then(|change| self.changes.get_mut(*change));
-        if let Some(pending) = self.pending.get_mut(&key) {
-            *pending = effect;
-        } else {
-            self.connections.remove(change.as_ref().map_or(Effect::Unchanged, |of| of.effect));
+    /// Where it is not among the changes, the effect on it before.
+    fn cut(
+        &mut self,
+        key: [Option<u64>; 2],
+        effect: Effect,
+        sides: [&Judged; 2],
+    ) -> Option<Effect> {
+        let place = self.known.get(&key).copied();
+        let known = place.and_then(|place| self.changes.get(place)).map(|change| change.effect);
+        let before = known.unwrap_or_else(|| self.effect_before(sides));
+        let is_pending = self.pending.get_mut(&key).map(|pending| *pending = effect).is_some();
+        if !is_pending {
+            self.connections.remove(before);
             self.connections.add(effect);
         }
-        let Some(change) = change else { return true };
+        let Some(change) = place.and_then(|place| self.changes.get_mut(place)) else {
+            return Some(if is_pending { Effect::Unchanged } else { before });
+        };
         let [current, proposed] = sides.map(Side::of);
         (change.effect, change.current, change.proposed) = (effect, current, proposed);
-        false
+        None
+    }
+
+    /// The effect on a connection before the first of its answers was stopped.
+    fn effect_before(&self, sides: [&Judged; 2]) -> Effect {
+        let before = |judged: &Judged| {
+            let opened = |of: &Judgement| match of.reply {
+                Some(Reply { other_entry, .. }) if of.is_stopped() => Judgement {
+                    verdict: Verdict::Allow,
+                    decided_in: of.direction.opposite(),
+                    entry: other_entry,
+                    reply: None,
+                    ..*of
+                },
+                _ => *of,
+            };
+            match (judged, judged.is_cut()) {
+                (Judged::At(first, second), true) => {
+                    Judged::At(opened(first), second.as_ref().map(opened))
+                }
+                _ => *judged,
+            }
+        };
+        let [current, proposed] = sides;
+        self.effect(&before(current), &before(proposed))
     }
 
     fn effect(&self, current: &Judged, proposed: &Judged) -> Effect {

@@ -153,6 +153,9 @@ impl<'l> Changed<'l> {
     /// Adds a change, once it is known to be over or the run is.
     pub fn add(&mut self, change: &Change) {
         let accepted = self.labels.accepted.position(change.effect, &change.flow);
+        if let Some(before) = change.instead_of {
+            self.take_back(before, change);
+        }
         if !change.continued {
             let counts = self.counts.get_mut(change.effect as usize);
             if let Some(count) = counts.and_then(|of| of.get_mut(usize::from(accepted.is_some()))) {
@@ -187,6 +190,18 @@ impl<'l> Changed<'l> {
         }
         group.peers.add_within(peer, &mut self.room);
         while self.memory() > self.most_memory && self.coarsen() {}
+    }
+
+    /// Takes a change that was added before out of the counts.
+    fn take_back(&mut self, effect: Effect, change: &Change) {
+        let accepted = self.labels.accepted.position(effect, &change.flow);
+        let counts = self.counts.get_mut(effect as usize);
+        if let Some(count) = counts.and_then(|of| of.get_mut(usize::from(accepted.is_some()))) {
+            *count = count.saturating_sub(1);
+        }
+        if let Some(count) = accepted.and_then(|entry| self.by_entry.get_mut(entry)) {
+            *count = count.saturating_sub(1);
+        }
     }
 
     fn memory(&self) -> usize {

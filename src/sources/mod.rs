@@ -549,12 +549,26 @@ impl Source {
 }
 
 /// Whether something in a directory that is not read may be a capture or a flow log: a directory, a file that is no
-/// text, or a text that is named as logs are.
+/// text, one that stands for a file elsewhere, or a text that is named as logs and captures are.
 fn may_hide_traffic(path: &Path) -> bool {
     const LOGS: [&str; 6] = ["log", "csv", "tsv", "json", "ndjson", "jsonl"];
+    const CAPTURES: [&str; 12] =
+        ["pcap", "pcapng", "ntar", "cap", "dmp", "snoop", "gz", "zst", "xz", "bz", "lz", "tar"];
     let extension = path.extension().and_then(|extension| extension.to_str());
-    let named_as_log = extension.is_none_or(|of| LOGS.contains(&of.to_ascii_lowercase().as_str()));
-    path.is_dir() || path.is_file() && (named_as_log || !is_text(path))
+    let is_of_traffic = |of: &str| {
+        // Rotated files have a number behind: `.pcap3`.
+        let kind = of.trim_end_matches(|c: char| c.is_ascii_digit()).to_ascii_lowercase();
+        LOGS.contains(&kind.as_str()) || CAPTURES.contains(&kind.as_str()) || kind.is_empty()
+    };
+    let named = extension.is_none_or(is_of_traffic);
+    path.is_dir() || path.is_file() && (named || is_pointer(path) || !is_text(path))
+}
+
+/// Whether a file is what git-lfs leaves in the place of one.
+fn is_pointer(path: &Path) -> bool {
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(32).read_to_end(&mut start));
+    read.is_ok() && start.starts_with(b"version https://git-lfs")
 }
 
 /// Whether a file starts as text does, so that it is no capture of any kind.

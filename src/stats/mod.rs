@@ -371,6 +371,11 @@ impl Stats {
         }
     }
 
+    /// Whether only some of the packets are reported.
+    pub(crate) fn selects(&self) -> bool {
+        self.marks.is_some()
+    }
+
     /// Remembers what a packet opens, whether it is selected or not. `None` where the packet is not counted; else,
     /// where it is the first selected one of a connection that was opened before, whether that is denied, and how it
     /// was opened.
@@ -392,6 +397,7 @@ impl Stats {
             let mark = self.marks.as_deref_mut().zip(number).and_then(|(of, n)| of.get_mut(n));
             let Some(mark) = mark.filter(|mark| !mark.counted) else { return Some(None) };
             mark.counted = true;
+            self.cut += u64::from(mark.cut);
             return Some(Some((mark.denied, mark.opening.unwrap_or(Opening::Seen))));
         }
         let changes = |of: &Judgement| of.opened.is_some() || of.reply.is_some();
@@ -499,7 +505,7 @@ impl Stats {
             }
         }
         if reply.stopped == Stopped::No {
-            let key = (judgement.interface, judgement.direction, reply.entry);
+            let key = (judgement.interface, judgement.direction, reply.other_entry);
             self.replies.entry(key).or_default().packet(frame.wire_len.into(), false);
         } else if reply.stopped.is_first()
             && judgement.opened.is_none()

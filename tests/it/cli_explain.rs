@@ -115,3 +115,14 @@ fn routed_neighbour_discovery_is_walked_by_the_rules() {
     assert!(walk(64).ends_with("deny: default of sg-a: no rule matches\n"), "{}", walk(64));
     assert!(!walk(64).contains("neighbour-discovery"), "{}", walk(64));
 }
+
+#[test]
+fn frames_are_counted_from_1() {
+    let (status, _, stderr) = output_in(
+        crate::support::root(),
+        &["explain", "--rules", "captures/proposed.yaml", "--frame", "0", "captures/dns.pcap"],
+        b"",
+    );
+    assert_eq!(status, 2);
+    assert!(stderr.contains("frames are counted from 1"), "{stderr}");
+}

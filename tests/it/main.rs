@@ -67,3 +67,4 @@ mod tcpdump;
 mod terraform;
 mod tunnels;
 mod vectors;
+mod whole_answers;

@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use sgreplay::capture::FlowLogFields;
 use sgreplay::flow::Direction;
 use sgreplay::parse::LoadOptions;
+use sgreplay::replay::Sessions;
 use sgreplay::rules::{Cloud, Code, GroupType, Policy, RuleProtocol, Switches, Tag, parse_cidr};
 use sgreplay::suggest::Bound;
 
@@ -833,6 +834,15 @@ pub(crate) enum NeighbourDiscovery {
 pub(crate) enum OnOff {
     On,
     Off,
+}
+
+impl From<OnOff> for Sessions {
+    fn from(of: OnOff) -> Self {
+        match of {
+            OnOff::On => Self::On,
+            OnOff::Off => Self::Off,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

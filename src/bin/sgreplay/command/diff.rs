@@ -96,6 +96,8 @@ impl Traffic<'_> {
         Gate {
             end,
             stats: diff.proposed().stats(),
+            current: Some(diff.current().stats()),
+            one_sided: diff.one_sided(),
             local,
             evicted: diff.current().sessions_evicted() + diff.proposed().sessions_evicted(),
             max_unevaluated: args.max_unevaluated,
@@ -132,7 +134,11 @@ impl Compared<'_> {
             Self::Rules { turned, .. } => {
                 turned.iter().filter(|one| one.effect == effect).count() as u64
             }
-            Self::Traffic { changed, .. } => changed.open(effect),
+            // A connection that is counted and of which no change was kept has been accepted by nobody.
+            Self::Traffic { changed, diff, .. } => {
+                let all = diff.connections().of(effect);
+                changed.open(effect).max(all.saturating_sub(changed.accepted(effect)))
+            }
         }
     }
 }
@@ -323,6 +329,9 @@ fn of_traffic<T>(
     writers.finish()?;
 
     let mut warnings = warnings::of_captures(&end, diff.proposed().stats(), &local);
+    if diff.proposed().stats().guessed().is_none() {
+        warnings.extend(gate::guesses(diff.current().stats()));
+    }
     warnings.extend(unseen.warnings());
     let evicted = diff.current().sessions_evicted() + diff.proposed().sessions_evicted();
     warnings.extend(warnings::evicted(evicted, options));

@@ -229,6 +229,9 @@ fn interface(
 }
 
 fn one_frame(args: &ExplainArgs, rules: &mut RuleSet, wanted: u64) -> Result<ExitStatus, Failure> {
+    if wanted == 0 {
+        return Err(Failure::Usage("--frame 0: frames are counted from 1".to_owned()));
+    }
     let capture = CaptureArgs {
         positional: args.capture.iter().cloned().collect(),
         decap: args.decap.clone(),

@@ -130,6 +130,10 @@ fn missing(end: &Ended, lost_records_count: bool) -> Option<(f64, String)> {
 pub(super) struct Gate<'a> {
     pub(super) end: &'a Ended,
     pub(super) stats: &'a Stats,
+    /// Those of the replay by the current rules, where two are compared.
+    pub(super) current: Option<&'a Stats>,
+    /// Packets that only one of two rule sets judges, and the first of them.
+    pub(super) one_sided: Option<(u64, u64)>,
     pub(super) local: &'a Local,
     /// Sessions that were forgotten.
     pub(super) evicted: u64,
@@ -150,6 +154,8 @@ impl Gate<'_> {
         let Self {
             end,
             stats,
+            current,
+            one_sided,
             local,
             evicted,
             max_unevaluated,
@@ -190,9 +196,22 @@ impl Gate<'_> {
         if let Some(text) = unsure(local) {
             return Some(format!("{asked_by} has no full answer: {text}"));
         }
-        let (guessed, of) = (stats.guessed().map_or(0, |(n, _)| n), stats.connections().total());
-        if let Some(text) = guesses(stats).filter(|_| percent(guessed, of) > *max_unevaluated) {
-            return no_full_answer(&text, "--max-unevaluated accepts a larger share");
+        for stats in current.iter().chain([stats]) {
+            let guessed = stats.guessed().map_or(0, |(n, _)| n);
+            let share = percent(guessed, stats.connections().total());
+            if let Some(text) = guesses(stats).filter(|_| share > *max_unevaluated) {
+                return no_full_answer(&text, "--max-unevaluated accepts a larger share");
+            }
+        }
+        if let Some((n, frame)) = *one_sided
+            && percent(n, packets.total()) > *max_unevaluated
+        {
+            let why = format!(
+                "only one of the rule sets has an interface of {} of {}, as of frame {frame}, so they were not compared",
+                count(n),
+                plural(packets.total(), "packet"),
+            );
+            return no_full_answer(&why, "--max-unevaluated accepts a larger share");
         }
         if let Some((share, text)) = missing(end, *lost_records_count)
             && share > *max_unevaluated

@@ -48,11 +48,7 @@ pub(crate) fn run(args: &ReplayArgs, outputs: &mut Outputs) -> Result<ExitStatus
     let mut writers = Writers::create(outputs)?;
     let mut report = Report::create(outputs)?;
     let (local, openings) = judging::local(&mut rules, &args.judge.local, &mut captures)?;
-    let sessions = match args.sessions {
-        OnOff::On => Sessions::On,
-        OnOff::Off => Sessions::Off,
-    };
-    let options = judging::options(&args.judge, sessions, keeps(args));
+    let options = judging::options(&args.judge, args.sessions.into(), keeps(args));
     let mut replay = Replay::new(&rules, options)
         .with_openings(openings)
         .with_tunnels(captures.tunnels())
@@ -126,6 +122,8 @@ pub(crate) fn run(args: &ReplayArgs, outputs: &mut Outputs) -> Result<ExitStatus
     let gate = Gate {
         end: &end,
         stats: replay.stats(),
+        current: None,
+        one_sided: None,
         local: &local,
         evicted: replay.sessions_evicted(),
         max_unevaluated: args.gate.max_unevaluated,

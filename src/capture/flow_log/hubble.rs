@@ -18,8 +18,12 @@ pub(super) fn fits(value: &Value) -> bool {
 /// Reasons for drops that are the policy's.
 const OF_POLICY: [&str; 2] = ["POLICY_DENIED", "POLICY_DENY"];
 
-/// Only what opens a connection, or may, is judged: of one packet there are several events.
+/// Only what opens a connection, or may, is judged: of one packet there are several events. Events that Hubble has lost
+/// are a window without records.
 pub(super) fn read(value: &Value) -> Result<Entry, String> {
+    if value.get("lost_events").is_some() {
+        return Ok(Entry::Skipped);
+    }
     let flow = value.get("flow").unwrap_or(value);
     let Some(ends) = flow.get("IP") else { return Ok(Entry::PassedOver) };
     // What proxies and sockets see are no packets.

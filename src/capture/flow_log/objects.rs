@@ -13,6 +13,9 @@ const LISTS: [&str; 4] = ["events", "records", "results", "entries"];
 /// Keys of an answer that say that it is not all.
 const TOKENS: [&str; 3] = ["nextToken", "NextToken", "nextPageToken"];
 
+/// What Logs Insights says of a query whose `results` are not all.
+const UNFINISHED: [&str; 5] = ["Scheduled", "Running", "Failed", "Cancelled", "Timeout"];
+
 /// The source ends inside a document.
 const CUT_OFF: CaptureErrorKind = CaptureErrorKind::FlowLogCutOff { inside: "a JSON document" };
 
@@ -55,11 +58,20 @@ pub(super) struct Scanner {
     is_plain_list: bool,
     /// The last answer says that there is more.
     has_more: bool,
+    /// The query of the last answer has not come to its end.
+    is_unfinished: bool,
 }
 
 impl Scanner {
     pub(super) fn new() -> Self {
-        Self { place: Place::Top, lines: 0, list: None, is_plain_list: false, has_more: false }
+        Self {
+            place: Place::Top,
+            lines: 0,
+            list: None,
+            is_plain_list: false,
+            has_more: false,
+            is_unfinished: false,
+        }
     }
 
     /// The line on which the next element starts, counted from 1.
@@ -92,7 +104,8 @@ impl Scanner {
                 if buffer.fill_to(1)? {
                     continue;
                 }
-                return match (self.place, self.has_more) {
+                let unfinished = self.is_unfinished && self.list == Some("results");
+                return match (self.place, self.has_more || unfinished) {
                     (Place::Top, false) => Ok(Step::End),
                     (Place::Top, true) => Err(CaptureErrorKind::FlowLogHasMore),
                     _ => Err(CUT_OFF),
@@ -224,6 +237,10 @@ impl Scanner {
         if TOKENS.iter().any(|name| name.as_bytes() == key) && *first == b'"' {
             self.has_more |= end.is_some_and(|end| end > start + 2);
         }
+        if key == b"status" && *first == b'"' {
+            let says = end.and_then(|end| bytes.get(start + 1..end - 1)).unwrap_or_default();
+            self.is_unfinished |= UNFINISHED.iter().any(|word| word.as_bytes() == says);
+        }
         Ok(end.map(Part::Whole))
     }
 }
@@ -303,6 +320,9 @@ mod tests {
 
     #[test]
     fn what_is_not_all_there() {
+        let running = "{\"results\": [[]], \"status\": \"Running\"}";
+        assert!(elements(running).is_err());
+        assert!(elements(&running.replace("Running", "Complete")).is_ok());
         let more = "{\"nextToken\": \"abc\", \"events\": [{}]}";
         assert!(elements(more).unwrap_err().contains("nextToken"));
         // The next page is there.

@@ -78,6 +78,7 @@ pub mod convert;
 pub mod coverage;
 pub mod diff;
 pub mod direction;
+pub mod doubts;
 pub mod evaluate;
 pub mod replay;
 pub mod report;

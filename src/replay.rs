@@ -9,6 +9,7 @@ use crate::capture::{Frame, LogRecord};
 use crate::compile;
 use crate::decode::{Decoded, Tunnels, Undecodable, embedded};
 use crate::direction::Interfaces;
+use crate::doubts::{Alternative, Supposition, UnknownMembers};
 use crate::evaluate::{Compiled, Evaluator};
 use crate::flow::{Direction, FlowTuple, Fragment, Packet, Protocol, Transport};
 use crate::fragment::FragmentTable;
@@ -165,6 +166,11 @@ pub struct Replay<'r> {
     now: u64,
     /// The number of the frame that is judged.
     frame: u64,
+    /// Of each interface, ingress first.
+    unknown_members: Vec<[UnknownMembers; 2]>,
+    has_unknown_members: bool,
+    /// Other verdicts that were possible, where somebody takes them.
+    alternatives: Option<Vec<Alternative>>,
     stats: Stats,
 }
 
@@ -198,6 +204,11 @@ impl<'r> Replay<'r> {
         });
         let lists: Vec<Lists> = lists.collect();
         let stats = Stats::new(rules.carrier_ports().unwrap_or(&CARRIER_BLOCKED));
+        let unknown_members = (0..rules.interfaces().len()).map(|interface| {
+            [Direction::Ingress, Direction::Egress]
+                .map(|direction| UnknownMembers::new(rules, interface, direction))
+        });
+        let unknown_members: Vec<[UnknownMembers; 2]> = unknown_members.collect();
         Self {
             rules,
             options,
@@ -218,6 +229,9 @@ impl<'r> Replay<'r> {
             has_acls: rules.has_layer(Layer::NetworkAcl),
             now: 0,
             frame: 0,
+            has_unknown_members: unknown_members.iter().flatten().any(|of| !of.is_empty()),
+            unknown_members,
+            alternatives: None,
             stats,
             lists,
         }
@@ -245,6 +259,16 @@ impl<'r> Replay<'r> {
     pub fn with_tunnels(mut self, tunnels: Tunnels) -> Self {
         self.tunnels = tunnels;
         self
+    }
+
+    /// Keeps the other verdicts that are possible where something is not known, for [`Replay::take_alternatives`].
+    pub(crate) fn keep_alternatives(&mut self) {
+        self.alternatives = Some(Vec::new());
+    }
+
+    /// Hands over what was kept since it was last asked.
+    pub(crate) fn take_alternatives(&mut self) -> Vec<Alternative> {
+        self.alternatives.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Says that only some of the packets are reported: the counters leave out the others, and a connection is counted
@@ -598,6 +622,9 @@ impl<'r> Replay<'r> {
         if opening == Opening::FirstSender && self.options.midstream == Midstream::Infer {
             self.note_guess(interface, judged, &flow, decision.verdict);
         }
+        if self.has_unknown_members {
+            self.note_unknown_members(interface, judged, &flow, &decision);
+        }
         let connection = *opens.get_or_insert_with(|| self.stats.next_connection());
         let opened = Opened {
             connection,
@@ -636,6 +663,38 @@ impl<'r> Replay<'r> {
         let otherwise = entry.map_or(Verdict::Deny, |entry| entry.policy.into());
         if verdict != otherwise {
             self.stats.note_guess(self.frame);
+            if let Some(kept) = &mut self.alternatives {
+                let (frame, supposed) = (self.frame, Supposition::ReceiverBegan);
+                kept.push(Alternative { frame, supposed, verdict: otherwise });
+            }
+        }
+    }
+
+    /// Counts a connection that would get another verdict if its far end were a member of a group of which nobody has
+    /// said who its members are (SEMANTICS F26).
+    #[cold]
+    fn note_unknown_members(
+        &mut self,
+        interface: usize,
+        direction: Direction,
+        flow: &FlowTuple,
+        decision: &Decision,
+    ) {
+        let peer = match direction {
+            Direction::Ingress => flow.src,
+            Direction::Egress => flow.dst,
+        };
+        if self.interfaces.of(peer).is_some() {
+            return;
+        }
+        let unknown = &self.unknown_members[interface][direction as usize];
+        let decided = (decision.entry, decision.verdict);
+        for (group, verdict) in unknown.alternatives(flow, direction, decided) {
+            let (frame, supposed) = (self.frame, Supposition::Member(group));
+            self.stats.note_doubt(verdict, supposed.clone(), frame);
+            if let Some(kept) = &mut self.alternatives {
+                kept.push(Alternative { frame, supposed, verdict });
+            }
         }
     }
 
@@ -645,6 +704,9 @@ impl<'r> Replay<'r> {
         let mut decision = self.decide(interface, direction, &packet.flow, special);
         if decision.reason == Reason::System && !packet.crossed_no_router() {
             decision = self.decide_routed(interface, direction, &packet.flow, special);
+        }
+        if self.has_unknown_members && special != Special::Stray {
+            self.note_unknown_members(interface, direction, &packet.flow, &decision);
         }
         let Decision { verdict, reason, entry, flow_class } = decision;
         Judgement {

@@ -506,7 +506,7 @@ impl Suggestion {
         let listed = of.filter(|rules| rules.lists_interfaces());
         let interfaces: Vec<(usize, Option<&Interface>)> = match listed {
             None => vec![(0, None)],
-            Some(rules) => rules.interfaces().iter().map(Some).enumerate().collect(),
+            Some(rules) => rules.listed_interfaces().iter().map(Some).enumerate().collect(),
         };
         let groups = interfaces.iter().map(|(position, eni)| {
             let name = eni.map_or_else(String::new, |eni| format!("-{}", eni.id));
@@ -519,7 +519,7 @@ impl Suggestion {
                     groups: vec![position],
                     ..eni.clone()
                 };
-                rules.interfaces().iter().enumerate().map(only).collect()
+                rules.listed_interfaces().iter().enumerate().map(only).collect()
             }),
             slb_sources: of.map_or_else(Vec::new, |rules| rules.slb_sources().to_vec()),
             ..Parts::default()

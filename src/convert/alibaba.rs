@@ -373,6 +373,6 @@ fn interfaces(rules: &RuleSet, subnets: &Subnets) -> Value {
             },
         })
     };
-    let list: Vec<Value> = rules.interfaces().iter().enumerate().map(eni).collect();
+    let list: Vec<Value> = rules.listed_interfaces().iter().enumerate().map(eni).collect();
     json!({"NetworkInterfaceSets": {"NetworkInterfaceSet": list}})
 }

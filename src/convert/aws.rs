@@ -49,7 +49,7 @@ pub fn aws_json(rules: &RuleSet) -> Result<Vec<Value>, CannotSay> {
         answers.push(json!({"Subnets": networks}));
     }
     if rules.lists_interfaces() {
-        let enis = rules.interfaces().iter().enumerate();
+        let enis = rules.listed_interfaces().iter().enumerate();
         let enis =
             enis.map(|(n, eni)| interface(rules, eni, subnets.of_interface(n).map(|of| &of.id)));
         answers.push(json!({"NetworkInterfaces": enis.collect::<Result<Vec<_>, _>>()?}));

@@ -16,7 +16,7 @@ use crate::rules::{
 /// Where a rule has what Azure does not.
 pub fn azure_json(rules: &RuleSet) -> Result<Vec<Value>, CannotSay> {
     of_cloud(rules, Cloud::Azure)?;
-    let listed = if rules.lists_interfaces() { rules.interfaces() } else { &[] };
+    let listed = rules.listed_interfaces();
     let mut answers = Vec::new();
     for (position, group) in rules.groups().iter().enumerate() {
         // The first of two groups of an interface stands at its subnet.

@@ -17,10 +17,8 @@ pub fn google_json(rules: &RuleSet) -> Result<Vec<Value>, CannotSay> {
     for firewall in firewalls(rules)? {
         answers.push(firewall.json());
     }
-    if rules.lists_interfaces() {
-        for eni in rules.interfaces() {
-            answers.push(instance(rules, eni)?);
-        }
+    for eni in rules.listed_interfaces() {
+        answers.push(instance(rules, eni)?);
     }
     Ok(answers)
 }

@@ -30,7 +30,7 @@ impl Subnets {
                 all.push(Subnet { id, network: Some(*network), acl });
             }
         }
-        let listed = if rules.lists_interfaces() { rules.interfaces() } else { &[] };
+        let listed = rules.listed_interfaces();
         let acl_of = |eni: &Interface| {
             let is_acl = |group: &&usize| {
                 rules.groups().get(**group).is_some_and(|of| of.layer == Layer::NetworkAcl)

@@ -21,10 +21,11 @@
 
 mod regions;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use foldhash::fast::FixedState;
 
+use crate::doubts::{Alternative, Doubts, Supposition};
 use crate::flow::{Direction, FlowTuple};
 use crate::replay::{Replay, Sessions};
 use crate::rules::{Entry, EntryIndex, EntryKind, Rule, RuleId, RuleSet};
@@ -200,14 +201,20 @@ pub struct Diff<'r> {
     forgotten: u64,
     /// Packets that only one of the rule sets judges, and the first of them.
     one_sided: Option<(u64, u64)>,
+    /// By the effect that the change would have if something were so.
+    doubts: [Doubts; Effect::ALL.len()],
+    /// The verdicts of a batch, of both.
+    verdicts: Vec<[Verdict; 2]>,
 }
 
 impl<'r> Diff<'r> {
     /// Sets two replays side by side, each with its rule set.
     pub fn new(
-        (current_rules, current): (&RuleSet, Replay<'r>),
-        (proposed_rules, proposed): (&RuleSet, Replay<'r>),
+        (current_rules, mut current): (&RuleSet, Replay<'r>),
+        (proposed_rules, mut proposed): (&RuleSet, Replay<'r>),
     ) -> Self {
+        current.keep_alternatives();
+        proposed.keep_alternatives();
         let mut identities = Identities::new(current_rules, proposed_rules);
         let deciders = [
             identities.deciders(current_rules, &current),
@@ -228,6 +235,8 @@ impl<'r> Diff<'r> {
             has_taken: false,
             forgotten: 0,
             one_sided: None,
+            doubts: <[Doubts; Effect::ALL.len()]>::default(),
+            verdicts: Vec::new(),
         }
     }
 
@@ -335,13 +344,61 @@ impl<'r> Diff<'r> {
             flows,
             pending,
         };
+        let verdicts = &mut self.verdicts;
+        verdicts.clear();
         proposed.judge_batch(inputs, |input, proposed| {
             let Some(current) = before.next() else { return Ok(()) };
             let effect = book.enter(input, current, proposed);
+            verdicts.push([current.verdict().0, proposed.verdict().0]);
             each(input, [current, proposed], effect)
         })?;
         self.judged = current;
+        self.weigh_alternatives(inputs);
         Ok(())
+    }
+
+    /// Counts the connections of a batch on which the change has another effect if something is so.
+    fn weigh_alternatives(&mut self, inputs: &[Input<'_>]) {
+        let of_current = self.current.take_alternatives();
+        let of_proposed = self.proposed.take_alternatives();
+        if of_current.is_empty() && of_proposed.is_empty() {
+            return;
+        }
+        let mut supposed: BTreeMap<(u64, Supposition), [Option<Verdict>; 2]> = BTreeMap::new();
+        for (side, all) in [of_current, of_proposed].into_iter().enumerate() {
+            for Alternative { frame, supposed: what, verdict } in all {
+                let sides = supposed.entry((frame, what)).or_default();
+                if let Some(of) = sides.get_mut(side) {
+                    *of = Some(verdict);
+                }
+            }
+        }
+        let effect = |[current, proposed]: [Verdict; 2]| match (current, proposed) {
+            (Verdict::Allow, Verdict::Deny) => Effect::NewlyDenied,
+            (Verdict::Deny, Verdict::Allow) => Effect::NewlyAllowed,
+            _ => Effect::Unchanged,
+        };
+        let mut judged = inputs.iter().zip(&self.verdicts).peekable();
+        for ((frame, what), [current, proposed]) in supposed {
+            while judged.next_if(|(input, _)| input.frame.number < frame).is_some() {}
+            let Some((_, verdicts)) =
+                judged.peek().filter(|(input, _)| input.frame.number == frame)
+            else {
+                continue;
+            };
+            let [now, then] = **verdicts;
+            let otherwise = effect([current.unwrap_or(now), proposed.unwrap_or(then)]);
+            if otherwise != effect(**verdicts)
+                && let Some(doubts) = self.doubts.get_mut(otherwise as usize)
+            {
+                doubts.add(what, frame);
+            }
+        }
+    }
+
+    /// Connections on which the change would have this effect, and has not, if something were so that nobody has said.
+    pub fn doubts(&self, effect: Effect) -> impl Iterator<Item = (&Supposition, u64, u64)> {
+        self.doubts.get(effect as usize).into_iter().flat_map(Doubts::iter)
     }
 
     /// Connections by what the change does to them. Where neither rule set remembers any, each direction of

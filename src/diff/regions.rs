@@ -12,8 +12,8 @@ use super::{Change, Effect};
 use crate::flow::{Direction, Protocol};
 use crate::header_space::{AddressRange, Question, Region, TooComplex, parts};
 use crate::rules::{
-    Assumption, Entry, EntryIndex, EntryKind, Interface, Matcher, Ordered, Policy, RuleProtocol,
-    RuleSet, UnknownGroups,
+    Assumption, Entry, EntryIndex, EntryKind, Interface, Matcher, Membership, Ordered, Policy,
+    RuleProtocol, RuleSet, UnknownGroups,
 };
 
 /// Packets whose verdict a change turns, all by the same two entries.
@@ -299,7 +299,8 @@ fn pairs(current: &RuleSet, proposed: &RuleSet) -> Vec<[Option<usize>; 2]> {
 fn stands_alone(rules: &RuleSet, other: &RuleSet, at: Option<usize>) -> bool {
     let alone = |rules: &RuleSet, eni: &Interface| rules.only_group(eni).is_some();
     at.and_then(|at| rules.interfaces().get(at)).is_some_and(|eni| alone(rules, eni))
-        && other.interfaces().iter().all(|eni| alone(other, eni))
+        && (other.membership() == Membership::Partial
+            || other.interfaces().iter().all(|eni| alone(other, eni)))
 }
 
 /// The ids of interfaces that only one of the rule sets has and that are therefore not compared: only in the

@@ -105,7 +105,9 @@ pub(super) fn read(
         }
         Answer::Interfaces => {
             let listed = json.nested("NetworkInterfaceSets", "NetworkInterfaceSet", faults);
-            let all = if json.has("NetworkInterfaceId") { vec![json] } else { listed };
+            let is_list = !json.has("NetworkInterfaceId");
+            loaded.lists_all |= is_list;
+            let all = if is_list { listed } else { vec![json] };
             for one in all {
                 let eni = interface(&one, faults);
                 loaded.interfaces.retain(|known| eni.as_ref().is_none_or(|eni| eni.id != known.id));

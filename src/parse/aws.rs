@@ -118,6 +118,7 @@ pub(super) fn read(
             }
         }
         Answer::Interfaces => {
+            loaded.lists_all = true;
             for one in json.list("NetworkInterfaces", faults) {
                 interface(&one, loaded, faults);
             }
@@ -174,9 +175,13 @@ fn peers(row: &Json<'_>, owner: Option<&str>, faults: &mut Faults) -> Vec<Peer> 
     let mut peers = Vec::new();
     for (list, key) in [("IpRanges", "CidrIp"), ("Ipv6Ranges", "CidrIpv6")] {
         let all = row.list(list, faults);
-        peers.extend(all.iter().filter_map(|one| one.cidr(key, faults)).map(Peer::Cidr));
+        for one in &all {
+            one.needs(key, faults);
+            peers.extend(one.cidr(key, faults).map(Peer::Cidr));
+        }
     }
     for one in row.list("PrefixListIds", faults) {
+        one.needs("PrefixListId", faults);
         peers.extend(one.text("PrefixListId", faults).map(Peer::PrefixList));
     }
     for one in row.list("UserIdGroupPairs", faults) {
@@ -187,6 +192,7 @@ fn peers(row: &Json<'_>, owner: Option<&str>, faults: &mut Faults) -> Vec<Peer> 
 
 /// A group as peer: of another account where its owner is another.
 fn pair(json: &Json<'_>, owner: Option<&str>, faults: &mut Faults) -> Option<Peer> {
+    json.needs("GroupId", faults);
     let id = json.text("GroupId", faults)?;
     let account = json.text("UserId", faults).filter(|user| owner.is_some_and(|own| own != user));
     Some(Peer::Group(GroupRef { account, id }))
@@ -213,6 +219,12 @@ fn rule_of_its_own(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
         let owner = json.text("GroupOwnerId", faults);
         if let Some(of) = json.get("ReferencedGroupInfo") {
             peers.extend(pair(&of, owner.as_deref(), faults));
+        }
+        if peers.is_empty() {
+            let message =
+                "the rule has no far side: CidrIpv4, CidrIpv6, PrefixListId or ReferencedGroupInfo";
+            faults.add(json.path(), message);
+            return None;
         }
         let rule = permission(json, id, direction, peers, faults)?;
         let description = json.text("Description", faults);
@@ -377,12 +389,11 @@ fn entry_of(
         let (kind, code) = (number(&of, "Type", faults), number(&of, "Code", faults));
         icmp_type(&of, kind, code, faults)
     });
-    let of_icmp = matches!(protocol, RuleProtocol::Only(Protocol::ICMP | Protocol::ICMPV6));
     Some(Rule {
         policy,
         priority,
         ports: ports.map(Ports::Range).into_iter().collect(),
-        icmp: icmp.filter(|_| of_icmp),
+        icmp: icmp.filter(|_| is_icmp(protocol)),
         ..Rule::new(id, direction, protocol, peers)
     })
 }

@@ -50,14 +50,84 @@ pub(super) fn read(answer: Answer, value: &Value, loaded: &mut Loaded, faults: &
                 .to_owned(),
         ),
         Answer::Template => {
-            for resource in json.list("resources", faults) {
-                let kind = resource.value().get("type").and_then(Value::as_str).unwrap_or_default();
-                if kind.eq_ignore_ascii_case("Microsoft.Network/networkSecurityGroups") {
-                    group(&resource, loaded, faults);
-                }
+            template(&json, loaded, faults);
+        }
+    }
+}
+
+/// A template: groups, and rules that are resources of their own.
+fn template(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
+    let resources = json.list("resources", faults);
+    let groups =
+        resources.iter().filter(|of| kind(of) == "microsoft.network/networksecuritygroups");
+    for one in groups {
+        whole(one, loaded);
+        group(one, loaded, faults);
+        let Some(id) = literal(one, "name", faults) else { continue };
+        for inner in one.list("resources", faults) {
+            if kind(&inner).rsplit('/').next() == Some("securityrules") {
+                rule_of_its_own(&inner, &id, loaded, faults);
             }
         }
     }
+    for one in &resources {
+        match kind(one).as_str() {
+            "microsoft.network/networksecuritygroups/securityrules" => {
+                let name = literal(one, "name", faults).unwrap_or_default();
+                match name.split_once('/') {
+                    Some((id, _)) => rule_of_its_own(one, id, loaded, faults),
+                    None => {
+                        one.fault("name", "the rule's name is GROUP/RULE in a template", faults);
+                    }
+                }
+            }
+            "microsoft.resources/deployments" => loaded
+                .incomplete
+                .push(format!("{}: a template within the template, which is not read", one.path())),
+            _ => {}
+        }
+    }
+}
+
+/// The type of a template's resource, in lower case.
+fn kind(resource: &Json<'_>) -> String {
+    let kind = resource.value().get("type").and_then(Value::as_str).unwrap_or_default();
+    kind.to_ascii_lowercase()
+}
+
+/// Says what of a template's resource has no value before it is deployed.
+fn whole(resource: &Json<'_>, loaded: &mut Loaded) {
+    let inner = body(resource);
+    for (of, key) in [(resource, "copy"), (&inner, "copy"), (resource, "condition")] {
+        let is_said = of.value().get(key).is_some_and(|value| *value != Value::Bool(true));
+        if is_said {
+            loaded.incomplete.push(format!(
+                "{}: its `{key}` has an effect only when the template is deployed",
+                resource.path()
+            ));
+        }
+    }
+}
+
+/// A rule that is a template's resource of its own.
+fn rule_of_its_own(json: &Json<'_>, id: &str, loaded: &mut Loaded, faults: &mut Faults) {
+    loaded.of_cloud(Cloud::Azure, faults);
+    whole(json, loaded);
+    let Some((rule, peer)) = rule(json, id, faults) else { return };
+    let own = last_part(&rule.id.to_string());
+    let found = Found {
+        later: Later { peer, ..Later::default() },
+        ..Found::new(Rule { id: RuleId::Named(own), ..rule }, json.path().to_owned())
+    };
+    if !loaded.groups.iter().any(|group| group.id == id && group.has_rules) {
+        loaded.is_of_another(json.path(), id);
+        let mut rules = Vec::new();
+        add_defaults(&mut rules);
+        loaded.add_group_of_key((id, id), rules, json.path(), faults);
+    }
+    // Azure's own come last.
+    let known = loaded.group(id);
+    known.rules.insert(0, found);
 }
 
 /// Flat, as the command line prints it, or under `properties`, as the REST interface does.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::json::{Faults, Json, dashed, last_part, reading};
-use super::loaded::{Found, FoundInterface, Loaded, Standing};
+use super::loaded::{Found, FoundGroup, FoundInterface, Loaded, Standing};
 use crate::flow::Direction;
 use crate::rules::{Cloud, Peer, Policy, Ports, Priority, Rule, RuleId};
 
@@ -67,6 +67,41 @@ fn words(json: &Json<'_>, key: &str, faults: &mut Faults) -> Vec<String> {
     words
 }
 
+/// A VPC network. Those of two projects may have one name.
+pub(super) struct Network {
+    name: String,
+    project: Option<String>,
+}
+
+impl Network {
+    /// By a link, or a name with the project that it is in.
+    pub(super) fn of(link: &str, project: Option<&str>) -> Self {
+        let of_link = project_in(link).or(project);
+        Self { name: last_part(link), project: of_link.map(str::to_owned) }
+    }
+
+    /// By which interfaces and rules refer to it.
+    pub(super) fn key(&self) -> String {
+        match &self.project {
+            Some(project) => format!("{project}/{}", self.name),
+            None => self.name.clone(),
+        }
+    }
+
+    /// The group of its rules.
+    pub(super) fn group<'l>(&self, loaded: &'l mut Loaded) -> &'l mut FoundGroup {
+        let known = loaded.group_of_key(&self.key(), &self.name);
+        known.qualifiers = self.project.iter().cloned().collect();
+        known
+    }
+}
+
+/// The project in a link to a resource.
+fn project_in(link: &str) -> Option<&str> {
+    let (_, rest) = link.split_once("projects/")?;
+    rest.split('/').next().filter(|project| !project.is_empty())
+}
+
 /// A rule, which is one of ours for each protocol that it names.
 fn rule(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
     loaded.of_cloud(Cloud::Google, faults);
@@ -74,11 +109,12 @@ fn rule(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
     let Some(name) = json.text("name", faults) else {
         return faults.add(json.path(), "the rule has no name");
     };
-    let network = json.text("network", faults).map(|id| last_part(&id)).unwrap_or_default();
+    let link = json.text("network", faults).unwrap_or_default();
+    let network = Network::of(&link, None);
     let id = RuleId::Named(name.clone());
-    let found = reading(faults, &id, &network, |faults| parts(json, &name, faults));
+    let found = reading(faults, &id, &network.name, |faults| parts(json, &name, faults));
     if faults.list.len() == before {
-        let known = loaded.group(&network);
+        let known = network.group(loaded);
         known.has_rules = true;
         known.rules.extend(found);
     }
@@ -188,11 +224,11 @@ fn instance(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
     }
     let zone = json.text("zone", faults).map(|zone| last_part(&zone));
     let link = json.text("selfLink", faults).unwrap_or_default();
-    let project = link.split_once("/projects/").and_then(|(_, rest)| rest.split('/').next());
+    let project = project_in(&link);
     let qualifiers: Vec<String> = zone.into_iter().chain(project.map(str::to_owned)).collect();
     let all = json.list("networkInterfaces", faults);
     for one in &all {
-        let network = one.text("network", faults).map(|id| last_part(&id)).unwrap_or_default();
+        let network = Network::of(&one.text("network", faults).unwrap_or_default(), project);
         let mut addresses = Vec::new();
         addresses.extend(one.cidr("networkIP", faults));
         addresses.extend(one.cidr("ipv6Address", faults));
@@ -204,7 +240,7 @@ fn instance(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
             (_, Some(nic)) => format!("{name}/{nic}"),
         };
         let timeouts = Cloud::Google.timeouts();
-        let groups = vec![network];
+        let groups = vec![network.key()];
         loaded.interfaces.push(FoundInterface {
             id,
             qualifiers: qualifiers.clone(),

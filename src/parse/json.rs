@@ -178,6 +178,13 @@ impl<'v> Json<'v> {
         parse_cidr_as_written(&text).map_err(|error| self.fault(key, error, faults)).ok()
     }
 
+    /// Adds a fault if there is no value under a key.
+    pub(super) fn needs(&self, key: &str, faults: &mut Faults) {
+        if !self.has(key) {
+            faults.add(&self.path, format_args!("there is no {key} here"));
+        }
+    }
+
     /// An address or network that is itself the value.
     pub(super) fn own_cidr(&self, faults: &mut Faults) -> Option<IpNet> {
         let net = self.value.as_str().map(parse_cidr_as_written);

@@ -43,15 +43,17 @@ pub fn load(sources: &[Source<'_>], hints: &LoadOptions) -> Result<Content, Pars
     }
     let several = sources.len() > 1;
     let mut values = Vec::new();
-    let mut skipped: Vec<&str> = Vec::new();
+    let (mut skipped, mut empty): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
     for source in sources {
+        if several && without_mark(source.text).trim().is_empty() {
+            empty.push(source.name);
+            continue;
+        }
         if several && is_foreign(source.text) {
             skipped.push(source.name);
             continue;
         }
-        for value in documents(source)? {
-            values.push((source.name, value));
-        }
+        values.extend(documents(source)?.into_iter().map(|document| (source.name, document)));
     }
     let mut faults = Faults::default();
     let Answers { mut loaded, plan, others } = answers(&values, several, hints, &mut faults);
@@ -60,6 +62,8 @@ pub fn load(sources: &[Source<'_>], hints: &LoadOptions) -> Result<Content, Pars
     if !skipped.is_empty() {
         loaded.warnings.push(format!("skipped, since no rules are in it: {}", listed(&skipped)));
     }
+    let empty = empty.iter().map(|name| format!("{name} is empty, in the place of an answer"));
+    loaded.incomplete.extend(empty);
     loaded.finish(&mut faults);
     let file = match sources {
         [only] => only.name.to_owned(),
@@ -98,7 +102,7 @@ struct Answers<'n> {
 }
 
 fn answers<'n>(
-    values: &[(&'n str, Value)],
+    values: &[(&'n str, Document)],
     several: bool,
     hints: &LoadOptions,
     faults: &mut Faults,
@@ -106,15 +110,16 @@ fn answers<'n>(
     let mut found = Answers::default();
     let loaded = &mut found.loaded;
     // What answers say of groups and lists comes before the rules that need it.
-    let mut sorted: Vec<(&'n str, &Value, Kind)> =
-        values.iter().map(|(name, value)| (*name, value, kind(value))).collect();
+    let mut sorted: Vec<(&'n str, &Document, Kind)> =
+        values.iter().map(|(name, of)| (*name, of, kind(&of.value))).collect();
     sorted.sort_by_key(|(_, _, kind)| match kind {
         Kind::Alibaba(alibaba::Answer::Groups) => 0,
         Kind::Alibaba(alibaba::Answer::Instances) => 2,
         Kind::Alibaba(_) => 1,
         _ => 3,
     });
-    for (name, value, kind) in sorted {
+    for (name, document, kind) in sorted {
+        let value = &document.value;
         faults.file = if several { name.to_owned() } else { String::new() };
         match kind {
             Kind::Alibaba(answer) => {
@@ -122,8 +127,14 @@ fn answers<'n>(
                 alibaba::read(answer, value, name, hints, loaded, faults);
             }
             Kind::Aws(answer) => aws::read(answer, value, name, loaded, faults),
-            Kind::Azure(answer) => azure::read(answer, value, loaded, faults),
-            Kind::Google(answer) => google::read(answer, value, loaded, faults),
+            Kind::Azure(answer) => {
+                loaded.lists_all |= document.is_listed && answer == azure::Answer::Interface;
+                azure::read(answer, value, loaded, faults);
+            }
+            Kind::Google(answer) => {
+                loaded.lists_all |= document.is_listed && answer == google::Answer::Instance;
+                google::read(answer, value, loaded, faults);
+            }
             Kind::Vpc(answer) => {
                 loaded.of_cloud(Cloud::Alibaba, faults);
                 vpc::read(answer, value, loaded, faults);
@@ -137,7 +148,7 @@ fn answers<'n>(
                 if let Some(cloud) = state.cloud {
                     loaded.of_cloud(cloud, faults);
                 }
-                merge(loaded, state);
+                loaded.merge(state, faults);
             }
             Kind::Ros => {
                 loaded.of_cloud(Cloud::Alibaba, faults);
@@ -147,6 +158,9 @@ fn answers<'n>(
                 faults.add("", "our own rules file, which stands alone: name it and no other");
             }
             // Whatever else an account's directory holds.
+            Kind::Other(_) if several && is_error(value) => {
+                loaded.incomplete.push(format!("{name} holds an error, in the place of an answer"));
+            }
             Kind::Other(_) if several => found.others.push(name),
             Kind::Other(what) => faults.add("", what),
         }
@@ -210,22 +224,6 @@ fn hcl(sources: &[Source<'_>], _: &LoadOptions) -> Result<Content, ParseError> {
     Err(one(sources.first().map_or("", |of| of.name), message))
 }
 
-fn merge(into: &mut Loaded, from: Loaded) {
-    for group in from.groups {
-        let (key, id) = (group.key.clone(), group.id.clone());
-        *into.group_of_key(&key, &id) = group;
-    }
-    into.interfaces.extend(from.interfaces);
-    into.prefix_lists.extend(from.prefix_lists);
-    into.port_lists.extend(from.port_lists);
-    into.warnings.extend(from.warnings);
-    into.incomplete.extend(from.incomplete);
-    into.unknown.extend(from.unknown);
-    into.subnets.extend(from.subnets);
-    into.networks.extend(from.networks);
-    into.is_state |= from.is_state;
-}
-
 /// Whether a text is meant to be our own rules file, whatever is wrong with it.
 fn is_own(text: &str) -> bool {
     let text = without_mark(text);
@@ -248,8 +246,15 @@ fn without_mark(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
+/// A JSON value of a text.
+struct Document {
+    value: Value,
+    /// It is one of a list.
+    is_listed: bool,
+}
+
 /// The JSON values of a text: several may stand one after the other, or in an array.
-fn documents(source: &Source<'_>) -> Result<Vec<Value>, ParseError> {
+fn documents(source: &Source<'_>) -> Result<Vec<Document>, ParseError> {
     let text = without_mark(source.text);
     let fault = |at, message: String| ParseError {
         file: source.name.to_owned(),
@@ -272,10 +277,14 @@ fn documents(source: &Source<'_>) -> Result<Vec<Value>, ParseError> {
             return Err(fault(None, message.to_owned()));
         }
         let document = yaml::read(text).map_err(|error| fault(error.at, error.message))?;
-        return Ok(vec![ros::untagged(document)]);
+        return Ok(vec![Document { value: ros::untagged(document), is_listed: false }]);
     }
     yaml::check_json(text).map_err(|error| fault(error.at, error.message))?;
-    let mut found = Vec::new();
+    let mut found: Vec<Document> = Vec::new();
+    let several = |list: Vec<Value>| {
+        list.into_iter().map(|value| Document { value, is_listed: true }).collect::<Vec<_>>()
+    };
+    let one = |value| Document { value, is_listed: false };
     for value in serde_json::Deserializer::from_str(text).into_iter::<Value>() {
         let value = value.map_err(|error| {
             let message = error.to_string();
@@ -284,27 +293,44 @@ fn documents(source: &Source<'_>) -> Result<Vec<Value>, ParseError> {
         })?;
         match value {
             // Answers in an array are answers one after the other; rules in one are an export.
-            Value::Array(list) if list.iter().any(is_answer) => found.extend(list),
+            Value::Array(list) if list.iter().any(is_answer) => found.extend(several(list)),
             Value::Array(list)
                 if list.len() == 1 && !list.iter().any(|one| one.get("IpProtocol").is_some()) =>
             {
-                found.extend(list);
+                found.extend(several(list));
             }
             // Azure and Google Cloud answer with lists in an object too.
             Value::Object(mut map) => {
+                let more = ["nextLink", "nextPageToken"].iter().find(|key| {
+                    map.get(**key).and_then(Value::as_str).is_some_and(|token| !token.is_empty())
+                });
+                if let Some(key) = more {
+                    let message = format!(
+                        "{key}: the answer is incomplete, more follows; give all pages of it"
+                    );
+                    return Err(fault(None, message));
+                }
                 let list = ["value", "items"].iter().find(|key| {
                     let list = map.get(**key).and_then(Value::as_array);
                     list.is_some_and(|list| list.iter().any(is_answer))
                 });
                 match list.and_then(|key| map.remove(*key)) {
-                    Some(Value::Array(list)) => found.extend(list),
-                    _ => found.push(Value::Object(map)),
+                    Some(Value::Array(list)) => found.extend(several(list)),
+                    _ => found.push(one(Value::Object(map))),
                 }
             }
-            value => found.push(value),
+            value => found.push(one(value)),
         }
     }
     Ok(found)
+}
+
+/// Whether a cloud answers so where it does not answer.
+fn is_error(value: &Value) -> bool {
+    let has = |key: &str| value.get(key).is_some();
+    value.is_null()
+        || ["Error", "error", "Errors", "errors"].into_iter().any(has)
+        || (has("Code") || has("code")) && (has("Message") || has("message"))
 }
 
 /// Whether a value stands for itself, in a list of its like.

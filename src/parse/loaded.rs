@@ -8,7 +8,7 @@ use super::json::{Faults, last_part, short_id};
 use super::{Fault, ParseError};
 use crate::rules::{
     Cloud, Field, GroupType, Interface, Invalid, Layer, Membership, NicType, Parts, Peer, Policy,
-    PortList, PrefixList, Rule, RulePlace, RuleSet, SecurityGroup, Tag, Timeouts,
+    PortList, PrefixList, Rule, RuleId, RulePlace, RuleSet, SecurityGroup, Tag, Timeouts,
 };
 
 /// A file's name and its text.
@@ -143,12 +143,16 @@ pub struct Loaded {
     pub warnings: Vec<String>,
     /// What is known to be missing, in words.
     pub(super) incomplete: Vec<String>,
+    /// Rules of groups that the files do not own, whose other rules are therefore unknown, and the groups.
+    pub(super) of_others: Vec<(String, String)>,
     /// Rules that cannot be read before a plan was applied, in words.
     pub(super) unknown: Vec<String>,
     /// How many network ACLs there are, by what pages of them say.
     pub(super) acls_in_all: usize,
     /// Names by which the other side of a plan knows groups of this one, which are replaced.
     pub(super) aliases: HashMap<String, String>,
+    /// All interfaces are listed, also those of load balancers and other services.
+    pub(super) lists_all: bool,
     /// It is how things are in the cloud, and no proposal.
     pub(super) is_state: bool,
 }
@@ -283,10 +287,55 @@ impl Loaded {
 
     /// A rule is of a group that the files do not own, whose other rules are therefore unknown.
     pub(super) fn is_of_another(&mut self, rule: &str, group: &str) {
-        self.incomplete.push(format!(
-            "{rule} is a rule of {group}, a group that the file does not have: the group's other rules are not \
-             known"
-        ));
+        self.of_others.push((rule.to_owned(), group.to_owned()));
+    }
+
+    /// Adds what another state has. Of a group that only one of them owns, the other may have rules.
+    pub(super) fn merge(&mut self, from: Self, faults: &mut Faults) {
+        let in_part = |of: &[(String, String)], id: &str| of.iter().any(|(_, group)| group == id);
+        let mut known_whole: Vec<String> = Vec::new();
+        for group in from.groups {
+            let parts = [in_part(&self.of_others, &group.id), in_part(&from.of_others, &group.id)];
+            let known = self.group_of_key(&group.key, &group.id);
+            if !known.has_rules || !group.has_rules {
+                if !known.has_rules {
+                    *known = group;
+                }
+                continue;
+            }
+            match parts {
+                [false, false] if contents(&known.rules) != contents(&group.rules) => {
+                    let message = format!(
+                        "another file has group {} with other rules; keep the newer one",
+                        group.id
+                    );
+                    faults.add("", message);
+                }
+                [false, false] => {}
+                [true, false] => {
+                    known_whole.push(group.id.clone());
+                    let rules = std::mem::replace(known, group).rules;
+                    known.rules.extend(rules);
+                }
+                [false, true] => {
+                    known_whole.push(group.id.clone());
+                    known.rules.extend(group.rules);
+                }
+                [true, true] => known.rules.extend(group.rules),
+            }
+        }
+        self.of_others.extend(from.of_others);
+        self.of_others.retain(|(_, group)| !known_whole.contains(group));
+        self.interfaces.extend(from.interfaces);
+        self.prefix_lists.extend(from.prefix_lists);
+        self.port_lists.extend(from.port_lists);
+        self.warnings.extend(from.warnings);
+        self.incomplete.extend(from.incomplete);
+        self.unknown.extend(from.unknown);
+        self.subnets.extend(from.subnets);
+        self.networks.extend(from.networks);
+        self.is_state |= from.is_state;
+        self.lists_all |= from.lists_all;
     }
 
     /// A rule cannot be read before the plan was applied, for want of this value.
@@ -323,8 +372,14 @@ impl Loaded {
     }
 
     /// What is known to be missing, in words.
-    pub fn incomplete(&self) -> &[String] {
-        &self.incomplete
+    pub fn incomplete(&self) -> Vec<String> {
+        let of_others = self.of_others.iter().map(|(rule, group)| {
+            format!(
+                "{rule} is a rule of {group}, a group that the file does not have: the group's other rules are not \
+                 known"
+            )
+        });
+        self.incomplete.iter().cloned().chain(of_others).collect()
     }
 
     /// Rules that cannot be read before a plan was applied, in words.
@@ -371,7 +426,7 @@ impl Loaded {
     /// have none are left out, with a warning.
     pub fn parts(&self, hints: &LoadOptions) -> (Parts, Vec<String>) {
         let mut warnings = self.warnings.clone();
-        let mut incomplete = self.incomplete.clone();
+        let mut incomplete = self.incomplete();
         let cloud = self.cloud();
         let known: Vec<&FoundGroup> = self.known(hints).collect();
         if hints.partial {
@@ -393,9 +448,11 @@ impl Loaded {
         }
         let groups = known.iter().map(|group| self.security_group(group, hints)).collect();
         let interfaces = self.interfaces(&known, &mut incomplete);
-        // Filters of ClassBench are one list.
+        let all = self.lists_all && self.interfaces.iter().all(|eni| !eni.addresses.is_empty());
         let membership = match cloud {
+            // Its filters are one list.
             Cloud::ClassBench => Membership::Stated,
+            _ if all && !interfaces.is_empty() => Membership::Stated,
             _ => Membership::Unknown,
         };
         let parts = Parts {
@@ -642,6 +699,18 @@ impl Loaded {
             }
         }
     }
+}
+
+/// What rules say, whatever they are called.
+fn contents(rules: &[Found]) -> Vec<String> {
+    let unnamed = |found: &Found| {
+        let id = RuleId::Named(String::new());
+        format!("{:?}", Rule { id, description: None, ..found.rule.clone() })
+    };
+    let mut contents: Vec<String> = rules.iter().map(unnamed).collect();
+    contents.sort_unstable();
+    contents.dedup();
+    contents
 }
 
 /// Puts before equal names what tells them apart, the nearest first; a name that is still there twice.

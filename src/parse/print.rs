@@ -22,8 +22,10 @@ pub fn print(rules: &RuleSet) -> String {
     };
     // One interface with every group needs no word.
     let together = rules.interfaces().iter().any(|eni| eni.groups.len() > 1);
-    if rules.membership() == Membership::Unknown && !together {
-        out.push_str("membership: unknown\n");
+    match rules.membership() {
+        Membership::Unknown if !together => out.push_str("membership: unknown\n"),
+        Membership::Partial => out.push_str("membership: partial\n"),
+        Membership::Unknown | Membership::Stated => {}
     }
     for (layer, key) in
         [(Layer::SecurityGroup, "security_groups"), (Layer::NetworkAcl, "network_acls")]
@@ -37,7 +39,7 @@ pub fn print(rules: &RuleSet) -> String {
     }
     if rules.lists_interfaces() {
         out.push_str("interfaces:\n");
-        for eni in rules.interfaces() {
+        for eni in rules.listed_interfaces() {
             print_interface(&mut out, rules, eni);
         }
     }
@@ -102,7 +104,7 @@ fn print_group(out: &mut String, set: &RuleSet, (position, group): (usize, &Secu
         let _ = writeln!(out, "    networks: {}", nets(networks));
     }
     if set.lists_interfaces() && *layer == Layer::NetworkAcl {
-        let behind = set.interfaces().iter().filter(|eni| eni.groups.contains(&position));
+        let behind = set.listed_interfaces().iter().filter(|eni| eni.groups.contains(&position));
         let ids: Vec<&String> = behind.map(|eni| &eni.id).collect();
         let _ = writeln!(out, "    interfaces: {}", flow(&ids));
     }

@@ -146,14 +146,21 @@ impl Reader {
         }
         let membership = self.under(top, "membership", |r, value| match r.scalar(value)?.as_str() {
             "unknown" if interfaces.is_none() => Some(Membership::Unknown),
+            "partial" if interfaces.is_some() => Some(Membership::Partial),
             "unknown" => {
-                r.fault("the file lists interfaces, so it is known which groups each has");
+                r.fault(
+                    "the file lists interfaces; `partial` says that there are others, and no line that there are none",
+                );
+                None
+            }
+            "partial" => {
+                r.fault("the file lists no interfaces; `unknown` says that each group is judged by itself");
                 None
             }
             other => {
                 r.fault(format_args!(
-                    "`{other}`: it is `unknown`, where nobody has said which groups an interface has; each group \
-                     is judged by itself then"
+                    "`{other}`: it is `unknown`, where nobody has said which groups an interface has, or `partial`, \
+                     where there are other interfaces than those that are listed; a group is judged by itself then"
                 ));
                 None
             }

@@ -87,13 +87,18 @@ impl<'p> Sizes<'p> {
             // One that has them all, or each by itself.
             return match self.parts.membership {
                 Membership::Stated => self.together(&groups),
-                Membership::Unknown => sum(groups),
+                Membership::Partial | Membership::Unknown => sum(groups),
             };
         };
-        sum(interfaces.iter().map(|eni| {
+        let listed = interfaces.iter().map(|eni| {
             let own = eni.groups.iter().filter_map(|group| groups.get(*group).copied());
             self.together(&own.collect::<Vec<u64>>())
-        }))
+        });
+        // A group that no listed interface has may be judged by itself.
+        let has = |group: &usize| interfaces.iter().any(|eni| eni.groups.contains(group));
+        let alone = groups.iter().enumerate().filter(|(group, _)| !has(group)).map(|(_, of)| *of);
+        let alone = alone.filter(|_| self.parts.membership != Membership::Stated);
+        sum(listed.chain(alone.collect::<Vec<u64>>()))
     }
 
     /// Groups at one interface. Azure asks one after the other, so that each entry of one meets each of the

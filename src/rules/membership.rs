@@ -4,11 +4,11 @@
 //! judged by itself, as if one interface had it alone, and the members of a group that a rule names as its
 //! peer are unknown, not none: a question about all packets is asked for every [`Assumption`] about them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{
-    Expectation, GroupType, Interface, NicType, ONLY_INTERFACE, Packets, Peer, Policy, RulePlace,
-    RuleSet, SecurityGroup, validate,
+    EntryKind, Expectation, GroupType, Interface, NicType, ONLY_INTERFACE, Packets, Peer, Policy,
+    RulePlace, RuleSet, SecurityGroup, validate,
 };
 use crate::flow::Direction;
 
@@ -18,6 +18,9 @@ pub enum Membership {
     /// The interfaces are listed, or there is one, which has every group.
     #[default]
     Stated,
+    /// Some interfaces are listed, and there may be others: a group that no listed one has is judged by itself, and
+    /// each group may have more members than are known.
+    Partial,
     /// Groups of a listing without interfaces: each is judged by itself.
     Unknown,
 }
@@ -127,6 +130,52 @@ impl RuleSet {
         }
     }
 
+    /// Adds an interface for each group that no interface has, where there may be interfaces which are not listed
+    /// (SEMANTICS F26).
+    pub(super) fn add_stand_ins(&mut self) {
+        if self.membership == Membership::Partial {
+            let had: HashSet<usize> =
+                self.interfaces.iter().flat_map(|eni| eni.groups.iter().copied()).collect();
+            for group in (0..self.groups.len()).filter(|group| !had.contains(group)) {
+                self.stand_in(group);
+            }
+        }
+    }
+
+    fn stand_in(&mut self, position: usize) {
+        if let Some(group) = self.groups.get(position) {
+            let stand_in = self.unlisted_interface(&group.id, vec![position]);
+            self.interfaces.push(stand_in);
+        }
+    }
+
+    /// Judges the groups by themselves that another rule set judges so, so that the two can be compared where only one
+    /// of them knows an interface that has the group.
+    pub fn stand_in_as(&mut self, other: &Self) {
+        if self.membership != Membership::Partial || other.membership != Membership::Partial {
+            return;
+        }
+        let stand_ins = |rules: &Self| -> HashSet<String> {
+            rules.interfaces.iter().skip(rules.listed).map(|eni| eni.id.clone()).collect()
+        };
+        let missing = &stand_ins(other) - &stand_ins(self);
+        for group in 0..self.groups.len() {
+            if self.groups.get(group).is_some_and(|of| missing.contains(&of.id)) {
+                self.stand_in(group);
+            }
+        }
+    }
+
+    /// The interfaces that the files list.
+    pub fn listed_interfaces(&self) -> &[Interface] {
+        self.interfaces.get(..self.listed).unwrap_or_default()
+    }
+
+    /// Whether there may be interfaces that are not listed.
+    fn may_have_others(&self) -> bool {
+        !self.interfaces_listed || self.membership == Membership::Partial
+    }
+
     /// Whether there are several groups of which it is not known which an instance has; packets of a capture
     /// cannot be judged then.
     pub fn asks_for_groups(&self) -> bool {
@@ -204,19 +253,23 @@ impl RuleSet {
 
     /// The id of the one group of an interface that stands for that group.
     pub fn only_group(&self, eni: &Interface) -> Option<&str> {
+        let stands_in = match self.membership {
+            Membership::Stated => false,
+            // One that is listed has an address.
+            Membership::Partial => eni.addresses.is_empty(),
+            Membership::Unknown => true,
+        };
         match eni.groups.as_slice() {
-            [group] if self.membership == Membership::Unknown => {
-                self.groups.get(*group).map(|group| group.id.as_str())
-            }
+            [group] if stands_in => self.groups.get(*group).map(|group| group.id.as_str()),
             _ => None,
         }
     }
 
-    /// Whether the members of a group, of this account or another, are not known. Where interfaces are listed,
+    /// Whether members of a group, of this account or another, are not known. Where all interfaces are listed,
     /// those of the groups beside them are.
     pub fn members_unknown(&self, group: &str) -> bool {
         match self.group_position(group) {
-            Some(_) => !self.interfaces_listed,
+            Some(_) => self.may_have_others(),
             None => true,
         }
     }
@@ -227,8 +280,18 @@ impl RuleSet {
         let peers = self.unknown_peers(interface, direction);
         match self.membership {
             Membership::Stated => peers,
-            Membership::Unknown => peers.and(self.unlisted_mates(interface, direction)),
+            Membership::Partial | Membership::Unknown => {
+                peers.and(self.unlisted_mates(interface, direction))
+            }
         }
+    }
+
+    /// Whether an entry is a rule that names a group as its peer.
+    pub fn has_peer_group(&self, kind: EntryKind, group: &str) -> bool {
+        let EntryKind::Rule { group: of, rule } = kind else { return false };
+        let rule = self.groups.get(of).and_then(|of| of.rules.get(rule));
+        let names = |peer: &Peer| matches!(peer, Peer::Group(of) if of.id == group);
+        rule.is_some_and(|rule| rule.peers.iter().any(names))
     }
 
     /// The groups without known members that rules of an interface and direction name.
@@ -262,7 +325,7 @@ impl RuleSet {
         found
     }
 
-    /// The groups of an interface whose members reach each other, and of which none is listed.
+    /// The groups of an interface whose members reach each other, and of which some may not be listed.
     pub fn unlisted_mates(&self, interface: usize, direction: Direction) -> UnknownGroups {
         let mut found = UnknownGroups::default();
         let eni = self.interfaces.get(interface);
@@ -277,9 +340,9 @@ impl RuleSet {
         found
     }
 
-    /// Whether members of the group reach each other, and none is listed.
+    /// Whether members of the group reach each other, and some may not be listed.
     pub(super) fn has_unlisted_mates(&self, group: &SecurityGroup) -> bool {
-        !self.interfaces_listed
+        self.may_have_others()
             && group.group_type == GroupType::Basic
             && group.inner_access_policy == Policy::Accept
     }

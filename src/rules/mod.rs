@@ -284,6 +284,8 @@ pub struct RuleSet {
     slb_sources: Vec<IpNet>,
     carrier_ports: Option<Vec<u16>>,
     interfaces_listed: bool,
+    /// How many of the interfaces are listed, before those that stand for a group.
+    listed: usize,
     membership: Membership,
     instance_tags: Vec<String>,
     switches: Switches,
@@ -327,6 +329,7 @@ impl RuleSet {
             incomplete,
         } = parts;
         let interfaces_listed = interfaces.is_some();
+        let listed = interfaces.as_ref().map_or(0, Vec::len);
         let mut interfaces = interfaces;
         for eni in interfaces.iter_mut().flatten() {
             // Stable: the order of groups that are layers themselves means something.
@@ -342,7 +345,12 @@ impl RuleSet {
             slb_sources,
             carrier_ports,
             interfaces_listed,
-            membership: if interfaces_listed { Membership::Stated } else { membership },
+            listed,
+            membership: match (interfaces_listed, membership) {
+                (true, Membership::Unknown) => Membership::Partial,
+                (false, Membership::Partial) => Membership::Unknown,
+                (_, stated) => stated,
+            },
             instance_tags: instance_tags.unwrap_or_default(),
             switches: Switches::default(),
             suppressions,
@@ -352,6 +360,8 @@ impl RuleSet {
         if !interfaces_listed {
             rules.interfaces = rules.unlisted();
         }
+        rules.add_stand_ins();
+        rules.note_unlisted_tags();
         rules.find_subnets();
         Ok(rules)
     }
@@ -379,7 +389,8 @@ impl RuleSet {
         &self.groups
     }
 
-    /// The interfaces, in file order: at least one.
+    /// The interfaces, in file order: at least one. Behind those that the file lists come those that stand for a group
+    /// ([`Membership`]).
     pub fn interfaces(&self) -> &[Interface] {
         &self.interfaces
     }
@@ -621,6 +632,38 @@ impl RuleSet {
             self.interfaces.iter().filter(move |eni| eni.tags.iter().any(|tag| tag == name));
         let carried = carriers.flat_map(|eni| &eni.addresses);
         defined.flat_map(|tag| &tag.entries).chain(carried).copied()
+    }
+
+    /// Where there may be interfaces that are not listed: tags of instances that rules hang on.
+    fn note_unlisted_tags(&mut self) {
+        if self.membership != Membership::Partial {
+            return;
+        }
+        let carried = |name: &String| self.interfaces.iter().any(|eni| eni.tags.contains(name));
+        let defined = |name: &String| self.tags.iter().any(|tag| tag.name == *name);
+        let mut found = Vec::new();
+        for rule in self.groups.iter().flat_map(|group| &group.rules) {
+            if !rule.targets.is_empty() && !rule.targets.iter().any(carried) {
+                found.push(format!(
+                    "rule {} is for instances tagged {}; none is listed, and there may be others",
+                    rule.id,
+                    rule.targets.join(", "),
+                ));
+            }
+            for peer in rule.peers.iter().chain(&rule.local) {
+                if let Peer::Tag(name) = peer
+                    && carried(name)
+                    && !defined(name)
+                {
+                    found.push(format!(
+                        "rule {} is about instances tagged {name}, of which not all may be listed; --define \
+                         {name}=CIDR,… says their addresses",
+                        rule.id,
+                    ));
+                }
+            }
+        }
+        self.incomplete.extend(found);
     }
 
     fn group_position(&self, id: &str) -> Option<usize> {

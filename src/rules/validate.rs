@@ -523,7 +523,7 @@ impl<'a> Checker<'a> {
     /// Without a list of interfaces, one holds every group of the file, where it is not unknown which groups
     /// an interface has.
     fn one_interface(&mut self, groups: &[SecurityGroup]) {
-        if self.parts.membership == Membership::Unknown || groups.is_empty() {
+        if self.parts.membership != Membership::Stated || groups.is_empty() {
             return;
         }
         let all: Vec<usize> = (0..groups.len()).collect();

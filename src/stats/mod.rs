@@ -12,6 +12,7 @@ use foldhash::fast::FixedState;
 
 use crate::capture::Frame;
 use crate::decode::{Decoded, tunnel_of};
+use crate::doubts::{Doubts, Supposition};
 use crate::flow::{Direction, FlowTuple, Packet, Transport};
 use crate::restrictions::{Obstacle, SMTP, obstacle};
 use crate::rules::EntryIndex;
@@ -169,6 +170,8 @@ pub struct Stats {
     midstream: [u64; Opening::INFERRED.len()],
     /// Connections whose verdict hangs on a guess, and the first frame of the first.
     guessed: Option<(u64, u64)>,
+    /// Connections that would be allowed, and that would be denied, if something were so.
+    doubts: [Doubts; 2],
     bytes: u64,
     /// Earliest and latest.
     times: (u64, u64),
@@ -210,6 +213,7 @@ impl Stats {
             unevaluated: Unevaluated::default(),
             midstream: Default::default(),
             guessed: None,
+            doubts: <[Doubts; 2]>::default(),
             bytes: 0,
             times: (u64::MAX, 0),
             opened: 0,
@@ -578,6 +582,24 @@ impl Stats {
     /// Counts a connection whose initiator is unknown and decides the verdict.
     pub(crate) fn note_guess(&mut self, frame: u64) {
         self.guessed.get_or_insert((0, frame)).0 += 1;
+    }
+
+    /// Counts a connection that would get this other verdict.
+    pub(crate) fn note_doubt(&mut self, verdict: Verdict, supposed: Supposition, frame: u64) {
+        if let Some(of) = self.doubts.get_mut(usize::from(verdict == Verdict::Deny)) {
+            of.add(supposed, frame);
+        }
+    }
+
+    /// Connections that are allowed, and packets that are allowed alone, which would be denied if their far end were a
+    /// member of a group of which nobody has said who is (SEMANTICS F26).
+    pub fn may_be_denied(&self) -> &Doubts {
+        &self.doubts[1]
+    }
+
+    /// Those that are denied, and would be allowed.
+    pub fn may_be_allowed(&self) -> &Doubts {
+        &self.doubts[0]
     }
 
     /// Connections whose initiator is unknown ([`Opening::FirstSender`]) and decides the verdict, and the first frame of

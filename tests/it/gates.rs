@@ -284,11 +284,16 @@ fn a_filter_hides_nothing_that_was_not_evaluated() {
 fn a_guess_at_who_began_is_no_answer() {
     let (us, them) = ("10.0.0.5:50001", "198.51.100.7:50002");
     let dir = dir(101, &[ipv4(us, them, "."), ipv4(them, us, ".")]);
+    let open = RULES.replace("ports: 22", "ports: 1/65535");
+    std::fs::write(dir.path().join("closed.yaml"), &open).unwrap();
     all(dir.path(), true, &[], 2, "nothing shows who began 1 of 1 connection");
     all(dir.path(), true, &["--midstream", "first-packet"], 0, "");
     all(dir.path(), true, &["--max-unevaluated", "100"], 0, "");
+    // Whoever began it, a change to these rules lets nothing more in.
+    let diff = "diff --current closed.yaml --proposed rules.yaml --local 10.0.0.5 --fail-on newly-allowed x.pcap";
+    let words: Vec<&str> = diff.split(' ').collect();
+    assert_eq!(output_in(dir.path(), &words, b"").0, 0);
     // Rules that say the same of either are an answer.
-    let open = RULES.replace("ports: 22", "ports: 1/65535");
     std::fs::write(dir.path().join("rules.yaml"), open).unwrap();
     all(dir.path(), true, &[], 0, "");
 }

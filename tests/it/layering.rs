@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::support;
 
 /// The modules of the library in order; a module may use those before it, and itself.
-const ORDER: [&str; 30] = [
+const ORDER: [&str; 31] = [
     "yaml",
     "escape",
     "flow",
@@ -30,6 +30,7 @@ const ORDER: [&str; 30] = [
     "assertions",
     "session",
     "verdict",
+    "doubts",
     "stats",
     "coverage",
     "replay",

@@ -66,5 +66,7 @@ mod taps;
 mod tcpdump;
 mod terraform;
 mod tunnels;
+mod unknown_members;
 mod vectors;
 mod whole_answers;
+mod whole_rules;

@@ -80,8 +80,8 @@ impl Captures {
 
     /// Says what addresses the rules' interfaces have, for logs that name interfaces.
     pub(crate) fn know_addresses(&mut self, rules: &RuleSet) {
-        let interfaces = rules.interfaces().iter().filter(|_| rules.lists_interfaces());
-        let known = interfaces.map(|eni| (eni.id.clone(), eni.addresses.clone()));
+        let known =
+            rules.listed_interfaces().iter().map(|eni| (eni.id.clone(), eni.addresses.clone()));
         self.sources.know_addresses(known.collect());
     }
 

@@ -173,6 +173,16 @@ impl Config {
         }
     }
 
+    /// What of traffic it asks for.
+    fn effects(&self) -> Vec<Effect> {
+        let all = [
+            (FailOn::NewlyDenied, Effect::NewlyDenied),
+            (FailOn::NewlyAllowed, Effect::NewlyAllowed),
+        ];
+        let asked = all.into_iter().filter(|(what, _)| self.asks(*what));
+        asked.map(|(_, effect)| effect).collect()
+    }
+
     fn fail_on(&self) -> &[FailOn] {
         self.fail_on.as_deref().unwrap_or(&USUAL)
     }
@@ -464,7 +474,7 @@ fn finish(
     let mut answer = answer(config, proposal, compared);
     let gate = match compared {
         Some(Compared::Traffic { traffic, .. }) => {
-            Some(traffic.gate(&config.gate(), "the proposal"))
+            Some(traffic.gate(&config.gate(), &config.effects(), "the proposal"))
         }
         _ => None,
     };
@@ -556,10 +566,7 @@ fn suites(
     answer: &ProposalResult,
 ) -> Vec<Suite> {
     let file = &proposal.summary.rules.path;
-    let effects =
-        [(FailOn::NewlyDenied, Effect::NewlyDenied), (FailOn::NewlyAllowed, Effect::NewlyAllowed)];
-    let asked = effects.into_iter().filter(|(what, _)| config.asks(*what));
-    let asked: Vec<Effect> = asked.map(|(_, effect)| effect).collect();
+    let asked = config.effects();
     let mut suites: Vec<Suite> = difference.map(|of| of.suite(file, &asked)).into_iter().collect();
     let all: &[Finding] = &proposal.checked.findings;
     for (is_new, found) in [(true, proposal.new.as_slice()), (false, all)] {

@@ -54,14 +54,14 @@ fn table(args: &ConvertArgs, hints: &LoadOptions) -> Result<String, Failure> {
         Content::Rules(loaded) => {
             // A state of Terraform is how things are.
             let unknown = loaded.unknown().iter();
-            for warning in loaded.warnings.iter().chain(loaded.incomplete()).chain(unknown) {
+            for warning in loaded.warnings.iter().chain(&loaded.incomplete()).chain(unknown) {
                 terminal::say(&format!("warning: {}: {warning}", files.name));
             }
             table_csv(&[(loaded.side(), &loaded)])?
         }
         Content::Plan(plan) => {
             let (proposed, unknown) = (&plan.proposed, plan.proposed.unknown());
-            for warning in proposed.warnings.iter().chain(proposed.incomplete()).chain(unknown) {
+            for warning in proposed.warnings.iter().chain(&proposed.incomplete()).chain(unknown) {
                 terminal::say(&format!("warning: {}: {warning}", files.name));
             }
             table_csv(&[("current", &plan.current), ("proposed", &plan.proposed)])?

@@ -23,7 +23,7 @@ use sgreplay::session::Openings;
 use sgreplay::sources::{Ended, Input};
 use sgreplay::verdict::Judged;
 
-use super::gate::{self, Gate};
+use super::gate::{self, Doubt, Gate};
 use super::judging::{self, Keeps, Report};
 use super::warnings;
 use super::{pretty, summary_rows, with};
@@ -42,10 +42,11 @@ pub(crate) fn run(args: &DiffArgs, outputs: &mut Outputs) -> Result<ExitStatus, 
         |compared, outputs| {
             print(args, &compared)?;
             outputs.finish()?;
-            let fails = args.fail_on.map(|what| fails(what, |effect| compared.open(effect) > 0));
+            let asked = args.fail_on.map_or(&[][..], DiffFailOn::effects);
+            let fails = args.fail_on.map(|_| asked.iter().any(|effect| compared.open(*effect) > 0));
             let status = match &compared {
                 Compared::Traffic { traffic, .. } => {
-                    gate::finish(&traffic.gate(&args.gate, "--fail-on"), fails)?
+                    gate::finish(&traffic.gate(&args.gate, asked, "--fail-on"), fails)?
                 }
                 Compared::Rules { .. } if fails == Some(true) => ExitStatus::Failed,
                 Compared::Rules { .. } => ExitStatus::Done,
@@ -91,12 +92,18 @@ pub(super) struct Traffic<'c> {
 }
 
 impl Traffic<'_> {
-    pub(super) fn gate<'g>(&'g self, args: &GateArgs, asked_by: &'g str) -> Gate<'g> {
+    /// The gate of conditions about these effects.
+    pub(super) fn gate<'g>(
+        &'g self,
+        args: &GateArgs,
+        effects: &[Effect],
+        asked_by: &'g str,
+    ) -> Gate<'g> {
         let Self { end, local, diff } = self;
         Gate {
             end,
             stats: diff.proposed().stats(),
-            current: Some(diff.current().stats()),
+            doubts: Doubt::of_diff(diff, effects),
             one_sided: diff.one_sided(),
             local,
             evicted: diff.current().sessions_evicted() + diff.proposed().sessions_evicted(),
@@ -196,7 +203,7 @@ fn of_rules<T>(
         return Err(Failure::Usage("standard input can be read only once".to_owned()));
     }
     let [(mut current_rules, current), (mut proposed_rules, proposed)] = read(outputs)?;
-    same_interfaces(&current_rules, &proposed_rules, args)?;
+    same_interfaces(&mut current_rules, &mut proposed_rules, args)?;
     if !args.judge.local.is_empty() {
         judging::none_listed(&current_rules)?;
         for rules in [&mut current_rules, &mut proposed_rules] {
@@ -219,11 +226,14 @@ fn of_rules<T>(
     report(Compared::Rules { summary, turned, labels, rules }, outputs)
 }
 
-fn fails(what: DiffFailOn, any: impl Fn(Effect) -> bool) -> bool {
-    match what {
-        DiffFailOn::NewlyDenied => any(Effect::NewlyDenied),
-        DiffFailOn::NewlyAllowed => any(Effect::NewlyAllowed),
-        DiffFailOn::Any => any(Effect::NewlyDenied) || any(Effect::NewlyAllowed),
+impl DiffFailOn {
+    /// What it asks for.
+    fn effects(self) -> &'static [Effect] {
+        match self {
+            Self::NewlyDenied => &[Effect::NewlyDenied],
+            Self::NewlyAllowed => &[Effect::NewlyAllowed],
+            Self::Any => &[Effect::NewlyDenied, Effect::NewlyAllowed],
+        }
     }
 }
 
@@ -329,9 +339,9 @@ fn of_traffic<T>(
     writers.finish()?;
 
     let mut warnings = warnings::of_captures(&end, diff.proposed().stats(), &local);
-    if diff.proposed().stats().guessed().is_none() {
-        warnings.extend(gate::guesses(diff.current().stats()));
-    }
+    let doubts =
+        Doubt::of_diff(&diff, &[Effect::NewlyDenied, Effect::NewlyAllowed, Effect::Unchanged]);
+    warnings.extend(doubts.into_iter().map(|doubt| doubt.text));
     warnings.extend(unseen.warnings());
     let evicted = diff.current().sessions_evicted() + diff.proposed().sessions_evicted();
     warnings.extend(warnings::evicted(evicted, options));
@@ -490,7 +500,13 @@ fn local(
 }
 
 /// Whether both are about the same interfaces, so that they can be compared.
-fn same_interfaces(current: &RuleSet, proposed: &RuleSet, args: &DiffArgs) -> Result<(), Failure> {
+fn same_interfaces(
+    current: &mut RuleSet,
+    proposed: &mut RuleSet,
+    args: &DiffArgs,
+) -> Result<(), Failure> {
+    current.stand_in_as(proposed);
+    proposed.stand_in_as(current);
     if current.lists_interfaces() != proposed.lists_interfaces() {
         let [now, then] = sides(args);
         let (with, without) = if current.lists_interfaces() { (now, then) } else { (then, now) };

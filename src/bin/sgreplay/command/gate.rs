@@ -1,6 +1,8 @@
 //! Gates: conditions that were asked for, and whether the input allows an answer at all.
 
 use sgreplay::capture::FlowLogCounts;
+use sgreplay::diff::{Diff, Effect};
+use sgreplay::doubts::Supposition;
 use sgreplay::report::{Local, count, plural};
 use sgreplay::rules::RuleSet;
 use sgreplay::sources::Ended;
@@ -96,15 +98,57 @@ fn percent(part: u64, all: u64) -> f64 {
     if all == 0 { 0.0 } else { part as f64 * 100.0 / all as f64 }
 }
 
-/// Connections whose verdict hangs on a guess.
-pub(super) fn guesses(stats: &Stats) -> Option<String> {
-    let (n, frame) = stats.guessed()?;
-    Some(format!(
-        "nothing shows who began {} of {}, and the verdict hangs on it: the sender of the first packet is taken, as in \
-         frame {frame}; --midstream first-packet says that it is right",
-        count(n),
-        plural(stats.connections().total(), "connection"),
-    ))
+/// Connections whose verdict hangs on what nobody has said.
+pub(super) struct Doubt {
+    connections: u64,
+    /// What it hangs on.
+    pub(super) text: String,
+}
+
+impl Doubt {
+    fn new(supposed: &Supposition, connections: u64, frame: u64, stats: &Stats) -> Self {
+        let (n, all) = (count(connections), plural(stats.connections().total(), "connection"));
+        let text = match supposed {
+            Supposition::ReceiverBegan => format!(
+                "nothing shows who began {n} of {all}, and the verdict hangs on it: the sender of the first packet is \
+                 taken, as in frame {frame}; --midstream first-packet says that it is right"
+            ),
+            Supposition::Member(group) => format!(
+                "not all members of {group} are known, and the verdict of {n} of {all} hangs on it: their far end is \
+                 taken for none, as in frame {frame}; a list of all interfaces beside the rules says who they are"
+            ),
+        };
+        Self { connections, text }
+    }
+
+    fn all<'d>(
+        doubts: impl Iterator<Item = (&'d Supposition, u64, u64)>,
+        stats: &Stats,
+    ) -> Vec<Self> {
+        doubts.map(|(supposed, n, frame)| Self::new(supposed, n, frame, stats)).collect()
+    }
+
+    /// Those of a replay: connections whose initiator is guessed, and those that are allowed and may be denied.
+    pub(super) fn of_replay(stats: &Stats) -> Vec<Self> {
+        let guessed = stats
+            .guessed()
+            .map(|(n, frame)| Self::new(&Supposition::ReceiverBegan, n, frame, stats));
+        guessed.into_iter().chain(Self::all(stats.may_be_denied().iter(), stats)).collect()
+    }
+
+    /// The same, and those that are denied and may be allowed.
+    pub(super) fn warnings(stats: &Stats) -> impl Iterator<Item = String> {
+        let all = Self::of_replay(stats)
+            .into_iter()
+            .chain(Self::all(stats.may_be_allowed().iter(), stats));
+        all.map(|doubt| doubt.text)
+    }
+
+    /// Connections on which a change may have one of these effects, and has not as far as is known.
+    pub(super) fn of_diff(diff: &Diff<'_>, effects: &[Effect]) -> Vec<Self> {
+        let stats = diff.proposed().stats();
+        effects.iter().flat_map(|effect| Self::all(diff.doubts(*effect), stats)).collect()
+    }
 }
 
 /// What the captures themselves say is missing from them: its share in percent, and what to say of it.
@@ -130,8 +174,8 @@ fn missing(end: &Ended, lost_records_count: bool) -> Option<(f64, String)> {
 pub(super) struct Gate<'a> {
     pub(super) end: &'a Ended,
     pub(super) stats: &'a Stats,
-    /// Those of the replay by the current rules, where two are compared.
-    pub(super) current: Option<&'a Stats>,
+    /// What the condition hangs on.
+    pub(super) doubts: Vec<Doubt>,
     /// Packets that only one of two rule sets judges, and the first of them.
     pub(super) one_sided: Option<(u64, u64)>,
     pub(super) local: &'a Local,
@@ -154,7 +198,7 @@ impl Gate<'_> {
         let Self {
             end,
             stats,
-            current,
+            doubts,
             one_sided,
             local,
             evicted,
@@ -196,12 +240,10 @@ impl Gate<'_> {
         if let Some(text) = unsure(local) {
             return Some(format!("{asked_by} has no full answer: {text}"));
         }
-        for stats in current.iter().chain([stats]) {
-            let guessed = stats.guessed().map_or(0, |(n, _)| n);
-            let share = percent(guessed, stats.connections().total());
-            if let Some(text) = guesses(stats).filter(|_| share > *max_unevaluated) {
-                return no_full_answer(&text, "--max-unevaluated accepts a larger share");
-            }
+        let all = stats.connections().total();
+        let matters = |doubt: &&Doubt| percent(doubt.connections, all) > *max_unevaluated;
+        if let Some(Doubt { text, .. }) = doubts.iter().find(matters) {
+            return no_full_answer(text, "--max-unevaluated accepts a larger share");
         }
         if let Some((n, frame)) = *one_sided
             && percent(n, packets.total()) > *max_unevaluated

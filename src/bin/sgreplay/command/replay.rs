@@ -20,7 +20,7 @@ use sgreplay::sources::{Ended, Input};
 use sgreplay::stats::Count;
 use sgreplay::verdict::{Judged, Verdict};
 
-use super::gate::{self, Gate};
+use super::gate::{self, Doubt, Gate};
 use super::judging::{self, Keeps, Report};
 use super::warnings;
 use super::{pretty, summary_rows};
@@ -122,7 +122,7 @@ pub(crate) fn run(args: &ReplayArgs, outputs: &mut Outputs) -> Result<ExitStatus
     let gate = Gate {
         end: &end,
         stats: replay.stats(),
-        current: None,
+        doubts: Doubt::of_replay(replay.stats()),
         one_sided: None,
         local: &local,
         evicted: replay.sessions_evicted(),
@@ -188,6 +188,7 @@ fn warnings(rules: &RuleSet, replay: &Replay<'_>, end: &Ended, local: &Local) ->
     }
     warnings.extend(warnings::may_be_resolver(rules, replay));
     warnings.extend(warnings::of_captures(end, stats, local));
+    warnings.extend(Doubt::warnings(stats));
     warnings.extend(warnings::evicted(replay.sessions_evicted(), replay.options()));
     warnings
 }

@@ -10,6 +10,7 @@ use sgreplay::report::{
 use sgreplay::rules::{Invalid, RuleSet};
 use sgreplay::suggest::{Bound, Observation, Observed, Suggestion, Wants, count, everything};
 
+use super::gate::Doubt;
 use super::judging::{self, Keeps};
 use super::warnings;
 use super::{ended, pretty, stdout};
@@ -57,6 +58,7 @@ pub(crate) fn run(args: &SuggestArgs) -> Result<ExitStatus, Failure> {
     })?;
     observed.finish();
     let mut warnings = warnings::of_captures(&end, replay.stats(), &local);
+    warnings.extend(Doubt::warnings(replay.stats()));
     warnings.extend(unseen.warnings());
     warnings.extend(warnings::evicted(replay.sessions_evicted(), replay.options()));
 

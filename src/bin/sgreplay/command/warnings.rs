@@ -12,7 +12,7 @@ use sgreplay::sources::{CaptureInput, ClockAhead, ClockBackwards, Ended, Input, 
 use sgreplay::stats::{Stats, UnevaluatedCount};
 use sgreplay::verdict::{Reason, Verdict};
 
-use super::gate::{Unevaluated, guesses};
+use super::gate::Unevaluated;
 use super::judging::unsure;
 use crate::args::Tap;
 
@@ -43,7 +43,6 @@ pub(super) fn of_captures(end: &Ended, stats: &Stats, local: &Local) -> Vec<Stri
     }
     let unevaluated = Unevaluated::new(stats, local);
     warnings.extend(unevaluated.text());
-    warnings.extend(guesses(stats));
     if let (Some(UnevaluatedCount { detail: Some(name), frames, .. }), false) =
         (stats.tunnelled().into_iter().next(), local.assumed)
         && frames * 2 > stats.packets().total()

@@ -9,6 +9,7 @@
 use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fmt::{self, Write};
+use std::io;
 use std::path::Path;
 
 use serde::Serialize;
@@ -115,6 +116,30 @@ pub fn pretty_json(value: &impl Serialize) -> serde_json::Result<String> {
         Cow::Owned(escaped) => escaped,
         Cow::Borrowed(_) => text,
     })
+}
+
+/// Writes a value as [`pretty_json`] gives it, without its text in memory.
+///
+/// # Errors
+/// When `out` cannot be written to.
+pub fn write_pretty_json(out: &mut impl io::Write, value: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer_pretty(Escaping(&mut *out), value)?;
+    out.write_all(b"\n")
+}
+
+/// Escapes what passes, which comes in whole characters.
+struct Escaping<W>(W);
+
+impl<W: io::Write> io::Write for Escaping<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = std::str::from_utf8(bytes).map_err(io::Error::other)?;
+        self.0.write_all(json(text).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// A string in double quotes, as YAML and Terraform read it.

@@ -22,8 +22,6 @@ const WIDTHS: [(u8, u8); 4] = [(24, 64), (16, 48), (8, 32), (0, 0)];
 /// About what a group and a kind take, bytes.
 const GROUP: usize = 400;
 const KIND: usize = 800;
-/// About what a change takes as an object of JSON.
-const OBJECT: usize = 1536;
 
 /// The changed connections of a difference.
 #[derive(Debug)]
@@ -143,10 +141,10 @@ impl<'l> Changed<'l> {
         }
     }
 
-    /// Keeps the changes themselves too, as many as so many bytes have room for as JSON: see [`Changed::list`].
+    /// Keeps the changes themselves too, as many as so many bytes have room for: see [`Changed::list`].
     #[must_use]
     pub fn with_list(mut self, most_memory: usize) -> Self {
-        self.most_listed = most_memory / OBJECT;
+        self.most_listed = most_memory / size_of::<Change>();
         self
     }
 

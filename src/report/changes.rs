@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
-use serde::Serialize;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::both_labels::{BothLabels, label};
@@ -161,45 +163,111 @@ pub fn change_rows(
     Ok(())
 }
 
-/// The changed connections that are kept, as JSON objects in order of opening.
-pub fn changes_json(changed: &Changed<'_>) -> Vec<Value> {
-    let labels = changed.labels;
-    let side = |labels: &Labels, side: &Side| {
+/// A difference with the changed connections that are kept, in order of opening, as `diff -f json` prints it. Objects
+/// are made as they are written: there may be many.
+#[derive(Debug)]
+pub struct DiffJson<'d> {
+    /// The rest, an object.
+    pub rest: Value,
+    /// The changes.
+    pub changed: &'d Changed<'d>,
+}
+
+impl Serialize for DiffJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        const KEY: &str = "changes";
+        let rest: Vec<(&String, &Value)> = self.rest.as_object().into_iter().flatten().collect();
+        let (before, behind): (Vec<_>, Vec<_>) =
+            rest.into_iter().partition(|(key, _)| key.as_str() < KEY);
+        let mut map = serializer.serialize_map(None)?;
+        for (key, value) in before {
+            map.serialize_entry(key, value)?;
+        }
+        map.serialize_entry(KEY, &Changes(self.changed))?;
+        for (key, value) in behind {
+            map.serialize_entry(key, value)?;
+        }
+        map.end()
+    }
+}
+
+struct Changes<'d>(&'d Changed<'d>);
+
+impl Serialize for Changes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let labels = self.0.labels;
+        let mut changes: Vec<&Change> = self.0.list().iter().collect();
+        changes.sort_by_key(|change| change.first_frame);
+        serializer.collect_seq(changes.into_iter().map(|change| ChangeJson::new(change, labels)))
+    }
+}
+
+/// The keys of a change, in the order of all objects that are printed.
+#[derive(Serialize)]
+struct ChangeJson<'d> {
+    accepted: Option<&'d str>,
+    bytes: u64,
+    change: &'static str,
+    community_id: String,
+    current: SideJson<'d>,
+    dport: Option<u16>,
+    dst: IpAddr,
+    first_frame: u64,
+    first_time_ns: Option<u64>,
+    icmp_type: Option<u8>,
+    last_time_ns: Option<u64>,
+    packets: u64,
+    proposed: SideJson<'d>,
+    proto: u8,
+    sport: Option<u16>,
+    src: IpAddr,
+}
+
+impl<'d> ChangeJson<'d> {
+    fn new(change: &Change, labels: BothLabels<'d>) -> Self {
+        let flow = &change.flow;
+        let ports = flow.transport.ports();
+        Self {
+            accepted: labels.reason(change),
+            bytes: change.bytes,
+            change: change.effect.as_str(),
+            community_id: community_id(flow),
+            current: SideJson::new(labels.current, &change.current),
+            dport: ports.map(|(_, dst)| dst),
+            dst: flow.dst,
+            first_frame: change.first_frame,
+            first_time_ns: change.times.map(|(first, _)| first),
+            icmp_type: flow.transport.icmp().map(|(kind, _)| kind),
+            last_time_ns: change.times.map(|(_, last)| last),
+            packets: change.packets,
+            proposed: SideJson::new(labels.proposed, &change.proposed),
+            proto: flow.proto.0,
+            sport: ports.map(|(src, _)| src),
+            src: flow.src,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct SideJson<'d> {
+    group: Option<&'d str>,
+    layer: Option<&'static str>,
+    reason: &'static str,
+    rule: Option<&'d str>,
+    verdict: &'static str,
+}
+
+impl<'d> SideJson<'d> {
+    fn new(labels: &'d Labels, side: &Side) -> Self {
         let found = label(labels, side);
-        json!({
-            "verdict": side.verdict.as_str(),
-            "reason": side.reason.as_str(),
-            "group": found.map(|label| label.group.as_str()),
-            "rule": found.map(|label| label.rule.as_str()),
-            "layer": found.map(|label| label.layer.as_str()),
-        })
-    };
-    let object = |change: &Change| {
-        let Change { effect, flow, current, proposed, first_frame, times, packets, bytes, .. } =
-            change;
-        let (ports, icmp) = (flow.transport.ports(), flow.transport.icmp());
-        json!({
-            "change": effect.as_str(),
-            "community_id": community_id(flow),
-            "src": flow.src,
-            "dst": flow.dst,
-            "proto": flow.proto.0,
-            "sport": ports.map(|(src, _)| src),
-            "dport": ports.map(|(_, dst)| dst),
-            "icmp_type": icmp.map(|(kind, _)| kind),
-            "packets": packets,
-            "bytes": bytes,
-            "first_frame": first_frame,
-            "first_time_ns": times.map(|(first, _)| first),
-            "last_time_ns": times.map(|(_, last)| last),
-            "current": side(labels.current, current),
-            "proposed": side(labels.proposed, proposed),
-            "accepted": labels.reason(change),
-        })
-    };
-    let mut changes: Vec<&Change> = changed.list().iter().collect();
-    changes.sort_by_key(|change| change.first_frame);
-    changes.into_iter().map(object).collect()
+        Self {
+            group: found.map(|label| label.group.as_str()),
+            layer: found.map(|label| label.layer.as_str()),
+            reason: side.reason.as_str(),
+            rule: found.map(|label| label.rule.as_str()),
+            verdict: side.verdict.as_str(),
+        }
+    }
 }
 
 /// The difference for people.

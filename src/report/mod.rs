@@ -30,7 +30,7 @@ mod timings;
 pub use assertions::{TestSummary, Tested, tested_json, tested_suite, tested_text};
 pub use both_labels::BothLabels;
 pub use changed::Changed;
-pub use changes::{CHANGE_COLUMNS, DiffInputs, DiffSummary, change_rows, changes_json, diff_text};
+pub use changes::{CHANGE_COLUMNS, DiffInputs, DiffJson, DiffSummary, change_rows, diff_text};
 pub use comment::{diff_markdown, regions_markdown, replay_markdown};
 pub use connections::{Connections, RowPart};
 pub use coverage::CoverageReport;

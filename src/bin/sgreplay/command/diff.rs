@@ -10,11 +10,11 @@ use sgreplay::baseline::Accepted;
 use sgreplay::capture::{Frame, PcapWriter};
 use sgreplay::check;
 use sgreplay::diff::{self, Change, Diff, Effect, Turned};
-use sgreplay::escape::Text;
+use sgreplay::escape::{self, Text};
 use sgreplay::replay::{Replay, Sessions};
 use sgreplay::report::{
-    BothLabels, CHANGE_COLUMNS, Changed, DiffInputs, DiffSummary, Labels, Local, REGION_COLUMNS,
-    RegionsSummary, RowFormat, Rows, RulesInput, change_rows, changes_json, diff_markdown,
+    BothLabels, CHANGE_COLUMNS, Changed, DiffInputs, DiffJson, DiffSummary, Labels, Local,
+    REGION_COLUMNS, RegionsSummary, RowFormat, Rows, RulesInput, change_rows, diff_markdown,
     diff_page, diff_text, plural, region_rows, regions_json, regions_markdown, regions_text,
     rule_counts,
 };
@@ -306,7 +306,9 @@ fn of_traffic<T>(
         (Labels::new(&current_rules), Labels::new(&proposed_rules));
     let labels =
         BothLabels { accepted: &accepted, current: &current_labels, proposed: &proposed_labels };
-    let memory = Keeps::Changes.memory(&args.judge);
+    // The list of one object stays to the end.
+    let listed = args.format == SummaryFormat::Json;
+    let memory = Keeps::Changes.memory(&args.judge) / if listed { 2 } else { 1 };
     let mut diff =
         Diff::new((&current_rules, replays.0), (&proposed_rules, replays.1)).within(memory);
     let (turned, not_turned) = match diff::regions(&current_rules, &proposed_rules) {
@@ -428,8 +430,7 @@ impl<'l> Listed<'l> {
     fn new(args: &DiffArgs, changed: Changed<'l>, memory: usize) -> Self {
         let format = summary_rows(args.format);
         let (format, changed) = match format {
-            // All in one object take several times what the rest does.
-            Some(RowFormat::Json) => (None, changed.with_list(8 * memory)),
+            Some(RowFormat::Json) => (None, changed.with_list(memory)),
             format => (format, changed),
         };
         Self { changed, rows: None, format }
@@ -541,7 +542,12 @@ fn print(args: &DiffArgs, compared: &Compared<'_>) -> Result<(), Failure> {
             write!(out, "{}", markdown(compared))?;
         }
         (None, _) => write!(out, "{}", terminal::results(text(compared)))?,
-        (Some(RowFormat::Json), _) => write!(out, "{}", pretty(&json(compared)?)?)?,
+        (Some(RowFormat::Json), Compared::Rules { .. }) => {
+            write!(out, "{}", pretty(&json(compared)?)?)?;
+        }
+        (Some(RowFormat::Json), Compared::Traffic { summary, turned, changed, .. }) => {
+            escape::write_pretty_json(&mut out, &traffic_json(summary, turned, changed)?)?;
+        }
         (Some(format), Compared::Rules { summary, turned, labels, .. }) => {
             let mut rows = Rows::new(out, format, "region", REGION_COLUMNS.to_vec())?;
             region_rows(turned, *labels, &mut rows)?;
@@ -585,9 +591,17 @@ pub(super) fn json(compared: &Compared<'_>) -> Result<Value, Failure> {
             with(summary, [("regions", regions_json(turned, *labels, None))])
         }
         Compared::Traffic { summary, turned, changed, .. } => {
-            let changes = changes_json(changed);
-            let regions = regions_json(turned, changed.labels, Some(changed.seen()));
-            with(summary, [("changes", changes), ("regions", regions)])
+            let json = traffic_json(summary, turned, changed)?;
+            Ok(serde_json::to_value(json).map_err(std::io::Error::from)?)
         }
     }
+}
+
+fn traffic_json<'d>(
+    summary: &DiffSummary,
+    turned: &[Turned],
+    changed: &'d Changed<'d>,
+) -> Result<DiffJson<'d>, Failure> {
+    let regions = regions_json(turned, changed.labels, Some(changed.seen()));
+    Ok(DiffJson { rest: with(summary, [("regions", regions)])?, changed })
 }

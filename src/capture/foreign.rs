@@ -231,6 +231,13 @@ fn is_erf(buffer: &mut Buffer) -> Result<bool, CaptureErrorKind> {
         let seconds = u32::from_le_bytes([a, b, c, d]);
         ((1..=48).contains(&(kind & 0x7f)) && len >= HEADER).then_some((seconds, len))
     };
+    // Of text that somebody is still writing, no more than its first line is there.
+    let is_text = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
+    let mut line = buffer.unread().split_inclusive(|byte| *byte == b'\n');
+    if line.next().is_none_or(|line| line.iter().take(HEADER).all(is_text)) {
+        return Ok(false);
+    }
+    buffer.fill_to(HEADER)?;
     let Some((first, len)) = record(buffer, 0).filter(|(seconds, _)| *seconds > 0) else {
         return Ok(false);
     };

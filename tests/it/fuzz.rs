@@ -194,3 +194,13 @@ fn rules() -> Vec<Vec<u8>> {
     let names = ["current.yaml", "proposed.yaml", "two-instances.yaml"];
     names.map(|name| std::fs::read(support::capture(name)).unwrap()).to_vec()
 }
+
+/// What the fuzzer has found: the message about a file that is no capture hung on how its bytes arrived.
+#[test]
+fn binary_behind_a_line_of_text() {
+    let mut bytes = vec![2; 4096];
+    bytes[..2].copy_from_slice(b"\t\n");
+    // The length of a record of ERF, and the next record.
+    bytes[10..12].copy_from_slice(&[0, 32]);
+    targets::capture(&bytes);
+}

@@ -79,6 +79,7 @@ pub mod coverage;
 pub mod diff;
 pub mod direction;
 pub mod doubts;
+pub mod engine;
 pub mod evaluate;
 pub mod replay;
 pub mod report;

@@ -57,7 +57,7 @@ impl std::error::Error for CaptureError {
 #[non_exhaustive]
 pub enum CaptureErrorKind {
     /// The source failed.
-    #[error("{}", plain(.0))]
+    #[error("{}", os_error(.0))]
     Io(#[source] io::Error),
     /// The path names a directory.
     #[error("is a directory; name the capture files in it")]
@@ -196,10 +196,12 @@ impl CaptureErrorKind {
     }
 }
 
-fn plain(error: &io::Error) -> String {
+/// Why the system does not open or read a file, in words.
+pub fn os_error(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "no such file".to_owned(),
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        io::ErrorKind::IsADirectory => "is a directory; name the file in it".to_owned(),
         _ => error.to_string(),
     }
 }

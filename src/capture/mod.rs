@@ -43,7 +43,7 @@ use archive::Archive;
 use beside::Switch;
 use buffer::Buffer;
 pub use counts::{CaptureCounts, SharedCounts};
-pub use error::{CaptureError, CaptureErrorKind};
+pub use error::{CaptureError, CaptureErrorKind, os_error};
 pub use flow_log::{
     FlowLog, FlowLogCounts, FlowLogFields, FlowLogKind, FlowLogOptions, LogRecord, Opener, Recorded,
 };

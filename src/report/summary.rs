@@ -2,18 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::iter;
-use std::net::IpAddr;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{Label, Labels, SCHEMA};
-use crate::direction::Evidence;
+pub use crate::engine::{Local, RulesInput};
 use crate::escape::{Text, push_line};
 use crate::flow::Direction;
 use crate::replay::Replay;
 use crate::restrictions::Obstacle;
-use crate::rules::{Cloud, Entry, EntryKind, RuleSet};
+use crate::rules::{Entry, EntryKind, RuleSet};
 pub use crate::sources::CaptureInput;
 use crate::stats::{Count, FlowClass, Stats, UnevaluatedCount};
 
@@ -26,28 +25,7 @@ pub struct Inputs {
     pub captures: Vec<CaptureInput>,
 }
 
-/// The rules file.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct RulesInput {
-    /// As the user named it.
-    pub path: String,
-    /// Of its bytes.
-    pub sha256: String,
-    /// Whose rules they are, where they are not Alibaba Cloud's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cloud: Option<Cloud>,
-    /// How they are judged where that is not as Alibaba Cloud's security groups are: [`RuleSet::profile`].
-    #[serde(skip)]
-    pub profile: Vec<&'static str>,
-}
-
 impl RulesInput {
-    /// A rules file, under a name.
-    pub fn new(path: String, sha256: String, rules: &RuleSet) -> Self {
-        let cloud = Some(rules.cloud()).filter(|cloud| *cloud != Cloud::Alibaba);
-        Self { path, sha256, cloud, profile: rules.profile() }
-    }
-
     /// The line about it at the top of a report, under a title; and lines that say how its rules are judged.
     pub(super) fn line(&self, out: &mut Text, title: &str) {
         let Self { path, sha256, cloud: _, profile } = self;
@@ -56,24 +34,6 @@ impl RulesInput {
             push_line!(out, "{:8} {text}", "");
         }
     }
-}
-
-/// The addresses taken for the interface's.
-#[derive(Clone, Debug, Serialize)]
-pub struct Local {
-    /// Addresses and networks.
-    pub addresses: Vec<String>,
-    /// Whether they were inferred from the capture.
-    pub assumed: bool,
-    /// What tells them from other addresses.
-    pub evidence: Evidence,
-    /// Whether that singles them out.
-    pub sure: bool,
-    /// The evidence in words.
-    pub why: String,
-    /// Where it does not, the address that is the next likely.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub runner_up: Option<IpAddr>,
 }
 
 impl Local {

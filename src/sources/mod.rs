@@ -12,6 +12,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -421,14 +422,15 @@ impl Sources {
     }
 
     /// Reads the captures to their ends, or to the first damage in each, and hands over every packet up to the
-    /// last one that the selection may choose. `progress` is told the bytes and frames that were read.
+    /// last one that the selection may choose, until `each` breaks off. `progress` is told the bytes and frames that were
+    /// read.
     ///
     /// # Errors
     /// When a capture cannot be opened, and the first that `each` returns.
     pub fn read<E: From<CaptureError>>(
         self,
         mut progress: impl FnMut(u64, u64),
-        mut each: impl FnMut(&[Input<'_>]) -> Result<(), E>,
+        mut each: impl FnMut(&[Input<'_>]) -> Result<ControlFlow<()>, E>,
     ) -> Result<Ended, E> {
         let Self { mut captures, skipped, options, interrupted } = self;
         let SourceOptions { selection, tunnels, threads, order, live, flow_logs } = options;
@@ -491,11 +493,17 @@ impl Sources {
                     ended.selected += u64::from(selected);
                     handed_over.push(Input { frame, decoded, selected, in_window });
                     if handed_over.len() == HANDED_OVER {
-                        each(&handed_over)?;
+                        if each(&handed_over)?.is_break() {
+                            left = 0;
+                            return Ok(());
+                        }
                         handed_over.clear();
                     }
                 }
-                each(&handed_over)
+                if each(&handed_over)?.is_break() {
+                    left = 0;
+                }
+                Ok::<(), E>(())
             })?;
             progress(closed + streams.iter().map(Stream::size).sum::<u64>(), frames);
         }
@@ -534,10 +542,7 @@ impl Source {
     }
 
     fn name(&self) -> String {
-        match self.path.as_os_str() == STDIN {
-            true => "standard input".to_owned(),
-            false => escape::path(&self.path),
-        }
+        name(&self.path)
     }
 
     fn open(&self, flow_logs: &FlowLogOptions) -> Result<Capture, CaptureError> {
@@ -545,6 +550,14 @@ impl Source {
             true => Capture::from_reader_with(&self.name(), Box::new(io::stdin()), flow_logs),
             false => Capture::open_with(&self.path, flow_logs),
         }
+    }
+}
+
+/// A path as messages name it.
+pub fn name(path: &Path) -> String {
+    match path.as_os_str() == STDIN {
+        true => "standard input".to_owned(),
+        false => escape::path(path),
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::support;
 
 /// The modules of the library in order; a module may use those before it, and itself.
-const ORDER: [&str; 31] = [
+const ORDER: [&str; 32] = [
     "yaml",
     "escape",
     "flow",
@@ -37,6 +37,7 @@ const ORDER: [&str; 31] = [
     "diff",
     "baseline",
     "suggest",
+    "engine",
     "report",
     "convert",
     "manual",

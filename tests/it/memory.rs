@@ -271,11 +271,11 @@ fn memory_is_bounded() {
     }
     for format in ["text", "markdown", "ndjson", "csv", "json"] {
         let words = [&DIFF[..], &["-f", format, "--memory", "16MiB", "--threads", "1"]].concat();
-        let (status, err) = within(100, dir.path(), &words);
+        let (status, err) = within(80, dir.path(), &words);
         assert_eq!(status, Some(0), "diff {format}: {err}");
     }
     let unbounded = [&DIFF[..], &["-f", "json", "--threads", "1"]].concat();
-    let (status, _) = within(100, dir.path(), &unbounded);
+    let (status, _) = within(80, dir.path(), &unbounded);
     assert_eq!(status, None, "the limit would have been too high to find anything");
     for more in [&[][..], &["--without-scans"], &["--filter", "tcp"]] {
         let words = ["suggest", "--local", "10.0.0.5", "x.pcap", "--aggregate", "/8,/32"];

@@ -8,6 +8,7 @@ use bytesize::ByteSize;
 use clap::{Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use sgreplay::capture::FlowLogFields;
+use sgreplay::engine::{RulesRequest, Side, Tap};
 use sgreplay::flow::Direction;
 use sgreplay::parse::LoadOptions;
 use sgreplay::replay::Sessions;
@@ -197,7 +198,7 @@ pub(crate) struct ReplayArgs {
     pub report: Option<PathBuf>,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 #[command(
     after_help = "Without a capture the answer is exact: the regions of all packets that could be whose verdict turns.
 
@@ -520,6 +521,21 @@ impl Default for GateArgs {
     }
 }
 
+/// What the command line takes where nothing is said.
+impl Default for JudgeArgs {
+    fn default() -> Self {
+        Self {
+            local: Vec::new(),
+            midstream: MidstreamArg::default(),
+            interface: Vec::new(),
+            max_sessions: None,
+            memory: ByteSize::gib(1),
+            index_memory: ByteSize::mib(64),
+            switches: SwitchArgs::default(),
+        }
+    }
+}
+
 /// How packets are judged.
 #[derive(Debug, clap::Args)]
 pub(crate) struct JudgeArgs {
@@ -598,7 +614,7 @@ pub(crate) struct ExplainArgs {
 
 /// What is asked of every rule set: what its files may not say, and questions that the cloud's documents leave
 /// open.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct SwitchArgs {
     /// The type of groups whose files do not say it, as the console's export: basic or enterprise
     #[arg(long = "type", value_name = "TYPE")]
@@ -671,6 +687,12 @@ impl From<&SwitchArgs> for Switches {
         let neighbour_discovery_by_rules = neighbour_discovery == NeighbourDiscovery::Rules;
         let vpc_cidrs = args.vpc_cidr.clone();
         Self { intra_group_egress, exempt_dhcp, neighbour_discovery_by_rules, vpc_cidrs }
+    }
+}
+
+impl From<&SwitchArgs> for RulesRequest {
+    fn from(args: &SwitchArgs) -> Self {
+        Self { options: args.into(), side: Side::default(), switches: args.into() }
     }
 }
 
@@ -803,8 +825,9 @@ pub(crate) enum Format {
 }
 
 /// Of what sums up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SummaryFormat {
+    #[default]
     Text,
     Json,
     Ndjson,
@@ -824,8 +847,9 @@ pub(crate) enum Per {
     Connection,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum NeighbourDiscovery {
+    #[default]
     Exempt,
     Rules,
 }
@@ -845,8 +869,9 @@ impl From<OnOff> for Sessions {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum MidstreamArg {
+    #[default]
     Infer,
     FirstPacket,
 }
@@ -864,13 +889,6 @@ pub(crate) enum DiffFailOn {
     Any,
 }
 
-/// An interface, and a capture made there or the name that pcapng has for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Tap {
-    pub eni: String,
-    pub of: String,
-}
-
 /// An address, and what was written after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoint {
@@ -883,7 +901,7 @@ fn whole<T: std::str::FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| "expected a whole number, such as 10".to_owned())
 }
 
-fn cidr(text: &str) -> Result<IpNet, String> {
+pub(crate) fn cidr(text: &str) -> Result<IpNet, String> {
     parse_cidr(text).map_err(|error| error.to_string())
 }
 
@@ -914,7 +932,7 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
 
 /// Names of tags, in one value.
 #[derive(Clone, Debug)]
-pub(crate) struct TagNames(Vec<String>);
+pub(crate) struct TagNames(pub Vec<String>);
 
 #[expect(clippy::unnecessary_wraps, reason = "clap's parsers can fail")]
 fn tag_names(text: &str) -> Result<TagNames, String> {
@@ -922,7 +940,7 @@ fn tag_names(text: &str) -> Result<TagNames, String> {
     Ok(TagNames(names.map(str::to_owned).collect()))
 }
 
-fn tag(text: &str) -> Result<Tag, String> {
+pub(crate) fn tag(text: &str) -> Result<Tag, String> {
     let (name, nets) = text.split_once('=').ok_or("write it TAG=10.0.0.0/8, or TAG=CIDR,CIDR")?;
     let nets = nets.split(',').map(str::trim).filter(|net| !net.is_empty());
     let entries = nets.map(|net| parse_cidr(net).map_err(|error| error.to_string()));
@@ -991,4 +1009,16 @@ fn time(text: &str) -> Result<u64, String> {
     let time = text.parse::<jiff::Timestamp>().ok().or_else(utc);
     let ns = time.and_then(|time| u64::try_from(time.as_nanosecond()).ok());
     ns.ok_or_else(|| expected.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_those_of_the_command_line() {
+        let parsed = Args::try_parse_from(["sgreplay", "diff", "--plan", "x"]).unwrap().command;
+        let diff = DiffArgs { plan: Some(PathBuf::from("x")), ..DiffArgs::default() };
+        assert_eq!(format!("{parsed:?}"), format!("{:?}", Command::Diff(Box::new(diff))));
+    }
 }

@@ -1,24 +1,27 @@
 //! The captures of a command, from its arguments.
 
-use std::collections::HashMap;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::thread::available_parallelism;
 
-use sgreplay::capture::{FlowLogOptions, Frame};
-use sgreplay::decode::{Decoded, Tunnels};
-use sgreplay::direction::Survey;
+use indicatif::ProgressBar;
+use sgreplay::capture::FlowLogOptions;
+use sgreplay::decode::Tunnels;
+use sgreplay::diff::{Diff, Effect};
+use sgreplay::engine::{self, Binding, Bound, BoundBoth, DiffSink, Outcome, ReplayRequest, Sink};
 use sgreplay::filter::Filter;
+use sgreplay::replay::Replay;
 use sgreplay::report::{count, plural};
 use sgreplay::rules::RuleSet;
-use sgreplay::session::Openings;
 use sgreplay::sources::{
     ChosenTunnels, Ended, Input, Order, STDIN, Selection, SourceOptions, Sources,
 };
+use sgreplay::verdict::Judged;
 
 use crate::args::CaptureArgs;
 use crate::exit::Failure;
-use crate::{input, signals, terminal};
+use crate::{signals, terminal};
 
 /// The name of no tunnel, for those that the captures use.
 const AUTO: &str = "auto";
@@ -73,18 +76,6 @@ impl Captures {
         Ok(Self { sources })
     }
 
-    /// Says at which interface a capture was made; whether there is such a capture.
-    pub(crate) fn made_at(&mut self, path: &Path, interface: &str) -> bool {
-        self.sources.made_at(path, interface)
-    }
-
-    /// Says what addresses the rules' interfaces have, for logs that name interfaces.
-    pub(crate) fn know_addresses(&mut self, rules: &RuleSet) {
-        let known =
-            rules.listed_interfaces().iter().map(|eni| (eni.id.clone(), eni.addresses.clone()));
-        self.sources.know_addresses(known.collect());
-    }
-
     /// Whether standard input is among them.
     pub(crate) fn read_stdin(&self) -> bool {
         self.sources.read_stdin()
@@ -93,25 +84,6 @@ impl Captures {
     /// Whether one of them can be read only once.
     pub(crate) fn have_pipe(&self) -> bool {
         self.sources.have_pipe()
-    }
-
-    /// Looks at the first packets of each capture: who accepts connections, and, where that is asked for, what tells the
-    /// local address.
-    pub(crate) fn survey(&mut self, local: bool) -> Result<(Survey, Openings), Failure> {
-        let (mut survey, mut openings) = (Survey::default(), Openings::default());
-        let inside = !self.tunnels().is_empty();
-        self.sources.look_ahead(|frame: &Frame<'_>, decoded: &Decoded| {
-            if let Decoded::Packet(packet) = decoded {
-                if local {
-                    survey.look(frame, packet, inside);
-                }
-                openings.learn(packet, frame.time_ns);
-                if let Some(record) = frame.log {
-                    openings.learn_record(packet, record);
-                }
-            }
-        })?;
-        Ok((survey, openings))
     }
 
     /// How many threads work.
@@ -129,35 +101,112 @@ impl Captures {
         self.sources.options().selection.is_everything()
     }
 
-    /// Whether nothing of a pipe is looked at ahead of time.
-    pub(crate) fn are_live(&self) -> bool {
-        self.sources.options().live && self.have_pipe()
+    /// Finds the addresses of the rules' interfaces.
+    pub(crate) fn bind(
+        &mut self,
+        rules: &mut RuleSet,
+        binding: &Binding,
+    ) -> Result<Bound, Failure> {
+        Ok(engine::bind(rules, &mut self.sources, binding)?)
     }
 
-    /// Reads the captures to their ends, or to the first damage in each, and hands over every packet that is
-    /// judged.
+    /// The same of two rule sets.
+    pub(crate) fn bind_both(
+        &mut self,
+        both: (&mut RuleSet, &mut RuleSet),
+        binding: &Binding,
+    ) -> Result<BoundBoth, Failure> {
+        Ok(engine::bind_both(both, &mut self.sources, binding)?)
+    }
+
+    /// Judges every packet.
+    pub(crate) fn replay(
+        self,
+        rules: &RuleSet,
+        bound: Bound,
+        request: ReplayRequest,
+        sink: impl Sink<Error = Failure>,
+    ) -> Result<Outcome<Replay<'_>>, Failure> {
+        let mut sink = Watched { bar: terminal::progress(self.sources.size()), sink };
+        let outcome = engine::replay(rules, self.sources, bound, request, &mut sink);
+        sink.bar.finish_and_clear();
+        outcome
+    }
+
+    /// Judges every packet by two rule sets.
+    pub(crate) fn compare<'r>(
+        self,
+        both: (&'r RuleSet, &'r RuleSet),
+        bound: BoundBoth,
+        request: ReplayRequest,
+        sink: impl DiffSink<Error = Failure>,
+    ) -> Result<Outcome<Diff<'r>>, Failure> {
+        let mut sink = Watched { bar: terminal::progress(self.sources.size()), sink };
+        let outcome = engine::compare(both, self.sources, bound, request, &mut sink);
+        sink.bar.finish_and_clear();
+        outcome
+    }
+
+    /// Reads the captures to their ends, or to the first damage in each, without judging.
     pub(crate) fn read(
         self,
-        hash: bool,
-        each: impl FnMut(&[Input<'_>]) -> Result<(), Failure>,
+        mut each: impl FnMut(&[Input<'_>]) -> Result<(), Failure>,
     ) -> Result<Ended, Failure> {
-        let mut hashes = HashMap::new();
-        for path in self.sources.paths().filter(|_| hash) {
-            hashes.insert(input::name(path), input::file_sha256(path)?);
-        }
         let bar = terminal::progress(self.sources.size());
-        let progress = |bytes: u64, frames: u64| {
-            bar.set_position(bytes);
-            bar.set_message(frames.to_string());
-        };
-        let ended = self.sources.read(progress, each);
+        let ended = self.sources.read(
+            |bytes, frames| show(&bar, bytes, frames),
+            |inputs| each(inputs).map(ControlFlow::Continue),
+        );
         bar.finish_and_clear();
-        let mut ended = ended?;
-        // A capture whose turn never came is not among the inputs.
-        for input in &mut ended.inputs {
-            input.sha256 = hashes.get(&input.path).cloned();
-        }
-        Ok(ended)
+        ended
+    }
+}
+
+/// A sink beside which the user is shown how far reading is.
+struct Watched<S> {
+    bar: ProgressBar,
+    sink: S,
+}
+
+fn show(bar: &ProgressBar, bytes: u64, frames: u64) {
+    bar.set_position(bytes);
+    bar.set_message(frames.to_string());
+}
+
+impl<S: Sink> Sink for Watched<S> {
+    type Error = S::Error;
+
+    fn frame(&mut self, input: &Input<'_>, judged: &Judged) -> Result<ControlFlow<()>, S::Error> {
+        self.sink.frame(input, judged)
+    }
+
+    fn pause(&mut self, replay: &Replay<'_>) -> Result<(), S::Error> {
+        self.sink.pause(replay)
+    }
+
+    fn progress(&mut self, bytes: u64, frames: u64) {
+        show(&self.bar, bytes, frames);
+    }
+}
+
+impl<S: DiffSink> DiffSink for Watched<S> {
+    type Error = S::Error;
+
+    fn frame(
+        &mut self,
+        input: &Input<'_>,
+        judged: [&Judged; 2],
+        effect: Effect,
+    ) -> Result<ControlFlow<()>, S::Error> {
+        self.sink.frame(input, judged, effect)
+    }
+
+    fn pause(&mut self, diff: &mut Diff<'_>) -> Result<(), S::Error> {
+        self.sink.pause(diff)
+    }
+
+    fn progress(&mut self, bytes: u64, frames: u64) {
+        show(&self.bar, bytes, frames);
     }
 }
 

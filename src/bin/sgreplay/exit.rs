@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use sgreplay::baseline::AcceptError;
 use sgreplay::capture::{CaptureError, WriteError};
+use sgreplay::engine;
 use sgreplay::filter::FilterError;
 use sgreplay::parse::ParseError;
 
@@ -61,6 +62,16 @@ impl Failure {
     /// Whether the message has lines of its own, in which names are escaped already.
     pub(crate) fn is_in_lines(&self) -> bool {
         matches!(self, Self::Rules(_) | Self::Filter(_) | Self::Accepted(_))
+    }
+}
+
+impl From<engine::Error> for Failure {
+    fn from(error: engine::Error) -> Self {
+        match error {
+            engine::Error::Capture(error) => Self::Capture(error),
+            engine::Error::Rules(error) => Self::Rules(error),
+            other => Self::Usage(other.to_string()),
+        }
     }
 }
 

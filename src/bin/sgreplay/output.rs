@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use clap::ArgMatches;
-use sgreplay::capture::PcapWriter;
+use sgreplay::capture::{PcapWriter, os_error};
+use sgreplay::engine::Tap;
 use tempfile::NamedTempFile;
 
-use crate::args::Tap;
 use crate::exit::Failure;
-use crate::input::{self, STDIN, name};
+use crate::input::{STDIN, name};
 use crate::signals;
 
 /// The arguments that name a file to be written. Every other path among the arguments is read.
@@ -258,7 +258,7 @@ fn failed(name: &str, error: &io::Error) -> Failure {
     Failure::Usage(match error.kind() {
         io::ErrorKind::NotFound => format!("{name}: there is no such directory"),
         io::ErrorKind::IsADirectory => format!("{name}: is a directory"),
-        _ => format!("{name}: {}", input::why(error)),
+        _ => format!("{name}: {}", os_error(error)),
     })
 }
 

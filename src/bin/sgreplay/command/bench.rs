@@ -9,6 +9,7 @@ use bytesize::ByteSize;
 use sgreplay::capture::{Batch, Capture};
 use sgreplay::decode::{Decoded, decode};
 use sgreplay::direction::{ENDS, Interfaces};
+use sgreplay::engine::{Binding, RulesRequest, read_text};
 use sgreplay::evaluate::{Compiled, Evaluator, Reference};
 use sgreplay::flow::{Direction, FlowTuple};
 use sgreplay::replay::{Options, Replay};
@@ -49,16 +50,17 @@ pub(crate) fn run(args: &BenchArgs, outputs: &mut Outputs) -> Result<ExitStatus,
     if args.fail_on.is_some() && args.compare.is_none() {
         return Err(Failure::Usage("--fail-on needs --compare: slower than what?".to_owned()));
     }
-    let saved = args.compare.as_deref().map(input::text).transpose()?;
+    let saved = args.compare.as_deref().map(read_text).transpose()?;
     let not_comparable = |error: NotComparable| {
         let path = args.compare.as_deref().map(input::name).unwrap_or_default();
         Failure::Usage(format!("{path} {error}"))
     };
     let saved = saved.as_deref().map(Timings::saved).transpose().map_err(not_comparable)?;
     let save = outputs.create("save")?;
-    let (mut rules, rules_input) = input::rules(&args.rules, input::Reading::default())?;
+    let (mut rules, rules_input) = input::rules(&args.rules, &RulesRequest::default())?;
     judging::can_judge(&rules, &rules_input.path, &[])?;
-    let (_, openings) = judging::local(&mut rules, &args.local, &mut captures)?;
+    let binding = Binding { local: args.local.clone(), ..Binding::default() };
+    let openings = captures.bind(&mut rules, &binding)?.openings;
     let bytes = |size: ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
     let options = Options { index_memory: bytes(args.index_memory), ..Options::default() };
 
@@ -278,8 +280,8 @@ impl Bench<'_> {
     fn end_to_end(&self, captures: Captures) -> Result<Duration, Failure> {
         let start = Instant::now();
         let mut replay = self.replay();
-        let ended = captures
-            .read(false, |inputs| replay.judge_batch(inputs, |_, _| Ok::<(), Failure>(())))?;
+        let ended =
+            captures.read(|inputs| replay.judge_batch(inputs, |_, _| Ok::<(), Failure>(())))?;
         black_box(replay.stats().packets());
         match ended.damage.into_iter().next() {
             Some(damage) => Err(damage.into()),

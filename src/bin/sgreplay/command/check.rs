@@ -4,6 +4,7 @@ use std::io::Write;
 
 use serde_json::Value;
 use sgreplay::check::{Checked, check, page};
+use sgreplay::engine::RulesFile;
 use sgreplay::report::{
     FINDING_COLUMNS, FindingsSummary, RowFormat, Rows, Shown, finding_rows, findings_json,
     findings_text, sarif, suppressed_json, table,
@@ -15,7 +16,7 @@ use super::judging;
 use super::{pretty, stdout, with};
 use crate::args::{CheckArgs, CheckFailOn, CheckFormat};
 use crate::exit::{ExitStatus, Failure};
-use crate::input::{self, Reading};
+use crate::input;
 use crate::terminal;
 
 pub(crate) fn run(args: &CheckArgs) -> Result<ExitStatus, Failure> {
@@ -33,13 +34,9 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitStatus, Failure> {
     let Some(path) = args.rules.as_deref().or(args.positional.as_deref()) else {
         return Err(Failure::Usage("name a rules file, or `-` for standard input".to_owned()));
     };
-    let input::RulesFile { mut rules, input, positions } =
-        input::rules_file(path, Reading { hints: (&args.switches).into(), ..Reading::default() })?;
-    rules.set_switches((&args.switches).into());
-    if !args.local.is_empty() {
-        judging::none_listed(&rules)?;
-        rules.set_local(args.local.clone());
-    }
+    let RulesFile { mut rules, input, positions, .. } =
+        input::rules_file(path, &(&args.switches).into())?;
+    judging::set_local(&mut rules, &args.local)?;
     let checked = check(&rules, input::today());
     let summary = FindingsSummary::new(&rules, input, &checked);
     match args.format {

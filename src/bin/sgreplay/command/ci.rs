@@ -2,30 +2,32 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use clap::Parser;
+use ipnet::IpNet;
 use serde::Deserialize;
 use sgreplay::check::{Checked, Finding, check};
 use sgreplay::diff::Effect;
-use sgreplay::escape::Text;
-use sgreplay::parse::LoadOptions;
+use sgreplay::engine::{RulesFile, RulesRequest, Side, Tap, read_text};
+use sgreplay::escape::{self, Text};
 use sgreplay::report::{
     Case, CheckedProposal, Difference, FindingsSummary, Labels, ProposalResult, Shown, Suite,
     TestSummary, TestedProposal, findings_json, findings_text, junit, plural, proposal_json,
     proposal_markdown, sarif, suppressed_json, tested_json, tested_suite, tested_text,
 };
-use sgreplay::rules::Severity;
+use sgreplay::rules::{FieldError, Severity};
 use sgreplay::yaml;
 
 use super::diff::{self, Compared};
 use super::gate::{self, Gate};
 use super::{pretty, test, with};
-use crate::args::{Args, CiArgs, CiFormat, Command, DiffArgs, GateArgs, SummaryFormat};
+use crate::args::{
+    self, CaptureArgs, CiArgs, CiFormat, DiffArgs, GateArgs, JudgeArgs, SummaryFormat, SwitchArgs,
+    TagNames,
+};
 use crate::exit::{ExitStatus, Failure};
-use crate::input::{self, Reading, RulesFile, STDIN, Side};
+use crate::input::{self, STDIN};
 use crate::output::{Named, Output, Outputs, stdout};
 use crate::terminal;
 
@@ -97,6 +99,16 @@ impl Several {
             Self::Many(many) => many,
         }
     }
+
+    /// Each word of the values, which commas may separate.
+    fn words(&self) -> Vec<String> {
+        let words = self.list().iter().flat_map(|text| text.split(','));
+        words.map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    }
+
+    fn nets(&self) -> Result<Vec<IpNet>, String> {
+        self.words().iter().map(|net| args::cidr(net)).collect()
+    }
 }
 
 /// What makes a proposal fail.
@@ -118,7 +130,7 @@ const USUAL: [FailOn; 3] = [FailOn::NewlyDenied, FailOn::NewError, FailOn::Expec
 impl Config {
     fn read(args: &CiArgs) -> Result<Self, Failure> {
         let name = input::name(&args.file);
-        let text = input::text(&args.file)?;
+        let text = read_text(&args.file)?;
         let mut config: Self = yaml::read(&text).map_err(|yaml::Error { at, message }| {
             let at = at.map_or_else(String::new, |(line, column)| format!(":{line}:{column}"));
             Failure::Usage(format!("{name}{at}: {message}"))
@@ -242,80 +254,58 @@ impl Config {
         Named { inputs, outputs: outputs.collect() }
     }
 
-    /// What the file says of the rules, as options of the command line.
-    fn switches(&self) -> Vec<String> {
-        let mut line = Vec::new();
-        for (name, nets) in &self.define {
-            line.push(format!("--define={name}={}", nets.list().join(",")));
-        }
-        if !self.groups.list().is_empty() {
-            line.push(format!("--groups={}", self.groups.list().join(",")));
-        }
-        line.extend(self.tags.iter().map(|tags| format!("--tags={}", tags.list().join(","))));
-        line.extend(self.cloud.iter().map(|cloud| format!("--cloud={cloud}")));
-        line.extend(self.vpc_cidr.list().iter().map(|net| format!("--vpc-cidr={net}")));
-        line.extend(self.partial.then(|| "--partial".to_owned()));
-        line
+    /// What the file says of the rules beside their files.
+    fn switches(&self, name: &str) -> Result<SwitchArgs, Failure> {
+        let wrong = |key, error: String| Failure::Usage(format!("{name}: `{key}:` {error}"));
+        let define = self.define.iter().map(|(tag, nets)| {
+            args::tag(&format!("{tag}={}", nets.list().join(",")))
+                .map_err(|error| wrong("define", error))
+        });
+        let cloud = self.cloud.as_deref().map(str::parse).transpose();
+        Ok(SwitchArgs {
+            define: define.collect::<Result<_, _>>()?,
+            groups: self.groups.words(),
+            tags: self.tags.as_ref().map(|tags| TagNames(tags.words())),
+            cloud: cloud.map_err(|error: FieldError| wrong("cloud", error.to_string()))?,
+            vpc_cidr: self.vpc_cidr.nets().map_err(|error| wrong("vpc_cidr", error))?,
+            partial: self.partial,
+            ..SwitchArgs::default()
+        })
     }
 
-    /// What is said of the rules beside their files.
-    fn hints(&self) -> Result<LoadOptions, Failure> {
-        let mut line: Vec<OsString> = ["sgreplay", "check", "rules"].map(OsString::from).into();
-        line.extend(self.switches().into_iter().map(OsString::from));
-        match parsed(line)? {
-            Command::Check(args) => Ok((&args.switches).into()),
-            _ => Err(Failure::Usage("no question about rules".to_owned())),
-        }
-    }
-
-    /// The same question as `sgreplay diff` is asked on the command line.
-    fn diff_args(&self, current: &Path, proposed: &Path) -> Result<DiffArgs, Failure> {
-        let mut line: Vec<OsString> = vec!["sgreplay".into(), "diff".into()];
-        let mut option = |name: &str, value: &dyn AsRef<OsStr>| {
-            let mut word = OsString::from(format!("--{name}="));
-            word.push(value);
-            line.push(word);
+    /// The question that `sgreplay diff` is asked.
+    fn diff_args(
+        &self,
+        name: &str,
+        (current, proposed): (&Path, &Path),
+        switches: SwitchArgs,
+    ) -> Result<DiffArgs, Failure> {
+        let local = self.local.nets();
+        let interface = self.interfaces.iter();
+        let interface =
+            interface.map(|(eni, of)| Tap { eni: eni.clone(), of: escape::os(of.as_os_str()) });
+        let judge = JudgeArgs {
+            local: local.map_err(|error| Failure::Usage(format!("{name}: `local:` {error}")))?,
+            interface: interface.collect(),
+            switches,
+            ..JudgeArgs::default()
         };
-        option("current", &current);
-        option("proposed", &proposed);
-        for local in self.local.list() {
-            option("local", local);
-        }
-        for decap in self.decap.list() {
-            option("decap", decap);
-        }
-        for (eni, of) in &self.interfaces {
-            let mut tap = OsString::from(format!("{eni}="));
-            tap.push(of);
-            option("interface", &tap);
-        }
-        if let Some(filter) = &self.filter {
-            option("filter", filter);
-        }
-        if let Some(accept) = &self.accept {
-            option("accept", accept);
-        }
-        for capture in &self.capture_paths {
-            option("read", capture);
-        }
-        if self.as_named {
-            line.push("--as-named".into());
-        }
-        line.extend(self.switches().into_iter().map(OsString::from));
-        match parsed(line)? {
-            Command::Diff(args) => Ok(*args),
-            _ => Err(Failure::Usage("no question about a difference".to_owned())),
-        }
+        let capture = CaptureArgs {
+            read: self.capture_paths.clone(),
+            decap: self.decap.words(),
+            filter: self.filter.clone(),
+            as_named: self.as_named,
+            ..CaptureArgs::default()
+        };
+        Ok(DiffArgs {
+            current: Some(current.to_owned()),
+            proposed: Some(proposed.to_owned()),
+            capture,
+            judge,
+            accept: self.accept.clone(),
+            ..DiffArgs::default()
+        })
     }
-}
-
-fn parsed(line: Vec<OsString>) -> Result<Command, Failure> {
-    let parsed = Args::try_parse_from(line).map_err(|error| {
-        let text = error.to_string();
-        let text = text.trim_start_matches("error: ").lines().next().unwrap_or_default();
-        Failure::Usage(text.to_owned())
-    })?;
-    Ok(parsed.command)
 }
 
 pub(crate) fn run(args: &CiArgs, outputs: &mut Outputs) -> Result<ExitStatus, Failure> {
@@ -330,10 +320,11 @@ pub(crate) fn run(args: &CiArgs, outputs: &mut Outputs) -> Result<ExitStatus, Fa
     if let Some(why) = config.unanswerable() {
         return Err(Failure::Usage(format!("{}: {why}", input::name(&args.file))));
     }
-    let hints = config.hints()?;
-    let reading = |side| Reading { hints: hints.clone(), side };
-    let rules = input::rules_file(&proposed, reading(Side::Proposed))?;
-    let current = config.current.as_deref().map(|path| input::rules(path, reading(Side::Current)));
+    let name = input::name(&args.file);
+    let switches = config.switches(&name)?;
+    let request = |side| RulesRequest { side, ..(&switches).into() };
+    let rules = input::rules_file(&proposed, &request(Side::Proposed))?;
+    let current = config.current.as_deref().map(|path| input::rules(path, &request(Side::Current)));
     let current = current.transpose()?;
     let before = match &current {
         Some((rules, _)) => check(rules, input::today()).findings,
@@ -361,11 +352,11 @@ pub(crate) fn run(args: &CiArgs, outputs: &mut Outputs) -> Result<ExitStatus, Fa
             finish(args, &config, &proposal, None, files, outputs)
         }
         Some((path, current)) => {
-            let mut diff = config.diff_args(path, &proposed)?;
+            let mut diff = config.diff_args(&name, (path, &proposed), switches)?;
             if args.format == CiFormat::Json {
                 diff.format = SummaryFormat::Json;
             }
-            let RulesFile { rules, input, positions: _ } = &proposal.rules;
+            let RulesFile { rules, input, .. } = &proposal.rules;
             let sides = [current, (rules.clone(), input.clone())];
             // What is written there is not to be among the files of a directory that is read.
             let files = Cell::new(Files::default());

@@ -6,13 +6,14 @@ use sgreplay::convert::{
     CannotSay, Family, alibaba_json, aws_json, azure_json, bpf, google_json, iptables, markdown,
     nftables, table_csv, terraform,
 };
+use sgreplay::engine::{RulesRequest, RulesText, Side};
 use sgreplay::parse::{self, Content, LoadOptions, Loaded};
 use sgreplay::rules::RuleSet;
 
 use super::{judging, pretty, stdout};
 use crate::args::{ConvertArgs, ConvertTo};
 use crate::exit::{ExitStatus, Failure};
-use crate::input::{self, Reading, Side};
+use crate::input;
 use crate::terminal;
 
 pub(crate) fn run(args: &ConvertArgs) -> Result<ExitStatus, Failure> {
@@ -22,12 +23,9 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<ExitStatus, Failure> {
         ConvertTo::Csv => table(args, &hints)?,
         to => {
             let side = if args.current { Side::Current } else { Side::Proposed };
-            let (mut rules, _) = input::rules(&args.rules, Reading { hints, side })?;
-            rules.set_switches((&args.switches).into());
-            if !args.local.is_empty() {
-                judging::none_listed(&rules)?;
-                rules.set_local(args.local.clone());
-            }
+            let request = RulesRequest { options: hints, side, ..(&args.switches).into() };
+            let (mut rules, _) = input::rules(&args.rules, &request)?;
+            judging::set_local(&mut rules, &args.local)?;
             let text = converted(&rules, to, args)?;
             if to.is_of_a_cloud() {
                 for warning in rules.over_quota() {
@@ -44,7 +42,10 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<ExitStatus, Failure> {
 }
 
 fn table(args: &ConvertArgs, hints: &LoadOptions) -> Result<String, Failure> {
-    let files = input::files(&args.rules, hints)?;
+    let files = RulesText::read(&args.rules, hints)?;
+    for warning in &files.warnings {
+        terminal::say(&format!("warning: {warning}"));
+    }
     let csv = match files.content {
         Content::Own => {
             let text = files.texts.into_iter().next().map(|(_, text)| text).unwrap_or_default();

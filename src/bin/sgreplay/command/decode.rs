@@ -22,7 +22,7 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<ExitStatus, Failure> {
     let Some(format) = row_format(args.format) else {
         let mut out = stdout();
         let mut start = None;
-        let end = captures.read(false, |inputs| {
+        let end = captures.read(|inputs| {
             for Input { frame, decoded, .. } in inputs.iter().filter(|input| input.selected) {
                 start = start.or(frame.time_ns);
                 let embedded = embedded(frame.link, frame.data, &tunnels);
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<ExitStatus, Failure> {
     }
     let mut rows = Rows::new(stdout(), format, "packet", columns)?;
     let mut packets = 0_u64;
-    let end = captures.read(false, |inputs| {
+    let end = captures.read(|inputs| {
         for Input { frame, decoded, .. } in inputs.iter().filter(|input| input.selected) {
             packets += 1;
             let cells = decode_cells(frame, decoded);

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use serde_json::Value;
@@ -10,8 +11,9 @@ use sgreplay::baseline::Accepted;
 use sgreplay::capture::{Frame, PcapWriter};
 use sgreplay::check;
 use sgreplay::diff::{self, Change, Diff, Effect, Turned};
+use sgreplay::engine::{DiffSink, Outcome, ReplayRequest, Side};
 use sgreplay::escape::{self, Text};
-use sgreplay::replay::{Replay, Sessions};
+use sgreplay::replay::Sessions;
 use sgreplay::report::{
     BothLabels, CHANGE_COLUMNS, Changed, DiffInputs, DiffJson, DiffSummary, Labels, Local,
     REGION_COLUMNS, RegionsSummary, RowFormat, Rows, RulesInput, change_rows, diff_markdown,
@@ -19,7 +21,6 @@ use sgreplay::report::{
     rule_counts,
 };
 use sgreplay::rules::RuleSet;
-use sgreplay::session::Openings;
 use sgreplay::sources::{Ended, Input};
 use sgreplay::verdict::Judged;
 
@@ -30,7 +31,7 @@ use super::{pretty, summary_rows, with};
 use crate::args::{DiffArgs, DiffFailOn, GateArgs, SummaryFormat};
 use crate::captures::Captures;
 use crate::exit::{ExitStatus, Failure};
-use crate::input::{self, Side};
+use crate::input;
 use crate::output::{Output, Outputs, Stdout, stdout};
 use crate::terminal;
 
@@ -204,11 +205,8 @@ fn of_rules<T>(
     }
     let [(mut current_rules, current), (mut proposed_rules, proposed)] = read(outputs)?;
     same_interfaces(&mut current_rules, &mut proposed_rules, args)?;
-    if !args.judge.local.is_empty() {
-        judging::none_listed(&current_rules)?;
-        for rules in [&mut current_rules, &mut proposed_rules] {
-            rules.set_local(args.judge.local.clone());
-        }
+    for rules in [&mut current_rules, &mut proposed_rules] {
+        judging::set_local(rules, &args.judge.local)?;
     }
     let turned = diff::regions(&current_rules, &proposed_rules)
         .map_err(|error| Failure::Usage(error.to_string()))?;
@@ -286,22 +284,13 @@ fn of_traffic<T>(
     for (rules, input) in [(&current_rules, &current), (&proposed_rules, &proposed)] {
         judging::can_judge(rules, &input.path, &args.judge.interface)?;
     }
-    let taps = [&current_rules, &proposed_rules]
-        .map(|rules| judging::taps(&args.judge.interface, rules, &mut captures));
     let accepted = args.accept.as_deref().map(input::accepted).transpose()?.unwrap_or_default();
-    let [current_taps, proposed_taps] = taps;
-    let mut writers = Writers::create(outputs)?;
-    let mut page = Report::create(outputs)?;
-    let (local, openings) = local(&mut current_rules, &mut proposed_rules, args, &mut captures)?;
+    let writers = Writers::create(outputs)?;
+    let page = Report::create(outputs)?;
+    same_interfaces(&mut current_rules, &mut proposed_rules, args)?;
+    let both = (&mut current_rules, &mut proposed_rules);
+    let bound = captures.bind_both(both, &judging::binding(&args.judge))?;
     let options = judging::options(&args.judge, Sessions::On, Keeps::Changes);
-    let replay = |rules, taps| {
-        let replay = Replay::new(rules, options)
-            .with_openings(openings.clone())
-            .with_tunnels(captures.tunnels())
-            .with_taps(taps);
-        if captures.report_everything() { replay } else { replay.with_selection() }
-    };
-    let replays = (replay(&current_rules, current_taps?), replay(&proposed_rules, proposed_taps?));
     let (current_labels, proposed_labels) =
         (Labels::new(&current_rules), Labels::new(&proposed_rules));
     let labels =
@@ -309,33 +298,18 @@ fn of_traffic<T>(
     // The list of one object stays to the end.
     let listed = args.format == SummaryFormat::Json;
     let memory = Keeps::Changes.memory(&args.judge) / if listed { 2 } else { 1 };
-    let mut diff =
-        Diff::new((&current_rules, replays.0), (&proposed_rules, replays.1)).within(memory);
     let (turned, not_turned) = match diff::regions(&current_rules, &proposed_rules) {
         Ok(turned) => (turned, None),
         Err(error) => (Vec::new(), Some(error)),
     };
-    let mut listed = Listed::new(args, Changed::new(labels, &turned, memory), memory);
-
-    let mut unseen = warnings::Unseen::new(&args.judge.interface);
-    let end = captures.read(hash, |inputs| {
-        unseen.look(inputs);
-        diff.judge_batch(inputs, |input, [current, proposed], effect| {
-            let Input { frame, decoded, selected, .. } = input;
-            if !selected {
-                return Ok(());
-            }
-            if let Some(page) = &mut page {
-                page.gathered.add(frame, decoded, proposed, Some(effect), &proposed_labels);
-            }
-            writers.write(frame, [current, proposed], effect, labels)
-        })?;
-        match diff.is_full() {
-            true => listed.add(&diff.take_over()),
-            false => Ok(()),
-        }
-    })?;
-    diff.finish();
+    let listed = Listed::new(args, Changed::new(labels, &turned, memory), memory);
+    let unseen = warnings::Unseen::new(&args.judge.interface);
+    let mut sinks = Sinks { labels, unseen, page, writers, listed };
+    let request = ReplayRequest { options, hash, changes_memory: memory };
+    let both = (&current_rules, &proposed_rules);
+    let Outcome { ended: end, replay: diff, local } =
+        captures.compare(both, bound, request, &mut sinks)?;
+    let Sinks { unseen, page, writers, mut listed, .. } = sinks;
     listed.add(diff.changes())?;
     let Listed { changed, rows, .. } = listed;
     writers.finish()?;
@@ -369,6 +343,45 @@ fn of_traffic<T>(
     let compared =
         Compared::Traffic { summary, diff: &diff, turned, changed, rows, rules, traffic };
     report(compared, outputs)
+}
+
+/// Where packets go.
+struct Sinks<'a> {
+    labels: BothLabels<'a>,
+    unseen: warnings::Unseen<'a>,
+    page: Option<Report>,
+    writers: Writers,
+    listed: Listed<'a>,
+}
+
+impl DiffSink for Sinks<'_> {
+    type Error = Failure;
+
+    #[inline]
+    fn frame(
+        &mut self,
+        input: &Input<'_>,
+        judged: [&Judged; 2],
+        effect: Effect,
+    ) -> Result<ControlFlow<()>, Failure> {
+        let Input { frame, decoded, selected, .. } = input;
+        self.unseen.look(frame);
+        if *selected {
+            if let Some(page) = &mut self.page {
+                let [_, proposed] = judged;
+                page.gathered.add(frame, decoded, proposed, Some(effect), self.labels.proposed);
+            }
+            self.writers.write(frame, judged, effect, self.labels)?;
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn pause(&mut self, diff: &mut Diff<'_>) -> Result<(), Failure> {
+        match diff.is_full() {
+            true => self.listed.add(&diff.take_over()),
+            false => Ok(()),
+        }
+    }
 }
 
 /// The pcaps of changed packets and of all, each with a comment.
@@ -483,21 +496,6 @@ fn unused(accepted: &Accepted, changed: &Changed<'_>) -> Vec<String> {
         }
     }
     warnings
-}
-
-/// The local addresses, which are the same to both.
-fn local(
-    current: &mut RuleSet,
-    proposed: &mut RuleSet,
-    args: &DiffArgs,
-    captures: &mut Captures,
-) -> Result<(Local, Openings), Failure> {
-    same_interfaces(current, proposed, args)?;
-    let (local, openings) = judging::local(current, &args.judge.local, captures)?;
-    if let (false, [only]) = (proposed.lists_interfaces(), current.interfaces()) {
-        proposed.set_local(only.addresses.clone());
-    }
-    Ok((local, openings))
 }
 
 /// Whether both are about the same interfaces, so that they can be compared.

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::io::Write;
 
 use serde_json::{Value, json};
+use sgreplay::engine::{self, Binding, ReplayRequest, Sink};
 use sgreplay::escape::{self, Text};
 use sgreplay::evaluate::{Examined, explain};
+use sgreplay::flow::Packet;
 use sgreplay::flow::{Direction, FlowTuple, Protocol, Transport};
-use sgreplay::replay::{Options, Replay};
 use sgreplay::report::{Label, SCHEMA, because};
 use sgreplay::rules::{
     Addresses, Assumption, EntryIndex, EntryKind, Interface, Layer, MatchStep, Matcher, Ordered,
@@ -15,25 +16,24 @@ use sgreplay::rules::{
 };
 use sgreplay::sources::Input;
 use sgreplay::verdict::{Judged, Judgement, Reason, Verdict};
+use std::ops::ControlFlow;
 
 use super::{ended, judging, pretty, stdout};
 use crate::args::{CaptureArgs, Endpoint, ExplainArgs, TextOrJson};
 use crate::captures::Captures;
 use crate::exit::{ExitStatus, Failure};
-use crate::input::{self, Reading};
+use crate::input;
 
 pub(crate) fn run(args: &ExplainArgs) -> Result<ExitStatus, Failure> {
-    let (mut rules, input) = input::rules(
-        &args.rules,
-        Reading { hints: (&args.switches).into(), ..Reading::default() },
-    )?;
-    rules.set_switches((&args.switches).into());
+    let (mut rules, input) = input::rules(&args.rules, &(&args.switches).into())?;
     if let Some(frame) = args.frame {
         judging::can_judge(&rules, &input.path, &[])?;
         return one_frame(args, &mut rules, frame);
     }
     if args.interface.is_none() {
-        judging::asks_for_groups(&rules, &input.path)?;
+        let path = &input.path;
+        engine::asks_for_groups(&rules)
+            .map_err(|error| Failure::Usage(format!("{path}: {error}")))?;
     }
     one_tuple(args, &rules)
 }
@@ -239,36 +239,16 @@ fn one_frame(args: &ExplainArgs, rules: &mut RuleSet, wanted: u64) -> Result<Exi
         ..CaptureArgs::default()
     };
     let mut captures = Captures::new(&capture)?;
-    let (local, openings) = judging::local(rules, &args.local, &mut captures)?;
-    if local.assumed && !local.sure {
-        judging::say_local(&local);
+    let binding = Binding { local: args.local.clone(), ..Binding::default() };
+    let bound = captures.bind(rules, &binding)?;
+    if bound.local.assumed && !bound.local.sure {
+        judging::say_local(&bound.local);
     }
-    let mut replay = Replay::new(rules, Options::default())
-        .with_openings(openings)
-        .with_tunnels(captures.tunnels());
-    let mut opened: HashMap<(u64, usize, bool), Opening> = HashMap::new();
-    let mut last = None;
-    let mut frames_read = 0;
-    let end = captures.read(false, |inputs| {
-        replay.judge_batch(inputs, |input, judged| {
-            let Input { frame, decoded, .. } = input;
-            for judgement in judged.judgements() {
-                let Judgement { interface, local_began, decided_in, .. } = *judgement;
-                if let (Some(connection), Some((_, flow))) =
-                    (judgement.connection, judgement.opened)
-                {
-                    let opening =
-                        Opening { frame: Some(frame.number), flow, direction: decided_in };
-                    opened.insert((connection, interface, local_began), opening);
-                }
-            }
-            frames_read = frame.number;
-            last = Some((*judged, decoded.packet().copied()));
-            Ok(())
-        })
-    })?;
+    let mut read = ReadUpTo::default();
+    let outcome = captures.replay(rules, bound, ReplayRequest::default(), &mut read)?;
+    let ReadUpTo { opened, last, frames_read } = read;
     let Some((judged, packet)) = last.filter(|_| frames_read == wanted) else {
-        ended(&end)?;
+        ended(&outcome.ended)?;
         return Err(Failure::Usage(format!(
             "there is no frame {wanted}; the capture has {frames_read}"
         )));
@@ -309,6 +289,33 @@ fn one_frame(args: &ExplainArgs, rules: &mut RuleSet, wanted: u64) -> Result<Exi
     });
     print(args.format, &explained.collect::<Vec<_>>())?;
     Ok(ExitStatus::Done)
+}
+
+/// The packets up to the one that is explained.
+#[derive(Default)]
+struct ReadUpTo {
+    /// How connections were opened, by number, interface and whether its own end began them.
+    opened: HashMap<(u64, usize, bool), Opening>,
+    last: Option<(Judged, Option<Packet>)>,
+    frames_read: u64,
+}
+
+impl Sink for ReadUpTo {
+    type Error = Failure;
+
+    fn frame(&mut self, input: &Input<'_>, judged: &Judged) -> Result<ControlFlow<()>, Failure> {
+        let Input { frame, decoded, .. } = input;
+        for judgement in judged.judgements() {
+            let Judgement { interface, local_began, decided_in, .. } = *judgement;
+            if let (Some(connection), Some((_, flow))) = (judgement.connection, judgement.opened) {
+                let opening = Opening { frame: Some(frame.number), flow, direction: decided_in };
+                self.opened.insert((connection, interface, local_began), opening);
+            }
+        }
+        self.frames_read = frame.number;
+        self.last = Some((*judged, decoded.packet().copied()));
+        Ok(ControlFlow::Continue(()))
+    }
 }
 
 fn not_evaluated(

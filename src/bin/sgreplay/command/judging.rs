@@ -5,17 +5,16 @@ use std::path::Path;
 use bytesize::ByteSize;
 use ipnet::IpNet;
 use sgreplay::check::Checked;
-use sgreplay::direction::Evidence;
+use sgreplay::engine::{self, Binding, RulesRequest, Side, Tap};
 use sgreplay::escape;
 use sgreplay::replay::{Midstream, Options, Sessions};
 use sgreplay::report::{Gathered, Local, Made, RulesInput};
-use sgreplay::rules::{RuleSet, listed};
-use sgreplay::session::Openings;
+use sgreplay::rules::RuleSet;
 
-use crate::args::{JudgeArgs, MidstreamArg, Tap};
+use crate::args::{JudgeArgs, MidstreamArg};
 use crate::captures::Captures;
 use crate::exit::Failure;
-use crate::input::{self, Reading, Side};
+use crate::input;
 use crate::output::{Output, Outputs};
 use crate::terminal;
 
@@ -71,40 +70,17 @@ pub(super) fn rules(
     args: &JudgeArgs,
     side: Side,
 ) -> Result<(RuleSet, RulesInput), Failure> {
-    let reading = Reading { hints: (&args.switches).into(), side };
-    let (mut rules, input) = input::rules(path, reading)?;
-    rules.set_switches((&args.switches).into());
-    Ok((rules, input))
+    input::rules(path, &RulesRequest { side, ..(&args.switches).into() })
 }
 
-/// Whether packets of captures can be judged: it must be known which groups their interface has, and which
-/// interface an address belongs to.
+/// Whether packets of captures can be judged by these rules.
 pub(super) fn can_judge(rules: &RuleSet, path: &str, taps: &[Tap]) -> Result<(), Failure> {
-    asks_for_groups(rules, path)?;
-    if let (true, Some((net, owners))) = (taps.is_empty(), rules.shared_address()) {
-        let [a, b] = owners.map(|at| rules.interfaces().get(at).map_or("", |eni| eni.id.as_str()));
-        return Err(Failure::Usage(format!(
-            "{path}: {net} belongs to interface `{a}` and to `{b}`; captures at each tell them apart: \
-             --interface {b}=CAPTURE",
-        )));
-    }
-    Ok(())
+    engine::can_judge(rules, taps).map_err(|error| Failure::Usage(format!("{path}: {error}")))
 }
 
-/// Asks which groups an instance has, where it is not known (SEMANTICS F26).
-pub(super) fn asks_for_groups(rules: &RuleSet, path: &str) -> Result<(), Failure> {
-    if rules.asks_for_groups() {
-        let groups: Vec<&str> = rules.groups().iter().map(|group| group.id.as_str()).collect();
-        return Err(Failure::Usage(format!(
-            "{path}: there are {} groups, and it is not known which of them the instance has; --groups says it, \
-             as in --groups {}, or {} beside the rules. There are: {}",
-            groups.len(),
-            groups.first().copied().unwrap_or_default(),
-            rules.cloud().lists_interfaces_by(),
-            listed(&groups),
-        )));
-    }
-    Ok(())
+/// What the user says of interfaces.
+pub(super) fn binding(args: &JudgeArgs) -> Binding {
+    Binding { local: args.local.clone(), interfaces: args.interface.clone() }
 }
 
 /// What a command keeps of connections beside their sessions, all of it within `--memory`.
@@ -156,95 +132,17 @@ pub(super) fn options(args: &JudgeArgs, sessions: Sessions, keeps: Keeps) -> Opt
     }
 }
 
-/// The names under which frames come from an interface, and its position.
-pub(super) fn taps(
-    given: &[Tap],
-    rules: &RuleSet,
-    captures: &mut Captures,
-) -> Result<Vec<(String, usize)>, Failure> {
-    let mut taps = Vec::new();
-    for Tap { eni, of } in given {
-        let position = rules.interfaces().iter().position(|known| known.id == *eni);
-        let Some(position) = position else {
-            return Err(Failure::Usage(format!(
-                "--interface {eni}={of}: the rules file has no interface `{eni}`"
-            )));
-        };
-        // A capture's frames take the name of its interface; others have the one that pcapng gives.
-        taps.push(match captures.made_at(Path::new(of), eni) {
-            true => (eni.clone(), position),
-            false => (of.clone(), position),
-        });
+/// Gives the one interface of rules that list none its addresses, where the user names them.
+pub(super) fn set_local(rules: &mut RuleSet, given: &[IpNet]) -> Result<(), Failure> {
+    match (given.is_empty(), rules.lists_interfaces()) {
+        (true, _) => {}
+        (false, true) => {
+            let message = "--local is for rules files that list no interfaces, and this one does";
+            return Err(Failure::Usage(message.to_owned()));
+        }
+        (false, false) => rules.set_local(given.to_vec()),
     }
-    Ok(taps)
-}
-
-/// Where the local addresses are from: the rules file, the user, or the capture.
-pub(super) fn local(
-    rules: &mut RuleSet,
-    given: &[IpNet],
-    captures: &mut Captures,
-) -> Result<(Local, Openings), Failure> {
-    if !given.is_empty() {
-        none_listed(rules)?;
-    }
-    captures.know_addresses(rules);
-    let (survey, openings) = captures.survey(given.is_empty() && !rules.lists_interfaces())?;
-    let names = |nets: &[IpNet]| nets.iter().map(shown).collect();
-    let known = |nets: &[IpNet], evidence, why: &str| Local {
-        addresses: names(nets),
-        assumed: false,
-        evidence,
-        sure: true,
-        why: why.to_owned(),
-        runner_up: None,
-    };
-    if rules.lists_interfaces() {
-        let nets: Vec<IpNet> =
-            rules.interfaces().iter().flat_map(|eni| eni.addresses.clone()).collect();
-        return Ok((known(&nets, Evidence::Rules, "interfaces of the rules file"), openings));
-    }
-    if !given.is_empty() {
-        rules.set_local(given.to_vec());
-        return Ok((known(given, Evidence::Given, "--local"), openings));
-    }
-    if captures.are_live() {
-        let message = "--live looks at no packet before it is judged, so the local address cannot be inferred; \
-                       give --local";
-        return Err(Failure::Usage(message.to_owned()));
-    }
-    let guess = survey.guess();
-    let why = match &guess {
-        Some(guess) => guess.why.clone(),
-        None => "the capture shows no IP packet".to_owned(),
-    };
-    let nets = guess.iter().flat_map(|guess| &guess.addresses).map(|addr| IpNet::from(*addr));
-    let nets: Vec<IpNet> = nets.collect();
-    let local = Local {
-        addresses: names(&nets),
-        assumed: true,
-        evidence: guess.as_ref().map_or(Evidence::Nothing, |guess| guess.evidence),
-        sure: guess.as_ref().is_some_and(|guess| guess.sure),
-        why,
-        runner_up: guess.and_then(|guess| guess.runner_up),
-    };
-    rules.set_local(nets);
-    Ok((local, openings))
-}
-
-/// Whether addresses may be given: not where the rules file lists them.
-pub(super) fn none_listed(rules: &RuleSet) -> Result<(), Failure> {
-    match rules.lists_interfaces() {
-        true => Err(Failure::Usage(
-            "--local is for rules files that list no interfaces, and this one does".to_owned(),
-        )),
-        false => Ok(()),
-    }
-}
-
-/// An address without the /32 or /128 that says nothing.
-fn shown(net: &IpNet) -> String {
-    if net.prefix_len() == net.max_prefix_len() { net.addr().to_string() } else { net.to_string() }
+    Ok(())
 }
 
 /// Says which local address was inferred, where no summary does.

@@ -7,6 +7,7 @@ use sgreplay::capture::{Frame, PcapWriter};
 use sgreplay::check;
 use sgreplay::coverage::Coverage;
 use sgreplay::decode::{Decoded, Tunnels, embedded};
+use sgreplay::engine::{Outcome, ReplayRequest, Side, Sink};
 use sgreplay::escape::Text;
 use sgreplay::replay::{Replay, Sessions};
 use sgreplay::report::{
@@ -19,6 +20,7 @@ use sgreplay::rules::RuleSet;
 use sgreplay::sources::{Ended, Input};
 use sgreplay::stats::Count;
 use sgreplay::verdict::{Judged, Verdict};
+use std::ops::ControlFlow;
 
 use super::gate::{self, Doubt, Gate};
 use super::judging::{self, Keeps, Report};
@@ -27,7 +29,7 @@ use super::{pretty, summary_rows};
 use crate::args::{FailOn, OnOff, Per, ReplayArgs, SummaryFormat};
 use crate::captures::Captures;
 use crate::exit::{ExitStatus, Failure};
-use crate::input::{self, Side};
+use crate::input;
 use crate::output::{Output, Outputs, Stdout, stdout};
 use crate::terminal;
 
@@ -44,52 +46,31 @@ pub(crate) fn run(args: &ReplayArgs, outputs: &mut Outputs) -> Result<ExitStatus
     }
     let (mut rules, rules_input) = judging::rules(&args.rules, &args.judge, Side::Proposed)?;
     judging::can_judge(&rules, &rules_input.path, &args.judge.interface)?;
-    let taps = judging::taps(&args.judge.interface, &rules, &mut captures)?;
-    let mut writers = Writers::create(outputs)?;
-    let mut report = Report::create(outputs)?;
-    let (local, openings) = judging::local(&mut rules, &args.judge.local, &mut captures)?;
-    let options = judging::options(&args.judge, args.sessions.into(), keeps(args));
-    let mut replay = Replay::new(&rules, options)
-        .with_openings(openings)
-        .with_tunnels(captures.tunnels())
-        .with_taps(taps);
-    if !captures.report_everything() {
-        replay = replay.with_selection();
-    }
+    let writers = Writers::create(outputs)?;
+    let report = Report::create(outputs)?;
+    let bound = captures.bind(&mut rules, &judging::binding(&args.judge))?;
     let labels = Labels::new(&rules);
-    let mut printed = Printed::new(args, &labels, captures.tunnels(), replay.options().sessions)?;
-    if local.assumed && !printed.is_summary() {
-        judging::say_local(&local);
+    let options = judging::options(&args.judge, args.sessions.into(), keeps(args));
+    let sessions = if rules.cloud().is_stateful() { options.sessions } else { Sessions::Off };
+    let printed = Printed::new(args, &labels, captures.tunnels(), sessions)?;
+    if bound.local.assumed && !printed.is_summary() {
+        judging::say_local(&bound.local);
     }
-
-    let mut unseen = warnings::Unseen::new(&args.judge.interface);
     let covers = args.coverage || args.min_coverage.is_some();
-    let mut coverage = covers.then(|| Coverage::new(&rules));
     let compares = args.compare_action || args.fail_on == Some(FailOn::ActionDiffers);
-    let mut recorded = compares.then(RecordedActions::default);
-    let end = captures.read(hash, |inputs| {
-        unseen.look(inputs);
-        replay.judge_batch(inputs, |input, judged| {
-            printed.connection(input, judged);
-            if !input.selected {
-                return Ok(());
-            }
-            let Input { frame, decoded, .. } = input;
-            writers.write(frame, judged, &labels)?;
-            if let Some(report) = &mut report {
-                report.gathered.add(frame, decoded, judged, None, &labels);
-            }
-            if let Some(coverage) = &mut coverage {
-                coverage.add(frame, decoded.packet(), judged);
-            }
-            if let Some(recorded) = &mut recorded {
-                recorded.add(frame, decoded.packet().map(|packet| &packet.flow), judged);
-            }
-            printed.packet(frame, decoded, judged)
-        })?;
-        printed.make_room(&replay)
-    })?;
-
+    let mut sinks = Sinks {
+        labels: &labels,
+        unseen: warnings::Unseen::new(&args.judge.interface),
+        printed,
+        writers,
+        report,
+        coverage: covers.then(|| Coverage::new(&rules)),
+        recorded: compares.then(RecordedActions::default),
+    };
+    let request = ReplayRequest { options, hash, ..ReplayRequest::default() };
+    let Outcome { ended: end, replay, local } =
+        captures.replay(&rules, bound, request, &mut sinks)?;
+    let Sinks { unseen, printed, writers, report, coverage, recorded, .. } = sinks;
     writers.finish()?;
     let inputs = Inputs { rules: rules_input, captures: end.inputs.clone() };
     let mut warnings = warnings(&rules, &replay, &end, &local);
@@ -135,6 +116,47 @@ pub(crate) fn run(args: &ReplayArgs, outputs: &mut Outputs) -> Result<ExitStatus
         asked_by: if args.fail_on.is_some() { "--fail-on" } else { "--min-coverage" },
     };
     gate::finish(&gate, fails)
+}
+
+/// Where packets go.
+struct Sinks<'a> {
+    labels: &'a Labels,
+    unseen: warnings::Unseen<'a>,
+    printed: Printed<'a>,
+    writers: Writers,
+    report: Option<Report>,
+    coverage: Option<Coverage>,
+    recorded: Option<RecordedActions>,
+}
+
+impl Sink for Sinks<'_> {
+    type Error = Failure;
+
+    #[inline]
+    fn frame(&mut self, input: &Input<'_>, judged: &Judged) -> Result<ControlFlow<()>, Failure> {
+        self.unseen.look(&input.frame);
+        self.printed.connection(input, judged);
+        if !input.selected {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let Input { frame, decoded, .. } = input;
+        self.writers.write(frame, judged, self.labels)?;
+        if let Some(report) = &mut self.report {
+            report.gathered.add(frame, decoded, judged, None, self.labels);
+        }
+        if let Some(coverage) = &mut self.coverage {
+            coverage.add(frame, decoded.packet(), judged);
+        }
+        if let Some(recorded) = &mut self.recorded {
+            recorded.add(frame, decoded.packet().map(|packet| &packet.flow), judged);
+        }
+        self.printed.packet(frame, decoded, judged)?;
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn pause(&mut self, replay: &Replay<'_>) -> Result<(), Failure> {
+        self.printed.make_room(replay)
+    }
 }
 
 /// What is kept beside the sessions: rows per connection, which are also what a table without `--per` has.

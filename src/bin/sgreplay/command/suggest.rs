@@ -1,14 +1,18 @@
 //! `sgreplay suggest`: rules from traffic.
 
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::path::Path;
 
+use sgreplay::engine::{Outcome, ReplayRequest, Side, Sink};
 use sgreplay::replay::{Replay, Sessions};
 use sgreplay::report::{
     AggregationStep, Holdout, Learned, RulesInput, plural, suggestion_json, suggestion_yaml,
 };
 use sgreplay::rules::{Invalid, RuleSet};
+use sgreplay::sources::Input;
 use sgreplay::suggest::{Bound, Observation, Observed, Suggestion, Wants, count, everything};
+use sgreplay::verdict::Judged;
 
 use super::gate::Doubt;
 use super::judging::{self, Keeps};
@@ -17,7 +21,6 @@ use super::{ended, pretty, stdout};
 use crate::args::{SuggestArgs, TextOrJson};
 use crate::captures::Captures;
 use crate::exit::{ExitStatus, Failure};
-use crate::input::Side;
 
 /// How far peers are widened for fewer rules, where nothing else is said.
 const USUAL: Bound = Bound { v4: 24, v6: 64 };
@@ -27,35 +30,20 @@ pub(crate) fn run(args: &SuggestArgs) -> Result<ExitStatus, Failure> {
     let files: Vec<&Path> = args.rules.iter().map(std::path::PathBuf::as_path).collect();
     judging::readable(&captures, &files, false)?;
     let (mut rules, input) = rules(args)?;
-    let taps = judging::taps(&args.judge.interface, &rules, &mut captures)?;
-    let (local, openings) = judging::local(&mut rules, &args.judge.local, &mut captures)?;
-    let mut replay =
-        Replay::new(&rules, judging::options(&args.judge, Sessions::On, Keeps::Observations))
-            .with_openings(openings)
-            .with_tunnels(captures.tunnels())
-            .with_taps(taps);
+    let bound = captures.bind(&mut rules, &judging::binding(&args.judge))?;
+    let options = judging::options(&args.judge, Sessions::On, Keeps::Observations);
+    let request = ReplayRequest { options, ..ReplayRequest::default() };
     let memory = Keeps::Observations.memory(&args.judge);
     let wants = Wants {
         answers: args.without_scans,
         times: args.holdout.is_some(),
         selection: !captures.report_everything(),
     };
-    let mut observed = Observed::new(wants, memory);
-    let mut unseen = warnings::Unseen::new(&args.judge.interface);
-    if !captures.report_everything() {
-        replay = replay.with_selection();
-    }
-    let end = captures.read(false, |inputs| {
-        unseen.look(inputs);
-        replay.judge_batch(inputs, |input, judged| {
-            observed.add(input, judged);
-            Ok::<(), Failure>(())
-        })?;
-        if observed.is_full() {
-            observed.make_room(&replay);
-        }
-        Ok::<(), Failure>(())
-    })?;
+    let unseen = warnings::Unseen::new(&args.judge.interface);
+    let mut sink = Watch { observed: Observed::new(wants, memory), unseen };
+    let Outcome { ended: end, replay, local } =
+        captures.replay(&rules, bound, request, &mut sink)?;
+    let Watch { mut observed, unseen } = sink;
     observed.finish();
     let mut warnings = warnings::of_captures(&end, replay.stats(), &local);
     warnings.extend(Doubt::warnings(replay.stats()));
@@ -109,6 +97,29 @@ pub(crate) fn run(args: &SuggestArgs) -> Result<ExitStatus, Failure> {
     }
     out.flush()?;
     ended(&end)
+}
+
+/// Who is allowed to which service.
+struct Watch<'a> {
+    observed: Observed,
+    unseen: warnings::Unseen<'a>,
+}
+
+impl Sink for Watch<'_> {
+    type Error = Failure;
+
+    fn frame(&mut self, input: &Input<'_>, judged: &Judged) -> Result<ControlFlow<()>, Failure> {
+        self.unseen.look(&input.frame);
+        self.observed.add(input, judged);
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn pause(&mut self, replay: &Replay<'_>) -> Result<(), Failure> {
+        if self.observed.is_full() {
+            self.observed.make_room(replay);
+        }
+        Ok(())
+    }
 }
 
 /// The rules whose allowed connections are learned from; rules that allow everything where none are named.

@@ -14,22 +14,15 @@ use super::judging;
 use super::{explain, pretty, stdout, with};
 use crate::args::{TestArgs, TestFormat};
 use crate::exit::{ExitStatus, Failure};
-use crate::input::{self, Reading};
+use crate::input;
 use crate::terminal;
 
 pub(crate) fn run(args: &TestArgs) -> Result<ExitStatus, Failure> {
     if args.rules.as_os_str() == input::STDIN && args.expectations == args.rules {
         return Err(Failure::Usage("standard input can be read only once".to_owned()));
     }
-    let (mut rules, input) = input::rules(
-        &args.rules,
-        Reading { hints: (&args.switches).into(), ..Reading::default() },
-    )?;
-    rules.set_switches((&args.switches).into());
-    if !args.local.is_empty() {
-        judging::none_listed(&rules)?;
-        rules.set_local(args.local.clone());
-    }
+    let (mut rules, input) = input::rules(&args.rules, &(&args.switches).into())?;
+    judging::set_local(&mut rules, &args.local)?;
     let (tested, expected) = test(&rules, &args.expectations)?;
     let summary = TestSummary::new(input, expected, &tested);
     let labels = Labels::new(&rules);

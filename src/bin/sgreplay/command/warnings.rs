@@ -3,18 +3,19 @@
 use std::net::IpAddr;
 
 use bytesize::ByteSize;
+use sgreplay::capture::Frame;
 use sgreplay::capture::{CaptureError, FlowLogCounts};
+use sgreplay::engine::Tap;
 use sgreplay::flow::Direction;
 use sgreplay::replay::{Options, Replay};
 use sgreplay::report::{Local, count, duration, plural};
 use sgreplay::rules::{Cloud, RuleSet};
-use sgreplay::sources::{CaptureInput, ClockAhead, ClockBackwards, Ended, Input, SkippedFile};
+use sgreplay::sources::{CaptureInput, ClockAhead, ClockBackwards, Ended, SkippedFile};
 use sgreplay::stats::{Stats, UnevaluatedCount};
 use sgreplay::verdict::{Reason, Verdict};
 
 use super::gate::Unevaluated;
 use super::judging::unsure;
-use crate::args::Tap;
 
 /// Why the result is not of the whole input, if it is not.
 pub(super) fn partial(end: &Ended) -> Option<String> {
@@ -202,11 +203,9 @@ impl<'a> Unseen<'a> {
         Self(given.iter().collect())
     }
 
-    pub(super) fn look(&mut self, inputs: &[Input<'_>]) {
-        for Input { frame, .. } in inputs {
-            if self.0.is_empty() {
-                return;
-            }
+    #[inline]
+    pub(super) fn look(&mut self, frame: &Frame<'_>) {
+        if !self.0.is_empty() {
             let elsewhere = |name: &String, tap: &Tap| *name != tap.eni && *name != tap.of;
             self.0.retain(|tap| frame.interface.is_none_or(|name| elsewhere(name, tap)));
         }

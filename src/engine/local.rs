@@ -1,0 +1,243 @@
+//! Which addresses are the interfaces', and which frames come from which.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use ipnet::IpNet;
+use serde::Serialize;
+
+use super::Error;
+use crate::decode::Decoded;
+use crate::direction::{Evidence, Survey};
+use crate::rules::{RuleSet, listed};
+use crate::session::Openings;
+use crate::sources::Sources;
+
+/// The addresses taken for the interface's.
+#[derive(Clone, Debug, Serialize)]
+pub struct Local {
+    /// Addresses and networks.
+    pub addresses: Vec<String>,
+    /// Whether they were inferred from the capture.
+    pub assumed: bool,
+    /// What tells them from other addresses.
+    pub evidence: Evidence,
+    /// Whether that singles them out.
+    pub sure: bool,
+    /// The evidence in words.
+    pub why: String,
+    /// Where it does not, the address that is the next likely.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runner_up: Option<IpAddr>,
+}
+
+/// What the user says of interfaces.
+#[derive(Clone, Debug, Default)]
+pub struct Binding {
+    /// The addresses of the one interface, where rules list none; empty to infer them from the captures.
+    pub local: Vec<IpNet>,
+    /// Where captures were made.
+    pub interfaces: Vec<Tap>,
+}
+
+/// An interface, and a capture made there or the name that pcapng has for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tap {
+    /// The interface's id.
+    pub eni: String,
+    /// The capture, as it was named, or the name.
+    pub of: String,
+}
+
+/// How rules apply to captures, for a [`replay`](super::replay()).
+#[derive(Clone, Debug)]
+pub struct Bound {
+    /// The local addresses.
+    pub local: Local,
+    /// Who accepts connections, as the first packets show it.
+    pub openings: Openings,
+    pub(super) taps: Vec<(String, usize)>,
+}
+
+/// The same of two rule sets, for a [`compare`](super::compare()).
+#[derive(Clone, Debug)]
+pub struct BoundBoth {
+    /// The local addresses, which are the same to both.
+    pub local: Local,
+    /// Who accepts connections, as the first packets show it.
+    pub openings: Openings,
+    pub(super) taps: [Vec<(String, usize)>; 2],
+}
+
+/// Finds the addresses of the rules' interfaces, and looks at the first packets of each capture for who accepts
+/// connections.
+///
+/// # Errors
+/// When a capture cannot be opened, the rules do not go with what is said of interfaces, or it is not known which groups
+/// an interface has.
+pub fn bind(rules: &mut RuleSet, sources: &mut Sources, binding: &Binding) -> Result<Bound, Error> {
+    can_judge(rules, &binding.interfaces)?;
+    let taps = taps(&binding.interfaces, rules, sources)?;
+    let (local, openings) = local(rules, &binding.local, sources)?;
+    Ok(Bound { local, openings, taps })
+}
+
+/// The same for two rule sets, whose one interface has the same addresses.
+///
+/// # Errors
+/// As [`bind`].
+pub fn bind_both(
+    (current, proposed): (&mut RuleSet, &mut RuleSet),
+    sources: &mut Sources,
+    binding: &Binding,
+) -> Result<BoundBoth, Error> {
+    for rules in [&*current, &*proposed] {
+        can_judge(rules, &binding.interfaces)?;
+    }
+    let taps = [
+        taps(&binding.interfaces, current, sources)?,
+        taps(&binding.interfaces, proposed, sources)?,
+    ];
+    let (local, openings) = local(current, &binding.local, sources)?;
+    if let (false, [only]) = (proposed.lists_interfaces(), current.interfaces()) {
+        proposed.set_local(only.addresses.clone());
+    }
+    Ok(BoundBoth { local, openings, taps })
+}
+
+/// Whether packets of captures can be judged: it must be known which groups their interface has, and which interface an
+/// address belongs to.
+///
+/// # Errors
+/// What has to be said first.
+pub fn can_judge(rules: &RuleSet, taps: &[Tap]) -> Result<(), Error> {
+    asks_for_groups(rules)?;
+    if let (true, Some((net, owners))) = (taps.is_empty(), rules.shared_address()) {
+        let [a, b] = owners.map(|at| rules.interfaces().get(at).map_or("", |eni| eni.id.as_str()));
+        return Err(Error::Question(format!(
+            "{net} belongs to interface `{a}` and to `{b}`; captures at each tell them apart: --interface {b}=CAPTURE",
+        )));
+    }
+    Ok(())
+}
+
+/// Asks which groups an instance has, where it is not known (SEMANTICS F26).
+///
+/// # Errors
+/// The question, with the groups.
+pub fn asks_for_groups(rules: &RuleSet) -> Result<(), Error> {
+    if rules.asks_for_groups() {
+        let groups: Vec<&str> = rules.groups().iter().map(|group| group.id.as_str()).collect();
+        return Err(Error::Question(format!(
+            "there are {} groups, and it is not known which of them the instance has; --groups says it, as in \
+             --groups {}, or {} beside the rules. There are: {}",
+            groups.len(),
+            groups.first().copied().unwrap_or_default(),
+            rules.cloud().lists_interfaces_by(),
+            listed(&groups),
+        )));
+    }
+    Ok(())
+}
+
+/// The names under which frames come from an interface, and its position.
+fn taps(
+    given: &[Tap],
+    rules: &RuleSet,
+    sources: &mut Sources,
+) -> Result<Vec<(String, usize)>, Error> {
+    let mut taps = Vec::new();
+    for Tap { eni, of } in given {
+        let position = rules.interfaces().iter().position(|known| known.id == *eni);
+        let Some(position) = position else {
+            return Err(Error::Question(format!(
+                "--interface {eni}={of}: the rules file has no interface `{eni}`"
+            )));
+        };
+        // A capture's frames take the name of its interface; others have the one that pcapng gives.
+        taps.push(match sources.made_at(Path::new(of), eni) {
+            true => (eni.clone(), position),
+            false => (of.clone(), position),
+        });
+    }
+    Ok(taps)
+}
+
+/// Where the local addresses are from: the rules file, the user, or the capture.
+fn local(
+    rules: &mut RuleSet,
+    given: &[IpNet],
+    sources: &mut Sources,
+) -> Result<(Local, Openings), Error> {
+    if !given.is_empty() && rules.lists_interfaces() {
+        let message = "--local is for rules files that list no interfaces, and this one does";
+        return Err(Error::Question(message.to_owned()));
+    }
+    let listed = rules.listed_interfaces().iter();
+    sources.know_addresses(listed.map(|eni| (eni.id.clone(), eni.addresses.clone())).collect());
+    let (survey, openings) = survey(sources, given.is_empty() && !rules.lists_interfaces())?;
+    let names = |nets: &[IpNet]| nets.iter().map(shown).collect();
+    let known = |nets: &[IpNet], evidence, why: &str| Local {
+        addresses: names(nets),
+        assumed: false,
+        evidence,
+        sure: true,
+        why: why.to_owned(),
+        runner_up: None,
+    };
+    if rules.lists_interfaces() {
+        let nets: Vec<IpNet> =
+            rules.interfaces().iter().flat_map(|eni| eni.addresses.clone()).collect();
+        return Ok((known(&nets, Evidence::Rules, "interfaces of the rules file"), openings));
+    }
+    if !given.is_empty() {
+        rules.set_local(given.to_vec());
+        return Ok((known(given, Evidence::Given, "--local"), openings));
+    }
+    if sources.options().live && sources.have_pipe() {
+        let message = "--live looks at no packet before it is judged, so the local address cannot be inferred; \
+                       give --local";
+        return Err(Error::Question(message.to_owned()));
+    }
+    let guess = survey.guess();
+    let why = match &guess {
+        Some(guess) => guess.why.clone(),
+        None => "the capture shows no IP packet".to_owned(),
+    };
+    let nets = guess.iter().flat_map(|guess| &guess.addresses).map(|addr| IpNet::from(*addr));
+    let nets: Vec<IpNet> = nets.collect();
+    let local = Local {
+        addresses: names(&nets),
+        assumed: true,
+        evidence: guess.as_ref().map_or(Evidence::Nothing, |guess| guess.evidence),
+        sure: guess.as_ref().is_some_and(|guess| guess.sure),
+        why,
+        runner_up: guess.and_then(|guess| guess.runner_up),
+    };
+    rules.set_local(nets);
+    Ok((local, openings))
+}
+
+/// An address without the /32 or /128 that says nothing.
+fn shown(net: &IpNet) -> String {
+    if net.prefix_len() == net.max_prefix_len() { net.addr().to_string() } else { net.to_string() }
+}
+
+/// Looks at the first packets of each capture: who accepts connections, and, where that is asked for, what tells the
+/// local address.
+fn survey(sources: &mut Sources, local: bool) -> Result<(Survey, Openings), Error> {
+    let (mut survey, mut openings) = (Survey::default(), Openings::default());
+    let inside = !sources.options().tunnels.is_empty();
+    sources.look_ahead(|frame, decoded| {
+        if let Decoded::Packet(packet) = decoded {
+            if local {
+                survey.look(frame, packet, inside);
+            }
+            openings.learn(packet, frame.time_ns);
+            if let Some(record) = frame.log {
+                openings.learn_record(packet, record);
+            }
+        }
+    })?;
+    Ok((survey, openings))
+}

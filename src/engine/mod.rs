@@ -1,0 +1,231 @@
+//! The engine in one call: rules and captures in, every packet with its verdict out.
+//!
+//! A run has three steps. [`RulesFile::load`] reads rules of any format. [`bind`] says at which addresses they apply: those
+//! of the rules' interfaces, those that the caller names, or those that the capture shows. [`replay`] judges every packet of
+//! the [`Sources`] and hands it to a [`Sink`]; [`compare`] judges by two rule sets.
+//!
+//! This program judges two captures by what a Terraform plan proposes, and stops after ten denied connections:
+//!
+//! ```no_run
+//! use std::ops::ControlFlow;
+//! use std::path::Path;
+//!
+//! use sgreplay::engine::{self, Binding, EachFrame, ReplayRequest, RulesFile, RulesRequest};
+//! use sgreplay::flow::FlowTuple;
+//! use sgreplay::sources::{SourceOptions, Sources};
+//! use sgreplay::verdict::Verdict;
+//!
+//! fn denied(plan: &Path, captures: &[&str]) -> Result<Vec<FlowTuple>, engine::Error> {
+//!     let mut rules = RulesFile::load(plan, &RulesRequest::default())?;
+//!     for warning in &rules.warnings {
+//!         eprintln!("warning: {warning}");
+//!     }
+//!     let paths = captures.iter().map(Into::into);
+//!     let mut sources = Sources::open(paths, SourceOptions::default(), Default::default())?;
+//!     let bound = engine::bind(&mut rules.rules, &mut sources, &Binding::default())?;
+//!     eprintln!("local: {} ({})", bound.local.addresses.join(", "), bound.local.why);
+//!
+//!     let mut denied = Vec::new();
+//!     let mut sink = EachFrame::new(|_, judged| {
+//!         if judged.verdict().0 == Verdict::Deny {
+//!             let opened = judged.judgements().find_map(|judgement| judgement.opened);
+//!             denied.extend(opened.map(|(_, flow)| flow));
+//!         }
+//!         if denied.len() < 10 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+//!     });
+//!     let request = ReplayRequest::default();
+//!     let outcome = engine::replay(&rules.rules, sources, bound, request, &mut sink)?;
+//!     eprintln!("{} packets", outcome.replay.stats().packets().total());
+//!     Ok(denied)
+//! }
+//! ```
+
+mod local;
+mod rules;
+mod sink;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+
+use crate::capture::CaptureError;
+use crate::diff::Diff;
+use crate::parse::ParseError;
+use crate::replay::{Options, Replay};
+use crate::rules::RuleSet;
+use crate::session::Openings;
+use crate::sources::{self, Ended, Input, Sources};
+pub use local::{
+    Binding, Bound, BoundBoth, Local, Tap, asks_for_groups, bind, bind_both, can_judge,
+};
+pub use rules::{RulesFile, RulesInput, RulesRequest, RulesText, Side, file_sha256, read_text};
+pub use sink::{DiffSink, EachFrame, Sink};
+
+/// Why a run did not come to its end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A capture cannot be opened.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// Rules cannot be read.
+    #[error("{0}")]
+    Rules(#[from] ParseError),
+    /// A file cannot be read, rules and captures do not go together, or they leave a question open: in words, with what
+    /// answers it.
+    #[error("{0}")]
+    Question(String),
+}
+
+/// How captures are judged.
+#[derive(Clone, Copy, Debug)]
+pub struct ReplayRequest {
+    /// Sessions, the inference of who began a connection, bounds of memory.
+    pub options: Options,
+    /// Hash each capture: [`CaptureInput::sha256`](crate::sources::CaptureInput::sha256).
+    pub hash: bool,
+    /// Of a comparison: bytes that changes take before [`DiffSink::pause`] has to take them out.
+    pub changes_memory: usize,
+}
+
+impl Default for ReplayRequest {
+    fn default() -> Self {
+        Self { options: Options::default(), hash: false, changes_memory: usize::MAX }
+    }
+}
+
+/// What is known at the end of a run.
+#[derive(Debug)]
+pub struct Outcome<R> {
+    /// How reading ended: inputs, damage, files that were skipped.
+    pub ended: Ended,
+    /// The [`Replay`] with its counters; of a comparison the [`Diff`].
+    pub replay: R,
+    /// The local addresses.
+    pub local: Local,
+}
+
+/// Judges every packet of the sources, in the order of their times.
+///
+/// # Errors
+/// When a capture cannot be opened or hashed, and the first error of the sink. Damage in a capture is none: what stands
+/// before it is judged, and [`Ended::damage`] tells of it.
+pub fn replay<'r, S: Sink>(
+    rules: &'r RuleSet,
+    sources: Sources,
+    bound: Bound,
+    request: ReplayRequest,
+    sink: &mut S,
+) -> Result<Outcome<Replay<'r>>, S::Error> {
+    let Bound { local, openings, taps } = bound;
+    let mut replay = prepared(rules, &sources, request.options, openings, taps);
+    let ended = run::<_, S::Error>(sources, request.hash, sink, S::progress, |sink, inputs| {
+        let judged = replay.judge_batch(inputs, |input, judged| go_on(sink.frame(input, judged)));
+        let more = stopped(judged)?;
+        sink.pause(&replay)?;
+        Ok(more)
+    })?;
+    Ok(Outcome { ended, replay, local })
+}
+
+/// Judges every packet of the sources by two rule sets.
+///
+/// # Errors
+/// As [`replay`].
+pub fn compare<'r, S: DiffSink>(
+    (current, proposed): (&'r RuleSet, &'r RuleSet),
+    sources: Sources,
+    bound: BoundBoth,
+    request: ReplayRequest,
+    sink: &mut S,
+) -> Result<Outcome<Diff<'r>>, S::Error> {
+    let BoundBoth { local, openings, taps: [current_taps, proposed_taps] } = bound;
+    let options = request.options;
+    let before = prepared(current, &sources, options, openings.clone(), current_taps);
+    let after = prepared(proposed, &sources, options, openings, proposed_taps);
+    let diff = Diff::new((current, before), (proposed, after));
+    let mut diff = diff.within(request.changes_memory);
+    let ended = run::<_, S::Error>(sources, request.hash, sink, S::progress, |sink, inputs| {
+        let judged = diff
+            .judge_batch(inputs, |input, judged, effect| go_on(sink.frame(input, judged, effect)));
+        let more = stopped(judged)?;
+        sink.pause(&mut diff)?;
+        Ok(more)
+    })?;
+    diff.finish();
+    Ok(Outcome { ended, replay: diff, local })
+}
+
+fn prepared<'r>(
+    rules: &'r RuleSet,
+    sources: &Sources,
+    options: Options,
+    openings: Openings,
+    taps: Vec<(String, usize)>,
+) -> Replay<'r> {
+    let replay = Replay::new(rules, options)
+        .with_openings(openings)
+        .with_tunnels(sources.options().tunnels.clone())
+        .with_taps(taps);
+    match sources.options().selection.is_everything() {
+        true => replay,
+        false => replay.with_selection(),
+    }
+}
+
+/// Reads the sources to their ends, or until `each` wants no more.
+fn run<S, E: From<Error>>(
+    sources: Sources,
+    hash: bool,
+    sink: &mut S,
+    progress: impl Fn(&mut S, u64, u64),
+    mut each: impl FnMut(&mut S, &[Input<'_>]) -> Result<ControlFlow<()>, E>,
+) -> Result<Ended, E> {
+    let mut hashes = HashMap::new();
+    for path in sources.paths().filter(|_| hash) {
+        hashes.insert(sources::name(path), file_sha256(path)?);
+    }
+    let sink = RefCell::new(sink);
+    let read = sources.read(
+        |bytes, frames| progress(&mut sink.borrow_mut(), bytes, frames),
+        |inputs| each(&mut sink.borrow_mut(), inputs).map_err(Failed),
+    );
+    let mut ended = read.map_err(|Failed(error)| error)?;
+    // A capture whose turn never came is not among the inputs.
+    for input in &mut ended.inputs {
+        input.sha256 = hashes.get(&input.path).cloned();
+    }
+    Ok(ended)
+}
+
+/// An error of a sink, or of a capture.
+struct Failed<E>(E);
+
+impl<E: From<Error>> From<CaptureError> for Failed<E> {
+    fn from(error: CaptureError) -> Self {
+        Self(Error::from(error).into())
+    }
+}
+
+/// Why a batch is judged no further.
+enum Halt<E> {
+    /// The sink wants no more.
+    Stop,
+    Failed(E),
+}
+
+fn go_on<E>(answer: Result<ControlFlow<()>, E>) -> Result<(), Halt<E>> {
+    match answer {
+        Ok(ControlFlow::Continue(())) => Ok(()),
+        Ok(ControlFlow::Break(())) => Err(Halt::Stop),
+        Err(error) => Err(Halt::Failed(error)),
+    }
+}
+
+fn stopped<E>(judged: Result<(), Halt<E>>) -> Result<ControlFlow<()>, E> {
+    match judged {
+        Ok(()) => Ok(ControlFlow::Continue(())),
+        Err(Halt::Stop) => Ok(ControlFlow::Break(())),
+        Err(Halt::Failed(error)) => Err(error),
+    }
+}

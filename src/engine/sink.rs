@@ -1,0 +1,145 @@
+//! Where judged packets go.
+
+use std::fmt;
+use std::ops::ControlFlow;
+
+use super::Error;
+use crate::coverage::Coverage;
+use crate::diff::{Diff, Effect};
+use crate::replay::Replay;
+use crate::sources::Input;
+use crate::verdict::Judged;
+
+/// Takes the packets of a [`replay`](super::replay) with their verdicts, in their order.
+pub trait Sink {
+    /// What ends the run, beside the engine's own errors.
+    type Error: From<Error>;
+
+    /// Takes a packet, whether the selection chooses it ([`Input::selected`]) or not; a break ends the run.
+    ///
+    /// # Errors
+    /// Whatever shall end the run.
+    fn frame(&mut self, input: &Input<'_>, judged: &Judged)
+    -> Result<ControlFlow<()>, Self::Error>;
+
+    /// Between two batches of packets: the place for bounds of memory.
+    ///
+    /// # Errors
+    /// Whatever shall end the run.
+    fn pause(&mut self, replay: &Replay<'_>) -> Result<(), Self::Error> {
+        let _ = replay;
+        Ok(())
+    }
+
+    /// Bytes and frames that were read so far.
+    fn progress(&mut self, bytes: u64, frames: u64) {
+        let _ = (bytes, frames);
+    }
+}
+
+/// Takes the packets of a [`compare`](super::compare) with both verdicts, that of the current rules first, and what the
+/// change does to each.
+pub trait DiffSink {
+    /// What ends the run, beside the engine's own errors.
+    type Error: From<Error>;
+
+    /// Takes a packet, whether the selection chooses it or not; a break ends the run.
+    ///
+    /// # Errors
+    /// Whatever shall end the run.
+    fn frame(
+        &mut self,
+        input: &Input<'_>,
+        judged: [&Judged; 2],
+        effect: Effect,
+    ) -> Result<ControlFlow<()>, Self::Error>;
+
+    /// Between two batches of packets: the place to take changes out ([`Diff::is_full`]).
+    ///
+    /// # Errors
+    /// Whatever shall end the run.
+    fn pause(&mut self, diff: &mut Diff<'_>) -> Result<(), Self::Error> {
+        let _ = diff;
+        Ok(())
+    }
+
+    /// Bytes and frames that were read so far.
+    fn progress(&mut self, bytes: u64, frames: u64) {
+        let _ = (bytes, frames);
+    }
+}
+
+impl<S: Sink> Sink for &mut S {
+    type Error = S::Error;
+
+    #[inline]
+    fn frame(&mut self, input: &Input<'_>, judged: &Judged) -> Result<ControlFlow<()>, S::Error> {
+        (**self).frame(input, judged)
+    }
+
+    fn pause(&mut self, replay: &Replay<'_>) -> Result<(), S::Error> {
+        (**self).pause(replay)
+    }
+
+    fn progress(&mut self, bytes: u64, frames: u64) {
+        (**self).progress(bytes, frames);
+    }
+}
+
+impl<S: DiffSink> DiffSink for &mut S {
+    type Error = S::Error;
+
+    #[inline]
+    fn frame(
+        &mut self,
+        input: &Input<'_>,
+        judged: [&Judged; 2],
+        effect: Effect,
+    ) -> Result<ControlFlow<()>, S::Error> {
+        (**self).frame(input, judged, effect)
+    }
+
+    fn pause(&mut self, diff: &mut Diff<'_>) -> Result<(), S::Error> {
+        (**self).pause(diff)
+    }
+
+    fn progress(&mut self, bytes: u64, frames: u64) {
+        (**self).progress(bytes, frames);
+    }
+}
+
+/// A function as a sink.
+pub struct EachFrame<F>(F);
+
+impl<F: FnMut(&Input<'_>, &Judged) -> ControlFlow<()>> EachFrame<F> {
+    /// Hands every packet with its verdict to a function; a break ends the run.
+    pub fn new(each: F) -> Self {
+        Self(each)
+    }
+}
+
+impl<F> fmt::Debug for EachFrame<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EachFrame")
+    }
+}
+
+impl<F: FnMut(&Input<'_>, &Judged) -> ControlFlow<()>> Sink for EachFrame<F> {
+    type Error = Error;
+
+    fn frame(&mut self, input: &Input<'_>, judged: &Judged) -> Result<ControlFlow<()>, Error> {
+        Ok((self.0)(input, judged))
+    }
+}
+
+/// Which rules the packets use.
+impl Sink for Coverage {
+    type Error = Error;
+
+    fn frame(&mut self, input: &Input<'_>, judged: &Judged) -> Result<ControlFlow<()>, Error> {
+        if input.selected {
+            self.add(&input.frame, input.decoded.packet(), judged);
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+}

@@ -30,7 +30,8 @@ pub(super) fn after_labels(mut data: &[u8]) -> Result<(u16, &[u8]), NoIp> {
         // More of it might show that it is IPv4 all the same.
         (4, Evidence::Ip) if has_ipv4_checksum(data).is_none() => Err(unknown.into()),
         (4 | 6 | NonIp::ASSOCIATED_CHANNEL, Evidence::Ip) => Ok((ETHERNET, data)),
-        (6, _) if is_sound_ipv6(data) => Ok((IPV6, data)),
+        // So might more show that it is a frame with IP in it.
+        (6, frame) if is_sound_ipv6(data) && frame != Evidence::IpType => Ok((IPV6, data)),
         (4 | 6, Evidence::IpType) | (NonIp::ASSOCIATED_CHANNEL, _) => Err(unknown.into()),
         (4 | 6, _) => Ok((IPV4, data)),
         (0, here) => {

@@ -8,7 +8,7 @@ mod targets;
 mod texts;
 
 use proptest::prelude::*;
-use sgreplay::capture::Capture;
+use sgreplay::capture::{Capture, LinkType};
 
 use crate::compressed::{self, ENCODERS};
 use crate::encapsulations::ENCAPSULATIONS;
@@ -203,4 +203,17 @@ fn binary_behind_a_line_of_text() {
     // The length of a record of ERF, and the next record.
     bytes[10..12].copy_from_slice(&[0, 32]);
     targets::capture(&bytes);
+}
+
+/// Behind an MPLS label stands an Ethernet frame whose first bytes are a sound IPv6 header too: what is cut off decides
+/// which, so that the cut frame is neither.
+#[test]
+fn a_frame_of_a_pseudowire_that_looks_like_ipv6() {
+    let link = targets::LINKS.iter().position(|link| *link == LinkType::MPLS).unwrap();
+    let mut bytes = vec![0; 2 + 4 + 14 + 52];
+    bytes[..2].copy_from_slice(&[u8::try_from(link).unwrap(), 20]);
+    // The bottom of the stack; addresses that start as IPv6 does, with a payload of no bytes; IPv4 of 52 bytes.
+    (bytes[4], bytes[6], bytes[12]) = (1, 0x60, 107);
+    bytes[18..24].copy_from_slice(&[8, 0, 0x45, 0, 0, 52]);
+    targets::decode(&bytes);
 }

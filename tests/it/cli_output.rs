@@ -87,3 +87,24 @@ fn the_width_of_a_terminal() {
     assert!(wide.is_empty(), "{wide:#?}");
     assert!(piped.lines().any(|line| line.chars().count() > 110));
 }
+
+#[test]
+fn every_command_has_a_page_and_is_completed() {
+    let run = |args: &[&str]| {
+        let (status, out, err) = crate::support::output_in(crate::support::root(), args, b"");
+        assert_eq!((status, err.as_str()), (0, ""), "{args:?}");
+        out
+    };
+    let completions = run(&["completions", "bash"]);
+    let program = run(&["man"]);
+    let help = run(&["--help"]);
+    let commands = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let names = commands.lines().filter(|line| !line.starts_with("    "));
+    let names: Vec<&str> = names.filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(names.len() > 12, "{names:?}");
+    for name in names.into_iter().filter(|name| *name != "help") {
+        assert!(run(&["man", name]).contains(&format!("sgreplay\\-{name}")), "{name}");
+        assert!(program.contains(&format!("sgreplay\\-{name}")), "{name}");
+        assert!(completions.contains(&format!("sgreplay,{name})")), "{name}");
+    }
+}

@@ -19,9 +19,102 @@ use sgreplay::sources::{
 };
 use sgreplay::verdict::Judged;
 
-use crate::args::CaptureArgs;
+use crate::args::whole;
 use crate::exit::Failure;
 use crate::{signals, terminal};
+use sgreplay::capture::FlowLogFields;
+
+/// Which packets.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct CaptureArgs {
+    /// pcap, pcapng or snoop files, compressed or in a tar archive too, or directories of them, read in the order
+    /// of their packets' times; `-` is standard input
+    #[arg(value_name = "CAPTURE")]
+    pub positional: Vec<PathBuf>,
+    /// The same, for fingers used to tcpdump
+    #[arg(short, long, value_name = "CAPTURE")]
+    pub read: Vec<PathBuf>,
+    /// Read several captures one after the other, in the order given, not in that of their packets' times
+    #[arg(long)]
+    pub as_named: bool,
+    /// Accepted for compatibility: several captures are always read in the order of their packets' times
+    #[arg(short = 'm', long, hide = true, conflicts_with = "as_named")]
+    pub merge: bool,
+    /// Judge a pipe as its packets come, for a stream that does not end: nothing is inferred from packets that have
+    /// not come yet
+    #[arg(long)]
+    pub live: bool,
+    /// Report only packets that match, in the usual subset of pcap-filter: 'tcp port 443 and net 10.0.0.0/8'
+    #[arg(long, value_name = "FILTER")]
+    pub filter: Option<String>,
+    /// Look at the packet inside a tunnel instead: vxlan, geneve, erspan, tzsp (as traffic mirrors deliver
+    /// them), vxlan-gpe, gre, nsh, ipip, gtpu; may be repeated, with a port as in vxlan:8472; auto takes those that
+    /// most packets are
+    #[arg(long, value_name = "TUNNEL", value_delimiter = ',')]
+    pub decap: Vec<String>,
+    /// The columns of a flow log of AWS that has no header, as its `LogFormat` names them: 'version srcaddr dstaddr …' or
+    /// '${version} ${srcaddr} …'
+    #[arg(long, value_name = "NAMES")]
+    pub fields: Option<FlowLogFields>,
+    /// Stop after reporting N packets
+    #[arg(short, long, value_name = "N", value_parser = whole::<u64>)]
+    pub count: Option<u64>,
+    /// Report only packets from this time on; those before it open sessions: 2026-11-23T14:00:00Z, '2026-11-23 14:00:00' (UTC) or seconds
+    /// since 1970
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub since: Option<u64>,
+    /// Report only packets before this time
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub until: Option<u64>,
+    /// How many threads work; as many as there are processors if not given. One takes turns between
+    /// reading and judging, two do both at once, the third decodes. More bring nothing, since judging is
+    /// one packet after the other; the result is the same
+    #[arg(long, value_name = "N", value_parser = whole::<NonZeroUsize>)]
+    pub threads: Option<NonZeroUsize>,
+}
+
+impl CaptureArgs {
+    /// Whether a capture is named.
+    pub(crate) fn any(&self) -> bool {
+        !self.positional.is_empty() || !self.read.is_empty()
+    }
+
+    /// The first option that is about a capture's packets, if one is given.
+    pub(crate) fn chosen(&self) -> Option<&'static str> {
+        let given = [
+            (self.as_named, "--as-named"),
+            (self.live, "--live"),
+            (self.filter.is_some(), "--filter"),
+            (!self.decap.is_empty(), "--decap"),
+            (self.fields.is_some(), "--fields"),
+            (self.count.is_some(), "--count"),
+            (self.since.is_some(), "--since"),
+            (self.until.is_some(), "--until"),
+        ];
+        given.into_iter().find(|(given, _)| *given).map(|(_, name)| name)
+    }
+}
+
+/// Nanoseconds since the epoch.
+fn time(text: &str) -> Result<u64, String> {
+    let expected =
+        "expected 2026-11-23T14:00:00Z, '2026-11-23 14:00:00' (UTC) or seconds since 1970";
+    if let Some((seconds, fraction)) = text.split_once('.').or(Some((text, "")))
+        && let Ok(seconds) = seconds.parse::<u64>()
+        && fraction.len() <= 9
+        && fraction.chars().all(|c| c.is_ascii_digit())
+    {
+        let fraction: u64 = format!("{fraction:0<9}").parse().unwrap_or_default();
+        return seconds
+            .checked_mul(1_000_000_000)
+            .and_then(|ns| ns.checked_add(fraction))
+            .ok_or(expected.to_owned());
+    }
+    let utc = || jiff::tz::TimeZone::UTC.to_timestamp(text.parse().ok()?).ok();
+    let time = text.parse::<jiff::Timestamp>().ok().or_else(utc);
+    let ns = time.and_then(|time| u64::try_from(time.as_nanosecond()).ok());
+    ns.ok_or_else(|| expected.to_owned())
+}
 
 /// The name of no tunnel, for those that the captures use.
 const AUTO: &str = "auto";

@@ -14,10 +14,63 @@ use sgreplay::rules::{Code, RuleSet, Severity};
 use super::gate;
 use super::judging;
 use super::{pretty, stdout, with};
-use crate::args::{CheckArgs, CheckFailOn, CheckFormat};
+use crate::args::cidr;
+use crate::command::judging::SwitchArgs;
 use crate::exit::{ExitStatus, Failure};
 use crate::input;
 use crate::terminal;
+use clap::ValueEnum;
+use ipnet::IpNet;
+use std::path::PathBuf;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  sgreplay check web.yaml
+  sgreplay check web.yaml --fail-on warning -f sarif > web.sarif
+  sgreplay check --explain shadowed")]
+pub(crate) struct CheckArgs {
+    /// The rules; `-` is standard input
+    #[arg(value_name = "RULES")]
+    pub positional: Option<PathBuf>,
+    /// The same
+    #[arg(long, value_name = "FILE", conflicts_with = "positional")]
+    pub rules: Option<PathBuf>,
+    /// Text for people; the rest for programs
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub format: CheckFormat,
+    /// Show notes too
+    #[arg(long)]
+    pub notes: bool,
+    /// Exit with status 1 if something of this severity or a higher one is found
+    #[arg(long, value_name = "SEVERITY")]
+    pub fail_on: Option<CheckFailOn>,
+    /// Print the page of a code instead
+    #[arg(long, value_name = "CODE", exclusive = true)]
+    pub explain: Option<Code>,
+    /// List the codes instead
+    #[arg(long, exclusive = true)]
+    pub codes: bool,
+    /// Addresses of the one interface, where the rules file lists none
+    #[arg(long, value_name = "ADDR|CIDR", value_delimiter = ',', value_parser = cidr)]
+    pub local: Vec<IpNet>,
+    #[command(flatten)]
+    pub switches: SwitchArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CheckFormat {
+    Text,
+    Json,
+    Ndjson,
+    Csv,
+    Sarif,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CheckFailOn {
+    Warning,
+    Error,
+}
 
 pub(crate) fn run(args: &CheckArgs) -> Result<ExitStatus, Failure> {
     let mut out = stdout();

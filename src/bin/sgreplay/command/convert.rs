@@ -1,5 +1,6 @@
 //! `sgreplay convert`: any rules in, any out.
 
+use crate::args::direction;
 use std::io::Write;
 
 use sgreplay::convert::{
@@ -11,10 +12,88 @@ use sgreplay::parse::{self, Content, LoadOptions, Loaded};
 use sgreplay::rules::RuleSet;
 
 use super::{judging, pretty, stdout};
-use crate::args::{ConvertArgs, ConvertTo};
+use crate::args::cidr;
+use crate::command::judging::SwitchArgs;
 use crate::exit::{ExitStatus, Failure};
 use crate::input;
 use crate::terminal;
+use clap::ValueEnum;
+use ipnet::IpNet;
+use sgreplay::flow::Direction;
+use std::path::PathBuf;
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "What is read, recognised by content: our own rules file; answers of DescribeSecurityGroupAttribute and
+DescribeSecurityGroups, of network interfaces, instances, prefix lists and port lists; the console's export;
+permissions of AuthorizeSecurityGroup; `terraform show -json` of a plan or a state; ROS templates. A directory
+of such files is one rule set.
+
+Examples:
+  sgreplay convert export.json --type basic --to yaml
+  sgreplay convert vpc/ --to nftables --interface eni-web
+  tcpdump -nr big.pcap \"$(sgreplay convert web.yaml --local 10.0.0.5 --to bpf)\""
+)]
+pub(crate) struct ConvertArgs {
+    /// The rules: a file, a directory of files, or `-` for standard input
+    #[arg(value_name = "RULES")]
+    pub rules: PathBuf,
+    /// The format
+    #[arg(long, value_name = "FORMAT")]
+    pub to: ConvertTo,
+    /// The interface that a packet filter is for, where the rules have several
+    #[arg(long, value_name = "ENI")]
+    pub interface: Option<String>,
+    /// Addresses of the one interface, where the rules file lists none
+    #[arg(long, value_name = "ADDR|CIDR", value_delimiter = ',', value_parser = cidr)]
+    pub local: Vec<IpNet>,
+    /// The direction of rules that do not say it: ingress or egress
+    #[arg(long, value_name = "WAY", value_parser = direction)]
+    pub direction: Option<Direction>,
+    /// Of a Terraform plan take the rules as they are, not as they would be
+    #[arg(long)]
+    pub current: bool,
+    #[command(flatten)]
+    pub switches: SwitchArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ConvertTo {
+    /// Our own rules file
+    Yaml,
+    /// What the ECS API would answer
+    AlibabaJson,
+    /// What `aws ec2 describe-…` would print
+    Aws,
+    /// What `az network nsg list` and `az network nic list` would print
+    Azure,
+    /// What `gcloud compute … list --format=json` would print
+    Gcp,
+    /// HCL for the provider of the rules' cloud
+    Terraform,
+    /// A table for nft, with connection tracking
+    Nftables,
+    /// Rules for iptables-restore
+    Iptables,
+    /// Rules for ip6tables-restore
+    Ip6tables,
+    /// A tcpdump filter that finds what would be denied, packet by packet
+    Bpf,
+    /// A row per rule, the same columns for every format
+    Csv,
+    /// Tables in evaluation order
+    Markdown,
+}
+
+impl ConvertTo {
+    /// Whether it is for a cloud, which has quotas; a host's firewall has none.
+    pub(crate) fn is_of_a_cloud(self) -> bool {
+        matches!(
+            self,
+            Self::Yaml | Self::AlibabaJson | Self::Aws | Self::Azure | Self::Gcp | Self::Terraform
+        )
+    }
+}
 
 pub(crate) fn run(args: &ConvertArgs) -> Result<ExitStatus, Failure> {
     let hints = LoadOptions { direction: args.direction, ..(&args.switches).into() };

@@ -11,10 +11,23 @@ use sgreplay::sources::{Ended, Input};
 
 use super::warnings;
 use super::{ended, row_format, stdout};
-use crate::args::DecodeArgs;
+use crate::args::Format;
+use crate::captures::CaptureArgs;
 use crate::captures::Captures;
 use crate::exit::{ExitStatus, Failure};
 use crate::terminal;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DecodeArgs {
+    #[command(flatten)]
+    pub capture: CaptureArgs,
+    /// Text for people; the rest for programs
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+    /// Columns more: the tuple of the packet that an ICMP error complains about (text always has it)
+    #[arg(long)]
+    pub embedded: bool,
+}
 
 pub(crate) fn run(args: &DecodeArgs) -> Result<ExitStatus, Failure> {
     let captures = Captures::new(&args.capture)?;

@@ -1,5 +1,6 @@
 //! Gates: conditions that were asked for, and whether the input allows an answer at all.
 
+use crate::args::percent;
 use sgreplay::capture::FlowLogCounts;
 use sgreplay::diff::{Diff, Effect};
 use sgreplay::doubts::Supposition;
@@ -11,6 +12,24 @@ use sgreplay::stats::{Stats, UnevaluatedCount};
 use super::ended;
 use super::judging::unsure;
 use crate::exit::{ExitStatus, Failure};
+
+/// When a condition that was asked for has no full answer.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct GateArgs {
+    /// With --fail-on or --min-coverage: accept a capture that breaks off in the middle
+    #[arg(long)]
+    pub allow_truncated: bool,
+    /// With --fail-on or --min-coverage: exit with status 2 if more than so many percent of the packets that carry or
+    /// may hide traffic were not evaluated
+    #[arg(long, value_name = "PERCENT", value_parser = percent, default_value = "1")]
+    pub max_unevaluated: f64,
+}
+
+impl Default for GateArgs {
+    fn default() -> Self {
+        Self { allow_truncated: false, max_unevaluated: 1.0 }
+    }
+}
 
 /// Why a gate that holds nothing against the rules does not pass: some of them are missing.
 pub(super) fn incomplete(rules: &RuleSet) -> Option<String> {
@@ -71,7 +90,7 @@ impl Unevaluated {
 
     /// Their share of all frames that carry or may hide traffic, in percent.
     fn percent(&self) -> f64 {
-        percent(self.frames, self.frames + self.judged)
+        share(self.frames, self.frames + self.judged)
     }
 
     /// How many there are, most of them why, with an example and what helps; `None` where there are none.
@@ -94,7 +113,7 @@ impl Unevaluated {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share in percent")]
-fn percent(part: u64, all: u64) -> f64 {
+fn share(part: u64, all: u64) -> f64 {
     if all == 0 { 0.0 } else { part as f64 * 100.0 / all as f64 }
 }
 
@@ -167,7 +186,7 @@ fn missing(end: &Ended, lost_records_count: bool) -> Option<(f64, String)> {
     ];
     let words = words.into_iter().filter(|(n, ..)| *n > 0);
     let words: Vec<String> = words.map(|(_, n, what)| format!("{n} {what}")).collect();
-    (all > 0).then(|| (percent(all, all + read), words.join(", ")))
+    (all > 0).then(|| (share(all, all + read), words.join(", ")))
 }
 
 /// Whether a condition that was asked for can be answered at all.
@@ -241,12 +260,12 @@ impl Gate<'_> {
             return Some(format!("{asked_by} has no full answer: {text}"));
         }
         let all = stats.connections().total();
-        let matters = |doubt: &&Doubt| percent(doubt.connections, all) > *max_unevaluated;
+        let matters = |doubt: &&Doubt| share(doubt.connections, all) > *max_unevaluated;
         if let Some(Doubt { text, .. }) = doubts.iter().find(matters) {
             return no_full_answer(text, "--max-unevaluated accepts a larger share");
         }
         if let Some((n, frame)) = *one_sided
-            && percent(n, packets.total()) > *max_unevaluated
+            && share(n, packets.total()) > *max_unevaluated
         {
             let why = format!(
                 "only one of the rule sets has an interface of {} of {}, as of frame {frame}, so they were not compared",

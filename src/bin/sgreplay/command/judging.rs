@@ -11,12 +11,193 @@ use sgreplay::replay::{Midstream, Options, Sessions};
 use sgreplay::report::{Gathered, Local, Made, RulesInput};
 use sgreplay::rules::RuleSet;
 
-use crate::args::{JudgeArgs, MidstreamArg};
+use crate::args::cidr;
+use crate::args::whole;
 use crate::captures::Captures;
 use crate::exit::Failure;
 use crate::input;
 use crate::output::{Output, Outputs};
 use crate::terminal;
+use clap::ValueEnum;
+use sgreplay::parse::LoadOptions;
+use sgreplay::rules::Cloud;
+use sgreplay::rules::GroupType;
+use sgreplay::rules::Policy;
+use sgreplay::rules::Switches;
+use sgreplay::rules::Tag;
+use sgreplay::rules::parse_cidr;
+
+/// How packets are judged.
+#[derive(Debug, clap::Args)]
+pub(crate) struct JudgeArgs {
+    /// Addresses of the one interface, where the rules file lists none; else they are inferred from
+    /// the capture
+    #[arg(long, value_name = "ADDR|CIDR", value_delimiter = ',', value_parser = cidr)]
+    pub local: Vec<IpNet>,
+    /// For a connection already under way when the capture starts: infer who began it, or take its
+    /// first packet for the opening one
+    #[arg(long, value_name = "HOW", default_value = "infer")]
+    pub midstream: MidstreamArg,
+    /// At which interface a capture was made, or what pcapng calls the interface: eni-web=web.pcap,
+    /// eni-web=eth0. Its packets are judged there alone, so that two interfaces may have one address
+    #[arg(long, value_name = "ENI=CAPTURE", value_parser = tap)]
+    pub interface: Vec<Tap>,
+    /// The most sessions that one interface holds at once, as its instance's type has it; beyond it new
+    /// connections fail. No limit if not given
+    #[arg(long, value_name = "N", value_parser = whole::<usize>)]
+    pub max_sessions: Option<usize>,
+    /// The most memory for what is known of connections. Beyond it the sessions that have been idle longest
+    /// are forgotten, and counted; rows are written early; changes and peers are listed less finely
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", alias = "session-memory")]
+    pub memory: ByteSize,
+    /// The most memory that the index of one interface's rules in one direction takes; where its fast
+    /// layout would need more, a slower one is used
+    #[arg(long, value_name = "SIZE", default_value = "64MiB")]
+    pub index_memory: ByteSize,
+    #[command(flatten)]
+    pub switches: SwitchArgs,
+}
+
+/// What the command line takes where nothing is said.
+impl Default for JudgeArgs {
+    fn default() -> Self {
+        Self {
+            local: Vec::new(),
+            midstream: MidstreamArg::default(),
+            interface: Vec::new(),
+            max_sessions: None,
+            memory: ByteSize::gib(1),
+            index_memory: ByteSize::mib(64),
+            switches: SwitchArgs::default(),
+        }
+    }
+}
+
+/// What is asked of every rule set: what its files may not say, and questions that the cloud's documents leave
+/// open.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct SwitchArgs {
+    /// The type of groups whose files do not say it, as the console's export: basic or enterprise
+    #[arg(long = "type", value_name = "TYPE")]
+    pub group_type: Option<GroupType>,
+    /// Whether members of such groups reach each other: accept or drop
+    #[arg(long, value_name = "POLICY")]
+    pub inner_access_policy: Option<Policy>,
+    /// The groups that the instance has, where the rules list many and no interfaces: sg-web,sg-db
+    #[arg(long, value_name = "GROUP,…", value_delimiter = ',')]
+    pub groups: Vec<String>,
+    /// Which addresses a tag stands for, of rules of Azure and Google Cloud: a service tag
+    /// (--define VirtualNetwork=10.0.0.0/8) or a network tag; or the entries of a prefix list that is not in the files
+    /// (--define pl-0123=10.0.0.0/8); may be repeated
+    #[arg(long, value_name = "TAG=CIDR,…", value_parser = tag)]
+    pub define: Vec<Tag>,
+    /// Which tags the instance has, of rules of Google Cloud that choose instances by them; '' for none
+    #[arg(long, value_name = "TAG,…", value_parser = tag_names)]
+    pub tags: Option<TagNames>,
+    /// The value of a template's parameter, instead of its default; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
+    pub param: Vec<(String, String)>,
+    /// Take the rules for whole though some are missing: what Terraform does not know yet is left out, and a gate
+    /// may pass without rules that the files do not have
+    #[arg(long)]
+    pub partial: bool,
+    /// Whose rules are meant, where a Terraform plan has those of several clouds: alibaba, aws, azure or google
+    #[arg(long, value_name = "CLOUD")]
+    pub cloud: Option<Cloud>,
+    /// Let intra-group access go before custom egress rules too (the documents contradict each other)
+    #[arg(long)]
+    pub intra_group_egress: bool,
+    /// Let DHCP pass whatever the rules say
+    #[arg(long)]
+    pub exempt_dhcp: bool,
+    /// The networks of the VPC, of rules of AWS: its name server, at the base of each plus two, passes whatever the
+    /// rules say; may be repeated
+    #[arg(long, value_name = "CIDR", value_parser = parse_cidr, value_delimiter = ',')]
+    pub vpc_cidr: Vec<IpNet>,
+    /// IPv6 neighbour discovery (ICMPv6 133 to 137 with hop limit 255): let it pass whatever the rules say, as ARP
+    /// does, or judge it by the rules
+    #[arg(long, value_name = "HOW", default_value = "exempt")]
+    pub neighbour_discovery: NeighbourDiscovery,
+}
+
+impl From<&SwitchArgs> for Switches {
+    fn from(args: &SwitchArgs) -> Self {
+        let SwitchArgs { intra_group_egress, exempt_dhcp, neighbour_discovery, .. } = *args;
+        let neighbour_discovery_by_rules = neighbour_discovery == NeighbourDiscovery::Rules;
+        let vpc_cidrs = args.vpc_cidr.clone();
+        Self { intra_group_egress, exempt_dhcp, neighbour_discovery_by_rules, vpc_cidrs }
+    }
+}
+
+impl From<&SwitchArgs> for RulesRequest {
+    fn from(args: &SwitchArgs) -> Self {
+        Self { options: args.into(), side: Side::default(), switches: args.into() }
+    }
+}
+
+impl From<&SwitchArgs> for LoadOptions {
+    fn from(args: &SwitchArgs) -> Self {
+        let SwitchArgs { group_type, inner_access_policy, .. } = *args;
+        let tags = args.define.clone();
+        let instance_tags = args.tags.as_ref().map(|TagNames(names)| names.clone());
+        Self {
+            group_type,
+            inner_access_policy,
+            direction: None,
+            tags,
+            instance_tags,
+            groups: args.groups.clone(),
+            parameters: args.param.clone(),
+            partial: args.partial,
+            cloud: args.cloud,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NeighbourDiscovery {
+    #[default]
+    Exempt,
+    Rules,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MidstreamArg {
+    #[default]
+    Infer,
+    FirstPacket,
+}
+
+/// Names of tags, in one value.
+#[derive(Clone, Debug)]
+pub(crate) struct TagNames(pub Vec<String>);
+
+#[expect(clippy::unnecessary_wraps, reason = "clap's parsers can fail")]
+fn tag_names(text: &str) -> Result<TagNames, String> {
+    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    Ok(TagNames(names.map(str::to_owned).collect()))
+}
+
+pub(crate) fn tag(text: &str) -> Result<Tag, String> {
+    let (name, nets) = text.split_once('=').ok_or("write it TAG=10.0.0.0/8, or TAG=CIDR,CIDR")?;
+    let nets = nets.split(',').map(str::trim).filter(|net| !net.is_empty());
+    let entries = nets.map(|net| parse_cidr(net).map_err(|error| error.to_string()));
+    Ok(Tag { name: name.trim().to_owned(), entries: entries.collect::<Result<_, _>>()? })
+}
+
+pub(crate) fn setting(text: &str) -> Result<(String, String), String> {
+    let setting =
+        text.split_once('=').filter(|(name, value)| !name.is_empty() && !value.is_empty());
+    setting
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .ok_or_else(|| "expected NAME=VALUE, such as source=203.0.113.0/24".to_owned())
+}
+
+fn tap(text: &str) -> Result<Tap, String> {
+    let tap = text.split_once('=').filter(|(eni, of)| !eni.is_empty() && !of.is_empty());
+    tap.map(|(eni, of)| Tap { eni: eni.to_owned(), of: of.to_owned() })
+        .ok_or_else(|| "expected ENI=CAPTURE, such as eni-web=web.pcap or eni-web=eth0".to_owned())
+}
 
 /// Whether everything can be read as often as it has to be.
 pub(super) fn readable(captures: &Captures, rules: &[&Path], hash: bool) -> Result<(), Failure> {

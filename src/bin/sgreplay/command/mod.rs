@@ -3,12 +3,14 @@
 pub(crate) mod bench;
 pub(crate) mod check;
 pub(crate) mod ci;
+pub(crate) mod completions;
 pub(crate) mod convert;
 pub(crate) mod decode;
 pub(crate) mod diff;
 pub(crate) mod explain;
-mod gate;
-mod judging;
+pub(crate) mod gate;
+pub(crate) mod judging;
+pub(crate) mod man;
 pub(crate) mod replay;
 pub(crate) mod scenarios;
 pub(crate) mod services;

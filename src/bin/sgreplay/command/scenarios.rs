@@ -8,8 +8,39 @@ use sgreplay::report::{Cell, Rows, SCHEMA, table};
 use sgreplay::rules::scenarios::Scenario;
 
 use super::{row_format, stdout};
-use crate::args::ScenariosArgs;
+use crate::args::Format;
+use crate::command::judging::setting;
 use crate::exit::{ExitStatus, Failure};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  sgreplay scenarios
+  sgreplay scenarios database
+  sgreplay scenarios web-server --source 203.0.113.0/24 > web.yaml
+  sgreplay scenarios restrict-external-sites --set http=192.0.2.10 --set https=192.0.2.11")]
+pub(crate) struct ScenariosArgs {
+    /// One of them, printed as a rules file; or a word to look for
+    #[arg(value_name = "ID|WORD")]
+    pub id: Option<String>,
+    /// The far side of its ingress rules
+    #[arg(long, value_name = "CIDR", requires = "id")]
+    pub source: Option<String>,
+    /// The far side of its egress rules
+    #[arg(long, value_name = "CIDR", requires = "id")]
+    pub destination: Option<String>,
+    /// The group that it names: sg-…, account/sg-…
+    #[arg(long, value_name = "GROUP", requires = "id")]
+    pub group: Option<String>,
+    /// Its ports
+    #[arg(long, value_name = "PORTS", requires = "id")]
+    pub ports: Option<String>,
+    /// Any of its values, as the list shows them
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting, requires = "id")]
+    pub values: Vec<(String, String)>,
+    /// Text for people; the rest for programs
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+}
 
 const COLUMNS: [&str; 4] = ["scenario", "from", "title", "values"];
 

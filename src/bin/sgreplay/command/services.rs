@@ -7,8 +7,18 @@ use sgreplay::report::{Cell, Rows, SCHEMA, table};
 use sgreplay::rules::services::{SERVICES, Service, ports};
 
 use super::{row_format, stdout};
-use crate::args::ServicesArgs;
+use crate::args::Format;
 use crate::exit::{ExitStatus, Failure};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ServicesArgs {
+    /// Only the service of that name or port
+    #[arg(value_name = "NAME|PORT")]
+    pub which: Option<String>,
+    /// Text for people; the rest for programs
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+}
 
 const COLUMNS: [&str; 4] = ["service", "proto", "ports", "note"];
 

@@ -18,16 +18,73 @@ use super::gate::Doubt;
 use super::judging::{self, Keeps};
 use super::warnings;
 use super::{ended, pretty, stdout};
-use crate::args::{SuggestArgs, TextOrJson};
+use crate::args::TextOrJson;
+use crate::args::percent;
+use crate::args::whole;
+use crate::captures::CaptureArgs;
 use crate::captures::Captures;
+use crate::command::judging::JudgeArgs;
 use crate::exit::{ExitStatus, Failure};
+use std::path::PathBuf;
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "What is printed is a rules file; its first lines say what it was made from, and what other bounds
+would come to. Egress becomes an allow-list, and members of the group are isolated.
+
+Examples:
+  sgreplay suggest web.pcap > suggested.yaml
+  sgreplay suggest --rules today.yaml --aggregate /24 --without-scans web.pcap
+  sgreplay suggest --max-rules 50 --holdout 30% monday.pcap tuesday.pcap"
+)]
+pub(crate) struct SuggestArgs {
+    #[command(flatten)]
+    pub capture: CaptureArgs,
+    /// Only connections that these rules allow; else all that the capture shows
+    #[arg(long, value_name = "FILE")]
+    pub rules: Option<PathBuf>,
+    /// Widen peers to networks of this size, IPv4 and IPv6: /24 (and /64), or /24,/56. With --max-rules
+    /// no further than that; addresses alone if not given
+    #[arg(long, value_name = "/LEN[,/LEN]", value_parser = bound)]
+    pub aggregate: Option<Bound>,
+    /// At most N rules, as the cloud counts them: put those networks together that open the least for a
+    /// rule less, within --aggregate (/24,/64 if not given)
+    #[arg(long, value_name = "N", value_parser = whole::<usize>)]
+    pub max_rules: Option<usize>,
+    /// Leave out connections that nobody answered, and peers that tried ten services or more
+    #[arg(long)]
+    pub without_scans: bool,
+    /// Learn from the first part of the time, and say how much of the rest the rules would have cut
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub holdout: Option<f64>,
+    #[command(flatten)]
+    pub judge: JudgeArgs,
+    /// The rules file with its account, or both as json
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub format: TextOrJson,
+}
+
+/// `/24`, `24`, `/24,/56`; the length for IPv6 follows from that for IPv4 where it is not said.
+fn bound(text: &str) -> Result<Bound, String> {
+    let expected =
+        || "expected a prefix length such as /24, or one for each family: /24,/64".to_owned();
+    let length = |text: &str, most: u8| -> Result<u8, String> {
+        let number = text.trim().trim_start_matches('/').parse().ok();
+        number.filter(|length| *length <= most).ok_or_else(expected)
+    };
+    let (v4, v6) = text.split_once(',').map_or((text, None), |(v4, v6)| (v4, Some(v6)));
+    let v4 = length(v4, 32)?;
+    let usual = Bound::STEPS.into_iter().find(|step| step.v4 <= v4).unwrap_or(Bound::EXACT);
+    let v6 = v6.map_or(Ok(usual.v6), |v6| length(v6, 128))?;
+    Ok(Bound { v4, v6 })
+}
 
 /// How far peers are widened for fewer rules, where nothing else is said.
 const USUAL: Bound = Bound { v4: 24, v6: 64 };
 
 pub(crate) fn run(args: &SuggestArgs) -> Result<ExitStatus, Failure> {
     let mut captures = Captures::new(&args.capture)?;
-    let files: Vec<&Path> = args.rules.iter().map(std::path::PathBuf::as_path).collect();
+    let files: Vec<&Path> = args.rules.iter().map(PathBuf::as_path).collect();
     judging::readable(&captures, &files, false)?;
     let (mut rules, input) = rules(args)?;
     let bound = captures.bind(&mut rules, &judging::binding(&args.judge))?;

@@ -12,10 +12,57 @@ use sgreplay::rules::RuleSet;
 use super::gate;
 use super::judging;
 use super::{explain, pretty, stdout, with};
-use crate::args::{TestArgs, TestFormat};
+use crate::args::cidr;
+use crate::command::judging::SwitchArgs;
 use crate::exit::{ExitStatus, Failure};
 use crate::input;
 use crate::terminal;
+use clap::ValueEnum;
+use ipnet::IpNet;
+use std::path::PathBuf;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Exit status: 1 if an expectation is not met.
+
+A file of expectations:
+  expectations:
+    - name: SSH from the office reaches the web server
+      protocol: tcp
+      ports: SSH
+      source: 203.0.113.0/24
+      verdict: allow             # or deny
+      by: sgr-ssh                # optional: the rule that decides
+      otherwise: deny            # optional: for everybody else
+      interface: eni-web         # optional; else at every interface
+    - name: nobody reaches Redis but the application
+      ports: Redis
+      except: [{source: 10.0.0.6}]
+      verdict: deny
+
+Each is about all packets that fit it, IPv4 and IPv6, and is decided exactly, not by trying some.")]
+pub(crate) struct TestArgs {
+    /// The rules; `-` is standard input
+    #[arg(value_name = "RULES")]
+    pub rules: PathBuf,
+    /// What is expected of them
+    #[arg(value_name = "EXPECTATIONS")]
+    pub expectations: PathBuf,
+    /// Text for people, json for programs, junit for a CI's page
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub format: TestFormat,
+    /// Addresses of the one interface, where the rules file lists none
+    #[arg(long, value_name = "ADDR|CIDR", value_delimiter = ',', value_parser = cidr)]
+    pub local: Vec<IpNet>,
+    #[command(flatten)]
+    pub switches: SwitchArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TestFormat {
+    Text,
+    Json,
+    Junit,
+}
 
 pub(crate) fn run(args: &TestArgs) -> Result<ExitStatus, Failure> {
     if args.rules.as_os_str() == input::STDIN && args.expectations == args.rules {

@@ -1,5 +1,7 @@
 //! `sgreplay diff`: what a change of rules does to a capture.
 
+mod args;
+
 use std::cell::Cell;
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -28,12 +30,14 @@ use super::gate::{self, Doubt, Gate};
 use super::judging::{self, Keeps, Report};
 use super::warnings;
 use super::{pretty, summary_rows, with};
-use crate::args::{DiffArgs, DiffFailOn, GateArgs, SummaryFormat};
+use crate::args::SummaryFormat;
 use crate::captures::Captures;
+use crate::command::gate::GateArgs;
 use crate::exit::{ExitStatus, Failure};
 use crate::input;
 use crate::output::{Output, Outputs, Stdout, stdout};
 use crate::terminal;
+pub(crate) use args::{DiffArgs, DiffFailOn};
 
 pub(crate) fn run(args: &DiffArgs, outputs: &mut Outputs) -> Result<ExitStatus, Failure> {
     compare(

@@ -1,5 +1,7 @@
 //! `sgreplay replay`: the main job.
 
+mod args;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 
@@ -26,12 +28,13 @@ use super::gate::{self, Doubt, Gate};
 use super::judging::{self, Keeps, Report};
 use super::warnings;
 use super::{pretty, summary_rows};
-use crate::args::{FailOn, OnOff, Per, ReplayArgs, SummaryFormat};
+use crate::args::SummaryFormat;
 use crate::captures::Captures;
 use crate::exit::{ExitStatus, Failure};
 use crate::input;
 use crate::output::{Output, Outputs, Stdout, stdout};
 use crate::terminal;
+pub(crate) use args::{FailOn, OnOff, Per, ReplayArgs};
 
 const NOTHING_RECORDED: &str = "no record with a verdict of its own was judged, so there is nothing to compare: \
                                 --compare-action is for flow logs of a VPC";

@@ -1,5 +1,7 @@
 //! `sgreplay bench`: what replaying takes, stage by stage, on somebody's own rules and traffic.
 
+mod args;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::hint::black_box;
 use std::io::Write;
@@ -19,12 +21,14 @@ use sgreplay::session::Openings;
 use sgreplay::sources::Input;
 
 use super::{judging, pretty};
-use crate::args::{BenchArgs, BenchFailOn, CaptureArgs, TextOrJson};
+use crate::args::TextOrJson;
+use crate::captures::CaptureArgs;
 use crate::captures::Captures;
 use crate::exit::{ExitStatus, Failure};
 use crate::input;
 use crate::output::{Output, Outputs, stdout};
 use crate::terminal;
+pub(crate) use args::{BenchArgs, BenchFailOn};
 
 /// Captures with fewer packets are gone through as often as it takes to come to so many, or to pass the time.
 const FEWEST_PACKETS: u64 = 100_000;

@@ -1,5 +1,7 @@
 //! `sgreplay ci`: everything that is asked of a proposal, from one file.
 
+mod args;
+
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -22,14 +24,17 @@ use sgreplay::yaml;
 use super::diff::{self, Compared};
 use super::gate::{self, Gate};
 use super::{pretty, test, with};
-use crate::args::{
-    self, CaptureArgs, CiArgs, CiFormat, DiffArgs, GateArgs, JudgeArgs, SummaryFormat, SwitchArgs,
-    TagNames,
-};
+use crate::args::SummaryFormat;
+use crate::args::cidr;
+use crate::captures::CaptureArgs;
+use crate::command::diff::DiffArgs;
+use crate::command::gate::GateArgs;
+use crate::command::judging::{JudgeArgs, SwitchArgs, TagNames, tag as tag_of};
 use crate::exit::{ExitStatus, Failure};
 use crate::input::{self, STDIN};
 use crate::output::{Named, Output, Outputs, stdout};
 use crate::terminal;
+pub(crate) use args::{CiArgs, CiFormat};
 
 /// The file beside the rules.
 #[derive(Debug, Deserialize)]
@@ -107,7 +112,7 @@ impl Several {
     }
 
     fn nets(&self) -> Result<Vec<IpNet>, String> {
-        self.words().iter().map(|net| args::cidr(net)).collect()
+        self.words().iter().map(|net| cidr(net)).collect()
     }
 }
 
@@ -258,7 +263,7 @@ impl Config {
     fn switches(&self, name: &str) -> Result<SwitchArgs, Failure> {
         let wrong = |key, error: String| Failure::Usage(format!("{name}: `{key}:` {error}"));
         let define = self.define.iter().map(|(tag, nets)| {
-            args::tag(&format!("{tag}={}", nets.list().join(",")))
+            tag_of(&format!("{tag}={}", nets.list().join(",")))
                 .map_err(|error| wrong("define", error))
         });
         let cloud = self.cloud.as_deref().map(str::parse).transpose();

@@ -1,5 +1,7 @@
 //! `sgreplay explain`: one packet, every rule in evaluation order.
 
+mod args;
+
 use std::collections::HashMap;
 use std::io::Write;
 
@@ -19,10 +21,12 @@ use sgreplay::verdict::{Judged, Judgement, Reason, Verdict};
 use std::ops::ControlFlow;
 
 use super::{ended, judging, pretty, stdout};
-use crate::args::{CaptureArgs, Endpoint, ExplainArgs, TextOrJson};
+use crate::args::TextOrJson;
+use crate::captures::CaptureArgs;
 use crate::captures::Captures;
 use crate::exit::{ExitStatus, Failure};
 use crate::input;
+pub(crate) use args::{Endpoint, ExplainArgs};
 
 pub(crate) fn run(args: &ExplainArgs) -> Result<ExitStatus, Failure> {
     let (mut rules, input) = input::rules(&args.rules, &(&args.switches).into())?;

@@ -1,6 +1,6 @@
 //! What several files say together, before anyone has checked it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use ipnet::IpNet;
 
@@ -228,6 +228,23 @@ impl Loaded {
         self.tell_apart(faults);
     }
 
+    /// Both sides of a plan were read: what can be said only of all of each. A group that has the name of another one,
+    /// on either side, has the same other name on both.
+    pub(super) fn finish_both(&mut self, other: &mut Self, faults: &mut Faults) {
+        let mut keys: HashMap<String, HashSet<String>> = HashMap::new();
+        for group in self.groups.iter().chain(&other.groups) {
+            keys.entry(group.id.clone()).or_default().insert(group.key.clone());
+        }
+        for group in self.groups.iter_mut().chain(&mut other.groups) {
+            let is_one_of_several = keys.get(&group.id).is_some_and(|keys| keys.len() > 1);
+            if let (true, Some(of)) = (is_one_of_several, group.qualifiers.first()) {
+                group.id = format!("{of}/{}", group.id);
+            }
+        }
+        self.finish(faults);
+        other.finish(faults);
+    }
+
     /// Gives groups and interfaces that have the same name names that tell them apart.
     fn tell_apart(&mut self, faults: &mut Faults) {
         let groups = self.groups.iter_mut().map(|of| (&mut of.id, of.qualifiers.as_slice()));
@@ -336,6 +353,13 @@ impl Loaded {
         self.networks.extend(from.networks);
         self.is_state |= from.is_state;
         self.lists_all |= from.lists_all;
+    }
+
+    /// Where a group or an ACL stands is known only after the plan was applied.
+    pub(super) fn not_attached(&mut self, resource: &str, attribute: &str) {
+        self.incomplete.push(format!(
+            "{resource}: {attribute} is known only after the plan was applied; what it attaches is not known"
+        ));
     }
 
     /// A rule cannot be read before the plan was applied, for want of this value.

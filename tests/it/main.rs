@@ -65,6 +65,7 @@ mod support;
 mod taps;
 mod tcpdump;
 mod terraform;
+mod terraform_open;
 mod tunnels;
 mod unknown_members;
 mod vectors;

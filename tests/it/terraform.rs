@@ -190,9 +190,12 @@ fn references_lead_through_modules() {
     let found = group(&other, &configured(r#"["var.group"]"#, ""));
     assert!(found.starts_with("proposed,?aws_security_group.root,"), "{found}");
     let outside = rule("aws_vpc_security_group_ingress_rule.o[\\\"x\\\"]");
-    let root = r#"{"address": "aws_vpc_security_group_ingress_rule.o", "expressions": {"security_group_id": {"references": ["module.net[\"a.b\"].sg", "module.net[\"a.b\"]"]}}}"#;
+    let root = r#"{"address": "aws_vpc_security_group_ingress_rule.o", "expressions": {"security_group_id": {"references": ["module.net[\"a.b\"].sg", "module.net[\"a.b\"]", "each.key"]}}}"#;
     let found = group(&outside, &configured(own, root));
     assert!(found.contains(r#"?module.net[""a.b""].aws_security_group.this[""x""]"#), "{found}");
+    // Which index another expression comes to, nobody can say.
+    let found = group(&outside, &configured(own, &root.replace("each.key", "each.value")));
+    assert!(found.starts_with("proposed,?security_group_id,"), "{found}");
 }
 
 /// Deleted, replaced, moved, forgotten, left alone: what holds before and after.

@@ -310,9 +310,13 @@ fn attributes_of(
 /// Whether rules can be judged without an attribute, which may be a variable without a default.
 fn is_optional(kind: &str, attribute: &str) -> bool {
     match attribute {
-        "vpc_id" | "resource_group_name" | "description" | "zone" | "vswitch_id" | "subnet_id" => {
-            true
-        }
+        "vpc_id"
+        | "resource_group_name"
+        | "description"
+        | "project"
+        | "zone"
+        | "vswitch_id"
+        | "subnet_id" => true,
         "name" => kind.starts_with("aws_"),
         _ => false,
     }

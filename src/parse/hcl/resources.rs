@@ -222,6 +222,7 @@ const KINDS: [Kind; 38] = [
         name: "google_compute_firewall",
         attributes: &[
             "name",
+            "project",
             "network",
             "direction",
             "priority",
@@ -236,10 +237,10 @@ const KINDS: [Kind; 38] = [
         ],
         blocks: &[("allow", &["protocol", "ports"]), ("deny", &["protocol", "ports"])],
     },
-    plain("google_compute_network", &["name"]),
+    plain("google_compute_network", &["name", "project"]),
     Kind {
         name: "google_compute_instance",
-        attributes: &["name", "zone", "tags"],
+        attributes: &["name", "project", "zone", "tags"],
         blocks: &[
             ("network_interface", &["network", "network_ip", "ipv6_address"]),
             ("service_account", &["email"]),

@@ -1,5 +1,7 @@
 //! Resources of Alibaba Cloud.
 
+use std::collections::HashSet;
+
 use super::{Block, Places, Referred, Resource, not_known};
 use crate::flow::Direction;
 use crate::parse::json::Faults;
@@ -13,12 +15,14 @@ use crate::rules::{
 const GROUP: &str = "alicloud_security_group";
 const ACL: &str = "alicloud_network_acl";
 const LIST: &str = "alicloud_ecs_prefix_list";
+const ENTRIES: &str = "alicloud_network_acl_entries";
+const ATTACHMENT: &str = "alicloud_network_acl_attachment";
 const VSWITCH: &str = "alicloud_vswitch";
 
 pub(super) fn read(places: &Places<'_>, loaded: &mut Loaded, faults: &mut Faults) {
     // Groups first: rules that know a group only by reference look for it.
     for resource in places.of_kind(GROUP) {
-        group(resource, loaded, faults);
+        group(resource, places, loaded, faults);
     }
     let owned: Vec<String> = loaded.groups.iter().map(|group| group.id.clone()).collect();
     for resource in places.of_kind("alicloud_security_group_rule") {
@@ -30,20 +34,21 @@ pub(super) fn read(places: &Places<'_>, loaded: &mut Loaded, faults: &mut Faults
         known.has_rules = true;
         known.rules.push(found);
     }
+    let beside = places.named_by(&[ENTRIES], "network_acl_id", &[ACL]);
+    let attached = places.named_by(&[ATTACHMENT], "network_acl_id", &[ACL]);
     for resource in places.of_kind(ACL) {
-        network_acl(resource, places, loaded, faults);
+        network_acl(resource, places, (&beside, &attached), loaded, faults);
     }
-    for resource in places.of_kind("alicloud_network_acl_attachment") {
-        let block = Block::of(resource);
-        if let Some(acl) = group_of(places, resource, "network_acl_id", &[ACL], faults) {
-            stands_at(&block.blocks("resources", faults), &acl, loaded, faults);
+    for resource in places.of_kind(ATTACHMENT) {
+        match places.id_of(resource, "network_acl_id", &[ACL], faults) {
+            Some(acl) => stands_at(resource, (&acl, false), places, loaded, faults),
+            None => loaded.not_attached(&resource.address, "network_acl_id"),
         }
     }
     for resource in places.of_kind(LIST) {
-        let block = Block::of(resource);
-        let entries = block.blocks("entry", faults);
-        let cidrs = entries.iter().filter_map(|entry| entry.json.cidr("cidr", faults));
-        loaded.prefix_lists.push(PrefixList { id: resource.id(), entries: cidrs.collect() });
+        places.whole(resource, &["entry"], false, loaded);
+        let entries = Places::entries(resource, loaded, faults);
+        loaded.prefix_lists.push(PrefixList { id: resource.id(), entries });
     }
     for resource in places.of_kind(VSWITCH) {
         let net = Block::of(resource).json.cidr("cidr_block", faults);
@@ -52,12 +57,18 @@ pub(super) fn read(places: &Places<'_>, loaded: &mut Loaded, faults: &mut Faults
     let kinds =
         ["alicloud_ecs_network_interface", "alicloud_network_interface", "alicloud_instance"];
     for resource in places.resources.iter().filter(|of| kinds.contains(&of.kind.as_str())) {
-        loaded.interfaces.extend(interface(resource, places, faults));
+        interface(resource, places, loaded, faults);
     }
 }
 
-fn group(resource: &Resource<'_>, loaded: &mut Loaded, faults: &mut Faults) {
+fn group(resource: &Resource<'_>, places: &Places<'_>, loaded: &mut Loaded, faults: &mut Faults) {
     let block = Block::of(resource);
+    // Where they are not set they are computed, and have their defaults.
+    for key in ["security_group_type", "inner_access_policy", "inner_access"] {
+        if block.is_later(key) && (places.sets(resource, key) || !resource.is_made) {
+            loaded.later(&resource.address, key);
+        }
+    }
     let group_type = block.json.parsed("security_group_type", faults);
     let inner = block.json.parsed::<Policy>("inner_access_policy", faults);
     let allowed = block.text("inner_access", faults).map(|word| match word.as_str() {
@@ -73,21 +84,6 @@ fn group(resource: &Resource<'_>, loaded: &mut Loaded, faults: &mut Faults) {
     known.has_rules = true;
 }
 
-/// The id under a key; where it is known only later, that of the resource that the configuration names.
-fn group_of(
-    places: &Places<'_>,
-    resource: &Resource<'_>,
-    key: &str,
-    kinds: &[&str],
-    faults: &mut Faults,
-) -> Option<String> {
-    let known = Block::of(resource).text(key, faults);
-    known.or_else(|| match places.referred(&resource.address, key, kinds) {
-        Referred::One(of) => Some(of.id()),
-        Referred::OneOf(_) => None,
-    })
-}
-
 fn rule(
     resource: &Resource<'_>,
     places: &Places<'_>,
@@ -97,7 +93,8 @@ fn rule(
     let before = faults.list.len();
     let (address, block) = (&resource.address, Block::of(resource));
     let mut of_rule = Later::default();
-    let group = group_of(places, resource, "security_group_id", &[GROUP], faults)
+    let group = places
+        .id_of(resource, "security_group_id", &[GROUP], faults)
         .unwrap_or_else(|| of_rule.of_group("security_group_id"));
     let direction = match block.text("type", faults).as_deref() {
         Some("ingress") => Some(Direction::Ingress),
@@ -189,13 +186,14 @@ fn peer(
         return None;
     };
     of_rule.peer = Some(format!("?{key}"));
-    let id = match places.referred(&resource.address, key, &[kind]) {
-        Referred::One(of) => of.id(),
+    let id = match places.one(resource, key, &[kind]) {
+        Referred::All(all) => all.first().map(|of| of.id()),
         Referred::OneOf(candidates) => {
             of_rule.unresolved.push(not_known(key, &candidates));
-            format!("?{key}")
+            None
         }
     };
+    let id = id.unwrap_or_else(|| format!("?{key}"));
     Some(match key {
         "prefix_list_id" => Peer::PrefixList(id),
         _ => Peer::Group(GroupRef { account: None, id }),
@@ -206,25 +204,25 @@ fn peer(
 fn network_acl(
     resource: &Resource<'_>,
     places: &Places<'_>,
+    (beside, attached): (&HashSet<String>, &HashSet<String>),
     loaded: &mut Loaded,
     faults: &mut Faults,
 ) {
     let (block, id) = (Block::of(resource), resource.id());
     let vpc = block.text("vpc_id", faults);
     let mut rules = Vec::new();
+    let keys = ["ingress_acl_entries", "egress_acl_entries"];
+    places.whole(resource, &keys, beside.contains(&id), loaded);
     for (key, direction, far) in [
         ("ingress_acl_entries", Direction::Ingress, "source_cidr_ip"),
         ("egress_acl_entries", Direction::Egress, "destination_cidr_ip"),
     ] {
-        if block.is_later(key) && places.sets(resource, key) {
-            loaded.later(&resource.address, key);
-        }
         for (place, entry) in block.blocks(key, faults).into_iter().enumerate() {
             let origin = format!("{}.{key}[{place}]", resource.address);
-            rules.extend(acl_entry(&entry, (direction, place, far), origin, faults));
+            rules.extend(acl_entry(&entry, (direction, place, far), origin, loaded, faults));
         }
     }
-    stands_at(&block.blocks("resources", faults), &id, loaded, faults);
+    stands_at(resource, (&id, attached.contains(&id)), places, loaded, faults);
     let known = loaded.group(&id);
     known.address.clone_from(&resource.address);
     (known.layer, known.vpc_id, known.rules, known.has_rules) =
@@ -235,8 +233,15 @@ fn acl_entry(
     entry: &Block<'_>,
     (direction, place, far): (Direction, usize, &str),
     origin: String,
+    loaded: &mut Loaded,
     faults: &mut Faults,
 ) -> Option<Found> {
+    for key in ["protocol", "policy", "port", "entry_type", far] {
+        if entry.is_later(key) {
+            loaded.later(&origin, key);
+            return None;
+        }
+    }
     let protocol = entry.json.protocol("protocol", faults)?;
     let policy = entry.json.parsed("policy", faults).unwrap_or(Policy::Accept);
     let Some(net) = entry.json.cidr(far, faults) else {
@@ -255,8 +260,31 @@ fn acl_entry(
     Some(Found { note: "stateless".to_owned(), ..Found::new(rule, origin) })
 }
 
-fn stands_at(blocks: &[Block<'_>], acl: &str, loaded: &mut Loaded, faults: &mut Faults) {
-    for of in blocks {
+/// Where a network ACL stands, by its own resource or by one that attaches it.
+fn stands_at(
+    resource: &Resource<'_>,
+    (acl, attached): (&str, bool),
+    places: &Places<'_>,
+    loaded: &mut Loaded,
+    faults: &mut Faults,
+) {
+    let block = Block::of(resource);
+    let all = block.blocks("resources", faults);
+    // That of an ACL is computed where attachments are resources of their own.
+    let later = all.iter().filter(|of| of.is_later("resource_id")).count();
+    let is_open = block.places("resources").is_none();
+    let is_beside = resource.is_made && !places.sets(resource, "resources") && attached;
+    if is_open && !is_beside {
+        loaded.not_attached(&resource.address, "resources");
+    } else if later > 0 {
+        match places.places_of(resource, "resources", later, &[VSWITCH]) {
+            Referred::All(all) => {
+                loaded.subnets.extend(all.iter().map(|of| (of.id(), acl.to_owned())));
+            }
+            Referred::OneOf(_) => loaded.not_attached(&resource.address, "resources"),
+        }
+    }
+    for of in all {
         let vswitch = of.text("resource_id", faults);
         loaded.subnets.extend(vswitch.map(|vswitch| (vswitch, acl.to_owned())));
     }
@@ -265,8 +293,9 @@ fn stands_at(blocks: &[Block<'_>], acl: &str, loaded: &mut Loaded, faults: &mut 
 fn interface(
     resource: &Resource<'_>,
     places: &Places<'_>,
+    loaded: &mut Loaded,
     faults: &mut Faults,
-) -> Option<FoundInterface> {
+) {
     let block = Block::of(resource);
     let of_instance =
         block.text("network_interface_id", faults).filter(|_| resource.kind == "alicloud_instance");
@@ -285,30 +314,17 @@ fn interface(
     }
     addresses.sort_unstable();
     addresses.dedup();
-    let mut groups = Vec::new();
-    for key in ["security_groups", "security_group_ids"] {
-        for id in block.words(key, faults) {
-            if !groups.contains(&id) {
-                groups.push(id);
-            }
-        }
-        if groups.is_empty() && block.is_later(key) {
-            let referred = places.all_referred(&resource.address, key, &[GROUP]);
-            groups.extend(referred.into_iter().map(Resource::id));
-        }
-    }
-    let vswitch = block.text("vswitch_id", faults).or_else(|| {
-        match places.referred(&resource.address, "vswitch_id", &[VSWITCH]) {
-            Referred::One(of) => Some(of.id()),
-            Referred::OneOf(_) => None,
-        }
-    });
+    let groups = places.groups_of(
+        resource,
+        &["security_groups", "security_group_ids"],
+        &[GROUP],
+        loaded,
+        faults,
+    );
+    let vswitch = places.id_of(resource, "vswitch_id", &[VSWITCH], faults);
     let subnets = vswitch.into_iter().collect();
-    (!groups.is_empty()).then_some(FoundInterface {
-        id,
-        addresses,
-        groups,
-        subnets,
-        ..FoundInterface::default()
-    })
+    if !groups.is_empty() {
+        let eni = FoundInterface { id, addresses, groups, subnets, ..FoundInterface::default() };
+        loaded.interfaces.push(eni);
+    }
 }

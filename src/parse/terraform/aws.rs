@@ -1,8 +1,8 @@
 //! Resources of AWS.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use super::{Block, Places, Referred, Resource, later, not_known};
+use super::{Block, Places, Referred, Resource, later, not_known, warn_of_literals};
 use crate::flow::Direction;
 use crate::parse::aws;
 use crate::parse::json::{Faults, reading};
@@ -15,6 +15,7 @@ const GROUPS: &[&str] = &["aws_security_group", "aws_default_security_group"];
 const ACLS: &[&str] = &["aws_network_acl", "aws_default_network_acl"];
 const LIST: &str = "aws_ec2_managed_prefix_list";
 const SUBNET: &str = "aws_subnet";
+const ASSOCIATION: &str = "aws_network_acl_association";
 const INTERFACES: &[&str] = &["aws_network_interface", "aws_instance"];
 
 /// Attributes of peers, the type of resource that each can be of, in the order of the neutral table.
@@ -25,15 +26,39 @@ const PEERS: [(&str, &[&str]); 4] = [
     ("security_groups", GROUPS),
 ];
 
+/// Rules that are resources of their own.
+const RULES: [&str; 3] = [
+    "aws_security_group_rule",
+    "aws_vpc_security_group_ingress_rule",
+    "aws_vpc_security_group_egress_rule",
+];
+const ENTRY: &str = "aws_ec2_managed_prefix_list_entry";
+
+/// The resources whose blocks are resources beside them, by their ids.
+struct Beside {
+    groups: HashSet<String>,
+    acls: HashSet<String>,
+    associated: HashSet<String>,
+    lists: HashSet<String>,
+}
+
 pub(super) fn read(places: &Places<'_>, loaded: &mut Loaded, faults: &mut Faults) {
     let all = || places.resources.iter();
     let of = |kinds: &'static [&str]| all().filter(|of| kinds.contains(&of.kind.as_str()));
     // Groups first, by whose names rules may name them.
     let names: HashMap<&str, String> =
         of(GROUPS).filter_map(|of| Some((of.word("name")?, of.id()))).collect();
+    let beside = Beside {
+        groups: places.named_by(&RULES, "security_group_id", GROUPS),
+        acls: places.named_by(&["aws_network_acl_rule"], "network_acl_id", ACLS),
+        associated: places.named_by(&[ASSOCIATION], "network_acl_id", ACLS),
+        lists: places.named_by(&[ENTRY], "prefix_list_id", &[LIST]),
+    };
     let mut inline = Vec::new();
     for resource in of(GROUPS) {
-        inline.extend(group(resource, places, &names, loaded, faults).then(|| resource.id()));
+        inline.extend(
+            group(resource, places, (&names, &beside), loaded, faults).then(|| resource.id()),
+        );
     }
     let owned: Vec<String> = loaded.groups.iter().map(|group| group.id.clone()).collect();
     let mut mixed: Vec<String> = Vec::new();
@@ -66,7 +91,7 @@ pub(super) fn read(places: &Places<'_>, loaded: &mut Loaded, faults: &mut Faults
         ));
     }
     for resource in of(ACLS) {
-        network_acl(resource, places, loaded, faults);
+        network_acl(resource, places, &beside, loaded, faults);
     }
     for resource in places.of_kind("aws_network_acl_rule") {
         acl_rule(resource, places, loaded, faults);
@@ -76,10 +101,11 @@ pub(super) fn read(places: &Places<'_>, loaded: &mut Loaded, faults: &mut Faults
             group.rules.extend(last_entries());
         }
     }
-    lists(places, loaded, faults);
+    lists(places, &beside, loaded, faults);
     subnets(places, loaded, faults);
+    let attached = attachments(places, loaded, faults);
     for resource in of(INTERFACES) {
-        interface(resource, places, loaded, faults);
+        interface(resource, &attached, places, loaded, faults);
     }
 }
 
@@ -87,17 +113,14 @@ pub(super) fn read(places: &Places<'_>, loaded: &mut Loaded, faults: &mut Faults
 fn group(
     resource: &Resource<'_>,
     places: &Places<'_>,
-    names: &HashMap<&str, String>,
+    (names, beside): (&HashMap<&str, String>, &Beside),
     loaded: &mut Loaded,
     faults: &mut Faults,
 ) -> bool {
     let (block, id) = (Block::of(resource), resource.id());
     let mut rules = Vec::new();
+    places.whole(resource, &["ingress", "egress"], beside.groups.contains(&id), loaded);
     for (key, direction) in [("ingress", Direction::Ingress), ("egress", Direction::Egress)] {
-        // A new group without rules of its own shows them as known later (FORMATS 4.5, 3); one with does not set that.
-        if block.unknown.get(key) == Some(&true.into()) && places.sets(resource, key) {
-            loaded.later(&resource.address, key);
-        }
         let blocks = block.blocks(key, faults);
         let alone =
             |attribute: &str| blocks.iter().filter(|of| of.is_later(attribute)).count() == 1;
@@ -108,23 +131,27 @@ fn group(
             for (attribute, kinds) in PEERS.into_iter().filter(|(key, _)| one.is_later(key)) {
                 later.peer(&peers, attribute);
                 // The configuration has one list for all blocks of a group (6).
-                let referred = places.all_referred(&resource.address, key, kinds);
-                let of_one = if alone(attribute) { referred.as_slice() } else { &[] };
-                if let [only] = of_one {
-                    peers.push(peer(attribute, only.id()));
-                } else {
-                    let candidates: Vec<&str> =
-                        referred.iter().map(|of| of.address.as_str()).collect();
-                    later.unresolved.push(not_known(attribute, &candidates));
+                let others: &[&str] = if attribute == "security_groups" { &[LIST] } else { GROUPS };
+                let of = (key, one, attribute);
+                match places.many_in(resource, of, kinds, others) {
+                    Referred::All(all) if alone(attribute) => {
+                        peers.extend(all.iter().map(|of| peer(attribute, of.id())));
+                        warn_of_literals(one, attribute, &origin, loaded);
+                    }
+                    Referred::All(all) => {
+                        let all: Vec<&str> = all.iter().map(|of| of.address.as_str()).collect();
+                        later.unresolved.push(not_known(attribute, &all));
+                    }
+                    Referred::OneOf(candidates) => {
+                        later.unresolved.push(not_known(attribute, &candidates));
+                    }
                 }
             }
             if one.flag("self") {
                 later.and_self(&id);
                 peers.push(Peer::Group(GroupRef { account: None, id: id.clone() }));
             }
-            let keys = ["protocol", "from_port", "to_port"];
-            if let Some(unknown) = keys.into_iter().find(|key| one.is_later(key)) {
-                loaded.later(&origin, unknown);
+            if unknown(one, &["protocol", "from_port", "to_port", "self"], &origin, loaded) {
                 continue;
             }
             // One for nobody matches nothing.
@@ -198,24 +225,14 @@ fn group_of(
     faults: &mut Faults,
 ) -> String {
     let key = "security_group_id";
-    let known = Block::of(resource).text(key, faults);
-    known.unwrap_or_else(|| match places.referred(&resource.address, key, GROUPS) {
-        Referred::One(of) => of.id(),
-        Referred::OneOf(_) => later.of_group(key),
-    })
+    places.id_of(resource, key, GROUPS, faults).unwrap_or_else(|| later.of_group(key))
 }
 
 /// A value that makes a rule unreadable as long as it is not known.
-fn unknown(
-    resource: &Resource<'_>,
-    places: &Places<'_>,
-    keys: &[&'static str],
-    loaded: &mut Loaded,
-) -> bool {
-    let block = Block::of(resource);
-    let later = keys.iter().find(|key| block.is_later(key) && places.sets(resource, key));
+fn unknown(block: &Block<'_>, keys: &[&'static str], at: &str, loaded: &mut Loaded) -> bool {
+    let later = keys.iter().find(|key| block.is_later(key));
     if let Some(key) = later {
-        loaded.later(&resource.address, key);
+        loaded.later(at, key);
     }
     later.is_some()
 }
@@ -226,10 +243,10 @@ fn rule(
     loaded: &mut Loaded,
     faults: &mut Faults,
 ) -> Option<(String, Found)> {
-    if unknown(resource, places, &["type", "protocol", "from_port", "to_port"], loaded) {
+    let (block, address) = (Block::of(resource), &resource.address);
+    if unknown(&block, &["type", "protocol", "from_port", "to_port", "self"], address, loaded) {
         return None;
     }
-    let (block, address) = (Block::of(resource), &resource.address);
     let mut later = Later::default();
     let group = group_of(resource, places, &mut later, faults);
     let direction = match block.text("type", faults).as_deref() {
@@ -257,13 +274,20 @@ fn rule(
             continue;
         }
         later.peer(&peers, attribute);
-        let referred = places.all_referred(address, attribute, kinds);
-        match referred.as_slice() {
-            [] | [_, _, ..] => {
-                let candidates: Vec<&str> = referred.iter().map(|of| of.address.as_str()).collect();
+        let referred = match attribute {
+            "source_security_group_id" => places.one(resource, attribute, kinds),
+            _ => places.many(resource, attribute, kinds),
+        };
+        match referred {
+            Referred::All(all) => {
+                peers.extend(all.iter().map(|of| peer(attribute, of.id())));
+                if attribute == "prefix_list_ids" {
+                    warn_of_literals(&block, attribute, address, loaded);
+                }
+            }
+            Referred::OneOf(candidates) => {
                 later.unresolved.push(not_known(attribute, &candidates));
             }
-            [only] => peers.push(peer(attribute, only.id())),
         }
     }
     finish(resource, "protocol", (group, direction, peers, later), faults)
@@ -277,10 +301,10 @@ fn rule_of_one(
     loaded: &mut Loaded,
     faults: &mut Faults,
 ) -> Option<(String, Found)> {
-    if unknown(resource, places, &["ip_protocol", "from_port", "to_port"], loaded) {
+    let block = Block::of(resource);
+    if unknown(&block, &["ip_protocol", "from_port", "to_port"], &resource.address, loaded) {
         return None;
     }
-    let (block, address) = (Block::of(resource), &resource.address);
     let mut later = Later::default();
     let group = group_of(resource, places, &mut later, faults);
     let mut peers = Vec::new();
@@ -300,8 +324,8 @@ fn rule_of_one(
             continue;
         }
         later.peer(&peers, attribute);
-        match places.referred(address, attribute, kinds) {
-            Referred::One(of) => peers.push(peer(attribute, of.id())),
+        match places.one(resource, attribute, kinds) {
+            Referred::All(all) => peers.extend(all.iter().map(|of| peer(attribute, of.id()))),
             Referred::OneOf(candidates) => {
                 later.unresolved.push(not_known(attribute, &candidates));
             }
@@ -332,15 +356,14 @@ fn finish(
 fn network_acl(
     resource: &Resource<'_>,
     places: &Places<'_>,
+    beside: &Beside,
     loaded: &mut Loaded,
     faults: &mut Faults,
 ) {
     let (block, id) = (Block::of(resource), resource.id());
     let mut rules = Vec::new();
+    places.whole(resource, &["ingress", "egress"], beside.acls.contains(&id), loaded);
     for (key, direction) in [("ingress", Direction::Ingress), ("egress", Direction::Egress)] {
-        if block.unknown.get(key) == Some(&true.into()) && places.sets(resource, key) {
-            loaded.later(&resource.address, key);
-        }
         for (n, one) in block.blocks(key, faults).iter().enumerate() {
             let origin = format!("{}.{key}[{n}]", resource.address);
             let of = OfAcl { number: "rule_no", action: "action", direction };
@@ -350,9 +373,15 @@ fn network_acl(
     for subnet in block.words("subnet_ids", faults) {
         loaded.subnets.push((subnet, id.clone()));
     }
-    if block.is_later("subnet_ids") {
-        let referred = places.all_referred(&resource.address, "subnet_ids", &[SUBNET]);
-        loaded.subnets.extend(referred.into_iter().map(|of| (of.id(), id.clone())));
+    let is_beside = beside.associated.contains(&id) && !places.sets(resource, "subnet_ids");
+    if block.is_later("subnet_ids") && !is_beside {
+        match places.many(resource, "subnet_ids", &[SUBNET]) {
+            Referred::All(all) => {
+                loaded.subnets.extend(all.into_iter().map(|of| (of.id(), id.clone())));
+                warn_of_literals(&block, "subnet_ids", &resource.address, loaded);
+            }
+            Referred::OneOf(_) => loaded.not_attached(&resource.address, "subnet_ids"),
+        }
     }
     let vpc = block.text("vpc_id", faults);
     let known = loaded.group(&id);
@@ -376,10 +405,19 @@ fn entry(
     loaded: &mut Loaded,
     faults: &mut Faults,
 ) -> Option<Found> {
-    let keys =
-        [of.number, of.action, "protocol", "cidr_block", "ipv6_cidr_block", "from_port", "to_port"];
-    if let Some(unknown) = keys.into_iter().find(|key| block.is_later(key)) {
-        loaded.later(&origin, unknown);
+    let keys = [
+        of.number,
+        of.action,
+        "egress",
+        "protocol",
+        "cidr_block",
+        "ipv6_cidr_block",
+        "from_port",
+        "to_port",
+        "icmp_type",
+        "icmp_code",
+    ];
+    if unknown(block, &keys, &origin, loaded) {
         return None;
     }
     let id = RuleId::Named(origin.clone());
@@ -424,11 +462,7 @@ fn acl_rule(
     let block = Block::of(resource);
     let key = "network_acl_id";
     let mut later = Later::default();
-    let acl = block.text(key, faults);
-    let acl = acl.unwrap_or_else(|| match places.referred(&resource.address, key, ACLS) {
-        Referred::One(of) => of.id(),
-        Referred::OneOf(_) => later.of_group(key),
-    });
+    let acl = places.id_of(resource, key, ACLS, faults).unwrap_or_else(|| later.of_group(key));
     let direction = if block.flag("egress") { Direction::Egress } else { Direction::Ingress };
     let of = OfAcl { number: "rule_number", action: "rule_action", direction };
     let Some(found) = entry(&block, &of, resource.address.clone(), &acl, loaded, faults) else {
@@ -466,24 +500,20 @@ fn last_entries() -> impl Iterator<Item = Found> {
     })
 }
 
-fn lists(places: &Places<'_>, loaded: &mut Loaded, faults: &mut Faults) {
+fn lists(places: &Places<'_>, beside: &Beside, loaded: &mut Loaded, faults: &mut Faults) {
     for resource in places.of_kind(LIST) {
-        let block = Block::of(resource);
-        let entries = block.blocks("entry", faults);
-        let entries = entries.iter().filter_map(|entry| entry.json.cidr("cidr", faults)).collect();
+        places.whole(resource, &["entry"], beside.lists.contains(&resource.id()), loaded);
+        let entries = Places::entries(resource, loaded, faults);
         loaded.prefix_lists.push(PrefixList { id: resource.id(), entries });
     }
-    for resource in places.of_kind("aws_ec2_managed_prefix_list_entry") {
+    for resource in places.of_kind(ENTRY) {
         let block = Block::of(resource);
-        let list = block.text("prefix_list_id", faults);
-        let list =
-            list.or_else(|| match places.referred(&resource.address, "prefix_list_id", &[LIST]) {
-                Referred::One(of) => Some(of.id()),
-                Referred::OneOf(_) => None,
-            });
-        let net = block.json.cidr("cidr", faults);
-        let (Some(list), Some(net)) = (list, net) else {
+        let Some(list) = places.id_of(resource, "prefix_list_id", &[LIST], faults) else {
             loaded.later(&resource.address, "prefix_list_id");
+            continue;
+        };
+        let Some(net) = block.json.cidr("cidr", faults) else {
+            loaded.later(&resource.address, "cidr");
             continue;
         };
         match loaded.prefix_lists.iter_mut().find(|known| known.id == list) {
@@ -504,29 +534,44 @@ fn subnets(places: &Places<'_>, loaded: &mut Loaded, faults: &mut Faults) {
             loaded.networks.extend(net.map(|net| (resource.id(), net)));
         }
     }
-    for resource in places.of_kind("aws_network_acl_association") {
-        let block = Block::of(resource);
-        let mut of = |key: &str, kinds: &[&str]| {
-            let known = block.text(key, faults);
-            known.or_else(|| match places.referred(&resource.address, key, kinds) {
-                Referred::One(of) => Some(of.id()),
-                Referred::OneOf(_) => None,
-            })
-        };
-        if let (Some(acl), Some(subnet)) = (of("network_acl_id", ACLS), of("subnet_id", &[SUBNET]))
-        {
-            loaded.subnets.push((subnet, acl));
+    for resource in places.of_kind(ASSOCIATION) {
+        let acl = places.id_of(resource, "network_acl_id", ACLS, faults);
+        let subnet = places.id_of(resource, "subnet_id", &[SUBNET], faults);
+        match (acl, subnet) {
+            (Some(acl), Some(subnet)) => loaded.subnets.push((subnet, acl)),
+            (None, _) => loaded.not_attached(&resource.address, "network_acl_id"),
+            (_, None) => loaded.not_attached(&resource.address, "subnet_id"),
         }
     }
 }
 
+/// The groups that resources of their own attach to interfaces, by the interface.
+fn attachments(
+    places: &Places<'_>,
+    loaded: &mut Loaded,
+    faults: &mut Faults,
+) -> HashMap<String, Vec<String>> {
+    let mut found: HashMap<String, Vec<String>> = HashMap::new();
+    for resource in places.of_kind("aws_network_interface_sg_attachment") {
+        let eni = places.id_of(resource, "network_interface_id", INTERFACES, faults);
+        let group = places.id_of(resource, "security_group_id", GROUPS, faults);
+        match (eni, group) {
+            (Some(eni), Some(group)) => found.entry(eni).or_default().push(group),
+            (None, _) => loaded.not_attached(&resource.address, "network_interface_id"),
+            (_, None) => loaded.not_attached(&resource.address, "security_group_id"),
+        }
+    }
+    found
+}
+
 fn interface(
     resource: &Resource<'_>,
+    attached: &HashMap<String, Vec<String>>,
     places: &Places<'_>,
     loaded: &mut Loaded,
     faults: &mut Faults,
 ) {
-    let (block, address) = (Block::of(resource), &resource.address);
+    let (block, before) = (Block::of(resource), loaded.incomplete.len());
     let primary = block.text("primary_network_interface_id", faults);
     let mut eni = FoundInterface {
         id: primary.unwrap_or_else(|| resource.id()),
@@ -547,42 +592,27 @@ fn interface(
     }
     eni.addresses.sort_unstable();
     eni.addresses.dedup();
-    for key in ["vpc_security_group_ids", "security_groups"] {
-        if key == "security_groups" && resource.kind == "aws_instance" && !eni.groups.is_empty() {
-            break;
+    // An instance's `security_groups` are names, which its `vpc_security_group_ids` have by their ids.
+    let keys: &[&str] = match resource.kind.as_str() {
+        "aws_instance" if !block.words("vpc_security_group_ids", faults).is_empty() => {
+            &["vpc_security_group_ids"]
         }
-        eni.groups.extend(block.words(key, faults));
-        if block.is_later(key) {
-            let referred = places.all_referred(address, key, GROUPS);
-            eni.groups.extend(referred.into_iter().map(Resource::id));
-        }
-    }
-    for of in places.of_kind("aws_network_interface_sg_attachment") {
-        let attached = Block::of(of);
-        let mut id = |key: &str, kinds: &[&str]| {
-            let known = attached.text(key, faults);
-            known.or_else(|| match places.referred(&of.address, key, kinds) {
-                Referred::One(of) => Some(of.id()),
-                Referred::OneOf(_) => None,
-            })
-        };
-        let mine = id("network_interface_id", INTERFACES);
-        if mine.as_ref() == Some(&eni.id) || mine == Some(later(address)) {
-            eni.groups.extend(id("security_group_id", GROUPS));
+        _ => &["vpc_security_group_ids", "security_groups"],
+    };
+    eni.groups = places.groups_of(resource, keys, GROUPS, loaded, faults);
+    let attached = [&eni.id, &later(&resource.address)].map(|id| attached.get(id));
+    for group in attached.into_iter().flatten().flatten() {
+        if !eni.groups.contains(group) {
+            eni.groups.push(group.clone());
         }
     }
-    let mut seen = Vec::new();
-    eni.groups.retain(|group| {
-        !seen.contains(group) && {
-            seen.push(group.clone());
-            true
-        }
-    });
-    let subnet = block.text("subnet_id", faults);
-    eni.subnets.extend(subnet.or_else(|| match places.referred(address, "subnet_id", &[SUBNET]) {
-        Referred::One(of) => Some(of.id()),
-        Referred::OneOf(_) => None,
-    }));
+    if eni.groups.is_empty() && !eni.addresses.is_empty() && loaded.incomplete.len() == before {
+        loaded.incomplete.push(format!(
+            "{} names no group: it has its VPC's default one, which is not known",
+            resource.address
+        ));
+    }
+    eni.subnets.extend(places.id_of(resource, "subnet_id", &[SUBNET], faults));
     if !eni.groups.is_empty() && !loaded.interfaces.iter().any(|known| known.id == eni.id) {
         loaded.interfaces.push(eni);
     }

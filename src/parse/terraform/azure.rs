@@ -1,8 +1,10 @@
 //! Resources of Azure. What they say is put into the words of the command line, and read as such.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::{Map, Value, json};
 
-use super::{Block, Places, Referred, Resource, not_known};
+use super::{Block, Places, Referred, Resource, not_known, warn_of_literals};
 use crate::parse::azure;
 use crate::parse::json::{Faults, Json, last_part, reading, short_id};
 use crate::parse::loaded::{Found, FoundInterface, Later, Loaded};
@@ -11,65 +13,92 @@ use crate::rules::{Cloud, RuleId};
 const GROUP: &str = "azurerm_network_security_group";
 const ASG: &str = "azurerm_application_security_group";
 const NIC: &str = "azurerm_network_interface";
+const NIC_GROUP: &str = "azurerm_network_interface_security_group_association";
+const NIC_ASG: &str = "azurerm_network_interface_application_security_group_association";
+const RULE: &str = "azurerm_network_security_rule";
 const SUBNET: &str = "azurerm_subnet";
 
 pub(super) fn read(places: &Places<'_>, loaded: &mut Loaded, faults: &mut Faults) {
-    let mut owned = Vec::new();
+    let rules: Vec<(&Resource<'_>, Option<String>)> = places
+        .of_kind(RULE)
+        .map(|resource| (resource, key_of_rule(resource, places, faults)))
+        .collect();
+    let beside: HashSet<&String> = rules.iter().filter_map(|(_, key)| key.as_ref()).collect();
+    let mut owned: HashSet<String> = HashSet::new();
     for resource in places.of_kind(GROUP) {
-        let (Some(name), resource_group) =
-            (resource.word("name"), resource.word("resource_group_name").unwrap_or_default())
-        else {
-            loaded.later(&resource.address, "name");
+        let Some(key) = key_of_group(resource) else {
+            let block = Block::of(resource);
+            let later = if block.json.has("name") { "resource_group_name" } else { "name" };
+            loaded.later(&resource.address, later);
             continue;
         };
-        let key = key_of(resource_group, name);
-        owned.push(key.clone());
         let block = Block::of(resource);
-        if block.is_later("security_rule") && places.sets(resource, "security_rule") {
-            loaded.later(&resource.address, "security_rule");
-        }
-        let known = loaded.group_of_key(&key, name);
+        places.whole(resource, &["security_rule"], beside.contains(&key), loaded);
+        let known = loaded.group_of_key(&key, resource.word("name").unwrap_or_default());
         known.address.clone_from(&resource.address);
-        known.qualifiers = vec![resource_group.to_owned()];
+        known.qualifiers =
+            vec![resource.word("resource_group_name").unwrap_or_default().to_owned()];
         known.has_rules = true;
         for one in block.blocks("security_rule", faults) {
             let name = one.text("name", faults).unwrap_or_default();
             let listed_as = format!("{}.{name}", resource.address);
             rule(resource, &one, &listed_as, (&key, None), places, loaded, faults);
         }
+        owned.insert(key);
     }
-    for resource in places.of_kind("azurerm_network_security_rule") {
+    for (resource, key) in rules {
         let block = Block::of(resource);
-        let name = block.text("network_security_group_name", faults);
-        let resource_group = block.text("resource_group_name", faults).unwrap_or_default();
-        let (key, unknown) = match &name {
-            Some(name) => (key_of(&resource_group, name), None),
-            None => {
-                match places.referred(&resource.address, "network_security_group_name", &[GROUP]) {
-                    Referred::One(of) if of.word("name").is_some() => {
-                        (key_of(&resource_group, of.word("name").unwrap_or_default()), None)
-                    }
-                    _ => (String::new(), Some("network_security_group_name")),
-                }
-            }
+        let listed_as = resource.address.clone();
+        let Some(key) = key else {
+            let unknown = ("", Some("network_security_group_name"));
+            rule(resource, &block, &listed_as, unknown, places, loaded, faults);
+            continue;
         };
-        if unknown.is_none() && !owned.contains(&key) {
-            let group = last_part(&key);
-            let name = name.unwrap_or(group);
+        if !owned.contains(&key) {
+            let name = block.text("network_security_group_name", faults);
+            let name = name.unwrap_or_else(|| last_part(&key));
             loaded.is_of_another(&resource.address, &name);
             let known = loaded.group_of_key(&key, &name);
-            known.qualifiers = vec![resource_group];
+            known.qualifiers = block.text("resource_group_name", faults).into_iter().collect();
         }
-        let listed_as = resource.address.clone();
-        rule(resource, &block, &listed_as, (&key, unknown), places, loaded, faults);
+        rule(resource, &block, &listed_as, (&key, None), places, loaded, faults);
     }
     for group in &mut loaded.groups {
         azure::add_defaults(&mut group.rules);
     }
     stand(places, loaded, faults);
+    let of_interfaces = OfInterfaces {
+        groups: by_interface(places, NIC_GROUP, "network_security_group_id", loaded, faults),
+        tags: by_interface(places, NIC_ASG, "application_security_group_id", loaded, faults),
+    };
     for resource in places.of_kind(NIC) {
-        interface(resource, places, loaded, faults);
+        interface(resource, &of_interfaces, places, loaded, faults);
     }
+}
+
+/// The key of a group; `None` where its name is known only later.
+fn key_of_group(resource: &Resource<'_>) -> Option<String> {
+    if Block::of(resource).is_later("resource_group_name") {
+        return None;
+    }
+    Some(key_of(resource.word("resource_group_name").unwrap_or_default(), resource.word("name")?))
+}
+
+/// The key of the group that a rule is of, as far as the plan says.
+fn key_of_rule(
+    resource: &Resource<'_>,
+    places: &Places<'_>,
+    faults: &mut Faults,
+) -> Option<String> {
+    let (block, key) = (Block::of(resource), "network_security_group_name");
+    let Some(name) = block.text(key, faults) else {
+        return key_of_group(places.referred(resource, key, &[GROUP])?);
+    };
+    if block.is_later("resource_group_name") {
+        return None;
+    }
+    let resource_group = block.text("resource_group_name", faults).unwrap_or_default();
+    Some(key_of(&resource_group, &name))
 }
 
 /// By which a group is known: a name is unique in its resource group only.
@@ -113,17 +142,21 @@ fn rule(
         let mut names: Vec<String> =
             block.words(&attribute, faults).iter().map(|id| last_part(id)).collect();
         if block.is_later(&attribute) {
-            let referred = places.all_referred(&resource.address, &attribute, &[ASG]);
-            let known: Vec<&str> = referred.iter().filter_map(|of| of.word("name")).collect();
-            let missing = values
-                .get(&attribute)
-                .and_then(Value::as_array)
-                .map_or(1, |all| all.iter().filter(|one| one.is_null()).count());
-            if known.len() != missing || known.len() != referred.len() {
-                let candidates: Vec<&str> = referred.iter().map(|of| of.address.as_str()).collect();
-                later.unresolved.push(not_known(&attribute, &candidates));
+            // Of the rules of a group the configuration has one list of references.
+            let referred = match listed_as == resource.address {
+                true => places.many(resource, &attribute, &[ASG]),
+                false => Referred::OneOf(Vec::new()),
+            };
+            match referred {
+                Referred::All(all) if all.iter().all(|of| of.word("name").is_some()) => {
+                    names.extend(all.iter().filter_map(|of| of.word("name")).map(str::to_owned));
+                    warn_of_literals(block, &attribute, listed_as, loaded);
+                }
+                Referred::All(_) => later.unresolved.push(attribute.clone()),
+                Referred::OneOf(candidates) => {
+                    later.unresolved.push(not_known(&attribute, &candidates));
+                }
             }
-            names.extend(known.into_iter().map(str::to_owned));
             let shown = Some(format!("?{attribute}"));
             *(if is_far { &mut later.peer } else { &mut later.local }) = shown;
         }
@@ -178,90 +211,97 @@ fn rule(
 fn stand(places: &Places<'_>, loaded: &mut Loaded, faults: &mut Faults) {
     for resource in places.of_kind("azurerm_subnet_network_security_group_association") {
         let group = group_of(places, resource, faults);
-        let subnet = referred_id(places, resource, "subnet_id", SUBNET, faults);
-        if let (Some(group), Some(subnet)) = (group, subnet) {
-            loaded.subnets.push((subnet, group));
+        let subnet = places.id_of(resource, "subnet_id", &[SUBNET], faults);
+        match (group, subnet) {
+            (Some(group), Some(subnet)) => loaded.subnets.push((subnet.to_lowercase(), group)),
+            (None, _) => loaded.not_attached(&resource.address, "network_security_group_id"),
+            (_, None) => loaded.not_attached(&resource.address, "subnet_id"),
         }
     }
 }
 
+/// The key of the group that an association is of.
 fn group_of(places: &Places<'_>, resource: &Resource<'_>, faults: &mut Faults) -> Option<String> {
-    let known = Block::of(resource).text("network_security_group_id", faults);
-    known.map(|id| short_id(&id).to_lowercase()).or_else(|| {
-        match places.referred(&resource.address, "network_security_group_id", &[GROUP]) {
-            Referred::One(of) => {
-                Some(key_of(of.word("resource_group_name").unwrap_or_default(), of.word("name")?))
-            }
-            Referred::OneOf(_) => None,
-        }
-    })
+    let key = "network_security_group_id";
+    let known = Block::of(resource).text(key, faults);
+    known
+        .map(|id| short_id(&id).to_lowercase())
+        .or_else(|| key_of_group(places.referred(resource, key, &[GROUP])?))
 }
 
-/// The id under a key, in small letters, or what stands for that of the resource that the configuration names.
-fn referred_id(
+/// What associations give to interfaces, by the interface's id in small letters.
+type ByInterface = HashMap<String, Vec<String>>;
+
+struct OfInterfaces {
+    groups: ByInterface,
+    tags: ByInterface,
+}
+
+fn by_interface(
     places: &Places<'_>,
-    resource: &Resource<'_>,
+    kind: &'static str,
     key: &str,
-    kind: &str,
+    loaded: &mut Loaded,
     faults: &mut Faults,
-) -> Option<String> {
-    let known = Block::of(resource).text(key, faults);
-    let id = known.or_else(|| match places.referred(&resource.address, key, &[kind]) {
-        Referred::One(of) => Some(of.id()),
-        Referred::OneOf(_) => None,
-    });
-    id.map(|id| id.to_lowercase())
+) -> ByInterface {
+    let mut found = ByInterface::new();
+    for resource in places.of_kind(kind) {
+        let named = if kind == NIC_GROUP {
+            group_of(places, resource, faults)
+        } else {
+            let known = Block::of(resource).text(key, faults).map(|id| last_part(&id));
+            let later = || places.referred(resource, key, &[ASG])?.word("name");
+            known.or_else(|| later().map(str::to_owned))
+        };
+        let nic = places.id_of(resource, "network_interface_id", &[NIC], faults);
+        match (named, nic) {
+            (Some(named), Some(nic)) => found.entry(nic.to_lowercase()).or_default().push(named),
+            (None, _) => loaded.not_attached(&resource.address, key),
+            (_, None) => loaded.not_attached(&resource.address, "network_interface_id"),
+        }
+    }
+    found
 }
 
 fn interface(
     resource: &Resource<'_>,
+    of_interfaces: &OfInterfaces,
     places: &Places<'_>,
     loaded: &mut Loaded,
     faults: &mut Faults,
 ) {
     let (block, own) = (Block::of(resource), resource.id().to_lowercase());
-    let Some(name) = block.text("name", faults) else { return };
+    let Some(name) = block.text("name", faults) else {
+        return loaded.not_attached(&resource.address, "name");
+    };
     let mut eni = FoundInterface {
         id: name,
         qualifiers: block.text("resource_group_name", faults).into_iter().collect(),
         timeouts: Cloud::Azure.timeouts(),
         ..FoundInterface::default()
     };
-    for one in block.blocks("ip_configuration", faults) {
+    let all = block.blocks("ip_configuration", faults);
+    for (n, one) in all.iter().enumerate() {
         eni.addresses.extend(one.json.cidr("private_ip_address", faults));
-        let subnet = one.text("subnet_id", faults).map(|id| id.to_lowercase());
+        let subnet = one.text("subnet_id", faults);
         let subnet = subnet.or_else(|| {
-            let referred = places.all_referred(&resource.address, "ip_configuration", &[SUBNET]);
-            match referred.as_slice() {
-                [only] => Some(only.id().to_lowercase()),
-                _ => None,
-            }
+            let of = ("ip_configuration", n, all.len());
+            places.referred_in(resource, of, one, "subnet_id", &[SUBNET]).map(Resource::id)
         });
+        if subnet.is_none() && one.is_later("subnet_id") {
+            loaded.not_attached(&resource.address, "subnet_id");
+        }
+        let subnet = subnet.map(|id| id.to_lowercase());
         eni.subnets.extend(subnet.filter(|id| !eni.subnets.contains(id)));
+    }
+    if block.places("ip_configuration").is_none() {
+        loaded.not_attached(&resource.address, "ip_configuration");
     }
     // Of a new interface the address is known later.
     eni.addresses.extend(block.nets("private_ip_addresses", faults));
     eni.addresses.sort_unstable();
     eni.addresses.dedup();
-    let mine = |of: &&Resource<'_>, faults: &mut Faults| {
-        referred_id(places, of, "network_interface_id", NIC, faults).as_ref() == Some(&own)
-    };
-    for of in places.of_kind("azurerm_network_interface_security_group_association") {
-        if mine(&of, faults) {
-            eni.groups.extend(group_of(places, of, faults));
-        }
-    }
-    let kind = "azurerm_network_interface_application_security_group_association";
-    for of in places.of_kind(kind) {
-        if mine(&of, faults) {
-            let key = "application_security_group_id";
-            let known = Block::of(of).text(key, faults).map(|id| last_part(&id));
-            let named = known.or_else(|| match places.referred(&of.address, key, &[ASG]) {
-                Referred::One(of) => of.word("name").map(str::to_owned),
-                Referred::OneOf(_) => None,
-            });
-            eni.tags.extend(named);
-        }
-    }
+    eni.groups = of_interfaces.groups.get(&own).cloned().unwrap_or_default();
+    eni.tags = of_interfaces.tags.get(&own).cloned().unwrap_or_default();
     loaded.interfaces.push(eni);
 }

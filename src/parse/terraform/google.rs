@@ -2,19 +2,19 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Block, Places, Referred, Resource};
+use super::{Block, Places, Resource};
 use crate::parse::google;
 use crate::parse::json::{Faults, Json, last_part, reading};
 use crate::parse::loaded::{FoundInterface, Later, Loaded};
-use crate::rules::{Cloud, RuleId};
+use crate::rules::{Cloud, Peer, RuleId};
 
 const NETWORK: &str = "google_compute_network";
 
 pub(super) fn read(places: &Places<'_>, loaded: &mut Loaded, faults: &mut Faults) {
+    let projects = Projects::of(places);
     for resource in places.resources {
         match resource.kind.as_str() {
-            "google_compute_firewall" => firewall(resource, places, loaded, faults),
-            "google_compute_instance" => instance(resource, places, loaded, faults),
+            "google_compute_firewall" => firewall(resource, &projects, places, loaded, faults),
             kind if kind.contains("firewall_policy")
                 || kind.contains("organization_security_policy") =>
             {
@@ -25,6 +25,56 @@ pub(super) fn read(places: &Places<'_>, loaded: &mut Loaded, faults: &mut Faults
             }
             _ => {}
         }
+    }
+    for resource in places.of_kind("google_compute_instance") {
+        instance(resource, &projects, places, loaded, faults);
+    }
+}
+
+/// The projects that resources are in.
+struct Projects<'v> {
+    /// The one, where all that name one name the same: it is that of the others too.
+    only: Option<&'v str>,
+    are_several: bool,
+}
+
+impl<'v> Projects<'v> {
+    fn of(places: &Places<'v>) -> Self {
+        let mut all: Vec<&'v str> = Vec::new();
+        let mut add = |found: Option<&'v str>| {
+            all.extend(found.filter(|found| !all.contains(found) && all.len() < 2));
+        };
+        for resource in places.resources {
+            if resource.kind.starts_with("google_") {
+                add(resource.word("project"));
+                add(resource.word("network").and_then(project_of));
+                let list = resource.values.get("network_interface").and_then(Value::as_array);
+                for one in list.into_iter().flatten() {
+                    add(one.get("network").and_then(Value::as_str).and_then(project_of));
+                }
+            }
+        }
+        match all.as_slice() {
+            [only] => Self { only: Some(only), are_several: false },
+            all => Self { only: None, are_several: !all.is_empty() },
+        }
+    }
+}
+
+/// The project that a link names.
+fn project_of(link: &str) -> Option<&str> {
+    let at = link.find("projects/")?;
+    let (_, rest) = link.split_at_checked(at + "projects/".len())?;
+    rest.split('/').next().filter(|name| !name.is_empty())
+}
+
+/// The key of a network, which its link names, or its name and the project of what is in it: two projects have
+/// networks of the same name.
+pub(super) fn network(link_or_name: &str, project: Option<&str>) -> String {
+    let name = last_part(link_or_name);
+    match project_of(link_or_name).or(project) {
+        Some(project) => format!("{project}/{name}"),
+        None => name,
     }
 }
 
@@ -42,19 +92,24 @@ const WORDS: [(&str, &str); 8] = [
 
 fn firewall(
     resource: &Resource<'_>,
+    projects: &Projects<'_>,
     places: &Places<'_>,
     loaded: &mut Loaded,
     faults: &mut Faults,
 ) {
     let block = Block::of(resource);
     let mut later = Later::default();
-    let network = network(&block, resource, "network", places, faults).unwrap_or_else(|| {
-        later.unresolved.push("network".to_owned());
-        "?network".to_owned()
-    });
-    if !block.json.has("network") && block.is_later("network") {
-        later.group = Some("?network".to_owned());
+    let network = network_of(&block, resource, projects, None, places, faults)
+        .unwrap_or_else(|| later.of_group("network"));
+    if projects.are_several && !network.contains('/') && later.group.is_none() {
+        loaded.incomplete.push(format!(
+            "{}: which project it is in is not known, and there are several",
+            resource.address
+        ));
     }
+    let known = loaded.group_of_key(&network, &last_part(&network));
+    known.has_rules = true;
+    known.qualifiers = network.split_once('/').map(|(of, _)| of.to_owned()).into_iter().collect();
     let Some(name) = block.text("name", faults) else {
         return loaded.later(&resource.address, "name");
     };
@@ -63,9 +118,11 @@ fn firewall(
     let egress = egress.is_some_and(|word| word.eq_ignore_ascii_case("egress"));
     let near = if egress { "source_ranges" } else { "destination_ranges" };
     for (attribute, word) in WORDS {
-        // What is computed where it is not set has its default. Modules for both directions set the near side to null.
         if block.is_later(attribute) {
-            if places.sets(resource, attribute) && attribute != near {
+            // What is computed where it is not set has its default. Modules for both directions set the near side to
+            // null by their variables.
+            let is_null = attribute == near && places.is_known(resource, attribute);
+            if !is_null && !places.is_default(resource, attribute) {
                 return loaded.later(&resource.address, attribute);
             }
             continue;
@@ -96,6 +153,9 @@ fn firewall(
             return loaded.later(&resource.address, attribute);
         }
     }
+    if block.is_later("disabled") {
+        return loaded.later(&resource.address, "disabled");
+    }
     words.extend(
         block.text("description", faults).map(|text| ("description".to_owned(), text.into())),
     );
@@ -103,9 +163,9 @@ fn firewall(
     let value = Value::Object(words);
     let json = Json::at(&value, resource.address.as_str());
     let id = RuleId::Named(name.clone());
-    let found = reading(faults, &id, &network, |faults| google::parts(&json, &name, faults));
+    let found =
+        reading(faults, &id, &last_part(&network), |faults| google::parts(&json, &name, faults));
     let known = loaded.group(&network);
-    known.has_rules = true;
     known.rules.extend(found.into_iter().map(|mut found| {
         found.listed_as = Some(resource.address.clone());
         found.origin.clone_from(&resource.address);
@@ -114,23 +174,34 @@ fn firewall(
     }));
 }
 
-/// The name of a network: it may be given by its address, or be that of a resource.
-fn network(
+/// The key of the network that a resource is in, or one of its interfaces: which of how many. `None` where the plan does
+/// not say it.
+fn network_of(
     block: &Block<'_>,
     resource: &Resource<'_>,
-    attribute: &str,
+    projects: &Projects<'_>,
+    interface: Option<(usize, usize)>,
     places: &Places<'_>,
     faults: &mut Faults,
 ) -> Option<String> {
-    let known = block.text("network", faults).map(|id| last_part(&id));
-    known.or_else(|| match places.referred(&resource.address, attribute, &[NETWORK]) {
-        Referred::One(of) => of.word("name").map(str::to_owned),
-        Referred::OneOf(_) => None,
-    })
+    let project = resource.word("project").or(projects.only);
+    if let Some(known) = block.text("network", faults) {
+        return Some(network(&known, project));
+    }
+    let referred = match interface {
+        None => places.referred(resource, "network", &[NETWORK]),
+        Some((n, count)) => {
+            let of = ("network_interface", n, count);
+            places.referred_in(resource, of, block, "network", &[NETWORK])
+        }
+    };
+    let of = referred?;
+    Some(network(of.word("name")?, of.word("project").or(project)))
 }
 
 fn instance(
     resource: &Resource<'_>,
+    projects: &Projects<'_>,
     places: &Places<'_>,
     loaded: &mut Loaded,
     faults: &mut Faults,
@@ -138,14 +209,26 @@ fn instance(
     let block = Block::of(resource);
     let name = block.text("name", faults).unwrap_or_else(|| resource.id());
     let mut tags = block.words("tags", faults);
+    if block.is_later("tags") && !places.is_default(resource, "tags") {
+        loaded.not_attached(&resource.address, "tags");
+    }
     for account in block.blocks("service_account", faults) {
-        tags.extend(account.text("email", faults));
+        let email = account.text("email", faults);
+        if email.is_none() && account.is_later("email") && names_accounts(loaded) {
+            loaded.not_attached(&resource.address, "service_account");
+        }
+        tags.extend(email);
     }
     let qualifiers =
         ["zone", "project"].map(|key| block.text(key, faults).map(|id| last_part(&id)));
     let all = block.blocks("network_interface", faults);
     for (n, one) in all.iter().enumerate() {
-        let network = network(one, resource, "network_interface", places, faults);
+        let of = Some((n, all.len()));
+        let network = network_of(one, resource, projects, of, places, faults);
+        // One that names a subnetwork alone is in the network of that.
+        if network.is_none() {
+            loaded.not_attached(&resource.address, "network_interface.network");
+        }
         let mut addresses = one.nets("network_ip", faults);
         addresses.extend(one.nets("ipv6_address", faults));
         for range in one.blocks("alias_ip_range", faults) {
@@ -162,4 +245,14 @@ fn instance(
             ..FoundInterface::default()
         });
     }
+}
+
+/// Whether a rule is of service accounts: then those of instances matter.
+fn names_accounts(loaded: &Loaded) -> bool {
+    let mut rules = loaded.groups.iter().flat_map(|group| &group.rules);
+    rules.any(|found| {
+        let peers = found.rule.peers.iter();
+        found.rule.targets.iter().any(|target| target.contains('@'))
+            || peers.into_iter().any(|peer| matches!(peer, Peer::Tag(tag) if tag.contains('@')))
+    })
 }

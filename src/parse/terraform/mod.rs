@@ -18,7 +18,7 @@ use serde_json::Value;
 use super::json::{Faults, Json};
 use super::loaded::{LoadOptions, Loaded};
 use crate::rules::{Cloud, listed, parse_cidr_as_written};
-use references::{Index, References};
+use references::{Index, Leads, References};
 
 /// What a plan says: the rules before and after it.
 #[derive(Clone, Debug, Default)]
@@ -76,6 +76,8 @@ struct Resource<'v> {
     values: &'v Value,
     /// Attributes that are known only after the plan was applied.
     unknown: &'v Value,
+    /// The plan makes it, as a new one or in the place of an old one.
+    is_made: bool,
 }
 
 /// A plan.
@@ -93,13 +95,15 @@ pub(super) fn plan(value: &Value, hints: &LoadOptions, faults: &mut Faults) -> P
         }
         let kind = change.get("type").and_then(Value::as_str).unwrap_or_default();
         let Some(of) = change.get("change") else { continue };
+        let actions = of.get("actions").and_then(Value::as_array);
+        let does = |one: &str| actions.is_some_and(|all| all.iter().any(|action| action == one));
         let side = |key: &str, unknown: &'static str| {
             let values = of.get(key).filter(|values| values.is_object())?;
             let unknown = of.get(unknown).unwrap_or(&Value::Null);
-            Some(Resource { address: address.to_owned(), kind: kind.to_owned(), values, unknown })
+            let (address, kind) = (address.to_owned(), kind.to_owned());
+            Some(Resource { address, kind, values, unknown, is_made: does("create") })
         };
-        let forgotten = of.get("actions").and_then(Value::as_array);
-        let forgotten = forgotten.is_some_and(|all| all.iter().any(|action| action == "forget"));
+        let forgotten = does("forget");
         before.extend(side("before", "none"));
         if forgotten {
             // It stays in the cloud; only Terraform does not look at it any more.
@@ -121,7 +125,7 @@ pub(super) fn plan(value: &Value, hints: &LoadOptions, faults: &mut Faults) -> P
         if !listed.contains(address.as_str()) {
             for side in [&mut before, &mut after] {
                 let (address, kind) = (address.clone(), kind.clone());
-                side.push(Resource { address, kind, values, unknown: &Value::Null });
+                side.push(Resource::as_it_is(address, kind, values));
             }
         }
     }
@@ -136,6 +140,7 @@ pub(super) fn plan(value: &Value, hints: &LoadOptions, faults: &mut Faults) -> P
         side(cloud, resources, &references, loaded, faults);
         loaded.incomplete.extend(others.clone());
     }
+    plan.current.finish_both(&mut plan.proposed, faults);
     plan.proposed.is_after(&plan.current);
     plan
 }
@@ -152,7 +157,7 @@ pub(super) fn state(value: &Value, hints: &LoadOptions, faults: &mut Faults) -> 
     }
     let resources: Vec<Resource<'_>> = found
         .into_iter()
-        .map(|(address, kind, values)| Resource { address, kind, values, unknown: &Value::Null })
+        .map(|(address, kind, values)| Resource::as_it_is(address, kind, values))
         .collect();
     if let Some((cloud, others)) = chosen(resources.iter(), hints, faults) {
         side(cloud, &resources, &References::default(), &mut loaded, faults);
@@ -242,7 +247,7 @@ fn raw<'v>(resource: &'v Value, found: &mut Vec<Listed<'v>>) {
 fn side(
     cloud: Cloud,
     resources: &[Resource<'_>],
-    references: &References,
+    references: &References<'_>,
     loaded: &mut Loaded,
     faults: &mut Faults,
 ) {
@@ -262,7 +267,12 @@ fn later(address: &str) -> String {
     format!("?{address}")
 }
 
-impl Resource<'_> {
+impl<'v> Resource<'v> {
+    /// One of which everything is known.
+    fn as_it_is(address: String, kind: String, values: &'v Value) -> Self {
+        Self { address, kind, values, unknown: &Value::Null, is_made: false }
+    }
+
     /// Its id, or what stands for it.
     fn id(&self) -> String {
         let known = self.values.get("id").and_then(Value::as_str).filter(|id| !id.is_empty());
@@ -278,15 +288,15 @@ impl Resource<'_> {
 /// Where references lead.
 struct Places<'a> {
     resources: &'a [Resource<'a>],
-    references: &'a References,
+    references: &'a References<'a>,
     index: Index<'a>,
 }
 
 /// What an attribute that is known only after the plan was applied refers to.
 enum Referred<'a> {
-    /// This resource.
-    One(&'a Resource<'a>),
-    /// One of several, by their addresses; of none if the plan does not say.
+    /// These resources, and to nothing else.
+    All(Vec<&'a Resource<'a>>),
+    /// The plan does not say it: to one of several, by their addresses, or to something else.
     OneOf(Vec<&'a str>),
 }
 
@@ -296,23 +306,212 @@ impl<'a> Places<'a> {
         self.resources.iter().filter(move |of| of.kind == kind)
     }
 
-    /// What an attribute of a resource refers to, of some types of resource.
-    fn referred(&self, from: &str, attribute: &str, kinds: &[&str]) -> Referred<'a> {
-        let found = self.references.referred(&self.index, from, attribute, kinds);
-        match found.as_slice() {
-            [one] => Referred::One(one),
-            several => Referred::OneOf(several.iter().map(|of| of.address.as_str()).collect()),
+    /// The id under a key, or the one of the resource that the configuration names where it is known only later.
+    fn id_of(
+        &self,
+        resource: &Resource<'_>,
+        key: &str,
+        kinds: &[&str],
+        faults: &mut Faults,
+    ) -> Option<String> {
+        let known = Block::of(resource).text(key, faults);
+        known.or_else(|| self.referred(resource, key, kinds).map(Resource::id))
+    }
+
+    /// The resource of some types that an attribute with one value refers to, which is known only later.
+    fn referred(
+        &self,
+        resource: &Resource<'_>,
+        attribute: &str,
+        kinds: &[&str],
+    ) -> Option<&'a Resource<'a>> {
+        match self.one(resource, attribute, kinds) {
+            Referred::All(all) => all.first().copied(),
+            Referred::OneOf(_) => None,
         }
     }
 
-    /// All of them: of an attribute that is a list.
-    fn all_referred(&self, from: &str, attribute: &str, kinds: &[&str]) -> Vec<&'a Resource<'a>> {
-        self.references.referred(&self.index, from, attribute, kinds)
+    /// The same with what it can be where it is not resolved.
+    fn one(&self, resource: &Resource<'_>, attribute: &str, kinds: &[&str]) -> Referred<'a> {
+        if !Block::of(resource).is_later(attribute) {
+            return Referred::OneOf(Vec::new());
+        }
+        let leads = self.references.leads(&self.index, &resource.address, attribute, kinds, &[]);
+        // A value that the plan knows is not the one that it does not.
+        resolved(leads, Some(1))
+    }
+
+    /// What the elements of a list refer to that are known only later.
+    fn many(&self, resource: &Resource<'_>, attribute: &str, kinds: &[&str]) -> Referred<'a> {
+        let places = Block::of(resource).places(attribute);
+        let leads = self.references.leads(&self.index, &resource.address, attribute, kinds, &[]);
+        resolved(leads, places)
+    }
+
+    /// The resource that an attribute of a block refers to: of the n-th of so many.
+    fn referred_in(
+        &self,
+        resource: &Resource<'_>,
+        (name, n, count): (&str, usize, usize),
+        block: &Block<'_>,
+        attribute: &str,
+        kinds: &[&str],
+    ) -> Option<&'a Resource<'a>> {
+        // The configuration does not have those of a `dynamic` block.
+        let has_all = self.references.blocks(&resource.address, name) == Some(count);
+        if !has_all || !block.is_later(attribute) {
+            return None;
+        }
+        let way = format!("{name}[{n}].{attribute}");
+        let leads = self.references.leads(&self.index, &resource.address, &way, kinds, &[]);
+        match resolved(leads, Some(1)) {
+            Referred::All(all) => all.first().copied(),
+            Referred::OneOf(_) => None,
+        }
+    }
+
+    /// What so many places in blocks of a name refer to, which are known only later.
+    fn places_of(
+        &self,
+        resource: &Resource<'_>,
+        name: &str,
+        places: usize,
+        kinds: &[&str],
+    ) -> Referred<'a> {
+        let leads = self.references.leads(&self.index, &resource.address, name, kinds, &[]);
+        resolved(leads, Some(places))
+    }
+
+    /// The same of a list in the only block that has such elements. The configuration may have one list of references
+    /// for all attributes of all blocks, whose other ones are of the other types.
+    fn many_in(
+        &self,
+        resource: &Resource<'_>,
+        (name, block, attribute): (&str, &Block<'_>, &str),
+        kinds: &[&str],
+        others: &[&str],
+    ) -> Referred<'a> {
+        let places = block.places(attribute);
+        let leads = self.references.leads(&self.index, &resource.address, name, kinds, others);
+        resolved(leads, places)
+    }
+
+    /// The groups that an interface has, under any of some keys, which are names of the same. Where they are known
+    /// only later, and the plan does not say which, nothing is known of the interface.
+    fn groups_of(
+        &self,
+        resource: &Resource<'_>,
+        keys: &[&str],
+        kinds: &[&str],
+        loaded: &mut Loaded,
+        faults: &mut Faults,
+    ) -> Vec<String> {
+        let block = Block::of(resource);
+        let mut groups: Vec<String> = Vec::new();
+        for key in keys {
+            for id in block.words(key, faults) {
+                if !groups.contains(&id) {
+                    groups.push(id);
+                }
+            }
+        }
+        // Of two names of the same, the one that is not set is computed.
+        let later: Vec<&str> = keys.iter().copied().filter(|key| block.is_later(key)).collect();
+        let set = later.iter().find(|key| self.sets(resource, key));
+        let has_known =
+            keys.iter().any(|key| block.json.value().get(*key).is_some_and(|of| !of.is_null()));
+        let Some(key) = set.or_else(|| later.first().filter(|_| !has_known)) else { return groups };
+        match self.many(resource, key, kinds) {
+            Referred::All(all) => {
+                groups.extend(all.into_iter().map(Resource::id));
+                warn_of_literals(&block, key, &resource.address, loaded);
+            }
+            Referred::OneOf(candidates) => loaded.incomplete.push(format!(
+                "{}: {} is known only after the plan was applied; which groups it has is not known",
+                resource.address,
+                not_known(key, &candidates)
+            )),
+        }
+        groups
+    }
+
+    /// The networks of a prefix list. Of one of which some are known only later, no rule can be judged by it.
+    fn entries(list: &Resource<'_>, loaded: &mut Loaded, faults: &mut Faults) -> Vec<IpNet> {
+        let block = Block::of(list);
+        let entries = block.blocks("entry", faults);
+        if entries.iter().any(|entry| entry.is_later("cidr")) {
+            loaded.later(&list.address, "entry");
+        }
+        entries.iter().filter_map(|entry| entry.json.cidr("cidr", faults)).collect()
+    }
+
+    /// The resources that others name under a key, by their ids: rules that are resources of their own name groups.
+    fn named_by(&self, all: &[&'static str], key: &str, kinds: &[&str]) -> HashSet<String> {
+        let mut faults = Faults::default();
+        let all = self.resources.iter().filter(|of| all.contains(&of.kind.as_str()));
+        all.filter_map(|of| self.id_of(of, key, kinds, &mut faults)).collect()
+    }
+
+    /// Says so where blocks of a resource are known only later. An attribute that nobody sets is known later too when
+    /// its resource is made (FORMATS 4.5, 3), and so is one of a `dynamic` block, of which no plan shows anything: it
+    /// has no blocks only if what they would say are resources beside it, which exclude each other.
+    fn whole(&self, resource: &Resource<'_>, keys: &[&str], has_beside: bool, loaded: &mut Loaded) {
+        let block = Block::of(resource);
+        let later: Vec<&str> =
+            keys.iter().copied().filter(|key| block.places(key).is_none()).collect();
+        let Some(first) = later.first() else { return };
+        let is_said = |key: &&&str| !resource.is_made || self.sets(resource, key);
+        if let Some(key) = later.iter().find(is_said) {
+            loaded.later(&resource.address, key);
+        } else if !has_beside || !self.references.configures(&resource.address) {
+            loaded.incomplete.push(format!(
+                "{}: whether it has blocks of {} is known only after the plan was applied, which shows no `dynamic` \
+                 block; `{first} = []` says that it has none",
+                resource.address,
+                later.join(" and of ")
+            ));
+        }
+    }
+
+    /// Whether an attribute that is known only later has its default: the configuration of a new resource does not set
+    /// it.
+    fn is_default(&self, resource: &Resource<'_>, attribute: &str) -> bool {
+        let is_configured = self.references.configures(&resource.address);
+        resource.is_made && is_configured && !self.sets(resource, attribute)
+    }
+
+    /// Whether all that an attribute is made of is known: then it is null, and what is known only later is computed.
+    fn is_known(&self, resource: &Resource<'_>, attribute: &str) -> bool {
+        let leads = self.references.leads(&self.index, &resource.address, attribute, &[], &[]);
+        resource.is_made && !leads.has_others
     }
 
     /// Whether the configuration sets an attribute of a resource at all.
     fn sets(&self, resource: &Resource<'_>, attribute: &str) -> bool {
         self.references.sets(&resource.address, attribute)
+    }
+}
+
+/// The resources that so many unknown places of a list stand for, or that all of a list does of which not even the
+/// length is known: then a known value may be an element as well.
+fn resolved(leads: Leads<'_>, places: Option<usize>) -> Referred<'_> {
+    let Leads { found, has_known, has_others } = leads;
+    let fits = match places {
+        Some(places) => found.len() == places,
+        None => !found.is_empty() && !has_known,
+    };
+    if fits && !has_others {
+        return Referred::All(found);
+    }
+    Referred::OneOf(found.iter().map(|of| of.address.as_str()).collect())
+}
+
+/// Where nothing of a list is known, the configuration shows what it refers to and no literals beside it.
+fn warn_of_literals(block: &Block<'_>, key: &str, at: &str, loaded: &mut Loaded) {
+    if block.places(key).is_none() {
+        loaded.warnings.push(format!(
+            "{at}: {key} is taken for what the configuration refers to; an id written beside it is not in a plan"
+        ));
     }
 }
 
@@ -336,25 +535,35 @@ impl<'v> Block<'v> {
         Self { json: Json::at(resource.values, &resource.address), unknown: resource.unknown }
     }
 
-    /// The blocks of a name, in the order of the file.
+    /// The blocks of a name, in the order of the file. Of one that is null everything is known only later.
     fn blocks(&self, name: &str, faults: &mut Faults) -> Vec<Self> {
+        static LATER: Value = Value::Bool(true);
         let unknown = self.unknown.get(name);
         let block = |(n, json): (usize, Json<'v>)| {
             let unknown = unknown.and_then(|of| of.get(n)).unwrap_or(&Value::Null);
-            Self { json, unknown }
+            Self { unknown: if json.value().is_null() { &LATER } else { unknown }, json }
         };
         self.json.list(name, faults).into_iter().enumerate().map(block).collect()
     }
 
     /// Whether a value, or an element of a list of values, is known only later. What is null in a list is that too.
     fn is_later(&self, key: &str) -> bool {
-        let later = match self.unknown.get(key) {
-            Some(Value::Bool(later)) => *later,
-            Some(Value::Array(all)) => all.contains(&Value::Bool(true)),
-            _ => false,
-        };
+        self.places(key) != Some(0)
+    }
+
+    /// How many values of an attribute are known only later; `None` where not even their number is known.
+    fn places(&self, key: &str) -> Option<usize> {
         let elements = self.json.value().get(key).and_then(Value::as_array);
-        later || elements.is_some_and(|all| all.contains(&Value::Null))
+        let nulls = elements.map_or(0, |all| all.iter().filter(|one| one.is_null()).count());
+        match self.unknown.get(key) {
+            _ if self.unknown == &Value::Bool(true) => None,
+            Some(Value::Bool(true)) => None,
+            Some(Value::Array(all)) => {
+                let later = all.iter().filter(|one| **one == Value::Bool(true)).count();
+                Some(nulls.max(later))
+            }
+            _ => Some(nulls),
+        }
     }
 
     /// The known words of a list, or one word.

@@ -455,3 +455,51 @@ fn networks_of_two_projects() {
         "google_compute_firewall.new: which project it is in is not known",
     );
 }
+
+/// A plan that an error has ended, that is of some targets, or that puts changes off, does not say what will be.
+#[test]
+fn plans_that_are_not_of_everything() {
+    let group = kept("aws_security_group.a", &aws_group("sg-a", json!([])));
+    let with = |key: &str, value: Value| {
+        let mut plan = plan(std::slice::from_ref(&group), json!({}));
+        plan[key] = value;
+        plan
+    };
+    is_whole(&with("complete", json!(true)));
+    is_open(&with("complete", json!(false)), "the plan is of some targets only");
+    is_open(&with("errored", json!(true)), "an error ended the plan");
+    let rule = made("aws_security_group_rule.r", json!({}), json!({}));
+    let deferred = json!([{"reason": "provider_config_unknown", "resource_change": rule}]);
+    let why = "changes are deferred until after the plan was applied: aws_security_group_rule.r";
+    is_open(&with("deferred_changes", deferred), why);
+}
+
+/// A replacement can leave an object behind, under the address of the living one: it has its rules until it is deleted,
+/// and is not what the living one was before.
+#[test]
+fn deposed_objects_are_not_the_living_ones() {
+    let address = "aws_security_group.a";
+    let narrow = aws_group("sg-new", json!([ssh(json!({"cidr_blocks": ["10.0.0.0/8"]}))]));
+    let wide = aws_group("sg-new", json!([ssh(json!({"cidr_blocks": ["0.0.0.0/0"]}))]));
+    let old = aws_group("sg-old", json!([ssh(json!({"cidr_blocks": ["0.0.0.0/0"]}))]));
+    let mut deposed = change(address, old.clone(), Value::Null, json!({}));
+    deposed["deposed"] = json!("0a1b2c3d");
+    let changes = [change(address, narrow.clone(), wide, json!({})), deposed.clone()];
+    let dir = folder(&[("p.json", &plan(&changes, json!({})).to_string())]);
+    let diff = run_in(dir.path(), &["diff", "--plan", "p.json", "--fail-on", "newly-allowed"], b"");
+    assert!(diff.starts_with("status 1"), "{diff}");
+    let table = run_in(dir.path(), &["convert", "p.json", "--to", "csv"], b"");
+    let row = "current,sg-old,ingress,6,0.0.0.0/0,,any,22-22,allow,1,aws_security_group.a (deposed object 0a1b2c3d)";
+    assert!(table.contains(row), "{table}");
+    // A plan for the deposed object alone says nothing of the living one, which is in the prior state.
+    let mut targeted = plan(&[deposed], json!({}));
+    targeted["prior_state"] = json!({"values": {"root_module": {"resources": [
+        {"address": address, "mode": "managed", "type": "aws_security_group", "values": narrow},
+        {"address": address, "mode": "managed", "type": "aws_security_group", "deposed_key": "0a1b2c3d", "values": old}]}}});
+    let dir = folder(&[("p.json", &targeted.to_string())]);
+    let table = run_in(dir.path(), &["convert", "p.json", "--to", "csv"], b"");
+    let sides: Vec<&str> = table.lines().filter_map(|row| row.split(",ingress").next()).collect();
+    let wanted = ["current,sg-old", "current,sg-new", "proposed,sg-new"];
+    assert!(wanted.iter().all(|side| sides.contains(side)), "{table}");
+    assert!(!sides.contains(&"proposed,sg-old"), "{table}");
+}

@@ -84,12 +84,14 @@ struct Resource<'v> {
 pub(super) fn plan(value: &Value, hints: &LoadOptions, faults: &mut Faults) -> Plan {
     let references = References::new(value);
     let (mut before, mut after): (Vec<Resource<'_>>, Vec<Resource<'_>>) = (Vec::new(), Vec::new());
-    let mut listed: HashSet<&str> = HashSet::new();
+    let mut listed: HashSet<String> = HashSet::new();
     let mut plan = Plan::default();
+    plan.proposed.incomplete = not_in_it(value);
     for change in value.get("resource_changes").and_then(Value::as_array).into_iter().flatten() {
         let Some(address) = change.get("address").and_then(Value::as_str) else { continue };
-        listed.insert(address);
-        listed.extend(change.get("previous_address").and_then(Value::as_str));
+        let address = &address_of(address, change.get("deposed"));
+        listed.insert(address.clone());
+        listed.extend(change.get("previous_address").and_then(Value::as_str).map(str::to_owned));
         if change.get("mode").and_then(Value::as_str) == Some("data") {
             continue;
         }
@@ -122,16 +124,12 @@ pub(super) fn plan(value: &Value, hints: &LoadOptions, faults: &mut Faults) -> P
         tree(values, &mut prior);
     }
     for (address, kind, values) in prior {
-        if !listed.contains(address.as_str()) {
+        if !listed.contains(&address) {
             for side in [&mut before, &mut after] {
                 let (address, kind) = (address.clone(), kind.clone());
                 side.push(Resource::as_it_is(address, kind, values));
             }
         }
-    }
-    if value.get("complete") == Some(&Value::Bool(false)) {
-        let message = "the plan is of some targets only; everything else is taken as it is now";
-        plan.proposed.warnings.push(message.to_owned());
     }
     let Some((cloud, others)) = chosen(before.iter().chain(&after), hints, faults) else {
         return plan;
@@ -143,6 +141,39 @@ pub(super) fn plan(value: &Value, hints: &LoadOptions, faults: &mut Faults) -> P
     plan.current.finish_both(&mut plan.proposed, faults);
     plan.proposed.is_after(&plan.current);
     plan
+}
+
+/// What a plan says that it does not change, though it would have to, in words.
+fn not_in_it(plan: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    if plan.get("errored") == Some(&Value::Bool(true)) {
+        found.push("an error ended the plan: it does not have all changes".to_owned());
+    }
+    let deferred = plan.get("deferred_changes").and_then(Value::as_array);
+    let deferred: Vec<&str> = deferred
+        .into_iter()
+        .flatten()
+        .map(|of| of.pointer("/resource_change/address").and_then(Value::as_str))
+        .map(|address| address.unwrap_or("a resource without an address"))
+        .collect();
+    if !deferred.is_empty() {
+        let message = "changes are deferred until after the plan was applied";
+        found.push(format!("{message}: {}", listed(&deferred)));
+    }
+    if plan.get("complete") == Some(&Value::Bool(false)) && found.is_empty() {
+        let message = "the plan is of some targets only; everything else is taken as it is now";
+        found.push(message.to_owned());
+    }
+    found
+}
+
+/// An address, or one of its own for what a replacement has left behind there: that has an object of its own beside the
+/// living one until it is deleted.
+fn address_of(address: &str, deposed: Option<&Value>) -> String {
+    match deposed.and_then(Value::as_str) {
+        Some(key) => format!("{address} (deposed object {key})"),
+        None => address.to_owned(),
+    }
 }
 
 /// A state, by `show -json` or raw.
@@ -216,7 +247,8 @@ fn tree<'v>(module: &'v Value, found: &mut Vec<Listed<'v>>) {
         let word =
             |key: &str| resource.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         if let (false, Some(values)) = (word("mode") == "data", resource.get("values")) {
-            found.push((word("address"), word("type"), values));
+            let address = address_of(&word("address"), resource.get("deposed_key"));
+            found.push((address, word("type"), values));
         }
     }
     for child in module.get("child_modules").and_then(Value::as_array).into_iter().flatten() {
@@ -239,6 +271,7 @@ fn raw<'v>(resource: &'v Value, found: &mut Vec<Listed<'v>>) {
         };
         if let Some(values) = instance.get("attributes") {
             let address = format!("{module}{dot}{}.{}{key}", word("type"), word("name"));
+            let address = address_of(&address, instance.get("deposed"));
             found.push((address, word("type"), values));
         }
     }

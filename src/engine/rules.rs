@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -196,6 +196,13 @@ impl RulesText {
             }
         } else {
             texts.push((name.clone(), read_text(path)?));
+            // What it says with other values is not what Terraform makes of it.
+            if is_terraform(path) {
+                let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+                for path in values_in(dir.unwrap_or(Path::new(".")), &mut warnings)? {
+                    texts.push((self::name(&path), read_text(&path)?));
+                }
+            }
         }
         let mut hash = Sha256::new();
         for (file, text) in &texts {
@@ -211,7 +218,7 @@ impl RulesText {
 }
 
 /// The files of a directory that hold rules, in the order of their names.
-fn files_of(dir: &Path, warnings: &mut Vec<String>) -> Result<Vec<std::path::PathBuf>, Error> {
+fn files_of(dir: &Path, warnings: &mut Vec<String>) -> Result<Vec<PathBuf>, Error> {
     let unreadable = |error: io::Error| Error::Question(format!("{}: {error}", name(dir)));
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(unreadable)? {
@@ -226,6 +233,10 @@ fn files_of(dir: &Path, warnings: &mut Vec<String>) -> Result<Vec<std::path::Pat
         }
     }
     paths.sort();
+    if paths.iter().any(|path| is_terraform(path)) {
+        paths.retain(|path| !is_values(path));
+        paths.extend(values_in(dir, warnings)?);
+    }
     match paths.is_empty() {
         true => Err(Error::Question(format!(
             "{}: a directory without .json, .yaml or .tf files; name the rules file",
@@ -233,6 +244,38 @@ fn files_of(dir: &Path, warnings: &mut Vec<String>) -> Result<Vec<std::path::Pat
         ))),
         false => Ok(paths),
     }
+}
+
+fn is_terraform(path: &Path) -> bool {
+    path.extension().is_some_and(|kind| kind == "tf")
+}
+
+/// Whether a file has values of Terraform's variables.
+fn is_values(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    name.ends_with(".tfvars") || name.ends_with(".tfvars.json")
+}
+
+/// The files of a directory whose values Terraform takes without being asked to.
+fn values_in(dir: &Path, warnings: &mut Vec<String>) -> Result<Vec<PathBuf>, Error> {
+    let unreadable = |error: io::Error| Error::Question(format!("{}: {error}", name(dir)));
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if !path.is_file() || !is_values(&path) {
+            continue;
+        }
+        let file = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let file = file.strip_suffix(".json").unwrap_or(file);
+        if file == "terraform.tfvars" || file.ends_with(".auto.tfvars") {
+            found.push(path);
+        } else {
+            let message = "is not read: Terraform takes its values only with -var-file";
+            warnings.push(format!("{}: {message}", name(&path)));
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// A text file, or standard input (`-`), read whole.

@@ -80,6 +80,15 @@ impl Network {
         Self { name: last_part(link), project: of_link.map(str::to_owned) }
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it is known which project it is in.
+    pub(super) fn has_project(&self) -> bool {
+        self.project.is_some()
+    }
+
     /// By which interfaces and rules refer to it.
     pub(super) fn key(&self) -> String {
         match &self.project {
@@ -97,7 +106,7 @@ impl Network {
 }
 
 /// The project in a link to a resource.
-fn project_in(link: &str) -> Option<&str> {
+pub(super) fn project_in(link: &str) -> Option<&str> {
     let (_, rest) = link.split_once("projects/")?;
     rest.split('/').next().filter(|project| !project.is_empty())
 }

@@ -201,7 +201,8 @@ fn is_hcl(text: &str) -> bool {
 
 #[cfg(feature = "hcl")]
 fn hcl(sources: &[Source<'_>], hints: &LoadOptions) -> Result<Content, ParseError> {
-    if let Some(other) = sources.iter().find(|source| !is_hcl(source.text)) {
+    let is_other = |of: &&Source<'_>| !is_hcl(of.text) && !super::hcl::are_values(of.name);
+    if let Some(other) = sources.iter().find(is_other) {
         let message =
             "is not in Terraform's language, and the other files are: together they are no module";
         return Err(one(other.name, message));

@@ -503,3 +503,209 @@ fn deposed_objects_are_not_the_living_ones() {
     assert!(wanted.iter().all(|side| sides.contains(side)), "{table}");
     assert!(!sides.contains(&"proposed,sg-old"), "{table}");
 }
+
+/// Resources with rules that are not read, or that change what rules do, are named.
+#[test]
+fn resources_that_are_not_read() {
+    let group = kept("aws_security_group.a", &aws_group("sg-a", json!([])));
+    let exclusive = made("aws_vpc_security_group_rules_exclusive.e", json!({}), json!({}));
+    let why = "aws_vpc_security_group_rules_exclusive.e: aws_vpc_security_group_rules_exclusive is not read";
+    is_open(&plan(&[group, exclusive], json!({})), why);
+    let group = kept("azurerm_network_security_group.a", &nsg("a"));
+    let admin = made("azurerm_network_manager_admin_rule.r", json!({}), json!({}));
+    let why =
+        "azurerm_network_manager_admin_rule.r: azurerm_network_manager_admin_rule is not read";
+    is_open(&plan(&[group.clone(), admin], json!({})), why);
+    let azapi = json!({"type": "Microsoft.Network/networkSecurityGroups/securityRules@2024-01-01"});
+    let azapi = made("azapi_resource.r", azapi, json!({}));
+    is_open(&plan(&[group, azapi], json!({})), "azapi_resource.r: azapi_resource is not read");
+}
+
+/// The entries of a network ACL that are a resource of their own are all that it has.
+#[test]
+fn entries_of_network_acls_of_alibaba() {
+    let group = json!({"id": "sg-1", "security_group_type": "normal"});
+    let entry = |policy: &str| json!([{"protocol": "all", "port": "-1/-1", "source_cidr_ip": "0.0.0.0/0", "policy": policy}]);
+    let acl = json!({"id": "nacl-1", "ingress_acl_entries": entry("drop"), "egress_acl_entries": [], "resources": []});
+    let entries =
+        |policy: &str| json!({"network_acl_id": "nacl-1", "ingress": entry(policy), "egress": []});
+    let address = "alicloud_network_acl_entries.e";
+    let changes = [
+        kept("alicloud_security_group.g", &group),
+        kept("alicloud_network_acl.n", &acl),
+        change(address, entries("drop"), entries("accept"), json!({})),
+    ];
+    let dir = folder(&[("p.json", &plan(&changes, json!({})).to_string())]);
+    let table = run_in(dir.path(), &["convert", "p.json", "--to", "csv"], b"");
+    for row in [
+        "current,nacl-1,ingress,all,0.0.0.0/0,,any,any,deny,1,alicloud_network_acl_entries.e.ingress[0]",
+        "proposed,nacl-1,ingress,all,0.0.0.0/0,,any,any,allow,1,alicloud_network_acl_entries.e.ingress[0]",
+    ] {
+        assert!(table.contains(row), "{row}: {table}");
+    }
+    assert!(!table.contains("ingress_acl_entries"), "{table}");
+    let both = json!({"alicloud_network_acl.n": {"ingress_acl_entries": {}}});
+    is_open(
+        &plan(&changes, both),
+        "alicloud_network_acl_entries.e: nacl-1 has entries of its own too",
+    );
+    let unknown = made(address, json!({"ingress": entry("drop")}), json!({"network_acl_id": true}));
+    let unknown = plan(&[kept("alicloud_network_acl.n", &acl), unknown], json!({}));
+    is_open(&unknown, "alicloud_network_acl_entries.e: network_acl_id is known only after");
+}
+
+/// A virtual network can have its subnets itself, and their groups.
+#[test]
+fn groups_of_subnets_in_virtual_networks() {
+    let rule = |access: &str| {
+        json!({"name": "ssh", "priority": 100, "direction": "Inbound", "access": access, "protocol": "Tcp",
+        "source_address_prefix": "192.0.2.0/24", "source_port_range": "*", "destination_address_prefix": "*", "destination_port_range": "22"})
+    };
+    let group = |name: &str, access: &str| {
+        let mut group = nsg(name);
+        group["security_rule"] = json!([rule(access)]);
+        kept(&format!("azurerm_network_security_group.{name}"), &group)
+    };
+    let nic = json!({"id": "nic-1", "name": "n", "resource_group_name": "r",
+        "ip_configuration": [{"subnet_id": "/v/S", "private_ip_address": "10.0.0.4"}]});
+    let association =
+        json!({"network_interface_id": "nic-1", "network_security_group_id": nsg_id("nic")});
+    let network = json!({"name": "v", "subnet": [{"id": "/v/s", "name": "s", "security_group": nsg_id("sub")}]});
+    let mut changes = vec![
+        group("nic", "Allow"),
+        group("sub", "Deny"),
+        kept("azurerm_network_interface.n", &nic),
+        kept("azurerm_network_interface_security_group_association.n", &association),
+        kept("azurerm_virtual_network.v", &network),
+    ];
+    let dir = folder(&[("p.json", &plan(&changes, json!({})).to_string())]);
+    let args = [
+        "explain",
+        "--rules",
+        "p.json",
+        "--direction",
+        "ingress",
+        "--proto",
+        "tcp",
+        "--src",
+        "192.0.2.9:40000",
+        "--dst",
+        "10.0.0.4:22",
+        "--define",
+        "VirtualNetwork=10.0.0.0/8",
+        "--define",
+        "Internet=0.0.0.0/0",
+        "-f",
+        "json",
+    ];
+    let out = run_in(dir.path(), &args, b"");
+    assert!(
+        out.contains("\n  \"verdict\": \"deny\"") && out.contains("\n  \"group\": \"sub\""),
+        "{out}"
+    );
+    let unknown = json!({"subnet": [{"security_group": true}]});
+    let mut after = network.clone();
+    after["subnet"][0].as_object_mut().unwrap().remove("security_group");
+    changes[4] = change("azurerm_virtual_network.v", network, after, unknown);
+    is_open(
+        &plan(&changes, json!({})),
+        "azurerm_virtual_network.v: subnet.security_group is known only",
+    );
+}
+
+/// A configuration in Terraform's language.
+fn module(files: &[(&str, &str)]) -> String {
+    run_in(folder(files).path(), &["check", ".", "--fail-on", "error"], b"")
+}
+
+const PORTS: &str = r#"
+variable "admin" { default = ["10.0.0.0/8"] }
+resource "aws_security_group" "a" {
+  name = "a"
+  ingress {
+    from_port   = 22
+    to_port     = 22
+    protocol    = "tcp"
+    cidr_blocks = var.admin
+  }
+}
+"#;
+
+/// What a configuration has that rules are made of is read or named.
+#[test]
+fn resources_of_configurations_that_are_not_read() {
+    let with = |more: &str| module(&[("main.tf", &format!("{PORTS}{more}"))]);
+    let out = with("");
+    assert!(out.starts_with("status 0"), "{out}");
+    for (more, why) in [
+        (
+            r#"resource "google_compute_network_firewall_policy_with_rules" "p" {}"#,
+            "google_compute_network_firewall_policy_with_rules.p: it has rules",
+        ),
+        (
+            r#"resource "azurerm_network_manager_admin_rule" "r" {}"#,
+            "azurerm_network_manager_admin_rule.r: it has rules",
+        ),
+        (r#"resource "aws_security_group" "a" {}"#, "aws_security_group.a: there are two of it"),
+        (
+            "resource \"aws_security_group\" \"b\" {\n  dynamic \"ingress\" {\n    for_each = \"x\"\n    content {}\n  }\n}",
+            "aws_security_group.b.ingress: the dynamic block is not made of a list, a set or a map",
+        ),
+        (
+            "resource \"aws_security_group\" \"b\" {\n  count = -1\n}",
+            "aws_security_group.b: count is -1",
+        ),
+    ] {
+        let out = with(more);
+        assert!(out.starts_with("status 2") && out.contains(why), "{why}: {out}");
+    }
+    let out = module(&[("main.tf", PORTS), ("main_override.tf", PORTS)]);
+    assert!(out.starts_with("status 2") && out.contains("override files are not read"), "{out}");
+    let acl = r#"
+resource "alicloud_security_group" "g" { security_group_type = "normal" }
+resource "alicloud_network_acl" "n" { vpc_id = "v" }
+resource "alicloud_network_acl_entries" "e" {
+  network_acl_id = alicloud_network_acl.n.id
+  ingress {
+    protocol       = "all"
+    port           = "-1/-1"
+    source_cidr_ip = "0.0.0.0/0"
+    policy         = "accept"
+  }
+}
+"#;
+    let dir = folder(&[("main.tf", acl)]);
+    let table = run_in(dir.path(), &["convert", "main.tf", "--to", "csv"], b"");
+    let row = ",?alicloud_network_acl.n,ingress,all,0.0.0.0/0,,any,any,allow,1,alicloud_network_acl_entries.e.ingress[0]";
+    assert!(table.contains(row), "{table}");
+}
+
+/// Values of variables are those of the files that Terraform takes by itself, the later ones first.
+#[test]
+fn values_of_variables_beside_a_configuration() {
+    let tf = ("main.tf", PORTS);
+    let wide = ("terraform.tfvars", "admin = [\"0.0.0.0/0\"]\n");
+    let out = module(&[tf, wide]);
+    let finding = "accepts SSH (tcp 22) from 0.0.0.0/0";
+    assert!(out.starts_with("status 1") && out.contains(finding), "{out}");
+    assert!(out.contains("variables have values: admin of terraform.tfvars"), "{out}");
+    // The same where the file is named, and not its directory.
+    let dir = folder(&[tf, wide]);
+    let alone = run_in(dir.path(), &["check", "main.tf", "--fail-on", "error"], b"");
+    assert!(alone.starts_with("status 1") && alone.contains(finding), "{alone}");
+    let narrow = ("b.auto.tfvars", "admin = [\"10.1.0.0/16\"]\n");
+    let first = ("a.auto.tfvars.json", "{\"admin\": [\"0.0.0.0/0\"]}");
+    let out = module(&[tf, wide, narrow, first]);
+    assert!(out.starts_with("status 0") && out.contains("admin of b.auto.tfvars"), "{out}");
+    // Others are for those who name them.
+    let out = module(&[tf, ("prod.tfvars", "admin = [\"0.0.0.0/0\"]\n")]);
+    assert!(out.starts_with("status 0") && out.contains("prod.tfvars: is not read"), "{out}");
+    for (name, text) in [
+        ("terraform.tfvars", "admin = [\"0.0.0.0/0\"\n"),
+        ("terraform.tfvars", "admin = data.x.y.z\n"),
+        ("terraform.tfvars.json", "{\"admin\": "),
+    ] {
+        let out = module(&[tf, (name, text)]);
+        assert!(out.starts_with("status 2") && out.contains(&format!("/{name}")), "{out}");
+    }
+}

@@ -6,14 +6,16 @@
 
 mod known;
 mod resources;
+mod values;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use hcl::{Block, Body, Expression};
 use serde_json::{Map, Value, json};
 
 use self::known::Known;
 use self::resources::Kind;
+pub(super) use self::values::are_in as are_values;
 use super::json::Faults;
 use super::loaded::{LoadOptions, Loaded, Source};
 use super::{Fault, ParseError, terraform};
@@ -23,16 +25,24 @@ type Instance = (String, Option<(&'static str, hcl::Value)>);
 
 /// Reads files that are one module together. What cannot be read is a warning where the user leaves it out.
 pub(super) fn read(sources: &[Source<'_>], hints: &LoadOptions) -> Result<Loaded, ParseError> {
-    let mut blocks = Vec::new();
+    let mut faults = Faults::default();
+    let (mut blocks, mut given) = (Vec::new(), Vec::new());
     for source in sources {
-        let text = source.text.strip_prefix('\u{feff}').unwrap_or(source.text);
-        blocks.extend(parsed(source.name, text)?.into_blocks());
+        if values::are_in(source.name) {
+            given.push(*source);
+            continue;
+        }
+        if is_override(source.name) {
+            faults.add(source.name, "override files are not read; a plan has what they say");
+        }
+        blocks.extend(parsed(source)?.into_blocks());
     }
     let file = sources.first().map_or("", |source| source.name).to_owned();
-    let (context, mut warnings) = context(&blocks);
+    let given = values::read(given)?;
+    let (context, mut warnings) = context(&blocks, given);
     let scopes = Scopes::new(context, &blocks);
-    let mut faults = Faults::default();
     let (mut changes, mut configured) = (Vec::new(), Vec::new());
+    let mut addresses = HashSet::new();
     for block in &blocks {
         let labels: Vec<&str> = block.labels().iter().map(hcl::BlockLabel::as_str).collect();
         match (block.identifier(), labels.as_slice()) {
@@ -43,8 +53,19 @@ pub(super) fn read(sources: &[Source<'_>], hints: &LoadOptions) -> Result<Loaded
                 );
             }
             ("resource", [kind, name]) => {
-                let Some(of_kind) = resources::kind(kind) else { continue };
                 let address = format!("{kind}.{name}");
+                let Some(of_kind) = resources::kind(kind) else {
+                    if terraform::kinds::kind(kind).is_some() {
+                        faults.add(
+                            &address,
+                            "it has rules, or changes what they do, and is not read",
+                        );
+                    }
+                    continue;
+                };
+                if !addresses.insert(address.clone()) {
+                    faults.add(&address, "there are two of it");
+                }
                 let found = resource(&address, block.body(), of_kind, &scopes, &mut faults);
                 for (values, unknown, references, key) in found {
                     changes.push(json!({"address": format!("{address}{key}"), "type": kind, "change":
@@ -74,8 +95,15 @@ pub(super) fn read(sources: &[Source<'_>], hints: &LoadOptions) -> Result<Loaded
     Ok(loaded)
 }
 
-fn parsed(name: &str, text: &str) -> Result<Body, ParseError> {
-    hcl::parse(text).map_err(|error| {
+/// Whether Terraform puts what is in a file in the place of what others say.
+fn is_override(name: &str) -> bool {
+    let name = name.rsplit('/').next().unwrap_or(name);
+    name == "override.tf" || name.ends_with("_override.tf")
+}
+
+fn parsed(source: &Source<'_>) -> Result<Body, ParseError> {
+    let Source { name, text } = source;
+    hcl::parse(text.strip_prefix('\u{feff}').unwrap_or(text)).map_err(|error| {
         let at = match &error {
             hcl::Error::Parse(error) => Some((error.location().line(), error.location().column())),
             _ => None,
@@ -85,30 +113,44 @@ fn parsed(name: &str, text: &str) -> Result<Body, ParseError> {
             other => other.to_string(),
         };
         let message = message.lines().collect::<Vec<_>>().join(" ");
-        ParseError { file: name.to_owned(), faults: vec![Fault { at, message }] }
+        ParseError { file: (*name).to_owned(), faults: vec![Fault { at, message }] }
     })
 }
 
 /// Locals are made of others that far.
 const DEEPEST_LOCALS: usize = 64;
 
-/// Variables that have a default, and locals.
-fn context(blocks: &[Block]) -> (Known, Vec<String>) {
+/// Variables that have a value or a default, and locals.
+fn context(blocks: &[Block], mut given: values::Given) -> (Known, Vec<String>) {
     let mut context = Known::new();
     let of = |kind: &'static str| blocks.iter().filter(move |block| block.identifier() == kind);
     let mut variables = hcl::Map::new();
+    let (mut by_default, mut by_file): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
     for variable in of("variable") {
         let name = variable.labels().first().map(hcl::BlockLabel::as_str).unwrap_or_default();
         let default = variable.body().attributes().find(|attribute| attribute.key() == "default");
-        let value = default.and_then(|attribute| context.value(attribute.expr()));
+        let value = match given.remove(name) {
+            Some((value, file)) => {
+                by_file.push(format!("{name} of {file}"));
+                Some(value)
+            }
+            None => {
+                default.and_then(|attribute| context.value(attribute.expr())).inspect(|value| {
+                    by_default.extend((!value.is_null()).then(|| name.to_owned()));
+                })
+            }
+        };
         if let Some(value) = value.filter(|value| !value.is_null()) {
             variables.insert(name.to_owned(), value);
         }
     }
     let mut warnings = Vec::new();
-    if !variables.is_empty() {
-        let names: Vec<&str> = variables.keys().map(String::as_str).collect();
-        warnings.push(format!("variables have their defaults: {}", names.join(", ")));
+    for (have, all) in
+        [("variables have their defaults", by_default), ("variables have values", by_file)]
+    {
+        if !all.is_empty() {
+            warnings.push(format!("{have}: {}", all.join(", ")));
+        }
     }
     context.declare("var", hcl::Value::Object(variables));
     // One may be made of others: as many rounds as it takes.
@@ -226,7 +268,10 @@ fn instances(address: &str, body: &Body, context: &Known, faults: &mut Faults) -
     };
     match value {
         Some(hcl::Value::Number(n)) if attribute.key() == "count" => {
-            let count = n.as_u64().unwrap_or_default();
+            let Some(count) = n.as_u64() else {
+                faults.add(address, format!("count is {n}, which is no number of instances"));
+                return Vec::new();
+            };
             if count > MOST_INSTANCES {
                 let message =
                     format!("count is {count}, and {MOST_INSTANCES} instances at most are read");
@@ -287,7 +332,13 @@ fn attributes_of(
         if let Some(value) = scopes.plain.value(attribute.expr()) {
             values.insert(key, serde_json::to_value(value).unwrap_or_default());
         } else if !named.is_empty() {
-            unknown.insert(key.clone(), true.into());
+            // Of a list, each is a place of its own.
+            if matches!(attribute.expr(), Expression::Array(_)) {
+                values.insert(key.clone(), vec![Value::Null; named.len()].into());
+                unknown.insert(key.clone(), vec![true; named.len()].into());
+            } else {
+                unknown.insert(key.clone(), true.into());
+            }
             references.insert(key, json!({"references": named}));
         } else if is_optional(kind.name, attribute.key()) {
             let value = scopes.resources.value(attribute.expr());
@@ -348,7 +399,11 @@ fn blocks_of(
                     faults.add(&at, "the dynamic block is not made of what is literal");
                     continue;
                 };
-                for (key, value) in elements(each) {
+                let Some(elements) = elements(each) else {
+                    faults.add(&at, "the dynamic block is not made of a list, a set or a map");
+                    continue;
+                };
+                for (key, value) in elements {
                     let object = [("key".to_owned(), key), ("value".to_owned(), value)];
                     let object = hcl::Value::Object(object.into_iter().collect());
                     let Some(inside) = scopes.of(Some((&iterator, object))) else {
@@ -364,15 +419,15 @@ fn blocks_of(
     found
 }
 
-/// Keys and values of what `for_each` goes through.
-fn elements(each: hcl::Value) -> Vec<(hcl::Value, hcl::Value)> {
-    match each {
+/// Keys and values of what `for_each` goes through; `None` where it is no collection.
+fn elements(each: hcl::Value) -> Option<Vec<(hcl::Value, hcl::Value)>> {
+    Some(match each {
         hcl::Value::Array(list) => list.into_iter().map(|value| (value.clone(), value)).collect(),
         hcl::Value::Object(map) => {
             map.into_iter().map(|(key, value)| (key.into(), value)).collect()
         }
-        _ => Vec::new(),
-    }
+        _ => return None,
+    })
 }
 
 fn block_of(

@@ -7,7 +7,7 @@ pub(super) struct Kind {
     pub(super) blocks: &'static [(&'static str, &'static [&'static str])],
 }
 
-/// The type of that name, if rules are made of it.
+/// The type of that name, if it is read.
 pub(super) fn kind(name: &str) -> Option<&'static Kind> {
     KINDS.iter().find(|kind| kind.name == name)
 }
@@ -99,19 +99,17 @@ const AZURE_RULE: &[&str] = &[
 
 const IN_AND_OUT: &[(&str, &[&str])] = &[("ingress", PERMISSION), ("egress", PERMISSION)];
 const ACL_ENTRIES: &[(&str, &[&str])] = &[("ingress", ACL_ENTRY), ("egress", ACL_ENTRY)];
+const INGRESS_ENTRY: &[&str] =
+    &["protocol", "port", "policy", "source_cidr_ip", "entry_type", "description"];
+const EGRESS_ENTRY: &[&str] =
+    &["protocol", "port", "policy", "destination_cidr_ip", "entry_type", "description"];
 const ALICLOUD_ENTRIES: &[(&str, &[&str])] = &[
-    (
-        "ingress_acl_entries",
-        &["protocol", "port", "policy", "source_cidr_ip", "entry_type", "description"],
-    ),
-    (
-        "egress_acl_entries",
-        &["protocol", "port", "policy", "destination_cidr_ip", "entry_type", "description"],
-    ),
+    ("ingress_acl_entries", INGRESS_ENTRY),
+    ("egress_acl_entries", EGRESS_ENTRY),
     ("resources", &["resource_id", "resource_type"]),
 ];
 
-const KINDS: [Kind; 38] = [
+const KINDS: [Kind; 37] = [
     plain(
         "alicloud_security_group",
         &["security_group_type", "inner_access_policy", "inner_access", "vpc_id"],
@@ -139,6 +137,16 @@ const KINDS: [Kind; 38] = [
         name: "alicloud_ecs_prefix_list",
         attributes: &["address_family"],
         blocks: &[("entry", &["cidr"])],
+    },
+    Kind {
+        name: "alicloud_network_acl_entries",
+        attributes: &["network_acl_id"],
+        blocks: &[("ingress", INGRESS_ENTRY), ("egress", EGRESS_ENTRY)],
+    },
+    Kind {
+        name: "alicloud_network_acl_attachment",
+        attributes: &["network_acl_id"],
+        blocks: &[("resources", &["resource_id", "resource_type"])],
     },
     plain("alicloud_vswitch", &["cidr_block"]),
     plain("alicloud_ecs_network_interface", OF_ALICLOUD),
@@ -219,6 +227,11 @@ const KINDS: [Kind; 38] = [
     },
     plain("azurerm_subnet", &["name", "address_prefixes"]),
     Kind {
+        name: "azurerm_virtual_network",
+        attributes: &[],
+        blocks: &[("subnet", &["security_group"])],
+    },
+    Kind {
         name: "google_compute_firewall",
         attributes: &[
             "name",
@@ -246,8 +259,14 @@ const KINDS: [Kind; 38] = [
             ("service_account", &["email"]),
         ],
     },
-    plain("google_compute_firewall_policy_rule", &[]),
-    plain("google_compute_network_firewall_policy_rule", &[]),
-    plain("google_compute_region_network_firewall_policy_rule", &[]),
-    plain("google_compute_organization_security_policy_rule", &[]),
 ];
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_type_that_is_read_has_its_attributes_here() {
+        let missing =
+            crate::parse::terraform::kinds::read().find(|name| super::kind(name).is_none());
+        assert_eq!(missing, None);
+    }
+}

@@ -39,6 +39,9 @@ pub(super) fn read(places: &Places<'_>, loaded: &mut Loaded, faults: &mut Faults
     for resource in places.of_kind(ACL) {
         network_acl(resource, places, (&beside, &attached), loaded, faults);
     }
+    for resource in places.of_kind(ENTRIES) {
+        entries(resource, places, loaded, faults);
+    }
     for resource in places.of_kind(ATTACHMENT) {
         match places.id_of(resource, "network_acl_id", &[ACL], faults) {
             Some(acl) => stands_at(resource, (&acl, false), places, loaded, faults),
@@ -210,23 +213,56 @@ fn network_acl(
 ) {
     let (block, id) = (Block::of(resource), resource.id());
     let vpc = block.text("vpc_id", faults);
-    let mut rules = Vec::new();
     let keys = ["ingress_acl_entries", "egress_acl_entries"];
     places.whole(resource, &keys, beside.contains(&id), loaded);
+    let rules = acl_entries(resource, keys, loaded, faults);
+    stands_at(resource, (&id, attached.contains(&id)), places, loaded, faults);
+    let known = loaded.group(&id);
+    known.address.clone_from(&resource.address);
+    (known.layer, known.vpc_id, known.rules, known.has_rules) =
+        (Layer::NetworkAcl, vpc, rules, true);
+}
+
+/// Entries that are a resource of their own, which are all that the network ACL has: what it shows itself are the same
+/// ones, as they were.
+fn entries(resource: &Resource<'_>, places: &Places<'_>, loaded: &mut Loaded, faults: &mut Faults) {
+    let Some(id) = places.id_of(resource, "network_acl_id", &[ACL], faults) else {
+        return loaded.later(&resource.address, "network_acl_id");
+    };
+    let keys = ["ingress", "egress"];
+    places.whole(resource, &keys, false, loaded);
+    let rules = acl_entries(resource, keys, loaded, faults);
+    let set = ["ingress_acl_entries", "egress_acl_entries"];
+    let acl = places.of_kind(ACL).find(|of| of.id() == id);
+    if acl.is_some_and(|acl| set.iter().any(|key| places.sets(acl, key))) {
+        loaded.incomplete.push(format!(
+            "{}: {id} has entries of its own too, and they overwrite each other at every apply",
+            resource.address
+        ));
+    }
+    let known = loaded.group(&id);
+    (known.layer, known.rules, known.has_rules) = (Layer::NetworkAcl, rules, true);
+}
+
+/// The entries of both directions, under these keys.
+fn acl_entries(
+    resource: &Resource<'_>,
+    [ingress, egress]: [&str; 2],
+    loaded: &mut Loaded,
+    faults: &mut Faults,
+) -> Vec<Found> {
+    let block = Block::of(resource);
+    let mut rules = Vec::new();
     for (key, direction, far) in [
-        ("ingress_acl_entries", Direction::Ingress, "source_cidr_ip"),
-        ("egress_acl_entries", Direction::Egress, "destination_cidr_ip"),
+        (ingress, Direction::Ingress, "source_cidr_ip"),
+        (egress, Direction::Egress, "destination_cidr_ip"),
     ] {
         for (place, entry) in block.blocks(key, faults).into_iter().enumerate() {
             let origin = format!("{}.{key}[{place}]", resource.address);
             rules.extend(acl_entry(&entry, (direction, place, far), origin, loaded, faults));
         }
     }
-    stands_at(resource, (&id, attached.contains(&id)), places, loaded, faults);
-    let known = loaded.group(&id);
-    known.address.clone_from(&resource.address);
-    (known.layer, known.vpc_id, known.rules, known.has_rules) =
-        (Layer::NetworkAcl, vpc, rules, true);
+    rules
 }
 
 fn acl_entry(

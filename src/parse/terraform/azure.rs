@@ -66,6 +66,13 @@ pub(super) fn read(places: &Places<'_>, loaded: &mut Loaded, faults: &mut Faults
     for group in &mut loaded.groups {
         azure::add_defaults(&mut group.rules);
     }
+    for resource in places.resources {
+        let of = resource.word("type").unwrap_or_default().to_ascii_lowercase();
+        if resource.kind.starts_with("azapi_") && of.contains("/networksecuritygroups") {
+            let message = format!("{}: {} is not read", resource.address, resource.kind);
+            loaded.incomplete.push(message);
+        }
+    }
     stand(places, loaded, faults);
     let of_interfaces = OfInterfaces {
         groups: by_interface(places, NIC_GROUP, "network_security_group_id", loaded, faults),
@@ -209,6 +216,15 @@ fn rule(
 
 /// Which groups stand at which subnets.
 fn stand(places: &Places<'_>, loaded: &mut Loaded, faults: &mut Faults) {
+    // Versions before 2 have it at the subnet itself.
+    for resource in places.of_kind(SUBNET) {
+        let group = Block::of(resource).text("network_security_group_id", faults);
+        let group = group.map(|id| short_id(&id).to_lowercase());
+        loaded.subnets.extend(group.map(|group| (resource.id().to_lowercase(), group)));
+    }
+    for resource in places.of_kind("azurerm_virtual_network") {
+        inline_subnets(resource, places, loaded, faults);
+    }
     for resource in places.of_kind("azurerm_subnet_network_security_group_association") {
         let group = group_of(places, resource, faults);
         let subnet = places.id_of(resource, "subnet_id", &[SUBNET], faults);
@@ -216,6 +232,29 @@ fn stand(places: &Places<'_>, loaded: &mut Loaded, faults: &mut Faults) {
             (Some(group), Some(subnet)) => loaded.subnets.push((subnet.to_lowercase(), group)),
             (None, _) => loaded.not_attached(&resource.address, "network_security_group_id"),
             (_, None) => loaded.not_attached(&resource.address, "subnet_id"),
+        }
+    }
+}
+
+/// The subnets that a virtual network has itself, with their groups.
+fn inline_subnets(
+    resource: &Resource<'_>,
+    places: &Places<'_>,
+    loaded: &mut Loaded,
+    faults: &mut Faults,
+) {
+    let block = Block::of(resource);
+    if block.places("subnet").is_none() && !places.is_default(resource, "subnet") {
+        loaded.not_attached(&resource.address, "subnet");
+    }
+    for one in block.blocks("subnet", faults) {
+        if one.is_later("security_group") {
+            loaded.not_attached(&resource.address, "subnet.security_group");
+        }
+        let Some(group) = one.text("security_group", faults) else { continue };
+        match one.text("id", faults) {
+            Some(id) => loaded.subnets.push((id.to_lowercase(), short_id(&group).to_lowercase())),
+            None => loaded.not_attached(&resource.address, "subnet.id"),
         }
     }
 }
@@ -302,6 +341,9 @@ fn interface(
     eni.addresses.sort_unstable();
     eni.addresses.dedup();
     eni.groups = of_interfaces.groups.get(&own).cloned().unwrap_or_default();
+    // Versions before 2 have it here.
+    let group = block.text("network_security_group_id", faults);
+    eni.groups.extend(group.map(|id| short_id(&id).to_lowercase()));
     eni.tags = of_interfaces.tags.get(&own).cloned().unwrap_or_default();
     loaded.interfaces.push(eni);
 }

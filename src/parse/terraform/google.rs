@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
+use super::kinds::{Role, kind};
 use super::{Block, Places, Resource};
-use crate::parse::google;
+use crate::parse::google::{self, Network, project_in};
 use crate::parse::json::{Faults, Json, last_part, reading};
 use crate::parse::loaded::{FoundInterface, Later, Loaded};
 use crate::rules::{Cloud, Peer, RuleId};
@@ -13,17 +14,13 @@ const NETWORK: &str = "google_compute_network";
 pub(super) fn read(places: &Places<'_>, loaded: &mut Loaded, faults: &mut Faults) {
     let projects = Projects::of(places);
     for resource in places.resources {
-        match resource.kind.as_str() {
-            "google_compute_firewall" => firewall(resource, &projects, places, loaded, faults),
-            kind if kind.contains("firewall_policy")
-                || kind.contains("organization_security_policy") =>
-            {
-                faults.add(
-                    &resource.address,
-                    "firewall policies stand above a network's rules or among them, and are not read",
-                );
-            }
-            _ => {}
+        if resource.kind == "google_compute_firewall" {
+            firewall(resource, &projects, places, loaded, faults);
+        } else if let Some((Cloud::Google, Role::Unread)) = kind(&resource.kind) {
+            faults.add(
+                &resource.address,
+                "firewall policies stand above a network's rules or among them, and are not read",
+            );
         }
     }
     for resource in places.of_kind("google_compute_instance") {
@@ -47,10 +44,10 @@ impl<'v> Projects<'v> {
         for resource in places.resources {
             if resource.kind.starts_with("google_") {
                 add(resource.word("project"));
-                add(resource.word("network").and_then(project_of));
+                add(resource.word("network").and_then(project_in));
                 let list = resource.values.get("network_interface").and_then(Value::as_array);
                 for one in list.into_iter().flatten() {
-                    add(one.get("network").and_then(Value::as_str).and_then(project_of));
+                    add(one.get("network").and_then(Value::as_str).and_then(project_in));
                 }
             }
         }
@@ -58,23 +55,6 @@ impl<'v> Projects<'v> {
             [only] => Self { only: Some(only), are_several: false },
             all => Self { only: None, are_several: !all.is_empty() },
         }
-    }
-}
-
-/// The project that a link names.
-fn project_of(link: &str) -> Option<&str> {
-    let at = link.find("projects/")?;
-    let (_, rest) = link.split_at_checked(at + "projects/".len())?;
-    rest.split('/').next().filter(|name| !name.is_empty())
-}
-
-/// The key of a network, which its link names, or its name and the project of what is in it: two projects have
-/// networks of the same name.
-pub(super) fn network(link_or_name: &str, project: Option<&str>) -> String {
-    let name = last_part(link_or_name);
-    match project_of(link_or_name).or(project) {
-        Some(project) => format!("{project}/{name}"),
-        None => name,
     }
 }
 
@@ -100,16 +80,14 @@ fn firewall(
     let block = Block::of(resource);
     let mut later = Later::default();
     let network = network_of(&block, resource, projects, None, places, faults)
-        .unwrap_or_else(|| later.of_group("network"));
-    if projects.are_several && !network.contains('/') && later.group.is_none() {
+        .unwrap_or_else(|| Network::of(&later.of_group("network"), None));
+    if projects.are_several && !network.has_project() && later.group.is_none() {
         loaded.incomplete.push(format!(
             "{}: which project it is in is not known, and there are several",
             resource.address
         ));
     }
-    let known = loaded.group_of_key(&network, &last_part(&network));
-    known.has_rules = true;
-    known.qualifiers = network.split_once('/').map(|(of, _)| of.to_owned()).into_iter().collect();
+    network.group(loaded).has_rules = true;
     let Some(name) = block.text("name", faults) else {
         return loaded.later(&resource.address, "name");
     };
@@ -163,9 +141,8 @@ fn firewall(
     let value = Value::Object(words);
     let json = Json::at(&value, resource.address.as_str());
     let id = RuleId::Named(name.clone());
-    let found =
-        reading(faults, &id, &last_part(&network), |faults| google::parts(&json, &name, faults));
-    let known = loaded.group(&network);
+    let found = reading(faults, &id, network.name(), |faults| google::parts(&json, &name, faults));
+    let known = network.group(loaded);
     known.rules.extend(found.into_iter().map(|mut found| {
         found.listed_as = Some(resource.address.clone());
         found.origin.clone_from(&resource.address);
@@ -174,7 +151,7 @@ fn firewall(
     }));
 }
 
-/// The key of the network that a resource is in, or one of its interfaces: which of how many. `None` where the plan does
+/// The network that a resource is in, or one of its interfaces: which of how many. `None` where the plan does
 /// not say it.
 fn network_of(
     block: &Block<'_>,
@@ -183,10 +160,10 @@ fn network_of(
     interface: Option<(usize, usize)>,
     places: &Places<'_>,
     faults: &mut Faults,
-) -> Option<String> {
+) -> Option<Network> {
     let project = resource.word("project").or(projects.only);
     if let Some(known) = block.text("network", faults) {
-        return Some(network(&known, project));
+        return Some(Network::of(&known, project));
     }
     let referred = match interface {
         None => places.referred(resource, "network", &[NETWORK]),
@@ -196,7 +173,7 @@ fn network_of(
         }
     };
     let of = referred?;
-    Some(network(of.word("name")?, of.word("project").or(project)))
+    Some(Network::of(of.word("name")?, of.word("project").or(project)))
 }
 
 fn instance(
@@ -239,7 +216,7 @@ fn instance(
             id,
             qualifiers: qualifiers.clone().into_iter().flatten().collect(),
             addresses,
-            groups: network.into_iter().collect(),
+            groups: network.iter().map(Network::key).collect(),
             timeouts: Cloud::Google.timeouts(),
             tags: tags.clone(),
             ..FoundInterface::default()

@@ -7,6 +7,7 @@ mod alibaba;
 mod aws;
 mod azure;
 mod google;
+pub(super) mod kinds;
 mod references;
 
 use std::collections::HashSet;
@@ -18,6 +19,7 @@ use serde_json::Value;
 use super::json::{Faults, Json};
 use super::loaded::{LoadOptions, Loaded};
 use crate::rules::{Cloud, listed, parse_cidr_as_written};
+use kinds::{Role, cloud_of, kind};
 use references::{Index, Leads, References};
 
 /// What a plan says: the rules before and after it.
@@ -27,46 +29,6 @@ pub struct Plan {
     pub current: Loaded,
     /// As they would be.
     pub proposed: Loaded,
-}
-
-/// Resources that rules are made of, whose cloud has the rules. A name that ends in `*` stands for all that begin so.
-const RESOURCES: [(Cloud, &[&str]); 4] = [
-    (
-        Cloud::Alibaba,
-        &["alicloud_security_group", "alicloud_security_group_rule", "alicloud_network_acl*"],
-    ),
-    (
-        Cloud::Aws,
-        &[
-            "aws_security_group",
-            "aws_default_security_group",
-            "aws_security_group_rule",
-            "aws_vpc_security_group_ingress_rule",
-            "aws_vpc_security_group_egress_rule",
-            "aws_network_acl",
-            "aws_default_network_acl",
-            "aws_network_acl_rule",
-        ],
-    ),
-    (Cloud::Azure, &["azurerm_network_security_group", "azurerm_network_security_rule"]),
-    (
-        Cloud::Google,
-        &[
-            "google_compute_firewall",
-            "google_compute_firewall_policy*",
-            "google_compute_network_firewall_policy*",
-            "google_compute_region_network_firewall_policy*",
-            "google_compute_organization_security_policy*",
-        ],
-    ),
-];
-
-fn cloud_of(kind: &str) -> Option<Cloud> {
-    let fits = |name: &&str| match name.strip_suffix('*') {
-        Some(start) => kind.starts_with(start),
-        None => kind == *name,
-    };
-    RESOURCES.into_iter().find(|(_, names)| names.iter().any(fits)).map(|(of, _)| of)
 }
 
 /// One resource of one side.
@@ -286,6 +248,16 @@ fn side(
 ) {
     loaded.of_cloud(cloud, faults);
     let places = Places { resources, references, index: Index::new(resources) };
+    for resource in resources {
+        if let Some((of, Role::Unread)) = kind(&resource.kind)
+            && of == cloud
+        {
+            loaded.incomplete.push(format!(
+                "{}: {} is not read, and changes what the rules do",
+                resource.address, resource.kind
+            ));
+        }
+    }
     match cloud {
         Cloud::Alibaba => alibaba::read(&places, loaded, faults),
         Cloud::Aws => aws::read(&places, loaded, faults),

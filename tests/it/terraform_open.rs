@@ -709,3 +709,69 @@ fn values_of_variables_beside_a_configuration() {
         assert!(out.starts_with("status 2") && out.contains(&format!("/{name}")), "{out}");
     }
 }
+
+/// Blocks that nobody sets are computed: after a refresh they are the rules that are resources of their own, as they
+/// were before the plan. They do not hold beside what becomes of those.
+#[test]
+fn what_a_group_shows_of_rules_beside_it() {
+    let rows = |plan: &Value| {
+        let dir = folder(&[("p.json", &plan.to_string())]);
+        let table = run_in(dir.path(), &["convert", "p.json", "--to", "csv"], b"");
+        let rows = table.lines().filter(|row| row.contains(",ingress,"));
+        rows.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let wide = ["0.0.0.0/0", "198.51.100.0/24"];
+    let group = kept(
+        "aws_security_group.a",
+        &aws_group("sg-a", json!([ssh(json!({"cidr_blocks": wide}))])),
+    );
+    let rule = |net: &str| json!({"security_group_id": "sg-a", "ip_protocol": "tcp", "from_port": 22, "to_port": 22, "cidr_ipv4": net});
+    let address = "aws_vpc_security_group_ingress_rule.r";
+    let narrowed = change(address, rule("0.0.0.0/0"), rule("10.0.0.0/8"), json!({}));
+    let changes = [group.clone(), narrowed];
+    assert_eq!(
+        rows(&plan(&changes, json!({}))),
+        [
+            "current,sg-a,ingress,6,198.51.100.0/24,,any,22-22,allow,1,aws_security_group.a.ingress[0],,",
+            "current,sg-a,ingress,6,0.0.0.0/0,,any,22-22,allow,1,aws_vpc_security_group_ingress_rule.r,,",
+            "proposed,sg-a,ingress,6,198.51.100.0/24,,any,22-22,allow,1,aws_security_group.a.ingress[0],,",
+            "proposed,sg-a,ingress,6,10.0.0.0/8,,any,22-22,allow,1,aws_vpc_security_group_ingress_rule.r,,",
+        ]
+    );
+    // One that is deleted is gone, unless the group sets it.
+    let deleted = [group, change(address, rule("0.0.0.0/0"), Value::Null, json!({}))];
+    assert!(!rows(&plan(&deleted, json!({})))[2].contains("0.0.0.0/0"));
+    let set = json!({"aws_security_group.a": {"ingress": {}}});
+    assert!(rows(&plan(&deleted, set)).last().unwrap().contains("0.0.0.0/0;198.51.100.0/24"));
+
+    let entry = |number: u32, action: &str| json!({"rule_no": number, "action": action, "protocol": "tcp", "cidr_block": "0.0.0.0/0", "from_port": 22, "to_port": 22});
+    let acl =
+        |entries: Value| json!({"id": "acl-1", "subnet_ids": [], "ingress": entries, "egress": []});
+    let rule = |action: &str| {
+        json!({"network_acl_id": "acl-1", "rule_number": 100, "egress": false, "rule_action": action,
+        "protocol": "tcp", "cidr_block": "0.0.0.0/0", "from_port": 22, "to_port": 22})
+    };
+    let changed = change("aws_network_acl_rule.r", rule("allow"), rule("deny"), json!({}));
+    let changes = [kept("aws_network_acl.n", &acl(json!([entry(100, "allow")]))), changed];
+    let found = rows(&plan(&changes, json!({})));
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(
+        found[1].starts_with("proposed") && found[1].contains(",deny,100,aws_network_acl_rule.r")
+    );
+    let set = json!({"aws_network_acl.n": {"ingress": {}}});
+    let why = "aws_network_acl.n.ingress[0] and aws_network_acl_rule.r have the number 100";
+    is_open(&plan(&changes, set), why);
+
+    let rule = |access: &str| {
+        json!({"name": "ssh", "priority": 100, "direction": "Inbound", "access": access, "protocol": "Tcp",
+        "source_address_prefix": "192.0.2.0/24", "source_port_range": "*", "destination_address_prefix": "*", "destination_port_range": "22",
+        "network_security_group_name": "a", "resource_group_name": "r"})
+    };
+    let mut group = nsg("a");
+    group["security_rule"] = json!([rule("Allow")]);
+    let changed = change("azurerm_network_security_rule.r", rule("Allow"), rule("Deny"), json!({}));
+    let changes = [kept("azurerm_network_security_group.a", &group), changed];
+    let found = rows(&plan(&changes, json!({})));
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[1].starts_with("proposed") && found[1].contains(",deny,100,"), "{found:?}");
+}

@@ -2,11 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Block, Places, Referred, Resource, later, not_known, warn_of_literals};
+use super::{Block, Places, Referred, Resource, is_own, later, not_known, warn_of_literals};
 use crate::flow::Direction;
 use crate::parse::aws;
 use crate::parse::json::{Faults, reading};
-use crate::parse::loaded::{Found, FoundInterface, Later, Loaded, Standing};
+use crate::parse::loaded::{Found, FoundGroup, FoundInterface, Later, Loaded, Standing};
 use crate::rules::{
     Cloud, GroupRef, Layer, Peer, Policy, PrefixList, Priority, Rule, RuleId, RuleProtocol,
 };
@@ -54,14 +54,10 @@ pub(super) fn read(places: &Places<'_>, loaded: &mut Loaded, faults: &mut Faults
         associated: places.named_by(&[ASSOCIATION], "network_acl_id", ACLS),
         lists: places.named_by(&[ENTRY], "prefix_list_id", &[LIST]),
     };
-    let mut inline = Vec::new();
     for resource in of(GROUPS) {
-        inline.extend(
-            group(resource, places, (&names, &beside), loaded, faults).then(|| resource.id()),
-        );
+        group(resource, places, (&names, &beside), loaded, faults);
     }
-    let owned: Vec<String> = loaded.groups.iter().map(|group| group.id.clone()).collect();
-    let mut mixed: Vec<String> = Vec::new();
+    let owned: HashSet<String> = loaded.groups.iter().map(|group| group.id.clone()).collect();
     for resource in all() {
         let found = match resource.kind.as_str() {
             "aws_security_group_rule" => rule(resource, places, loaded, faults),
@@ -77,24 +73,30 @@ pub(super) fn read(places: &Places<'_>, loaded: &mut Loaded, faults: &mut Faults
         if !owned.contains(&group) && found.later.group.is_none() {
             loaded.is_of_another(&resource.address, &group);
         }
-        if inline.contains(&group) && !mixed.contains(&group) {
-            mixed.push(group.clone());
-        }
         let known = loaded.group(&group);
         known.has_rules = true;
         known.rules.push(found);
     }
-    for group in mixed {
-        loaded.warnings.push(format!(
-            "{group} has rules of its own and rules that are resources, which overwrite each other at every apply: \
-             all of them are taken"
-        ));
+    for resource in of(GROUPS) {
+        let id = resource.id();
+        let known = loaded.group(&id);
+        without_those_beside(resource, places, known);
+        let is_own = |found: &Found| is_own(resource, found);
+        if known.rules.iter().any(is_own) && !known.rules.iter().all(is_own) {
+            loaded.warnings.push(format!(
+                "{id} has rules of its own and rules that are resources, which overwrite each other at every apply: \
+                 all of them are taken"
+            ));
+        }
     }
     for resource in of(ACLS) {
         network_acl(resource, places, &beside, loaded, faults);
     }
     for resource in places.of_kind("aws_network_acl_rule") {
         acl_rule(resource, places, loaded, faults);
+    }
+    for resource in of(ACLS) {
+        without_entries_beside(resource, places, loaded);
     }
     for group in &mut loaded.groups {
         if group.layer == Layer::NetworkAcl {
@@ -109,14 +111,74 @@ pub(super) fn read(places: &Places<'_>, loaded: &mut Loaded, faults: &mut Faults
     }
 }
 
-/// A group, with the rules that it has itself; whether it has any.
+/// Takes from the rules that a group shows itself what is a resource of its own, or was one before the plan.
+fn without_those_beside(resource: &Resource<'_>, places: &Places<'_>, group: &mut FoundGroup) {
+    let keys = [("ingress", Direction::Ingress), ("egress", Direction::Egress)];
+    let computed: Vec<Direction> = keys
+        .into_iter()
+        .filter(|(key, _)| places.is_computed(resource, key))
+        .map(|(_, direction)| direction)
+        .collect();
+    // One rule for each of its peers.
+    let one = |rule: &Rule, peer: &Peer| {
+        format!("{:?}", (rule.direction, rule.protocol, &rule.ports, &rule.icmp, peer))
+    };
+    let beside: HashSet<String> = places
+        .beside(resource, group)
+        .flat_map(|found| found.rule.peers.iter().map(|peer| one(&found.rule, peer)))
+        .collect();
+    group.rules.retain_mut(|found| {
+        if !is_own(resource, found) || !computed.contains(&found.rule.direction) {
+            return true;
+        }
+        let peers = found.rule.peers.clone();
+        found.rule.peers =
+            peers.into_iter().filter(|peer| !beside.contains(&one(&found.rule, peer))).collect();
+        !found.rule.peers.is_empty() || !found.later.unresolved.is_empty()
+    });
+}
+
+/// The same of a network ACL, whose entries have numbers. Of two with one number the cloud takes one.
+fn without_entries_beside(resource: &Resource<'_>, places: &Places<'_>, loaded: &mut Loaded) {
+    let acl = loaded.group(&resource.id());
+    let is_in = |found: &Found| found.rule.direction == Direction::Ingress;
+    let number = |found: &Found| (is_in(found), found.rule.priority);
+    let beside: HashSet<_> = places.beside(resource, acl).map(number).collect();
+    let is_computed = ["egress", "ingress"].map(|key| places.is_computed(resource, key));
+    acl.rules.retain(|found| {
+        let [egress, ingress] = is_computed;
+        let is_computed = if is_in(found) { ingress } else { egress };
+        !(is_own(resource, found) && is_computed && beside.contains(&number(found)))
+    });
+    let says = |found: &Found| Rule {
+        id: RuleId::Named(String::new()),
+        description: None,
+        ..found.rule.clone()
+    };
+    let mut entries: HashMap<_, &Found> = HashMap::new();
+    let mut twice = Vec::new();
+    for found in &acl.rules {
+        let first = *entries.entry(number(found)).or_insert(found);
+        if says(first) != says(found) {
+            twice.push(format!(
+                "{} and {} have the number {}, and the cloud takes one of them",
+                first.origin,
+                found.origin,
+                found.rule.priority.get()
+            ));
+        }
+    }
+    loaded.incomplete.extend(twice);
+}
+
+/// A group, with the rules that it has itself.
 fn group(
     resource: &Resource<'_>,
     places: &Places<'_>,
     (names, beside): (&HashMap<&str, String>, &Beside),
     loaded: &mut Loaded,
     faults: &mut Faults,
-) -> bool {
+) {
     let (block, id) = (Block::of(resource), resource.id());
     let mut rules = Vec::new();
     places.whole(resource, &["ingress", "egress"], beside.groups.contains(&id), loaded);
@@ -166,12 +228,10 @@ fn group(
         }
     }
     let vpc = block.text("vpc_id", faults);
-    let has_own = !rules.is_empty();
     let known = loaded.group(&id);
     known.address.clone_from(&resource.address);
     (known.has_rules, known.vpc_id) = (true, vpc);
     known.rules.extend(rules);
-    has_own
 }
 
 /// What a rule and a block of one have in common. From and to are type and code of ICMP.

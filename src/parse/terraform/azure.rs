@@ -4,10 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
-use super::{Block, Places, Referred, Resource, not_known, warn_of_literals};
+use super::{Block, Places, Referred, Resource, is_own, not_known, warn_of_literals};
 use crate::parse::azure;
 use crate::parse::json::{Faults, Json, last_part, reading, short_id};
-use crate::parse::loaded::{Found, FoundInterface, Later, Loaded};
+use crate::parse::loaded::{Found, FoundGroup, FoundInterface, Later, Loaded};
 use crate::rules::{Cloud, RuleId};
 
 const GROUP: &str = "azurerm_network_security_group";
@@ -63,7 +63,21 @@ pub(super) fn read(places: &Places<'_>, loaded: &mut Loaded, faults: &mut Faults
         }
         rule(resource, &block, &listed_as, (&key, None), places, loaded, faults);
     }
+    for resource in places.of_kind(GROUP) {
+        if let Some(key) = key_of_group(resource)
+            && places.is_computed(resource, "security_rule")
+        {
+            without_those_beside(resource, places, loaded.group(&key));
+        }
+    }
     for group in &mut loaded.groups {
+        // The cloud takes no name twice; a plan may have it.
+        let mut names = HashSet::new();
+        for found in &mut group.rules {
+            if !names.insert(found.rule.id.to_string()) {
+                found.rule.id = RuleId::Named(found.origin.clone());
+            }
+        }
         azure::add_defaults(&mut group.rules);
     }
     for resource in places.resources {
@@ -81,6 +95,13 @@ pub(super) fn read(places: &Places<'_>, loaded: &mut Loaded, faults: &mut Faults
     for resource in places.of_kind(NIC) {
         interface(resource, &of_interfaces, places, loaded, faults);
     }
+}
+
+/// Takes from the rules that a group shows itself those that are resources of their own, or were before the plan.
+fn without_those_beside(resource: &Resource<'_>, places: &Places<'_>, group: &mut FoundGroup) {
+    let name = |found: &Found| found.rule.id.to_string().to_lowercase();
+    let beside: HashSet<String> = places.beside(resource, group).map(name).collect();
+    group.rules.retain(|found| !is_own(resource, found) || !beside.contains(&name(found)));
 }
 
 /// The key of a group; `None` where its name is known only later.
@@ -205,12 +226,6 @@ fn rule(
     };
     let known = loaded.group(&key);
     known.has_rules = true;
-    // The cloud takes no name twice; a plan may have it.
-    let again = known.rules.iter().any(|of| of.rule.id == found.rule.id);
-    let mut found = found;
-    if again {
-        found.rule.id = RuleId::Named(listed_as.to_owned());
-    }
     known.rules.push(found);
 }
 

@@ -17,7 +17,7 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 use super::json::{Faults, Json};
-use super::loaded::{LoadOptions, Loaded};
+use super::loaded::{Found, FoundGroup, LoadOptions, Loaded, Standing};
 use crate::rules::{Cloud, listed, parse_cidr_as_written};
 use kinds::{Role, cloud_of, kind};
 use references::{Index, Leads, References};
@@ -96,10 +96,10 @@ pub(super) fn plan(value: &Value, hints: &LoadOptions, faults: &mut Faults) -> P
     let Some((cloud, others)) = chosen(before.iter().chain(&after), hints, faults) else {
         return plan;
     };
-    for (resources, loaded) in [(&before, &mut plan.current), (&after, &mut plan.proposed)] {
-        side(cloud, resources, &references, loaded, faults);
-        loaded.incomplete.extend(others.clone());
-    }
+    side(cloud, (&before, None), &references, &mut plan.current, faults);
+    side(cloud, (&after, Some(&plan.current)), &references, &mut plan.proposed, faults);
+    plan.current.incomplete.extend(others.clone());
+    plan.proposed.incomplete.extend(others);
     plan.current.finish_both(&mut plan.proposed, faults);
     plan.proposed.is_after(&plan.current);
     plan
@@ -153,7 +153,7 @@ pub(super) fn state(value: &Value, hints: &LoadOptions, faults: &mut Faults) -> 
         .map(|(address, kind, values)| Resource::as_it_is(address, kind, values))
         .collect();
     if let Some((cloud, others)) = chosen(resources.iter(), hints, faults) {
-        side(cloud, &resources, &References::default(), &mut loaded, faults);
+        side(cloud, (&resources, None), &References::default(), &mut loaded, faults);
         loaded.incomplete.extend(others);
     }
     loaded
@@ -241,13 +241,13 @@ fn raw<'v>(resource: &'v Value, found: &mut Vec<Listed<'v>>) {
 
 fn side(
     cloud: Cloud,
-    resources: &[Resource<'_>],
+    (resources, was): (&[Resource<'_>], Option<&Loaded>),
     references: &References<'_>,
     loaded: &mut Loaded,
     faults: &mut Faults,
 ) {
     loaded.of_cloud(cloud, faults);
-    let places = Places { resources, references, index: Index::new(resources) };
+    let places = Places { resources, references, index: Index::new(resources), was };
     for resource in resources {
         if let Some((of, Role::Unread)) = kind(&resource.kind)
             && of == cloud
@@ -295,6 +295,8 @@ struct Places<'a> {
     resources: &'a [Resource<'a>],
     references: &'a References<'a>,
     index: Index<'a>,
+    /// The side before the plan.
+    was: Option<&'a Loaded>,
 }
 
 /// What an attribute that is known only after the plan was applied refers to.
@@ -485,6 +487,23 @@ impl<'a> Places<'a> {
         resource.is_made && is_configured && !self.sets(resource, attribute)
     }
 
+    /// Whether blocks that a resource shows are no more than what there was, because the configuration does not set them:
+    /// then rules that are resources of their own are among them, as they were.
+    fn is_computed(&self, resource: &Resource<'_>, key: &str) -> bool {
+        self.references.configures(&resource.address) && !self.sets(resource, key)
+    }
+
+    /// The rules of a group that are resources of their own, as they are and as they were.
+    fn beside<'l>(
+        &'l self,
+        resource: &'l Resource<'_>,
+        group: &'l FoundGroup,
+    ) -> impl Iterator<Item = &'l Found> {
+        let was = self.was.and_then(|was| was.groups.get(*was.places.get(&group.key)?));
+        let all = group.rules.iter().chain(was.into_iter().flat_map(|of| &of.rules));
+        all.filter(|found| !is_own(resource, found) && found.standing != Standing::Implied)
+    }
+
     /// Whether all that an attribute is made of is known: then it is null, and what is known only later is computed.
     fn is_known(&self, resource: &Resource<'_>, attribute: &str) -> bool {
         let leads = self.references.leads(&self.index, &resource.address, attribute, &[], &[]);
@@ -495,6 +514,12 @@ impl<'a> Places<'a> {
     fn sets(&self, resource: &Resource<'_>, attribute: &str) -> bool {
         self.references.sets(&resource.address, attribute)
     }
+}
+
+/// Whether a rule is a block of a resource.
+fn is_own(resource: &Resource<'_>, found: &Found) -> bool {
+    let way = found.origin.strip_prefix(&resource.address);
+    way.is_some_and(|way| way.starts_with('.'))
 }
 
 /// The resources that so many unknown places of a list stand for, or that all of a list does of which not even the

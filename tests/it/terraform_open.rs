@@ -127,19 +127,51 @@ fn unknown_groups_are_those_of_all_references_or_none() {
     is_whole(&of_variable);
 }
 
-/// A local is not in a plan: even in a module with one group it may be another one.
+/// A local is not in a plan. In a module with one group it can be that one, or what the module is given, or an
+/// attribute of something else in it; where there is nothing else, it is the group.
 #[test]
-fn a_local_names_no_group() {
+fn a_local_is_the_group_of_its_module_if_it_can_be_nothing_else() {
     let rule = json!({"type": "ingress", "protocol": "tcp", "from_port": 22, "to_port": 22, "cidr_blocks": ["10.0.0.0/8"]});
     let address = "module.m.aws_security_group_rule.r";
     let unknown = json!({"security_group_id": true, "source_security_group_id": true});
     let group =
         made("module.m.aws_security_group.x", aws_group("", json!([])), json!({"id": true}));
-    let mut of_local = plan(&[group, made(address, rule, unknown)], json!({}));
-    of_local["configuration"] = json!({"root_module": {"module_calls": {"m": {"module": {"resources": [
-        {"address": "aws_security_group.x", "expressions": {}},
-        {"address": "aws_security_group_rule.r", "expressions": {"security_group_id": refers(&["local.id"])}}]}}}}});
-    is_open(&of_local, "module.m.aws_security_group_rule.r: security_group_id is known only after");
+    let of_local = |given: Value, more: &str| {
+        let resource = |kind: &str, expressions: Value| json!({"address": format!("{kind}.x"), "mode": "managed", "type": kind, "expressions": expressions});
+        let mut resources = vec![
+            resource("aws_security_group", json!({})),
+            json!({"address": "aws_security_group_rule.r", "mode": "managed", "type": "aws_security_group_rule",
+                "expressions": {"security_group_id": refers(&["local.id"])}}),
+        ];
+        resources.extend((!more.is_empty()).then(|| resource(more, json!({}))));
+        let mut plan =
+            plan(&[group.clone(), made(address, rule.clone(), unknown.clone())], json!({}));
+        plan["configuration"] = json!({"root_module": {"module_calls": {"m": {"expressions": given, "module": {"resources": resources}}}}});
+        plan
+    };
+    is_whole(&of_local(
+        json!({"vpc": refers(&["aws_vpc.v.id", "aws_vpc.v"]), "create": {"constant_value": true}}),
+        "",
+    ));
+    is_whole(&of_local(json!({"nets": refers(&["aws_vpc.v.cidr_block", "aws_vpc.v"])}), ""));
+    let why = "module.m.aws_security_group_rule.r: security_group_id is known only after";
+    for given in [
+        &["aws_security_group.other.id", "aws_security_group.other"][..],
+        &["aws_vpc.v.default_security_group_id", "aws_vpc.v"],
+        &["local.group"],
+        &["terraform_data.d.output", "terraform_data.d"],
+    ] {
+        is_open(&of_local(json!({"group": refers(given)}), ""), why);
+    }
+    is_open(&of_local(json!({}), "aws_eks_cluster"), why);
+    // A list of which nothing is known can have known ones too.
+    let mut of_list = of_local(json!({}), "");
+    of_list["resource_changes"][0]["change"]["after"]["ingress"] = json!([ssh(json!({}))]);
+    of_list["resource_changes"][0]["change"]["after_unknown"]["ingress"] =
+        json!([{"security_groups": true}]);
+    let path = "/configuration/root_module/module_calls/m/module/resources/0/expressions";
+    *of_list.pointer_mut(path).unwrap() = json!({"ingress": refers(&["local.ids"])});
+    is_open(&of_list, "module.m.aws_security_group.x.ingress[0]: security_groups");
 }
 
 /// Of an interface whose groups nobody knows, nothing passes.

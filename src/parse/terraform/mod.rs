@@ -525,10 +525,10 @@ fn is_own(resource: &Resource<'_>, found: &Found) -> bool {
 /// The resources that so many unknown places of a list stand for, or that all of a list does of which not even the
 /// length is known: then a known value may be an element as well.
 fn resolved(leads: Leads<'_>, places: Option<usize>) -> Referred<'_> {
-    let Leads { found, has_known, has_others } = leads;
+    let Leads { found, has_known, is_deduced, has_others } = leads;
     let fits = match places {
         Some(places) => found.len() == places,
-        None => !found.is_empty() && !has_known,
+        None => !found.is_empty() && !has_known && !is_deduced,
     };
     if fits && !has_others {
         return Referred::All(found);

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use serde_json::Value;
 
 use super::Resource;
+use super::kinds::cloud_of;
 use crate::rules::parse_cidr_as_written;
 
 /// References of a configuration, by module.
@@ -16,6 +17,10 @@ pub(super) struct References<'v> {
     of: HashMap<(String, String), Expression<'v>>,
     /// By a resource or call in the same way: those that are there, and how many blocks of a name each has.
     blocks: HashMap<(String, String), HashMap<&'v str, usize>>,
+    /// Modules by their addresses without keys, and whether nothing else than groups and rules of AWS is in one.
+    plain_modules: HashMap<String, bool>,
+    /// The variables that a call sets, in the same way.
+    calls: HashMap<String, Vec<&'v str>>,
 }
 
 /// What an expression refers to, or what it comes to.
@@ -32,6 +37,8 @@ pub(super) struct Leads<'r> {
     pub(super) found: Vec<&'r Resource<'r>>,
     /// A value that the plan knows, and that can be an id, is among them.
     pub(super) has_known: bool,
+    /// What was found is what a local can only be, if it is one value that is not known.
+    pub(super) is_deduced: bool,
     /// Of some of them nobody can say what they come to.
     pub(super) has_others: bool,
 }
@@ -42,6 +49,10 @@ enum Lead<'v> {
     Resource { module: String, target: String, by_key: bool },
     /// To a value that the plan knows, though it may not show it.
     Known(Option<&'v Value>),
+    /// To a local of a module, of which no plan says anything.
+    Local(String),
+    /// To an attribute of a resource of that type that is no name of it.
+    Attribute(&'v str, &'v str),
     /// Nobody can say.
     Unknown,
 }
@@ -77,13 +88,22 @@ impl<'v> References<'v> {
     }
 
     fn module(&mut self, module: &'v Value, address: &str) {
+        let resources = || module.get("resources").and_then(Value::as_array).into_iter().flatten();
+        let is_plain = resources().all(|of| {
+            let kind = of.get("type").and_then(Value::as_str).unwrap_or_default();
+            of.get("mode").and_then(Value::as_str) == Some("managed")
+                && kind.starts_with("aws_")
+                && cloud_of(kind).is_some()
+        });
+        let has_calls = module.get("module_calls").is_some();
+        self.plain_modules.insert(address.to_owned(), is_plain && !has_calls);
         let variables = module.get("variables").and_then(Value::as_object);
         for (name, variable) in variables.into_iter().flatten() {
             let constant = variable.get("default");
             let key = (address.to_owned(), format!("var.{name}"));
             self.of.insert(key, Expression { constant, ..Expression::default() });
         }
-        for resource in module.get("resources").and_then(Value::as_array).into_iter().flatten() {
+        for resource in resources() {
             let Some(name) = resource.get("address").and_then(Value::as_str) else { continue };
             self.enter(address, name, resource);
         }
@@ -93,6 +113,9 @@ impl<'v> References<'v> {
             self.enter(address, &name, call);
             let Some(inner) = call.get("module") else { continue };
             let inside = join(address, &name);
+            let given = call.get("expressions").and_then(Value::as_object);
+            let given = given.into_iter().flatten().map(|(key, _)| key.as_str()).collect();
+            self.calls.insert(inside.clone(), given);
             for (output, of) in
                 inner.get("outputs").and_then(Value::as_object).into_iter().flatten()
             {
@@ -164,6 +187,7 @@ impl<'v> References<'v> {
         let mut leads = Leads::default();
         for lead in self.resolved(module, &name, expression) {
             match lead {
+                Lead::Local(of) if of == module => leads.is_deduced = true,
                 Lead::Resource { module, target, by_key } => {
                     let kind = target.split('.').next().unwrap_or_default();
                     if kinds.contains(&kind) {
@@ -175,12 +199,58 @@ impl<'v> References<'v> {
                     }
                 }
                 Lead::Known(value) => leads.has_known |= value.is_none_or(can_be_id),
-                Lead::Unknown => leads.has_others = true,
+                Lead::Local(_) | Lead::Attribute(..) | Lead::Unknown => leads.has_others = true,
+            }
+        }
+        if leads.is_deduced {
+            match self.only_group(index, module, kinds) {
+                Some(only) if leads.found.is_empty() => leads.found.push(only),
+                _ => leads.has_others = true,
             }
         }
         leads.found.sort_by(|a, b| a.address.cmp(&b.address));
         leads.found.dedup_by(|a, b| a.address == b.address);
         leads
+    }
+
+    /// The group that a local of a module must be, if it is the id of one that is not known yet: the only one in it,
+    /// where nothing else in it and nothing that is given to it can be that of another.
+    fn only_group<'r>(
+        &self,
+        index: &Index<'r>,
+        module: &str,
+        kinds: &[&str],
+    ) -> Option<&'r Resource<'r>> {
+        let plain = without_keys(module);
+        let given = self.calls.get(&plain)?;
+        if !self.plain_modules.get(&plain).is_some_and(|is_plain| *is_plain) {
+            return None;
+        }
+        let (above, call) = last_module(module);
+        let call = without_keys(call);
+        let no_group = |lead: Lead<'_>| match lead {
+            Lead::Known(_) => true,
+            Lead::Resource { target, .. } => {
+                let kind = target.split('.').next().unwrap_or_default();
+                kind.starts_with("aws_") && !kinds.contains(&kind)
+            }
+            Lead::Attribute(kind, attribute) => {
+                kind.starts_with("aws_") && !attribute.contains("security_group")
+            }
+            Lead::Local(_) | Lead::Unknown => false,
+        };
+        for variable in given {
+            let of = self.get(above, &format!("{call}.{variable}"))?;
+            if !self.resolved(above, &call, of).into_iter().all(no_group) {
+                return None;
+            }
+        }
+        let mut all =
+            index.modules.get(module)?.iter().filter(|of| kinds.contains(&of.kind.as_str()));
+        match (all.next(), all.next()) {
+            (Some(only), None) => Some(only),
+            _ => None,
+        }
     }
 
     /// Where the references of an expression lead, through variables and outputs.
@@ -231,11 +301,13 @@ impl<'v> References<'v> {
                 go(module, "", self.get(module, &format!("{owner}.for_each")), true);
             }
             ["each" | "count" | "path" | "terraform", ..] => found.push(Lead::Known(None)),
-            ["module" | "local" | "data" | "self", ..] => found.push(Lead::Unknown),
+            ["local", ..] => found.push(Lead::Local(module.clone())),
+            ["module" | "data" | "self", ..] => found.push(Lead::Unknown),
             [kind, name, rest @ ..] if is_name(rest) => {
                 let (module, target) = (module.clone(), format!("{kind}.{name}"));
                 found.push(Lead::Resource { module, target, by_key: *by_key });
             }
+            [kind, _, .., attribute] => found.push(Lead::Attribute(kind, attribute)),
             _ => found.push(Lead::Unknown),
         }
     }
@@ -301,6 +373,7 @@ pub(super) struct Index<'r> {
     addresses: HashMap<&'r str, Vec<&'r Resource<'r>>>,
     /// By module, and by the rest of the address without keys.
     names: HashMap<(String, String), Vec<&'r Resource<'r>>>,
+    modules: HashMap<&'r str, Vec<&'r Resource<'r>>>,
 }
 
 impl<'r> Index<'r> {
@@ -311,6 +384,7 @@ impl<'r> Index<'r> {
             let key = (module.to_owned(), without_keys(name));
             index.addresses.entry(&resource.address).or_default().push(resource);
             index.names.entry(key).or_default().push(resource);
+            index.modules.entry(module).or_default().push(resource);
         }
         index
     }

@@ -14,11 +14,12 @@
 //! ```
 //!
 //! [`sources`] reads several captures as one stream, in the order of their packets' times, and says which packets are
-//! reported; [`replay`] judges each of them, [`diff`] by two rule sets side by side, and [`coverage`] says what the
-//! traffic used of the rules. [`header_space`] answers for all possible packets, without a
-//! capture: of two rule sets ([`diff`]), of expectations ([`assertions`]), of the rules by themselves
-//! ([`check`]). [`suggest`] goes the other way, from packets to rules, and [`convert`] writes rules for
-//! others. All of it together:
+//! reported; [`replay`] judges each of them, [`diff`] by two rule sets side by side, and [`collect`] gathers connections
+//! and which rules the traffic uses. [`engine`] does all of that in one call, with rules of any format: begin there.
+//! [`header_space`] answers for all possible packets, without a capture: of two rule sets ([`diff`]), of expectations
+//! ([`assertions`]), of the rules by themselves ([`check`]). [`suggest`] goes the other way, from packets to rules, and
+//! [`convert`] writes rules for others. [`report`] formats results as the program prints them; it changes with the program
+//! and is no promised interface. The stages by hand:
 //!
 //! ```no_run
 //! use sgreplay::capture::Capture;
@@ -74,8 +75,8 @@ pub mod rules;
 pub mod assertions;
 pub mod baseline;
 pub mod check;
+pub mod collect;
 pub mod convert;
-pub mod coverage;
 pub mod diff;
 pub mod direction;
 pub mod doubts;

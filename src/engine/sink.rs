@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 
 use super::Error;
-use crate::coverage::Coverage;
+use crate::collect::{Connections, Coverage, RecordedActions};
 use crate::diff::{Diff, Effect};
 use crate::replay::Replay;
 use crate::sources::Input;
@@ -129,6 +129,29 @@ impl<F: FnMut(&Input<'_>, &Judged) -> ControlFlow<()>> Sink for EachFrame<F> {
 
     fn frame(&mut self, input: &Input<'_>, judged: &Judged) -> Result<ControlFlow<()>, Error> {
         Ok((self.0)(input, judged))
+    }
+}
+
+/// Connections one by one. Rows that there is no room for are for the owner to write: [`Connections::is_full`].
+impl Sink for Connections {
+    type Error = Error;
+
+    fn frame(&mut self, input: &Input<'_>, judged: &Judged) -> Result<ControlFlow<()>, Error> {
+        self.add(input, judged);
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+/// Verdicts that records of a flow log have of their own.
+impl Sink for RecordedActions {
+    type Error = Error;
+
+    fn frame(&mut self, input: &Input<'_>, judged: &Judged) -> Result<ControlFlow<()>, Error> {
+        if input.selected {
+            let flow = input.decoded.packet().map(|packet| &packet.flow);
+            self.add(&input.frame, flow, judged);
+        }
+        Ok(ControlFlow::Continue(()))
     }
 }
 

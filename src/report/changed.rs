@@ -10,10 +10,11 @@ use std::net::IpAddr;
 use foldhash::fast::FixedState;
 use ipnet::IpNet;
 
+use super::Seen;
 use super::both_labels::{BothLabels, because};
-use super::{Seen, text};
 use crate::diff::{Change, Effect, Side, Turned};
 use crate::flow::{Protocol, Transport};
+use crate::rules::services;
 use crate::stats::{PeerCount, PeerRoom, Peers};
 
 /// Prefix lengths of the networks that peers are shown with, of IPv4 and IPv6, from the finest on.
@@ -232,7 +233,7 @@ impl<'l> Changed<'l> {
             place,
             service: match self.by_protocol {
                 true => flow.proto.to_string(),
-                false => text::service(flow),
+                false => services::of_flow(flow),
             },
             now: because(labels.current, current),
             then: match entry {

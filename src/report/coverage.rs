@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::table::{Room, table_within};
 use super::{Labels, text};
-use crate::coverage::{Coverage, NETWORK, SeenService, Usage, Window};
+use crate::collect::{Coverage, NETWORK, SeenService, Usage, Window};
 use crate::escape::{Text, push_line};
 use crate::flow::Direction;
 use crate::rules::{Addresses, Matcher, Policy, PortRange, Rule, RuleSet, services};

@@ -32,7 +32,6 @@ pub use both_labels::BothLabels;
 pub use changed::Changed;
 pub use changes::{CHANGE_COLUMNS, DiffInputs, DiffJson, DiffSummary, change_rows, diff_text};
 pub use comment::{diff_markdown, regions_markdown, replay_markdown};
-pub use connections::{Connections, RowPart};
 pub use coverage::CoverageReport;
 pub use findings::{
     FINDING_COLUMNS, FindingsSummary, Shown, finding_rows, findings_json, findings_text,
@@ -49,7 +48,6 @@ pub use page::{Gathered, Made, diff_page, replay_page};
 pub use proposal::{
     CheckedProposal, Difference, ProposalResult, TestedProposal, proposal_json, proposal_markdown,
 };
-pub use recorded::RecordedActions;
 pub use regions::{REGION_COLUMNS, RegionsSummary, Seen, region_rows, regions_json, regions_text};
 pub use rows::{Cell, RowFormat, Rows};
 pub use sarif::{SarifResult, sarif};

@@ -9,7 +9,7 @@ use super::table::{Room, Table, table};
 use super::{CaptureInput, Label, Labels, Local, RuleCount, Summary};
 use crate::capture::CaptureCounts;
 use crate::escape::{Text, push_line};
-use crate::flow::{Direction, FlowTuple, TcpFlags};
+use crate::flow::{Direction, TcpFlags};
 use crate::replay::Replay;
 use crate::rules::services;
 use crate::stats::{Count, FlowClass, PeerCount, Peers, Special};
@@ -289,7 +289,7 @@ pub(super) fn sentence(replay: &Replay<'_>, labels: &Labels) -> String {
     };
     let from = if opened == Direction::Egress { "to" } else { "from" };
     let which = if most == of.denied { String::new() } else { format!("{} of them ", count(most)) };
-    let (service, peers) = (service(&kind.example), peers(&kind.peers));
+    let (service, peers) = (services::of_flow(&kind.example), peers(&kind.peers));
     format!(
         "The rules deny {} of {judged}: {which}{service} {from} {peers}, by {why}.",
         count(of.denied)
@@ -358,7 +358,7 @@ pub(super) fn kinds(
         let (_, reason) = replay.answer(kind);
         let label = labels.entry(kind.interface, kind.direction, kind.entry);
         let service = match others {
-            0 => service(&kind.example),
+            0 => services::of_flow(&kind.example),
             _ => format!("{}, {} other ports", kind.example.proto, count(*others as u64 + 1)),
         };
         rows.push(vec![
@@ -381,19 +381,6 @@ pub(super) fn kinds(
         )
     });
     Some(Table { title: title.to_owned(), rows, more })
-}
-
-/// `tcp 22 (SSH)`
-pub(super) fn service(flow: &FlowTuple) -> String {
-    match (flow.transport.ports(), flow.transport.icmp()) {
-        (Some((_, port)), _) => {
-            let name =
-                services::of_port(flow.proto, port).map(|service| format!(" ({})", service.name));
-            format!("{} {port}{}", flow.proto, name.unwrap_or_default())
-        }
-        (None, Some((kind, _))) => format!("{} type {kind}", flow.proto),
-        (None, None) => flow.proto.to_string(),
-    }
 }
 
 fn peers(peers: &Peers) -> String {

@@ -1,7 +1,7 @@
 //! The common ports (SEMANTICS C1), as data in one place: names that work wherever a port does.
 
 use super::field::{FieldError, PortRange, nearest};
-use crate::flow::Protocol;
+use crate::flow::{FlowTuple, Protocol};
 
 /// A service with its default ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +115,18 @@ pub const SERVICES: [Service; 18] = [
 pub fn of_port(proto: Protocol, port: u16) -> Option<&'static Service> {
     let has = |s: &&Service| s.ports.iter().any(|(p, range)| *p == proto && range.contains(port));
     SERVICES.iter().rfind(has)
+}
+
+/// The service of a flow in words: `tcp 22 (SSH)`.
+pub fn of_flow(flow: &FlowTuple) -> String {
+    match (flow.transport.ports(), flow.transport.icmp()) {
+        (Some((_, port)), _) => {
+            let name = of_port(flow.proto, port).map(|service| format!(" ({})", service.name));
+            format!("{} {port}{}", flow.proto, name.unwrap_or_default())
+        }
+        (None, Some((kind, _))) => format!("{} type {kind}", flow.proto),
+        (None, None) => flow.proto.to_string(),
+    }
 }
 
 /// The ports that a service name stands for: `SSH`, `ssh`, `SSH (22)`. With a protocol, those that

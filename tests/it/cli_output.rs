@@ -91,7 +91,7 @@ fn the_width_of_a_terminal() {
 #[test]
 fn every_command_has_a_page_and_is_completed() {
     let run = |args: &[&str]| {
-        let (status, out, err) = output_in(crate::support::root(), args, b"");
+        let (status, out, err) = output_in(root(), args, b"");
         assert_eq!((status, err.as_str()), (0, ""), "{args:?}");
         out
     };

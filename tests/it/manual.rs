@@ -126,9 +126,10 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 /// Every column that a program may rely on is in the manual, and every word of the most important ones.
 #[test]
 fn columns_are_documented() {
+    use sgreplay::collect::Connections;
     use sgreplay::report::{
-        CHANGE_COLUMNS, Connections, DECODE_COLUMNS, EMBEDDED_COLUMNS, FINDING_COLUMNS,
-        REGION_COLUMNS, VERDICT_COLUMNS,
+        CHANGE_COLUMNS, DECODE_COLUMNS, EMBEDDED_COLUMNS, FINDING_COLUMNS, REGION_COLUMNS,
+        VERDICT_COLUMNS,
     };
     let page = std::fs::read_to_string(root().join("src/manual/json.md")).unwrap();
     let names = code_spans(&page);

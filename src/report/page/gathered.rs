@@ -12,6 +12,7 @@ use crate::diff::Effect;
 use crate::flow::FlowTuple;
 use crate::report::changed::network;
 use crate::report::{Labels, text};
+use crate::rules::services;
 use crate::verdict::{Judged, Verdict};
 
 /// What became of something.
@@ -173,7 +174,7 @@ impl Gathered {
         }
         if let Some(flow) = opened {
             let peer = network(flow.peer(judgement.decided_in));
-            let key = (peer, text::service(&flow));
+            let key = (peer, services::of_flow(&flow));
             let room = self.pairs.len() < MOST_PAIRS;
             match self.pairs.get_mut(&key) {
                 Some(sums) => add(sums, class, 1),

@@ -24,6 +24,7 @@ use crate::diff::{Diff, Turned};
 use crate::escape;
 use crate::replay::Replay;
 use crate::report::CaptureInput;
+use crate::rules::services;
 use crate::verdict::Verdict;
 pub use gathered::Gathered;
 use gathered::{ByClass, Class};
@@ -417,7 +418,7 @@ fn connections(gathered: &Gathered, rest: &str) -> Section {
             of.class.as_str().to_owned(),
             of.place.clone(),
             of.flow.to_string(),
-            text::service(&of.flow),
+            services::of_flow(&of.flow),
             text::count(of.packets),
             text::bytes(of.bytes),
             of.first_frame.to_string(),

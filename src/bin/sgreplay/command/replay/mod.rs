@@ -7,15 +7,15 @@ use std::io::Write;
 
 use sgreplay::capture::{Frame, PcapWriter};
 use sgreplay::check;
-use sgreplay::coverage::Coverage;
+use sgreplay::collect::{Connections, Coverage, RecordedActions, RowPart};
 use sgreplay::decode::{Decoded, Tunnels, embedded};
 use sgreplay::engine::{Outcome, ReplayRequest, Side, Sink};
 use sgreplay::escape::Text;
 use sgreplay::replay::{Replay, Sessions};
 use sgreplay::report::{
-    Connections, CoverageReport, DECODE_COLUMNS, Inputs, Labels, Local, PacketAnswer,
-    RecordedActions, RowFormat, RowPart, Rows, Summary, VERDICT_COLUMNS, decode_cells, packet_line,
-    plural, replay_markdown, replay_page, text_summary, verdict_cells,
+    CoverageReport, DECODE_COLUMNS, Inputs, Labels, Local, PacketAnswer, RowFormat, Rows, Summary,
+    VERDICT_COLUMNS, decode_cells, packet_line, plural, replay_markdown, replay_page, text_summary,
+    verdict_cells,
 };
 use sgreplay::restrictions::Obstacle;
 use sgreplay::rules::RuleSet;

@@ -112,7 +112,7 @@ fn bump<K: Ord>(counts: &mut BTreeMap<K, u64>, key: K) -> bool {
 }
 
 /// The network that an address is counted in.
-pub fn network(addr: IpAddr) -> IpNet {
+fn network(addr: IpAddr) -> IpNet {
     let len = if addr.is_ipv4() { NETWORK[0] } else { NETWORK[1] };
     IpNet::new(addr, len).map_or_else(|_| addr.into(), |net| net.trunc())
 }

@@ -29,6 +29,7 @@ mod damage;
 mod diff;
 mod embedded;
 mod encapsulations;
+mod engine;
 mod expect;
 mod files;
 mod flow_logs;

@@ -1,0 +1,123 @@
+//! The engine as a library is used: rules of a plan, two captures, a sink that stops.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use sgreplay::collect::Coverage;
+use sgreplay::engine::{self, Binding, EachFrame, Error, ReplayRequest, RulesFile, RulesRequest};
+use sgreplay::sources::{Input, SourceOptions, Sources};
+use sgreplay::verdict::{Judged, Verdict};
+
+use crate::support::{ipv4, output_in, pcap, root};
+
+fn captures() -> PathBuf {
+    root().join("captures")
+}
+
+fn binding() -> Binding {
+    let local = ["10.0.0.5/32", "2001:db8:a::5/128"].map(|net| net.parse().unwrap());
+    Binding { local: local.to_vec(), ..Binding::default() }
+}
+
+fn open(paths: &[&Path]) -> Sources {
+    let paths = paths.iter().map(|path| path.to_path_buf());
+    Sources::open(paths, SourceOptions::default(), std::sync::Arc::default()).unwrap()
+}
+
+/// What the program says of the same question.
+#[test]
+fn a_replay_counts_as_the_program_does() {
+    let mut rules =
+        RulesFile::load(&captures().join("current.yaml"), &RulesRequest::default()).unwrap().rules;
+    let mut sources = open(&[&captures().join("story.pcap")]);
+    let bound = engine::bind(&mut rules, &mut sources, &binding()).unwrap();
+    let (mut seen, mut denied) = (0, 0);
+    let mut sink = EachFrame::new(|input: &Input<'_>, judged: &Judged| {
+        seen += 1;
+        assert_eq!(input.frame.number, seen);
+        denied += u64::from(judged.verdict().0 == Verdict::Deny);
+        ControlFlow::Continue(())
+    });
+    let request = ReplayRequest { hash: true, ..ReplayRequest::default() };
+    let outcome = engine::replay(&rules, sources, bound, request, &mut sink).unwrap();
+    let (_, json, _) = output_in(
+        &captures(),
+        &[
+            "replay",
+            "--rules",
+            "current.yaml",
+            "story.pcap",
+            "--local",
+            "10.0.0.5,2001:db8:a::5",
+            "--hash",
+            "-f",
+            "json",
+        ],
+        b"",
+    );
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let packets = outcome.replay.stats().packets();
+    assert_eq!(json["packets"]["denied"], packets.denied);
+    assert_eq!(json["packets"]["denied"], denied);
+    let input = &outcome.ended.inputs[0];
+    assert_eq!(json["inputs"]["captures"][0]["sha256"], *input.sha256.as_ref().unwrap());
+    assert_eq!(input.frames, seen);
+}
+
+/// Nothing behind the packet that ends a run is counted.
+#[test]
+fn a_sink_ends_a_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let packets: Vec<Vec<u8>> =
+        (0..600).map(|n| ipv4(&format!("192.0.2.1:{}", 1024 + n), "10.0.0.5:22", "S")).collect();
+    let packets: Vec<&[u8]> = packets.iter().map(Vec::as_slice).collect();
+    for name in ["a.pcap", "b.pcap"] {
+        std::fs::write(dir.path().join(name), pcap(101, &packets)).unwrap();
+    }
+    let rules = dir.path().join("rules.yaml");
+    std::fs::write(&rules, "{security_groups: [{id: sg-a, rules: []}]}").unwrap();
+    for most in [1, 64, 300, 1000] {
+        let mut rules = RulesFile::load(&rules, &RulesRequest::default()).unwrap().rules;
+        let mut sources = open(&[&dir.path().join("a.pcap"), &dir.path().join("b.pcap")]);
+        let bound = engine::bind(&mut rules, &mut sources, &binding()).unwrap();
+        let mut seen = 0;
+        let mut sink = EachFrame::new(|_, _| {
+            seen += 1;
+            if seen < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        let request = ReplayRequest::default();
+        let outcome = engine::replay(&rules, sources, bound, request, &mut sink).unwrap();
+        assert_eq!((seen, outcome.replay.stats().packets().denied), (most, most));
+    }
+}
+
+#[test]
+fn a_collector_is_a_sink() {
+    let mut rules =
+        RulesFile::load(&captures().join("current.yaml"), &RulesRequest::default()).unwrap().rules;
+    let mut sources = open(&[&captures().join("story.pcap")]);
+    let bound = engine::bind(&mut rules, &mut sources, &binding()).unwrap();
+    let mut coverage = Coverage::new(&rules);
+    engine::replay(&rules, sources, bound, ReplayRequest::default(), &mut coverage).unwrap();
+    assert!(!coverage.of_rules().is_empty());
+}
+
+/// What is missing is asked for.
+#[test]
+fn questions_are_errors() {
+    let missing = RulesFile::load(Path::new("none.yaml"), &RulesRequest::default()).unwrap_err();
+    assert!(matches!(&missing, Error::Question(text) if text == "none.yaml: no such file"));
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("groups.json");
+    let group = |id: &str| {
+        format!(
+            r#"{{"GroupId": "{id}", "OwnerId": "1", "IpPermissions": [], "IpPermissionsEgress": []}}"#
+        )
+    };
+    let answer = format!(r#"{{"SecurityGroups": [{}, {}]}}"#, group("sg-1"), group("sg-2"));
+    std::fs::write(&file, answer).unwrap();
+    let mut rules = RulesFile::load(&file, &RulesRequest::default()).unwrap().rules;
+    let mut sources = open(&[&captures().join("story.pcap")]);
+    let error = engine::bind(&mut rules, &mut sources, &binding()).unwrap_err();
+    assert!(error.to_string().contains("which of them the instance has"), "{error}");
+}

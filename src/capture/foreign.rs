@@ -57,6 +57,8 @@ const KNOWN: &[Known] = &[
     (b"\xab\x01\x00\x1c", IXIA, Way::Editcap),
     (b"\xa1\xb2\xc3\xcb", CBPF, NO_PACKETS),
     (b"\xcb\xc3\xb2\xa1", CBPF, NO_PACKETS),
+    (b"\xff\xfe", UTF_16, Way::Command(FROM_UTF_16)),
+    (b"\xfe\xff", UTF_16, Way::Command(FROM_UTF_16)),
     (b"\x0c\xa5", "a file of nfdump (nfcapd)", Way::Command("nfdump -r IN -o csv")),
     (b"\xa5\x0c", "a file of nfdump (nfcapd)", Way::Command("nfdump -r IN -o csv")),
     (b"PK\x03\x04", "a zip archive", UNZIP),
@@ -95,6 +97,8 @@ const BY_NAME: &[(&str, &str, Way)] = &[
     ("lzma", "compressed by lzma", Way::Command("xz -dc IN | sgreplay … -")),
 ];
 
+const UTF_16: &str = "text in UTF-16";
+const FROM_UTF_16: &str = "iconv -f UTF-16 -t UTF-8 IN > OUT";
 const COMMVIEW: &str = "a capture of CommView";
 const ETL: &str = "a trace of Windows (ETL), as netsh and pktmon write it";
 const PKTMON: Way =

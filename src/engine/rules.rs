@@ -302,6 +302,14 @@ pub fn read_text(path: &Path) -> Result<String, Error> {
     if bytes.len() as u64 > LARGEST_RULES {
         return Err(question("has more than 64 MiB, which no rules come near"));
     }
+    if bytes.starts_with(b"PK\x03\x04") {
+        return Err(question(
+            "is a zip archive, as a binary plan of Terraform is: `terraform show -json PLAN` prints it",
+        ));
+    }
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Err(question("is text in UTF-16; `iconv -f UTF-16 -t UTF-8 IN > OUT` converts it"));
+    }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         question(&format!("byte {at} is not UTF-8 text"))

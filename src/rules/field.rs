@@ -297,7 +297,7 @@ impl FromStr for Peer {
         parse_cidr_as_written(text).map(Self::Cidr).map_err(|_| {
             let expected = "a peer is a CIDR (`203.0.113.0/24`, `2001:db8::/32`), an address, a group \
                             (`sg-…`, `account/sg-…`) or a prefix list (`pl-…`)";
-            FieldError::new(text, expected)
+            FieldError::new(text, if means_any(text) { ANY_ADDRESS } else { expected })
         })
     }
 }
@@ -329,11 +329,17 @@ pub fn parse_cidr_as_written(text: &str) -> Result<IpNet, FieldError> {
     let text = text.trim();
     let net = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
     net.ok_or_else(|| {
-        FieldError::new(
-            text,
-            "an address is `10.0.0.5`, `10.0.0.0/24`, `2001:db8::5` or `2001:db8::/32`",
-        )
+        let expected = "an address is `10.0.0.5`, `10.0.0.0/24`, `2001:db8::5` or `2001:db8::/32`";
+        FieldError::new(text, if means_any(text) { ANY_ADDRESS } else { expected })
     })
+}
+
+const ANY_ADDRESS: &str = "any IPv4 address is `0.0.0.0/0`, any IPv6 address `::/0`";
+
+/// Whether a text is how other tools write any address.
+fn means_any(text: &str) -> bool {
+    let words = ["any", "all", "*", "0/0", "internet", "everywhere", "anywhere"];
+    words.iter().any(|word| text.eq_ignore_ascii_case(word))
 }
 
 /// Longer names, and more of them, are not compared with what was typed.

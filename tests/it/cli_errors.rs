@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use crate::support::{capture, run_in};
+use crate::support::{capture, output_in, run_in};
 
 /// Runs `replay` in a directory that holds `rules.yaml` and `x.pcap` with these contents.
 fn replay(rules: &str, bytes: &[u8]) -> String {
@@ -258,11 +258,37 @@ fn an_option_without_effect_is_named() {
         ("--param", "a=b"),
     ] {
         let args = ["check", "rules.yaml", option, value];
-        let (status, _, stderr) = crate::support::output_in(dir.path(), &args, b"");
+        let (status, _, stderr) = output_in(dir.path(), &args, b"");
         assert_eq!(status, 0, "{stderr}");
         assert!(
             stderr.contains(&format!("warning: rules.yaml: {option} has no effect")),
             "{stderr}"
         );
+    }
+}
+
+#[test]
+fn files_of_another_encoding_say_how_to_convert_them() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("x"), [0xff, 0xfe, b's', 0]).unwrap();
+    std::fs::write(dir.path().join("plan"), b"PK\x03\x04\x14\xff").unwrap();
+    for (words, says) in [
+        (&["check", "x"][..], "is text in UTF-16; `iconv -f UTF-16 -t UTF-8 IN > OUT` converts it"),
+        (&["decode", "x"], "is text in UTF-16"),
+        (&["check", "plan"], "`terraform show -json PLAN` prints it"),
+    ] {
+        let (status, _, err) = output_in(dir.path(), words, b"");
+        assert_eq!(status, 2, "{err}");
+        assert!(err.contains(says), "{err}");
+    }
+    for any in ["any", "*", "0/0"] {
+        let rules = format!(
+            "{{security_groups: [{{id: sg-a, rules: [
+          {{direction: ingress, protocol: tcp, ports: 22, source: '{any}'}}]}}]}}"
+        );
+        std::fs::write(dir.path().join("rules.yaml"), rules).unwrap();
+        let (status, _, err) = output_in(dir.path(), &["check", "rules.yaml"], b"");
+        assert_eq!(status, 2, "{err}");
+        assert!(err.contains("any IPv4 address is `0.0.0.0/0`"), "{err}");
     }
 }

@@ -1,21 +1,39 @@
 //! What a verdict hangs on and nobody has said: who began a connection, and who the members of a group are.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
+use crate::evaluate::{Compiled, Evaluator};
 use crate::flow::{Direction, FlowTuple};
-use crate::rules::{Addresses, EntryIndex, Matcher, Policy, RuleSet};
+use crate::rules::{Assumption, EntryKind, Matcher, Ordered, RuleSet, UnknownGroups};
 use crate::verdict::Verdict;
 
 /// Something that may be so.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Supposition {
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Supposition {
     /// The receiver of the first packet began the connection.
-    ReceiverBegan,
-    /// The far end is a member of this group, of which nobody has said who is (SEMANTICS F26).
-    Member(String),
+    pub receiver_began: bool,
+    /// The far end is a member of these groups, of which nobody has said who is (SEMANTICS F26).
+    pub members_of: Assumption,
 }
 
-/// The other verdict that the packet which opens a connection gets if something is so.
+impl Supposition {
+    /// Whether it supposes less than another, and nothing else.
+    fn is_part_of(&self, other: &Self) -> bool {
+        self.receiver_began == other.receiver_began && self.members_of.is_part_of(&other.members_of)
+    }
+
+    /// What both suppose.
+    fn and(&self, other: &Self) -> Self {
+        let groups = self.members_of.groups().chain(other.members_of.groups());
+        Self {
+            receiver_began: self.receiver_began || other.receiver_began,
+            members_of: Assumption::of(groups),
+        }
+    }
+}
+
+/// The verdict that the packet which opens a connection gets if something is so, whether it is another one or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alternative {
     /// The packet's frame.
@@ -26,78 +44,134 @@ pub struct Alternative {
     pub verdict: Verdict,
 }
 
-/// Entries about members of groups who are not known, of an interface and direction.
-#[derive(Debug, Default)]
-pub(crate) struct UnknownMembers(Vec<AboutMembers>);
+/// The suppositions that were weighed for a packet by one rule set.
+pub(crate) type Weighed = Vec<(Supposition, Verdict)>;
 
-#[derive(Debug)]
-struct AboutMembers {
-    entry: EntryIndex,
-    policy: Policy,
-    group: String,
-    /// What holds for members, whoever they are.
-    matcher: Matcher,
+/// What both rule sets say of a packet if something is so; `certain` is what they say otherwise.
+pub(crate) fn of_both(
+    certain: [Verdict; 2],
+    weighed: [&Weighed; 2],
+) -> Vec<(Supposition, [Verdict; 2])> {
+    let [current, proposed] = weighed;
+    let mut supposed: Vec<Supposition> =
+        current.iter().chain(proposed).map(|(supposed, _)| supposed.clone()).collect();
+    let unions = current.iter().flat_map(|(a, _)| proposed.iter().map(|(b, _)| a.and(b)));
+    supposed.extend(unions);
+    supposed.sort_unstable();
+    supposed.dedup();
+    let verdict = |supposed: &Supposition, weighed: &Weighed, certain: Verdict| {
+        let exact = weighed.iter().find(|(known, _)| known == supposed);
+        let most = || {
+            let parts = weighed.iter().filter(|(known, _)| known.is_part_of(supposed));
+            parts.max_by_key(|(known, _)| known.members_of.groups().count())
+        };
+        exact.or_else(most).map_or(certain, |(_, verdict)| *verdict)
+    };
+    let both = supposed.into_iter().map(|supposed| {
+        let [now, then] = certain;
+        let verdicts = [verdict(&supposed, current, now), verdict(&supposed, proposed, then)];
+        (supposed, verdicts)
+    });
+    both.collect()
+}
+
+/// Groups without known members that the rules of an interface and direction are about.
+#[derive(Debug, Default)]
+pub(crate) struct UnknownMembers {
+    /// What packets the entries about each group match, whoever its members are.
+    about: Vec<(String, Matcher)>,
+    /// What may be assumed, with the list that it makes, once it was asked for.
+    worlds: Vec<(Assumption, OnceCell<(Ordered, Compiled)>)>,
 }
 
 impl UnknownMembers {
-    /// Those of an interface's list.
-    pub(crate) fn new(rules: &RuleSet, interface: usize, direction: Direction) -> Self {
-        let unknown = rules.unknown_peers(interface, direction);
-        let mut found = Vec::new();
-        if unknown.groups().next().is_some() {
-            let list = rules.ordered(interface, direction);
-            for (position, entry) in (0..).zip(list.entries()) {
-                for group in
-                    unknown.groups().filter(|group| rules.has_peer_group(entry.kind, group))
-                {
-                    found.push(AboutMembers {
-                        entry: EntryIndex(position),
-                        policy: entry.policy,
-                        group: group.to_owned(),
-                        matcher: Matcher { peer: Addresses::Any, ..entry.matcher.clone() },
-                    });
-                }
+    /// Those of an interface's list; with those whose members reach each other, if they are asked for.
+    pub(crate) fn new(
+        rules: &RuleSet,
+        interface: usize,
+        direction: Direction,
+        with_mates: bool,
+    ) -> Self {
+        let mut unknown = rules.unknown_peers(interface, direction);
+        if with_mates {
+            unknown = UnknownGroups::and(unknown, rules.unlisted_mates(interface, direction));
+        }
+        let groups: Vec<&str> = unknown.groups().collect();
+        if groups.is_empty() {
+            return Self::default();
+        }
+        let all =
+            rules.ordered_assuming(interface, direction, &Assumption::of(groups.iter().copied()));
+        let names = |kind: EntryKind, group: &str| {
+            rules.has_peer_group(kind, group) || with_mates && rules.is_of_mates(kind, group)
+        };
+        let mut about = Vec::new();
+        for entry in all.entries() {
+            let kinds = || std::iter::once(&entry.kind).chain(&entry.through);
+            for group in groups.iter().filter(|group| kinds().any(|kind| names(*kind, group))) {
+                about.push(((*group).to_owned(), entry.matcher.clone()));
             }
         }
-        Self(found)
+        let worlds = Assumption::all(&unknown).into_iter().filter(|of| !of.is_empty());
+        Self { about, worlds: worlds.map(|of| (of, OnceCell::new())).collect() }
     }
 
     /// Whether there are none.
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.about.is_empty()
     }
 
-    /// The groups whose members get another verdict than the one by `decided`, and which.
-    pub(crate) fn alternatives(
+    /// The verdicts of a packet under every assumption that may make a difference to it.
+    pub(crate) fn verdicts(
         &self,
+        (rules, interface): (&RuleSet, usize),
         flow: &FlowTuple,
         direction: Direction,
-        decided: (EntryIndex, Verdict),
-    ) -> impl Iterator<Item = (String, Verdict)> {
-        let (entry, verdict) = decided;
-        let mut first: BTreeMap<&str, Policy> = BTreeMap::new();
-        for of in self.0.iter().take_while(|of| of.entry.0 < entry.0) {
-            if of.matcher.fails_on(flow, direction).is_none() {
-                first.entry(&of.group).or_insert(of.policy);
-            }
+        index_memory: usize,
+    ) -> Vec<(Assumption, Verdict)> {
+        let met = self.about.iter().filter(|(_, of)| of.fails_on(flow, direction).is_none());
+        let met: Vec<&str> = met.map(|(group, _)| group.as_str()).collect();
+        if met.is_empty() {
+            return Vec::new();
         }
-        let other = first.into_iter().map(|(group, policy)| (group.to_owned(), policy.into()));
-        let other: Vec<(String, Verdict)> = other.filter(|(_, other)| *other != verdict).collect();
-        other.into_iter()
+        let matters = |of: &Assumption| of.groups().all(|group| met.contains(&group));
+        let worlds = self.worlds.iter().filter(|(of, _)| matters(of));
+        let compile = |of: &Assumption| {
+            let ordered = rules.ordered_assuming(interface, direction, of);
+            let compiled = Compiled::within(&ordered, index_memory);
+            (ordered, compiled)
+        };
+        let verdicts = worlds.map(|(of, list)| {
+            let (ordered, compiled) = list.get_or_init(|| compile(of));
+            let decides = ordered.entry(compiled.decide(flow));
+            (of.clone(), decides.map_or(Verdict::Deny, |entry| entry.policy.into()))
+        });
+        verdicts.collect()
     }
 }
 
-/// How many connections get another verdict if something is so, and the first of them.
+/// How many connections get another verdict if something is so.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Doubts(BTreeMap<Supposition, (u64, u64)>);
+pub struct Doubts {
+    by: BTreeMap<Supposition, (u64, u64)>,
+    total: u64,
+    last: u64,
+}
 
 impl Doubts {
     pub(crate) fn add(&mut self, supposed: Supposition, frame: u64) {
-        self.0.entry(supposed).or_insert((0, frame)).0 += 1;
+        self.by.entry(supposed).or_insert((0, frame)).0 += 1;
+        self.total += u64::from(frame != self.last);
+        self.last = frame;
+    }
+
+    /// How many connections hang on anything.
+    pub fn total(&self) -> u64 {
+        self.total
     }
 
     /// What is supposed, how many connections hang on it, and the frame that opens the first of them.
     pub fn iter(&self) -> impl Iterator<Item = (&Supposition, u64, u64)> {
-        self.0.iter().map(|(supposed, (n, frame))| (supposed, *n, *frame))
+        self.by.iter().map(|(supposed, (n, frame))| (supposed, *n, *frame))
     }
 }

@@ -9,7 +9,7 @@ use crate::capture::{Frame, LogRecord};
 use crate::compile;
 use crate::decode::{Decoded, Tunnels, Undecodable, embedded};
 use crate::direction::Interfaces;
-use crate::doubts::{Alternative, Supposition, UnknownMembers};
+use crate::doubts::{Alternative, Supposition, UnknownMembers, Weighed};
 use crate::evaluate::{Compiled, Evaluator};
 use crate::flow::{Direction, FlowTuple, Fragment, Packet, Protocol, Transport};
 use crate::fragment::FragmentTable;
@@ -58,6 +58,15 @@ pub enum Midstream {
     Infer,
     /// Take its first packet for the opening one.
     FirstPacket,
+}
+
+/// What is not known of groups that each interface's rules are about, ingress first.
+fn unknown_members(rules: &RuleSet, with_mates: bool) -> Vec<[UnknownMembers; 2]> {
+    let of = |interface| {
+        [Direction::Ingress, Direction::Egress]
+            .map(|direction| UnknownMembers::new(rules, interface, direction, with_mates))
+    };
+    (0..rules.interfaces().len()).map(of).collect()
 }
 
 impl Default for Options {
@@ -204,11 +213,7 @@ impl<'r> Replay<'r> {
         });
         let lists: Vec<Lists> = lists.collect();
         let stats = Stats::new(rules.carrier_ports().unwrap_or(&CARRIER_BLOCKED));
-        let unknown_members = (0..rules.interfaces().len()).map(|interface| {
-            [Direction::Ingress, Direction::Egress]
-                .map(|direction| UnknownMembers::new(rules, interface, direction))
-        });
-        let unknown_members: Vec<[UnknownMembers; 2]> = unknown_members.collect();
+        let unknown_members = unknown_members(rules, false);
         Self {
             rules,
             options,
@@ -262,8 +267,17 @@ impl<'r> Replay<'r> {
     }
 
     /// Keeps the other verdicts that are possible where something is not known, for [`Replay::take_alternatives`].
-    pub(crate) fn keep_alternatives(&mut self) {
+    ///
+    /// Members of a group who reach each other may be weighed too.
+    pub(crate) fn keep_alternatives(&mut self, with_mates: bool) {
         self.alternatives = Some(Vec::new());
+        self.unknown_members = unknown_members(self.rules, with_mates);
+        self.has_unknown_members = self.unknown_members.iter().flatten().any(|of| !of.is_empty());
+    }
+
+    /// Whether some interface has a network ACL.
+    pub(crate) fn has_acls(&self) -> bool {
+        self.has_acls
     }
 
     /// Hands over what was kept since it was last asked.
@@ -619,11 +633,9 @@ impl<'r> Replay<'r> {
             decision.flow_class =
                 self.stats.flow_class(interface, decision.entry, &flow, judged, special);
         }
-        if opening == Opening::FirstSender && self.options.midstream == Midstream::Infer {
-            self.note_guess(interface, judged, &flow, decision.verdict);
-        }
-        if self.has_unknown_members {
-            self.note_unknown_members(interface, judged, &flow, &decision);
+        let guessed = opening == Opening::FirstSender && self.options.midstream == Midstream::Infer;
+        if guessed || self.has_unknown_members {
+            self.note_doubts(interface, judged, &flow, &decision, guessed);
         }
         let connection = *opens.get_or_insert_with(|| self.stats.next_connection());
         let opened = Opened {
@@ -649,53 +661,63 @@ impl<'r> Replay<'r> {
         }
     }
 
-    /// Counts a connection whose initiator is unknown, if the other end as initiator would get another verdict.
+    /// Counts a connection that would get another verdict if its other end had begun it, where it is `guessed` who did,
+    /// or if its far end were a member of a group of which nobody has said who its members are (SEMANTICS F26).
     #[cold]
-    fn note_guess(
+    fn note_doubts(
         &mut self,
         interface: usize,
         judged: Direction,
         flow: &FlowTuple,
-        verdict: Verdict,
+        decision: &Decision,
+        guessed: bool,
     ) {
-        let (ordered, compiled) = self.lists[interface].of(judged.opposite());
-        let entry = ordered.entry(compiled.decide(&flow.reversed()));
-        let otherwise = entry.map_or(Verdict::Deny, |entry| entry.policy.into());
-        if verdict != otherwise {
-            self.stats.note_guess(self.frame);
+        // Whoever it is, there is no room.
+        if decision.reason == Reason::SessionLimit {
+            return;
+        }
+        let mut weighed = self.weigh_members(interface, judged, flow, false);
+        if guessed {
+            let (other, reversed) = (judged.opposite(), flow.reversed());
+            let (ordered, compiled) = self.lists[interface].of(other);
+            let entry = ordered.entry(compiled.decide(&reversed));
+            let otherwise = entry.map_or(Verdict::Deny, |entry| entry.policy.into());
+            if otherwise != decision.verdict {
+                self.stats.note_guess(self.frame);
+            }
+            let supposed = Supposition { receiver_began: true, ..Supposition::default() };
+            weighed.push((supposed, otherwise));
+            weighed.extend(self.weigh_members(interface, other, &reversed, true));
+        }
+        for (supposed, verdict) in weighed {
+            if verdict != decision.verdict && !supposed.members_of.is_empty() {
+                self.stats.note_doubt(verdict, supposed.clone(), self.frame);
+            }
             if let Some(kept) = &mut self.alternatives {
-                let (frame, supposed) = (self.frame, Supposition::ReceiverBegan);
-                kept.push(Alternative { frame, supposed, verdict: otherwise });
+                kept.push(Alternative { frame: self.frame, supposed, verdict });
             }
         }
     }
 
-    /// Counts a connection that would get another verdict if its far end were a member of a group of which nobody has
-    /// said who its members are (SEMANTICS F26).
-    #[cold]
-    fn note_unknown_members(
-        &mut self,
+    /// The verdicts of an opening packet, by who its far end may be.
+    fn weigh_members(
+        &self,
         interface: usize,
         direction: Direction,
         flow: &FlowTuple,
-        decision: &Decision,
-    ) {
-        let peer = match direction {
-            Direction::Ingress => flow.src,
-            Direction::Egress => flow.dst,
-        };
-        if self.interfaces.of(peer).is_some() {
-            return;
-        }
+        receiver_began: bool,
+    ) -> Weighed {
+        // Of an interface that is listed it is known which groups it has.
+        let is_listed = self.interfaces.of(flow.peer(direction)).is_some();
         let unknown = &self.unknown_members[interface][direction as usize];
-        let decided = (decision.entry, decision.verdict);
-        for (group, verdict) in unknown.alternatives(flow, direction, decided) {
-            let (frame, supposed) = (self.frame, Supposition::Member(group));
-            self.stats.note_doubt(verdict, supposed.clone(), frame);
-            if let Some(kept) = &mut self.alternatives {
-                kept.push(Alternative { frame, supposed, verdict });
-            }
+        if is_listed || unknown.is_empty() {
+            return Vec::new();
         }
+        let verdicts =
+            unknown.verdicts((self.rules, interface), flow, direction, self.options.index_memory);
+        let supposed = |members_of| Supposition { receiver_began, members_of };
+        let verdicts = verdicts.into_iter();
+        verdicts.map(|(members_of, verdict)| (supposed(members_of), verdict)).collect()
     }
 
     /// A packet that is judged by itself, whatever connection it may belong to.
@@ -706,7 +728,7 @@ impl<'r> Replay<'r> {
             decision = self.decide_routed(interface, direction, &packet.flow, special);
         }
         if self.has_unknown_members && special != Special::Stray {
-            self.note_unknown_members(interface, direction, &packet.flow, &decision);
+            self.note_doubts(interface, direction, &packet.flow, &decision, false);
         }
         let Decision { verdict, reason, entry, flow_class } = decision;
         Judgement {

@@ -25,10 +25,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use foldhash::fast::FixedState;
 
-use crate::doubts::{Alternative, Doubts, Supposition};
+use crate::doubts::{self, Alternative, Doubts, Weighed};
 use crate::flow::{Direction, FlowTuple};
 use crate::replay::{Replay, Sessions};
-use crate::rules::{Entry, EntryIndex, EntryKind, Rule, RuleId, RuleSet};
+use crate::rules::{Entry, EntryIndex, EntryKind, Rule, RuleId, RuleSet, UnknownGroups};
 use crate::sources::Input;
 use crate::verdict::{Judged, Judgement, Reason, Reply, Verdict};
 pub use regions::{Turned, regions, unpaired};
@@ -213,8 +213,11 @@ impl<'r> Diff<'r> {
         (current_rules, mut current): (&RuleSet, Replay<'r>),
         (proposed_rules, mut proposed): (&RuleSet, Replay<'r>),
     ) -> Self {
-        current.keep_alternatives();
-        proposed.keep_alternatives();
+        // Members who reach each other by both make no difference, but where a network ACL stands before.
+        let mates = [current_rules, proposed_rules].map(mates);
+        let with_mates = current.has_acls() || proposed.has_acls() || mates[0] != mates[1];
+        current.keep_alternatives(with_mates);
+        proposed.keep_alternatives(with_mates);
         let mut identities = Identities::new(current_rules, proposed_rules);
         let deciders = [
             identities.deciders(current_rules, &current),
@@ -364,12 +367,11 @@ impl<'r> Diff<'r> {
         if of_current.is_empty() && of_proposed.is_empty() {
             return;
         }
-        let mut supposed: BTreeMap<(u64, Supposition), [Option<Verdict>; 2]> = BTreeMap::new();
+        let mut by_frame: BTreeMap<u64, [Weighed; 2]> = BTreeMap::new();
         for (side, all) in [of_current, of_proposed].into_iter().enumerate() {
-            for Alternative { frame, supposed: what, verdict } in all {
-                let sides = supposed.entry((frame, what)).or_default();
-                if let Some(of) = sides.get_mut(side) {
-                    *of = Some(verdict);
+            for Alternative { frame, supposed, verdict } in all {
+                if let Some(of) = by_frame.entry(frame).or_default().get_mut(side) {
+                    of.push((supposed, verdict));
                 }
             }
         }
@@ -378,27 +380,33 @@ impl<'r> Diff<'r> {
             (Verdict::Deny, Verdict::Allow) => Effect::NewlyAllowed,
             _ => Effect::Unchanged,
         };
+        let has_acls = self.current.has_acls() || self.proposed.has_acls();
         let mut judged = inputs.iter().zip(&self.verdicts).peekable();
-        for ((frame, what), [current, proposed]) in supposed {
+        for (frame, [current, proposed]) in by_frame {
             while judged.next_if(|(input, _)| input.frame.number < frame).is_some() {}
-            let Some((_, verdicts)) =
-                judged.peek().filter(|(input, _)| input.frame.number == frame)
-            else {
-                continue;
-            };
-            let [now, then] = **verdicts;
-            let otherwise = effect([current.unwrap_or(now), proposed.unwrap_or(then)]);
-            if otherwise != effect(**verdicts)
-                && let Some(doubts) = self.doubts.get_mut(otherwise as usize)
-            {
-                doubts.add(what, frame);
+            let here = judged.peek().filter(|(input, _)| input.frame.number == frame);
+            let Some((_, certain)) = here else { continue };
+            for (supposed, verdicts) in doubts::of_both(**certain, [&current, &proposed]) {
+                let otherwise = effect(verdicts);
+                let mut add = |effect: Effect| {
+                    if let Some(doubts) = self.doubts.get_mut(effect as usize) {
+                        doubts.add(supposed.clone(), frame);
+                    }
+                };
+                if otherwise != effect(**certain) {
+                    add(otherwise);
+                } else if has_acls && verdicts != **certain && verdicts == [Verdict::Allow; 2] {
+                    // What their network ACLs say of the replies then is not known.
+                    add(Effect::NewlyDenied);
+                    add(Effect::NewlyAllowed);
+                }
             }
         }
     }
 
     /// Connections on which the change would have this effect, and has not, if something were so that nobody has said.
-    pub fn doubts(&self, effect: Effect) -> impl Iterator<Item = (&Supposition, u64, u64)> {
-        self.doubts.get(effect as usize).into_iter().flat_map(Doubts::iter)
+    pub fn doubts(&self, effect: Effect) -> Option<&Doubts> {
+        self.doubts.get(effect as usize)
     }
 
     /// Connections by what the change does to them. Where neither rule set remembers any, each direction of
@@ -434,6 +442,13 @@ impl<'r> Diff<'r> {
     pub fn proposed(&self) -> &Replay<'r> {
         &self.proposed
     }
+}
+
+/// The groups of each interface whose members reach each other and are not all known.
+fn mates(rules: &RuleSet) -> Vec<(&str, [UnknownGroups; 2])> {
+    let of = |n| [Direction::Ingress, Direction::Egress].map(|way| rules.unlisted_mates(n, way));
+    let all = rules.interfaces().iter().enumerate();
+    all.map(|(n, eni)| (eni.id.as_str(), of(n))).collect()
 }
 
 /// Where effects are entered, while a replay is borrowed.

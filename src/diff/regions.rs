@@ -116,9 +116,11 @@ impl Compared<'_> {
     }
 
     fn regions(&self, found: &mut Vec<Turned>) -> Result<(), TooComplex> {
-        // Members who reach each other by both rule sets make no difference.
+        // Members who reach each other by both rule sets make no difference, but where a network ACL stands before.
         let mates = self.each(|rules, at| rules.unlisted_mates(at, self.direction));
-        let turn = matches!(&mates, [Some(now), Some(then)] if now != then);
+        let has_acl = |rules: &RuleSet, at| rules.stateless(at, self.direction).is_some();
+        let layers = self.each(has_acl).into_iter().flatten().any(|has| has);
+        let turn = layers || matches!(&mates, [Some(now), Some(then)] if now != then);
         let peers = self.each(|rules, at| rules.unknown_peers(at, self.direction));
         let unknown = peers.into_iter().chain(mates.into_iter().filter(|_| turn)).flatten();
         let unknown = unknown.reduce(UnknownGroups::and).unwrap_or_default();
@@ -142,10 +144,11 @@ impl Compared<'_> {
             let turns = |deciders: &[EntryIndex]| {
                 let pairs = deciders.chunks_exact(2).enumerate();
                 let mut turned = pairs.map(|(n, pair)| match pair {
-                    [a, b] => policy(2 * n, a) != policy(2 * n + 1, b),
-                    _ => false,
+                    [a, b] => [policy(2 * n, a), policy(2 * n + 1, b)],
+                    _ => [None, None],
                 });
-                turned.next() == Some(true) && turned.all(|turned| !turned)
+                let Some(here) = turned.next() else { return false };
+                here[0] != here[1] && turned.all(|less| less != here)
             };
             let question = Question::all().matching(edits).local(self.interfaces());
             let own = local_addresses(self.direction, self.interfaces())?;

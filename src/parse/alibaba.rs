@@ -107,6 +107,8 @@ pub(super) fn read(
             let listed = json.nested("NetworkInterfaceSets", "NetworkInterfaceSet", faults);
             let is_list = !json.has("NetworkInterfaceId");
             loaded.lists_all |= is_list;
+            let in_all = json.parsed::<usize>("TotalCount", faults).unwrap_or(0);
+            loaded.interfaces_in_all = loaded.interfaces_in_all.max(in_all);
             let all = if is_list { listed } else { vec![json] };
             for one in all {
                 let eni = interface(&one, faults);

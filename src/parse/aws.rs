@@ -120,6 +120,7 @@ pub(super) fn read(
         Answer::Interfaces => {
             loaded.lists_all = true;
             for one in json.list("NetworkInterfaces", faults) {
+                loaded.owners.extend(one.text("OwnerId", faults));
                 interface(&one, loaded, faults);
             }
         }
@@ -168,6 +169,7 @@ fn group(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
         }
     }
     loaded.add_group(&id, vpc, rules, json.path(), faults);
+    loaded.group(&id).owner = owner;
 }
 
 /// The peers of a permission.

@@ -50,6 +50,7 @@ pub(super) fn read(answer: Answer, value: &Value, loaded: &mut Loaded, faults: &
                 .to_owned(),
         ),
         Answer::Template => {
+            loaded.is_template = true;
             template(&json, loaded, faults);
         }
     }
@@ -167,6 +168,7 @@ fn group(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
     let qualifiers = qualifiers(json, faults);
     let path = json.path();
     if let Some(known) = loaded.add_group_of_key((&key, &id), rules, path, faults) {
+        known.owner = qualifiers.get(1).cloned();
         known.qualifiers = qualifiers;
     }
 }
@@ -426,6 +428,7 @@ fn interface(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
     tags.dedup();
     let timeouts = Cloud::Azure.timeouts();
     let qualifiers = qualifiers(json, faults);
+    loaded.owners.extend(qualifiers.get(1).cloned());
     // Another file may have it too.
     loaded.interfaces.retain(|known| known.id != id || known.qualifiers != qualifiers);
     loaded.interfaces.push(FoundInterface {

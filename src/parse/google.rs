@@ -101,6 +101,7 @@ impl Network {
     pub(super) fn group<'l>(&self, loaded: &'l mut Loaded) -> &'l mut FoundGroup {
         let known = loaded.group_of_key(&self.key(), &self.name);
         known.qualifiers = self.project.iter().cloned().collect();
+        known.owner.clone_from(&self.project);
         known
     }
 }
@@ -234,6 +235,7 @@ fn instance(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
     let zone = json.text("zone", faults).map(|zone| last_part(&zone));
     let link = json.text("selfLink", faults).unwrap_or_default();
     let project = project_in(&link);
+    loaded.owners.extend(project.map(str::to_owned));
     let qualifiers: Vec<String> = zone.into_iter().chain(project.map(str::to_owned)).collect();
     let all = json.list("networkInterfaces", faults);
     for one in &all {

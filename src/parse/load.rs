@@ -151,6 +151,7 @@ fn answers<'n>(
                 loaded.merge(state, faults);
             }
             Kind::Ros => {
+                loaded.is_template = true;
                 loaded.of_cloud(Cloud::Alibaba, faults);
                 ros::read(value, hints, loaded, faults);
             }

@@ -1,6 +1,6 @@
 //! What several files say together, before anyone has checked it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use ipnet::IpNet;
 
@@ -153,6 +153,12 @@ pub struct Loaded {
     pub(super) aliases: HashMap<String, String>,
     /// All interfaces are listed, also those of load balancers and other services.
     pub(super) lists_all: bool,
+    /// There is a template, which makes interfaces that no list has.
+    pub(super) is_template: bool,
+    /// Accounts, subscriptions or projects whose interfaces are listed.
+    pub(super) owners: BTreeSet<String>,
+    /// How many interfaces there are, by what pages of them say.
+    pub(super) interfaces_in_all: usize,
     /// It is how things are in the cloud, and no proposal.
     pub(super) is_state: bool,
 }
@@ -175,6 +181,8 @@ pub(super) struct FoundGroup {
     pub(super) rules: Vec<Found>,
     /// Whether a file has its rules; else it is only known to exist.
     pub(super) has_rules: bool,
+    /// The account, subscription or project that it is in.
+    pub(super) owner: Option<String>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -223,6 +231,13 @@ impl Loaded {
             self.incomplete.push(format!(
                 "there are {} network ACLs, and {acls} are in the files; give all pages (--PageSize 50)",
                 self.acls_in_all
+            ));
+        }
+        if self.interfaces_in_all > self.interfaces.len() {
+            self.incomplete.push(format!(
+                "there are {} interfaces, and {} are in the files; give all pages (--PageSize 100)",
+                self.interfaces_in_all,
+                self.interfaces.len(),
             ));
         }
         self.tell_apart(faults);
@@ -353,6 +368,8 @@ impl Loaded {
         self.networks.extend(from.networks);
         self.is_state |= from.is_state;
         self.lists_all |= from.lists_all;
+        self.is_template |= from.is_template;
+        self.owners.extend(from.owners);
     }
 
     /// Where a group or an ACL stands is known only after the plan was applied.
@@ -472,7 +489,7 @@ impl Loaded {
         }
         let groups = known.iter().map(|group| self.security_group(group, hints)).collect();
         let interfaces = self.interfaces(&known, &mut incomplete);
-        let all = self.lists_all && self.interfaces.iter().all(|eni| !eni.addresses.is_empty());
+        let all = self.lists_all(&known);
         let membership = match cloud {
             // Its filters are one list.
             Cloud::ClassBench => Membership::Stated,
@@ -492,6 +509,18 @@ impl Loaded {
             ..Parts::default()
         };
         (parts, warnings)
+    }
+
+    /// Whether every interface that has one of these groups is listed, with its addresses.
+    fn lists_all(&self, groups: &[&FoundGroup]) -> bool {
+        let elsewhere = |group: &&FoundGroup| {
+            let owner = group.owner.as_ref().filter(|_| !self.owners.is_empty());
+            owner.is_some_and(|owner| !self.owners.contains(owner))
+        };
+        self.lists_all
+            && !self.is_template
+            && self.interfaces.iter().all(|eni| !eni.addresses.is_empty())
+            && !groups.iter().any(elsewhere)
     }
 
     /// Prefix lists of the files, and those that rules name and the user defines.

@@ -94,8 +94,8 @@ impl<'p> Sizes<'p> {
             let own = eni.groups.iter().filter_map(|group| groups.get(*group).copied());
             self.together(&own.collect::<Vec<u64>>())
         });
-        // A group that no listed interface has may be judged by itself.
-        let has = |group: &usize| interfaces.iter().any(|eni| eni.groups.contains(group));
+        // A group that no listed interface has alone may be judged by itself.
+        let has = |group: &usize| interfaces.iter().any(|eni| eni.groups == [*group]);
         let alone = groups.iter().enumerate().filter(|(group, _)| !has(group)).map(|(_, of)| *of);
         let alone = alone.filter(|_| self.parts.membership != Membership::Stated);
         sum(listed.chain(alone.collect::<Vec<u64>>()))

@@ -18,8 +18,8 @@ pub enum Membership {
     /// The interfaces are listed, or there is one, which has every group.
     #[default]
     Stated,
-    /// Some interfaces are listed, and there may be others: a group that no listed one has is judged by itself, and
-    /// each group may have more members than are known.
+    /// Some interfaces are listed, and there may be others: a group that no listed one has alone is judged by itself,
+    /// and each group may have more members than are known.
     Partial,
     /// Groups of a listing without interfaces: each is judged by itself.
     Unknown,
@@ -130,12 +130,17 @@ impl RuleSet {
         }
     }
 
-    /// Adds an interface for each group that no interface has, where there may be interfaces which are not listed
+    /// Adds an interface for each group that no interface has alone, where there may be interfaces which are not listed
     /// (SEMANTICS F26).
     pub(super) fn add_stand_ins(&mut self) {
         if self.membership == Membership::Partial {
-            let had: HashSet<usize> =
-                self.interfaces.iter().flat_map(|eni| eni.groups.iter().copied()).collect();
+            // Rules may be about tags, which another instance does not have.
+            let alone = self.interfaces.iter().filter(|eni| eni.tags.is_empty());
+            let alone = alone.filter_map(|eni| match eni.groups.as_slice() {
+                [group] => Some(*group),
+                _ => None,
+            });
+            let had: HashSet<usize> = alone.collect();
             for group in (0..self.groups.len()).filter(|group| !had.contains(group)) {
                 self.stand_in(group);
             }
@@ -292,6 +297,12 @@ impl RuleSet {
         let rule = self.groups.get(of).and_then(|of| of.rules.get(rule));
         let names = |peer: &Peer| matches!(peer, Peer::Group(of) if of.id == group);
         rule.is_some_and(|rule| rule.peers.iter().any(names))
+    }
+
+    /// Whether an entry lets members of a group reach each other.
+    pub(crate) fn is_of_mates(&self, kind: EntryKind, group: &str) -> bool {
+        let EntryKind::IntraGroup { group: of } = kind else { return false };
+        self.groups.get(of).is_some_and(|of| of.id == group)
     }
 
     /// The groups without known members that rules of an interface and direction name.

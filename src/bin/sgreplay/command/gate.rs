@@ -3,7 +3,7 @@
 use crate::args::percent;
 use sgreplay::capture::FlowLogCounts;
 use sgreplay::diff::{Diff, Effect};
-use sgreplay::doubts::Supposition;
+use sgreplay::doubts::{Doubts, Supposition};
 use sgreplay::report::{Local, count, plural};
 use sgreplay::rules::RuleSet;
 use sgreplay::sources::Ended;
@@ -118,56 +118,67 @@ fn share(part: u64, all: u64) -> f64 {
 }
 
 /// Connections whose verdict hangs on what nobody has said.
-pub(super) struct Doubt {
+#[derive(Default)]
+pub(super) struct Unsure {
     connections: u64,
     /// What it hangs on.
-    pub(super) text: String,
+    pub(super) texts: Vec<String>,
 }
 
-impl Doubt {
-    fn new(supposed: &Supposition, connections: u64, frame: u64, stats: &Stats) -> Self {
-        let (n, all) = (count(connections), plural(stats.connections().total(), "connection"));
-        let text = match supposed {
-            Supposition::ReceiverBegan => format!(
-                "nothing shows who began {n} of {all}, and the verdict hangs on it: the sender of the first packet is \
-                 taken, as in frame {frame}; --midstream first-packet says that it is right"
-            ),
-            Supposition::Member(group) => format!(
-                "not all members of {group} are known, and the verdict of {n} of {all} hangs on it: their far end is \
-                 taken for none, as in frame {frame}; a list of all interfaces beside the rules says who they are"
-            ),
-        };
-        Self { connections, text }
-    }
-
-    fn all<'d>(
-        doubts: impl Iterator<Item = (&'d Supposition, u64, u64)>,
-        stats: &Stats,
-    ) -> Vec<Self> {
-        doubts.map(|(supposed, n, frame)| Self::new(supposed, n, frame, stats)).collect()
+impl Unsure {
+    fn add(&mut self, doubts: &Doubts, stats: &Stats) {
+        self.connections += doubts.total();
+        let texts = doubts.iter().map(|(supposed, n, frame)| hangs_on(supposed, n, frame, stats));
+        self.texts.extend(texts);
     }
 
     /// Those of a replay: connections whose initiator is guessed, and those that are allowed and may be denied.
-    pub(super) fn of_replay(stats: &Stats) -> Vec<Self> {
-        let guessed = stats
-            .guessed()
-            .map(|(n, frame)| Self::new(&Supposition::ReceiverBegan, n, frame, stats));
-        guessed.into_iter().chain(Self::all(stats.may_be_denied().iter(), stats)).collect()
+    pub(super) fn of_replay(stats: &Stats) -> Self {
+        let mut found = Self::default();
+        if let Some((n, frame)) = stats.guessed() {
+            found.connections += n;
+            let supposed = Supposition { receiver_began: true, ..Supposition::default() };
+            found.texts.push(hangs_on(&supposed, n, frame, stats));
+        }
+        found.add(stats.may_be_denied(), stats);
+        found
     }
 
     /// The same, and those that are denied and may be allowed.
-    pub(super) fn warnings(stats: &Stats) -> impl Iterator<Item = String> {
-        let all = Self::of_replay(stats)
-            .into_iter()
-            .chain(Self::all(stats.may_be_allowed().iter(), stats));
-        all.map(|doubt| doubt.text)
+    pub(super) fn of_any_verdict(stats: &Stats) -> Self {
+        let mut found = Self::of_replay(stats);
+        found.add(stats.may_be_allowed(), stats);
+        found
     }
 
     /// Connections on which a change may have one of these effects, and has not as far as is known.
-    pub(super) fn of_diff(diff: &Diff<'_>, effects: &[Effect]) -> Vec<Self> {
-        let stats = diff.proposed().stats();
-        effects.iter().flat_map(|effect| Self::all(diff.doubts(*effect), stats)).collect()
+    pub(super) fn of_diff(diff: &Diff<'_>, effects: &[Effect]) -> Self {
+        let mut found = Self::default();
+        for doubts in effects.iter().filter_map(|effect| diff.doubts(*effect)) {
+            found.add(doubts, diff.proposed().stats());
+        }
+        found
     }
+}
+
+fn hangs_on(supposed: &Supposition, connections: u64, frame: u64, stats: &Stats) -> String {
+    let (n, all) = (count(connections), plural(stats.connections().total(), "connection"));
+    let groups: Vec<&str> = supposed.members_of.groups().collect();
+    let began = match supposed.receiver_began {
+        false => String::new(),
+        true if groups.is_empty() => {
+            return format!(
+                "nothing shows who began {n} of {all}, and the verdict hangs on it: the sender of the first packet is \
+                 taken, as in frame {frame}; --midstream first-packet says that it is right"
+            );
+        }
+        true => ", and on who began it".to_owned(),
+    };
+    format!(
+        "not all members of {} are known, and the verdict of {n} of {all} hangs on it{began}: their far end is taken \
+         for none, as in frame {frame}; a list of all interfaces beside the rules says who they are",
+        groups.join(" and "),
+    )
 }
 
 /// What the captures themselves say is missing from them: its share in percent, and what to say of it.
@@ -194,7 +205,7 @@ pub(super) struct Gate<'a> {
     pub(super) end: &'a Ended,
     pub(super) stats: &'a Stats,
     /// What the condition hangs on.
-    pub(super) doubts: Vec<Doubt>,
+    pub(super) doubts: Unsure,
     /// Packets that only one of two rule sets judges, and the first of them.
     pub(super) one_sided: Option<(u64, u64)>,
     pub(super) local: &'a Local,
@@ -259,9 +270,14 @@ impl Gate<'_> {
         if let Some(text) = unsure(local) {
             return Some(format!("{asked_by} has no full answer: {text}"));
         }
-        let all = stats.connections().total();
-        let matters = |doubt: &&Doubt| share(doubt.connections, all) > *max_unevaluated;
-        if let Some(Doubt { text, .. }) = doubts.iter().find(matters) {
+        // Packets that are judged alone are no connections.
+        let all = match stats.connections().total() {
+            0 => packets.total(),
+            connections => connections,
+        };
+        if let (true, Some(text)) =
+            (share(doubts.connections, all) > *max_unevaluated, doubts.texts.first())
+        {
             return no_full_answer(text, "--max-unevaluated accepts a larger share");
         }
         if let Some((n, frame)) = *one_sided

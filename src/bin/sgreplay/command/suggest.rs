@@ -14,7 +14,7 @@ use sgreplay::sources::Input;
 use sgreplay::suggest::{Bound, Observation, Observed, Suggestion, Wants, count, everything};
 use sgreplay::verdict::Judged;
 
-use super::gate::Doubt;
+use super::gate::Unsure;
 use super::judging::{self, Keeps};
 use super::warnings;
 use super::{ended, pretty, stdout};
@@ -103,7 +103,7 @@ pub(crate) fn run(args: &SuggestArgs) -> Result<ExitStatus, Failure> {
     let Watch { mut observed, unseen } = sink;
     observed.finish();
     let mut warnings = warnings::of_captures(&end, replay.stats(), &local);
-    warnings.extend(Doubt::warnings(replay.stats()));
+    warnings.extend(Unsure::of_any_verdict(replay.stats()).texts);
     warnings.extend(unseen.warnings());
     warnings.extend(warnings::evicted(replay.sessions_evicted(), replay.options()));
 

@@ -149,6 +149,12 @@ impl Config {
         let beside = |path: &mut Option<PathBuf>, given: &Option<PathBuf>| {
             *path = given.clone().or_else(|| path.as_deref().map(place));
         };
+        if let Some(share) = config.max_unevaluated
+            && !(0.0..=100.0).contains(&share)
+        {
+            let message = "`max_unevaluated:` is a percentage, 0 to 100";
+            return Err(Failure::Usage(format!("{name}: {message}")));
+        }
         let both = config.proposed.is_some() || config.current.is_some();
         if config.plan.is_some() && both && args.plan.is_none() {
             let message = "`plan:` has both sides; leave `proposed:` and `current:` out";

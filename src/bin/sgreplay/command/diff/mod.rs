@@ -26,7 +26,7 @@ use sgreplay::rules::RuleSet;
 use sgreplay::sources::{Ended, Input};
 use sgreplay::verdict::Judged;
 
-use super::gate::{self, Doubt, Gate};
+use super::gate::{self, Gate, Unsure};
 use super::judging::{self, Keeps, Report};
 use super::warnings;
 use super::{pretty, summary_rows, with};
@@ -108,7 +108,7 @@ impl Traffic<'_> {
         Gate {
             end,
             stats: diff.proposed().stats(),
-            doubts: Doubt::of_diff(diff, effects),
+            doubts: Unsure::of_diff(diff, effects),
             one_sided: diff.one_sided(),
             local,
             evicted: diff.current().sessions_evicted() + diff.proposed().sessions_evicted(),
@@ -319,9 +319,8 @@ fn of_traffic<T>(
     writers.finish()?;
 
     let mut warnings = warnings::of_captures(&end, diff.proposed().stats(), &local);
-    let doubts =
-        Doubt::of_diff(&diff, &[Effect::NewlyDenied, Effect::NewlyAllowed, Effect::Unchanged]);
-    warnings.extend(doubts.into_iter().map(|doubt| doubt.text));
+    let unsure = Unsure::of_diff(&diff, &[Effect::NewlyDenied, Effect::NewlyAllowed]);
+    warnings.extend(unsure.texts);
     warnings.extend(unseen.warnings());
     let evicted = diff.current().sessions_evicted() + diff.proposed().sessions_evicted();
     warnings.extend(warnings::evicted(evicted, options));

@@ -24,7 +24,7 @@ use sgreplay::stats::Count;
 use sgreplay::verdict::{Judged, Verdict};
 use std::ops::ControlFlow;
 
-use super::gate::{self, Doubt, Gate};
+use super::gate::{self, Gate, Unsure};
 use super::judging::{self, Keeps, Report};
 use super::warnings;
 use super::{pretty, summary_rows};
@@ -106,7 +106,10 @@ pub(crate) fn run(args: &ReplayArgs, outputs: &mut Outputs) -> Result<ExitStatus
     let gate = Gate {
         end: &end,
         stats: replay.stats(),
-        doubts: Doubt::of_replay(replay.stats()),
+        doubts: match args.fail_on {
+            Some(FailOn::ActionDiffers) => Unsure::of_any_verdict(replay.stats()),
+            _ => Unsure::of_replay(replay.stats()),
+        },
         one_sided: None,
         local: &local,
         evicted: replay.sessions_evicted(),
@@ -213,7 +216,7 @@ fn warnings(rules: &RuleSet, replay: &Replay<'_>, end: &Ended, local: &Local) ->
     }
     warnings.extend(warnings::may_be_resolver(rules, replay));
     warnings.extend(warnings::of_captures(end, stats, local));
-    warnings.extend(Doubt::warnings(stats));
+    warnings.extend(Unsure::of_any_verdict(stats).texts);
     warnings.extend(warnings::evicted(replay.sessions_evicted(), replay.options()));
     warnings
 }

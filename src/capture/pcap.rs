@@ -119,7 +119,8 @@ impl Reader {
         {
             return Ok(false);
         }
-        let data = buffer.unread().get(RECORD_HEADER..).unwrap_or_default();
+        // Of what follows it, more or less may have come.
+        let data = buffer.unread().get(RECORD_HEADER..RECORD_HEADER + len).unwrap_or_default();
         let added = data.first_chunk::<RED_HAT>();
         let interface_and_kind = added.is_some_and(|[interface @ .., high, low, kind, padding]| {
             let protocol = match self.parser.header().endianness {

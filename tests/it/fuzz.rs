@@ -217,3 +217,13 @@ fn a_frame_of_a_pseudowire_that_looks_like_ipv6() {
     bytes[18..24].copy_from_slice(&[8, 0, 0x45, 0, 0, 52]);
     targets::decode(&bytes);
 }
+
+/// A first record without data: what stands behind it is not looked at, since it may not have come yet.
+#[test]
+fn a_first_record_without_data() {
+    let mut bytes = vec![0; 76];
+    bytes[..6].copy_from_slice(&[0xa1, 0xb2, 0xc3, 0xd4, 0, 5]);
+    (bytes[23], bytes[44], bytes[54]) = (0xe0, 8, 0x50);
+    bytes[68..].copy_from_slice(b"ry\":\x08\"^\n");
+    targets::capture(&bytes);
+}

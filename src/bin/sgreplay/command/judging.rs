@@ -284,7 +284,7 @@ impl Keeps {
         match self {
             Self::Nothing => (memory, 0),
             Self::Rows => (memory / 4, memory / 16),
-            Self::Changes => (memory / 2, memory / 64),
+            Self::Changes => (memory / 2, memory / 80),
             Self::Observations => (memory / 2, memory / 10),
         }
     }

@@ -20,7 +20,9 @@ pub(crate) const ACCEPTED: [&str; 2] = [
 ];
 
 /// Files of expectations, about the rules of the target.
-pub(crate) const EXPECTATIONS: [&str; 3] = [
+pub(crate) const EXPECTATIONS: [&str; 4] = [
+    // Nobody else is to get in, and somebody does.
+    "- {name: g, protocol: tcp, ports: 22, source: 198.51.100.0/24, verdict: allow, otherwise: deny}\n",
     "expectations:\n- {name: a, protocol: tcp, ports: SSH, source: 203.0.113.0/24, verdict: allow, by: ssh, otherwise: deny}\n\
      - {name: b, protocol: tcp, ports: [3306, 22/23], source: 0.0.0.0/0, verdict: deny, except: [{source: 203.0.113.0/24, ports: 22}]}\n",
     "- {name: c, interface: eni-a, protocol: tcp, ports: 80/443, source: ['::/0', 10.0.0.0/8], source_ports: 1024/65535, verdict: allow}\n\

@@ -337,7 +337,8 @@ pub(crate) fn flows() -> impl Iterator<Item = FlowTuple> {
     transports.flat_map(move |(proto, transport)| {
         ends.into_iter().flat_map(move |(src, dst)| {
             let there = FlowTuple { src, dst, proto, transport };
-            [there, there.reversed()]
+            // To a service of either end, and an answer.
+            [there, FlowTuple { src: dst, dst: src, ..there }, there.reversed()]
         })
     })
 }

@@ -141,6 +141,7 @@ fn samples_are_read() {
     let rules = yaml("x", texts::RULES).unwrap();
     for text in samples::EXPECTATIONS {
         expectations("x", text, &rules).unwrap();
+        texts::expectations(text.as_bytes());
     }
     for text in samples::CLOUDS {
         let found = load(&[Source { name: "x", text }], &texts::hints()).unwrap();

@@ -87,6 +87,10 @@ fn firewall(
             resource.address
         ));
     }
+    // The neutral table shows what the plan itself says.
+    if !block.json.has("network") && block.is_later("network") {
+        later.group = Some("?network".to_owned());
+    }
     network.group(loaded).has_rules = true;
     let Some(name) = block.text("name", faults) else {
         return loaded.later(&resource.address, "name");

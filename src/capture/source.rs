@@ -122,11 +122,13 @@ struct Watched {
     source: Box<dyn Read + Send>,
     last: [u8; 8],
     ended: bool,
+    /// Why it could not be read; the decoder takes a source that breaks off for one that ends.
+    failed: Option<io::Error>,
 }
 
 impl Lz4 {
     fn new(source: Box<dyn Read + Send>, has_end_mark: bool) -> Self {
-        let watched = Watched { source, last: [0xff; 8], ended: false };
+        let watched = Watched { source, last: [0xff; 8], ended: false, failed: None };
         Self { decoder: FrameDecoder::new(watched), has_end_mark }
     }
 }
@@ -137,7 +139,14 @@ impl Read for Lz4 {
             return Ok(0);
         }
         loop {
-            match self.decoder.read(into) {
+            let read = self.decoder.read(into);
+            // What was decoded before is handed over first.
+            if !matches!(read, Ok(1..))
+                && let Some(error) = self.decoder.get_mut().failed.take()
+            {
+                return Err(error);
+            }
+            match read {
                 Ok(0) if self.decoder.get_ref().ended => {
                     let whole = !self.has_end_mark || self.decoder.get_ref().ends_with_mark();
                     return if whole { Ok(0) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
@@ -177,7 +186,15 @@ impl Watched {
 
 impl Read for Watched {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let n = self.source.read(into)?;
+        let n = match self.source.read(into) {
+            Ok(n) => n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
+            Err(error) => {
+                let kind = error.kind();
+                self.failed = Some(error);
+                return Err(kind.into());
+            }
+        };
         self.ended = n == 0 && !into.is_empty();
         let read = into.get(..n).unwrap_or_default();
         for byte in read.get(n.saturating_sub(8)..).unwrap_or_default() {

@@ -228,3 +228,11 @@ fn a_first_record_without_data() {
     bytes[68..].copy_from_slice(b"ry\":\x08\"^\n");
     targets::capture(&bytes);
 }
+
+/// lz4 in zstd that breaks off: the decoder of lz4 took that for the end of a frame, and asked for the next for ever.
+#[test]
+fn compressed_twice_and_cut() {
+    let mut bytes = b"\x28\xb5\x2f\xfd\x60\x01\x06\x80\0\0\x02\x21\x4c\x18\x01".to_vec();
+    bytes.resize(22, 0);
+    targets::capture(&bytes);
+}

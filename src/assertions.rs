@@ -55,9 +55,6 @@ pub struct FailedExpectation {
 /// The first of the ports that clients take for themselves, over all systems (SEMANTICS H2).
 const EPHEMERAL: u16 = 1024;
 
-/// More assumptions than this about one list take too long.
-const MOST_ASSUMPTIONS: usize = 512;
-
 /// The packets that are not decided as expected. What passes whatever the rules say (SEMANTICS A8) fails no
 /// expectation that is about other packets too; one that is about such traffic only is decided by it (F24).
 ///
@@ -123,10 +120,8 @@ impl<'a> Asked<'a> {
     ) -> Result<Self, TooComplex> {
         let direction = expected.direction;
         let unknown = rules.unknown_groups(interface, direction);
-        let all = Assumption::all(&unknown.and(rules.unknown_groups_of(expected)));
-        if all.len() > MOST_ASSUMPTIONS {
-            return Err(TooComplex);
-        }
+        let unknown = unknown.and(rules.unknown_groups_of(expected));
+        let all = Assumption::all(&unknown).ok_or(TooComplex)?;
         let list = |assumed: Assumption| {
             let list = rules.ordered_assuming(interface, direction, &assumed);
             (assumed, list)

@@ -1,11 +1,10 @@
 //! What a verdict hangs on and nobody has said: who began a connection, and who the members of a group are.
 
-use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::evaluate::{Compiled, Evaluator};
 use crate::flow::{Direction, FlowTuple};
-use crate::rules::{Assumption, EntryKind, Matcher, Ordered, RuleSet, UnknownGroups};
+use crate::rules::{Assumption, Matcher, Ordered, RuleSet, UnknownGroups};
 use crate::verdict::Verdict;
 
 /// Something that may be so.
@@ -47,6 +46,15 @@ pub struct Alternative {
 /// The suppositions that were weighed for a packet by one rule set.
 pub(crate) type Weighed = Vec<(Supposition, Verdict)>;
 
+/// Adds what one interface says of a packet if something is so: it passes only if each says so.
+pub(crate) fn weigh(weighed: &mut Weighed, supposed: Supposition, verdict: Verdict) {
+    match weighed.iter_mut().find(|(known, _)| *known == supposed) {
+        Some((_, known)) if verdict == Verdict::Deny => *known = verdict,
+        Some(_) => {}
+        None => weighed.push((supposed, verdict)),
+    }
+}
+
 /// What both rule sets say of a packet if something is so; `certain` is what they say otherwise.
 pub(crate) fn of_both(
     certain: [Verdict; 2],
@@ -78,10 +86,11 @@ pub(crate) fn of_both(
 /// Groups without known members that the rules of an interface and direction are about.
 #[derive(Debug, Default)]
 pub(crate) struct UnknownMembers {
-    /// What packets the entries about each group match, whoever its members are.
+    groups: UnknownGroups,
+    /// The entries about each group, as they match its members.
     about: Vec<(String, Matcher)>,
-    /// What may be assumed, with the list that it makes, once it was asked for.
-    worlds: Vec<(Assumption, OnceCell<(Ordered, Compiled)>)>,
+    /// The lists that assumptions make, of those that were asked about.
+    worlds: BTreeMap<Assumption, (Ordered, Compiled)>,
 }
 
 impl UnknownMembers {
@@ -92,61 +101,60 @@ impl UnknownMembers {
         direction: Direction,
         with_mates: bool,
     ) -> Self {
-        let mut unknown = rules.unknown_peers(interface, direction);
+        let mut groups = rules.unknown_peers(interface, direction);
         if with_mates {
-            unknown = UnknownGroups::and(unknown, rules.unlisted_mates(interface, direction));
+            groups = groups.and(rules.unlisted_mates(interface, direction));
         }
-        let groups: Vec<&str> = unknown.groups().collect();
         if groups.is_empty() {
             return Self::default();
         }
-        let all =
-            rules.ordered_assuming(interface, direction, &Assumption::of(groups.iter().copied()));
-        let names = |kind: EntryKind, group: &str| {
-            rules.has_peer_group(kind, group) || with_mates && rules.is_of_mates(kind, group)
-        };
+        let all = Assumption::of(groups.groups());
         let mut about = Vec::new();
-        for entry in all.entries() {
-            let kinds = || std::iter::once(&entry.kind).chain(&entry.through);
-            for group in groups.iter().filter(|group| kinds().any(|kind| names(*kind, group))) {
-                about.push(((*group).to_owned(), entry.matcher.clone()));
+        for entry in rules.ordered_assuming(interface, direction, &all).entries() {
+            for kind in std::iter::once(&entry.kind).chain(&entry.through) {
+                let named = rules.groups_of_entry(*kind).into_iter();
+                let named = named.filter(|group| groups.includes(group));
+                about.extend(named.map(|group| (group.to_owned(), entry.matcher.clone())));
             }
         }
-        let worlds = Assumption::all(&unknown).into_iter().filter(|of| !of.is_empty());
-        Self { about, worlds: worlds.map(|of| (of, OnceCell::new())).collect() }
+        Self { groups, about, worlds: BTreeMap::new() }
     }
 
     /// Whether there are none.
     pub(crate) fn is_empty(&self) -> bool {
-        self.about.is_empty()
+        self.groups.is_empty()
     }
 
-    /// The verdicts of a packet under every assumption that may make a difference to it.
+    /// The verdicts of a packet under every assumption that may make a difference to it; `None` where these are too many.
     pub(crate) fn verdicts(
-        &self,
+        &mut self,
         (rules, interface): (&RuleSet, usize),
         flow: &FlowTuple,
         direction: Direction,
         index_memory: usize,
-    ) -> Vec<(Assumption, Verdict)> {
+    ) -> Option<Vec<(Assumption, Verdict)>> {
+        // One packet seldom meets more; what another meets is compiled again.
+        const MOST_KEPT: usize = 64;
         let met = self.about.iter().filter(|(_, of)| of.fails_on(flow, direction).is_none());
-        let met: Vec<&str> = met.map(|(group, _)| group.as_str()).collect();
+        let met: BTreeSet<&str> = met.map(|(group, _)| group.as_str()).collect();
         if met.is_empty() {
-            return Vec::new();
+            return Some(Vec::new());
         }
-        let matters = |of: &Assumption| of.groups().all(|group| met.contains(&group));
-        let worlds = self.worlds.iter().filter(|(of, _)| matters(of));
-        let compile = |of: &Assumption| {
-            let ordered = rules.ordered_assuming(interface, direction, of);
-            let compiled = Compiled::within(&ordered, index_memory);
-            (ordered, compiled)
-        };
-        let verdicts = worlds.map(|(of, list)| {
-            let (ordered, compiled) = list.get_or_init(|| compile(of));
+        let assumptions = Assumption::all(&self.groups.among(&met))?;
+        let mut verdicts = Vec::new();
+        for assumed in assumptions.into_iter().filter(|assumed| !assumed.is_empty()) {
+            if self.worlds.len() > MOST_KEPT && !self.worlds.contains_key(&assumed) {
+                self.worlds.clear();
+            }
+            let (ordered, compiled) = self.worlds.entry(assumed.clone()).or_insert_with_key(|of| {
+                let ordered = rules.ordered_assuming(interface, direction, of);
+                let compiled = Compiled::within(&ordered, index_memory);
+                (ordered, compiled)
+            });
             let decides = ordered.entry(compiled.decide(flow));
-            (of.clone(), decides.map_or(Verdict::Deny, |entry| entry.policy.into()))
-        });
-        verdicts.collect()
+            verdicts.push((assumed, decides.map_or(Verdict::Deny, |entry| entry.policy.into())));
+        }
+        Some(verdicts)
     }
 }
 

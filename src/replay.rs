@@ -271,8 +271,11 @@ impl<'r> Replay<'r> {
     /// Members of a group who reach each other may be weighed too.
     pub(crate) fn keep_alternatives(&mut self, with_mates: bool) {
         self.alternatives = Some(Vec::new());
-        self.unknown_members = unknown_members(self.rules, with_mates);
-        self.has_unknown_members = self.unknown_members.iter().flatten().any(|of| !of.is_empty());
+        if with_mates {
+            self.unknown_members = unknown_members(self.rules, with_mates);
+            self.has_unknown_members =
+                self.unknown_members.iter().flatten().any(|of| !of.is_empty());
+        }
     }
 
     /// Whether some interface has a network ACL.
@@ -676,7 +679,8 @@ impl<'r> Replay<'r> {
         if decision.reason == Reason::SessionLimit {
             return;
         }
-        let mut weighed = self.weigh_members(interface, judged, flow, false);
+        let mut weighed = Vec::new();
+        let mut all = self.weigh_members(interface, judged, flow, &mut weighed, false);
         if guessed {
             let (other, reversed) = (judged.opposite(), flow.reversed());
             let (ordered, compiled) = self.lists[interface].of(other);
@@ -687,7 +691,10 @@ impl<'r> Replay<'r> {
             }
             let supposed = Supposition { receiver_began: true, ..Supposition::default() };
             weighed.push((supposed, otherwise));
-            weighed.extend(self.weigh_members(interface, other, &reversed, true));
+            all &= self.weigh_members(interface, other, &reversed, &mut weighed, true);
+        }
+        if !all {
+            self.stats.note_unweighed(self.frame);
         }
         for (supposed, verdict) in weighed {
             if verdict != decision.verdict && !supposed.members_of.is_empty() {
@@ -699,25 +706,29 @@ impl<'r> Replay<'r> {
         }
     }
 
-    /// The verdicts of an opening packet, by who its far end may be.
+    /// Adds the verdicts of an opening packet, by who its far end may be. Whether all were asked for.
     fn weigh_members(
-        &self,
+        &mut self,
         interface: usize,
         direction: Direction,
         flow: &FlowTuple,
+        weighed: &mut Weighed,
         receiver_began: bool,
-    ) -> Weighed {
+    ) -> bool {
         // Of an interface that is listed it is known which groups it has.
         let is_listed = self.interfaces.of(flow.peer(direction)).is_some();
-        let unknown = &self.unknown_members[interface][direction as usize];
+        let unknown = &mut self.unknown_members[interface][direction as usize];
         if is_listed || unknown.is_empty() {
-            return Vec::new();
+            return true;
         }
-        let verdicts =
-            unknown.verdicts((self.rules, interface), flow, direction, self.options.index_memory);
+        let memory = self.options.index_memory;
+        let Some(verdicts) = unknown.verdicts((self.rules, interface), flow, direction, memory)
+        else {
+            return false;
+        };
         let supposed = |members_of| Supposition { receiver_began, members_of };
-        let verdicts = verdicts.into_iter();
-        verdicts.map(|(members_of, verdict)| (supposed(members_of), verdict)).collect()
+        weighed.extend(verdicts.into_iter().map(|(of, verdict)| (supposed(of), verdict)));
+        true
     }
 
     /// A packet that is judged by itself, whatever connection it may belong to.

@@ -64,8 +64,6 @@ pub(super) struct Covering {
     pub(super) region: Region,
 }
 
-/// More assumptions than this about one list take too long.
-const MOST_ASSUMPTIONS: usize = 512;
 /// So do more entries, each of which is held against those before it.
 const MOST_ENTRIES: usize = 20_000;
 
@@ -83,10 +81,8 @@ impl<'r> List<'r> {
             [] => Addresses::Any,
             nets => Addresses::Nets(nets.to_vec()),
         };
-        let assumptions = Assumption::all(&rules.unknown_groups(interface, direction));
-        if assumptions.len() > MOST_ASSUMPTIONS {
-            return Err(TooComplex);
-        }
+        let unknown = rules.unknown_groups(interface, direction);
+        let assumptions = Assumption::all(&unknown).ok_or(TooComplex)?;
         let variants = assumptions.into_iter().map(|assumed| {
             let ordered = rules.ordered_assuming(interface, direction, &assumed);
             let entries = ordered.entries().iter();

@@ -371,7 +371,7 @@ impl<'r> Diff<'r> {
         for (side, all) in [of_current, of_proposed].into_iter().enumerate() {
             for Alternative { frame, supposed, verdict } in all {
                 if let Some(of) = by_frame.entry(frame).or_default().get_mut(side) {
-                    of.push((supposed, verdict));
+                    doubts::weigh(of, supposed, verdict);
                 }
             }
         }

@@ -124,10 +124,7 @@ impl Compared<'_> {
         let peers = self.each(|rules, at| rules.unknown_peers(at, self.direction));
         let unknown = peers.into_iter().chain(mates.into_iter().filter(|_| turn)).flatten();
         let unknown = unknown.reduce(UnknownGroups::and).unwrap_or_default();
-        let assumptions = Assumption::all(&unknown);
-        if assumptions.len() > MOST_ASSUMPTIONS {
-            return Err(TooComplex);
-        }
+        let assumptions = Assumption::all(&unknown).ok_or(TooComplex)?;
         for assumed in &assumptions {
             let lists = self.lists(assumed);
             let edits = edits(lists.each_ref().map(Ordered::entries));
@@ -192,10 +189,7 @@ impl Compared<'_> {
         let protocols = answered(acls.iter().flat_map(Ordered::entries));
         let unknown = self.each(|rules, at| rules.unknown_groups(at, opposite));
         let unknown = unknown.into_iter().flatten().reduce(UnknownGroups::and).unwrap_or_default();
-        let assumptions = Assumption::all(&unknown);
-        if assumptions.len() > MOST_ASSUMPTIONS {
-            return Err(TooComplex);
-        }
+        let assumptions = Assumption::all(&unknown).ok_or(TooComplex)?;
         let openings = |assumed: &Assumption| {
             let of =
                 |rules: &RuleSet, at| rules.ordered_assuming(at, opposite, assumed).of_answers();
@@ -280,9 +274,6 @@ fn without_rules(rules: &RuleSet, list: &Ordered) -> Ordered {
     });
     Ordered::new(list.direction(), kept.cloned().collect(), default)
 }
-
-/// More assumptions than this about one list take too long.
-const MOST_ASSUMPTIONS: usize = 512;
 
 /// Positions of the interfaces that are compared.
 fn pairs(current: &RuleSet, proposed: &RuleSet) -> Vec<[Option<usize>; 2]> {

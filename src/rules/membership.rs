@@ -56,10 +56,17 @@ impl Assumption {
         Self(groups.into_iter().map(str::to_owned).collect())
     }
 
+    /// So many assumptions are asked about at most.
+    const MOST: usize = 512;
+
     /// Every assumption that can make a difference to lists of entries: none, a group, and, since two entries
     /// of different policies decide where a verdict differs, a group whose members are accepted together with
-    /// one whose members are dropped. Each comes behind those that are part of it.
-    pub fn all(unknown: &UnknownGroups) -> Vec<Self> {
+    /// one whose members are dropped. Each comes behind those that are part of it. `None` where there are too many to
+    /// ask about.
+    pub fn all(unknown: &UnknownGroups) -> Option<Vec<Self>> {
+        if unknown.0.len() > Self::MOST {
+            return None;
+        }
         let mut found = vec![Self::default()];
         found.extend(unknown.0.keys().map(|group| Self::of([group.as_str()])));
         let (mut accepted, mut dropped) = (Vec::new(), Vec::new());
@@ -68,9 +75,10 @@ impl Assumption {
             dropped.extend(of.drops.then_some(group));
         }
         let pairs = accepted.iter().flat_map(|a| dropped.iter().map(move |b| [a.as_str(), b]));
-        let pairs: BTreeSet<Self> = pairs.filter(|[a, b]| a != b).map(Self::of).collect();
-        found.extend(pairs);
-        found
+        // Either order of two groups is the same pair.
+        let pairs = pairs.filter(|[a, b]| a != b).map(Self::of).take(2 * Self::MOST);
+        found.extend(pairs.collect::<BTreeSet<Self>>());
+        (found.len() <= Self::MOST).then_some(found)
     }
 }
 
@@ -99,6 +107,23 @@ impl UnknownGroups {
     /// The groups, by id.
     pub fn groups(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether a group is among them.
+    pub fn includes(&self, group: &str) -> bool {
+        self.0.contains_key(group)
+    }
+
+    /// Those that are among others.
+    #[must_use]
+    pub fn among(&self, others: &BTreeSet<&str>) -> Self {
+        let kept = self.0.iter().filter(|(group, _)| others.contains(group.as_str()));
+        Self(kept.map(|(group, of)| (group.clone(), *of)).collect())
     }
 
     fn add(&mut self, group: &str, policy: Policy) {
@@ -291,18 +316,22 @@ impl RuleSet {
         }
     }
 
-    /// Whether an entry is a rule that names a group as its peer.
-    pub fn has_peer_group(&self, kind: EntryKind, group: &str) -> bool {
-        let EntryKind::Rule { group: of, rule } = kind else { return false };
-        let rule = self.groups.get(of).and_then(|of| of.rules.get(rule));
-        let names = |peer: &Peer| matches!(peer, Peer::Group(of) if of.id == group);
-        rule.is_some_and(|rule| rule.peers.iter().any(names))
-    }
-
-    /// Whether an entry lets members of a group reach each other.
-    pub(crate) fn is_of_mates(&self, kind: EntryKind, group: &str) -> bool {
-        let EntryKind::IntraGroup { group: of } = kind else { return false };
-        self.groups.get(of).is_some_and(|of| of.id == group)
+    /// The groups that an entry is about: those that a rule names as its peers, or the one whose members reach each other.
+    pub(crate) fn groups_of_entry<'r>(&'r self, kind: EntryKind) -> Vec<&'r str> {
+        match kind {
+            EntryKind::Rule { group, rule } => {
+                let rule = self.groups.get(group).and_then(|of| of.rules.get(rule));
+                let named = |peer: &'r Peer| match peer {
+                    Peer::Group(of) => Some(of.id.as_str()),
+                    _ => None,
+                };
+                rule.into_iter().flat_map(|rule| &rule.peers).filter_map(named).collect()
+            }
+            EntryKind::IntraGroup { group } => {
+                self.groups.get(group).map(|of| of.id.as_str()).into_iter().collect()
+            }
+            EntryKind::System(_) | EntryKind::Default => Vec::new(),
+        }
     }
 
     /// The groups without known members that rules of an interface and direction name.

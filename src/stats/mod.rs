@@ -172,6 +172,8 @@ pub struct Stats {
     guessed: Option<(u64, u64)>,
     /// Connections that would be allowed, and that would be denied, if something were so.
     doubts: [Doubts; 2],
+    /// Connections of which nobody can ask what would be if something were so, and the first frame of the first.
+    unweighed: Option<(u64, u64)>,
     bytes: u64,
     /// Earliest and latest.
     times: (u64, u64),
@@ -214,6 +216,7 @@ impl Stats {
             midstream: Default::default(),
             guessed: None,
             doubts: <[Doubts; 2]>::default(),
+            unweighed: None,
             bytes: 0,
             times: (u64::MAX, 0),
             opened: 0,
@@ -589,6 +592,16 @@ impl Stats {
         if let Some(of) = self.doubts.get_mut(usize::from(verdict == Verdict::Deny)) {
             of.add(supposed, frame);
         }
+    }
+
+    /// Counts a connection whose far end may be a member of too many groups to ask about.
+    pub(crate) fn note_unweighed(&mut self, frame: u64) {
+        self.unweighed.get_or_insert((0, frame)).0 += 1;
+    }
+
+    /// Connections whose far end may be a member of too many groups to ask about, and the first frame of the first.
+    pub fn unweighed(&self) -> Option<(u64, u64)> {
+        self.unweighed
     }
 
     /// Connections that are allowed, and packets that are allowed alone, which would be denied if their far end were a

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::support::{ipv4, output_in, pcap};
+use crate::support::{ipv4, output_in, pcap, within};
 
 /// An instance, and a load balancer's group that none of the listed interfaces has.
 fn rules(membership: &str, alb: &str, web: &str) -> String {
@@ -354,5 +354,54 @@ fn a_share_of_ci_is_a_percentage() {
         let (status, text) = run(dir.path(), "ci");
         assert_eq!(status, 2, "{share}: {text}");
         assert!(text.contains("is a percentage, 0 to 100"), "{text}");
+    }
+}
+
+/// Nothing shows who began it. If the one who answers did, its own rules stop it, though the other end lets it in.
+#[test]
+fn what_one_of_two_interfaces_denies_is_denied() {
+    let rules = |egress: &str| {
+        format!(
+            "{{security_groups: [
+              {{id: sg-a, inner_access_policy: drop, rules: [
+                {{direction: ingress, protocol: all, source: 0.0.0.0/0}}, {egress}]}},
+              {{id: sg-b, inner_access_policy: drop, rules: [
+                {{direction: ingress, protocol: all, source: 0.0.0.0/0}}]}}],
+            interfaces: [{{id: eni-a, addresses: [10.0.0.5], security_groups: [sg-a]}},
+              {{id: eni-b, addresses: [10.0.0.6], security_groups: [sg-b]}}]}}"
+        )
+    };
+    let stopped =
+        "{direction: egress, policy: drop, protocol: tcp, ports: 50002, destination: 0.0.0.0/0}";
+    let packets = [ipv4("10.0.0.6:50002", "10.0.0.5:50001", ".")];
+    let dir = folder(&rules(""), &rules(stopped), &packets);
+    let (status, text) = run(dir.path(), &format!("{DIFF} newly-denied x.pcap"));
+    assert_eq!(status, 2, "{text}");
+    assert!(text.contains("nothing shows who began 1 of 1 connection"), "{text}");
+}
+
+/// A packet that rules accept of members of very many groups is not weighed in every world, and that is said.
+#[test]
+fn groups_beyond_number_are_within_bounds() {
+    let rule =
+        |n: usize| format!("{{direction: ingress, protocol: tcp, ports: 443, source: sg-{n}}}");
+    let rules: Vec<String> = (0..6000).map(rule).collect();
+    let file = format!(
+        "{{cloud: aws, security_groups: [{{id: sg-a, rules: [{}]}}],
+          interfaces: [{{id: eni-a, addresses: [10.0.0.5], security_groups: [sg-a]}}]}}",
+        rules.join(", ")
+    );
+    let dir = folder(&file, &file, &[ipv4("10.0.1.7:40000", "10.0.0.5:443", "S")]);
+    for words in [
+        "diff --current current.yaml --proposed proposed.yaml x.pcap --fail-on any",
+        "check proposed.yaml",
+    ] {
+        let words: Vec<&str> = words.split(' ').collect();
+        let (status, text) = within(400, dir.path(), &words);
+        assert!(status.is_some(), "{words:?}: {text}");
+        if words[0] == "diff" {
+            assert_eq!(status, Some(2), "{text}");
+            assert!(text.contains("too many groups to ask about"), "{text}");
+        }
     }
 }

@@ -132,6 +132,17 @@ impl Unsure {
         self.texts.extend(texts);
     }
 
+    fn add_unweighed(&mut self, stats: &Stats) {
+        if let Some((n, frame)) = stats.unweighed() {
+            self.connections += n;
+            self.texts.push(format!(
+                "the far end of {} may be a member of too many groups to ask about each, as in frame {frame}; a list of \
+                 all interfaces beside the rules says who they are",
+                plural(n, "connection"),
+            ));
+        }
+    }
+
     /// Those of a replay: connections whose initiator is guessed, and those that are allowed and may be denied.
     pub(super) fn of_replay(stats: &Stats) -> Self {
         let mut found = Self::default();
@@ -141,6 +152,7 @@ impl Unsure {
             found.texts.push(hangs_on(&supposed, n, frame, stats));
         }
         found.add(stats.may_be_denied(), stats);
+        found.add_unweighed(stats);
         found
     }
 
@@ -156,6 +168,9 @@ impl Unsure {
         let mut found = Self::default();
         for doubts in effects.iter().filter_map(|effect| diff.doubts(*effect)) {
             found.add(doubts, diff.proposed().stats());
+        }
+        for replay in [diff.current(), diff.proposed()] {
+            found.add_unweighed(replay.stats());
         }
         found
     }

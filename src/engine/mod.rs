@@ -44,7 +44,6 @@ mod local;
 mod rules;
 mod sink;
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
@@ -119,7 +118,7 @@ pub fn replay<'r, S: Sink>(
 ) -> Result<Outcome<Replay<'r>>, S::Error> {
     let Bound { local, openings, taps } = bound;
     let mut replay = prepared(rules, &sources, request.options, openings, taps);
-    let ended = run::<_, S::Error>(sources, request.hash, sink, S::progress, |sink, inputs| {
+    let ended = run::<S::Error>(sources, request.hash, |inputs| {
         let judged = replay.judge_batch(inputs, |input, judged| go_on(sink.frame(input, judged)));
         let more = stopped(judged)?;
         sink.pause(&replay)?;
@@ -145,7 +144,7 @@ pub fn compare<'r, S: DiffSink>(
     let after = prepared(proposed, &sources, options, openings, proposed_taps);
     let diff = Diff::new((current, before), (proposed, after));
     let mut diff = diff.within(request.changes_memory);
-    let ended = run::<_, S::Error>(sources, request.hash, sink, S::progress, |sink, inputs| {
+    let ended = run::<S::Error>(sources, request.hash, |inputs| {
         let judged = diff
             .judge_batch(inputs, |input, judged, effect| go_on(sink.frame(input, judged, effect)));
         let more = stopped(judged)?;
@@ -174,22 +173,16 @@ fn prepared<'r>(
 }
 
 /// Reads the sources to their ends, or until `each` wants no more.
-fn run<S, E: From<Error>>(
+fn run<E: From<Error>>(
     sources: Sources,
     hash: bool,
-    sink: &mut S,
-    progress: impl Fn(&mut S, u64, u64),
-    mut each: impl FnMut(&mut S, &[Input<'_>]) -> Result<ControlFlow<()>, E>,
+    mut each: impl FnMut(&[Input<'_>]) -> Result<ControlFlow<()>, E>,
 ) -> Result<Ended, E> {
     let mut hashes = HashMap::new();
     for path in sources.paths().filter(|_| hash) {
         hashes.insert(sources::name(path), file_sha256(path)?);
     }
-    let sink = RefCell::new(sink);
-    let read = sources.read(
-        |bytes, frames| progress(&mut sink.borrow_mut(), bytes, frames),
-        |inputs| each(&mut sink.borrow_mut(), inputs).map_err(Failed),
-    );
+    let read = sources.read(|inputs| each(inputs).map_err(Failed));
     let mut ended = read.map_err(|Failed(error)| error)?;
     // A capture whose turn never came is not among the inputs.
     for input in &mut ended.inputs {

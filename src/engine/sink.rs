@@ -30,11 +30,6 @@ pub trait Sink {
         let _ = replay;
         Ok(())
     }
-
-    /// Bytes and frames that were read so far.
-    fn progress(&mut self, bytes: u64, frames: u64) {
-        let _ = (bytes, frames);
-    }
 }
 
 /// Takes the packets of a [`compare`](super::compare) with both verdicts, that of the current rules first, and what the
@@ -61,50 +56,6 @@ pub trait DiffSink {
     fn pause(&mut self, diff: &mut Diff<'_>) -> Result<(), Self::Error> {
         let _ = diff;
         Ok(())
-    }
-
-    /// Bytes and frames that were read so far.
-    fn progress(&mut self, bytes: u64, frames: u64) {
-        let _ = (bytes, frames);
-    }
-}
-
-impl<S: Sink> Sink for &mut S {
-    type Error = S::Error;
-
-    #[inline]
-    fn frame(&mut self, input: &Input<'_>, judged: &Judged) -> Result<ControlFlow<()>, S::Error> {
-        (**self).frame(input, judged)
-    }
-
-    fn pause(&mut self, replay: &Replay<'_>) -> Result<(), S::Error> {
-        (**self).pause(replay)
-    }
-
-    fn progress(&mut self, bytes: u64, frames: u64) {
-        (**self).progress(bytes, frames);
-    }
-}
-
-impl<S: DiffSink> DiffSink for &mut S {
-    type Error = S::Error;
-
-    #[inline]
-    fn frame(
-        &mut self,
-        input: &Input<'_>,
-        judged: [&Judged; 2],
-        effect: Effect,
-    ) -> Result<ControlFlow<()>, S::Error> {
-        (**self).frame(input, judged, effect)
-    }
-
-    fn pause(&mut self, diff: &mut Diff<'_>) -> Result<(), S::Error> {
-        (**self).pause(diff)
-    }
-
-    fn progress(&mut self, bytes: u64, frames: u64) {
-        (**self).progress(bytes, frames);
     }
 }
 

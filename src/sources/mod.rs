@@ -9,6 +9,7 @@ mod selection;
 mod stream;
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::num::NonZeroUsize;
@@ -196,6 +197,16 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// How long an interrupted run still listens to a pipe.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// Who is told how far reading is.
+#[derive(Default)]
+struct Progress(Option<Box<dyn FnMut(u64, u64)>>);
+
+impl fmt::Debug for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Progress")
+    }
+}
+
 /// Captures that are to be read.
 #[derive(Debug)]
 pub struct Sources {
@@ -203,6 +214,7 @@ pub struct Sources {
     skipped: Vec<SkippedFile>,
     options: SourceOptions,
     interrupted: Arc<AtomicBool>,
+    progress: Progress,
 }
 
 /// One of them.
@@ -232,7 +244,8 @@ impl Sources {
         options: SourceOptions,
         interrupted: Arc<AtomicBool>,
     ) -> Result<Self, CaptureError> {
-        let mut found = Self { captures: Vec::new(), skipped: Vec::new(), options, interrupted };
+        let (captures, skipped, progress) = (Vec::new(), Vec::new(), Progress::default());
+        let mut found = Self { captures, skipped, options, interrupted, progress };
         for path in paths {
             match path.is_dir() {
                 true => found.add_directory(&path)?,
@@ -314,6 +327,11 @@ impl Sources {
     /// Says what interfaces' addresses are, for logs that name interfaces.
     pub fn know_addresses(&mut self, addresses: HashMap<String, Vec<IpNet>>) {
         self.options.flow_logs.addresses = Arc::new(addresses);
+    }
+
+    /// Tells how many bytes and frames were read, from time to time.
+    pub fn on_progress(&mut self, tell: impl FnMut(u64, u64) + 'static) {
+        self.progress = Progress(Some(Box::new(tell)));
     }
 
     /// How they are read.
@@ -422,17 +440,15 @@ impl Sources {
     }
 
     /// Reads the captures to their ends, or to the first damage in each, and hands over every packet up to the
-    /// last one that the selection may choose, until `each` breaks off. `progress` is told the bytes and frames that were
-    /// read.
+    /// last one that the selection may choose, until `each` breaks off.
     ///
     /// # Errors
     /// When a capture cannot be opened, and the first that `each` returns.
     pub fn read<E: From<CaptureError>>(
         self,
-        mut progress: impl FnMut(u64, u64),
         mut each: impl FnMut(&[Input<'_>]) -> Result<ControlFlow<()>, E>,
     ) -> Result<Ended, E> {
-        let Self { mut captures, skipped, options, interrupted } = self;
+        let Self { mut captures, skipped, options, interrupted, mut progress } = self;
         let SourceOptions { selection, tunnels, threads, order, live, flow_logs } = options;
         let live = live && captures.iter().any(Source::is_pipe);
         if order == Order::Time {
@@ -505,7 +521,8 @@ impl Sources {
                 }
                 Ok::<(), E>(())
             })?;
-            progress(closed + streams.iter().map(Stream::size).sum::<u64>(), frames);
+            let bytes = closed + streams.iter().map(Stream::size).sum::<u64>();
+            progress.0.iter_mut().for_each(|tell| tell(bytes, frames));
         }
         finished.extend(streams.into_iter().map(Stream::finish));
         finished.sort_by_key(|of| of.position);

@@ -5,10 +5,9 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::thread::available_parallelism;
 
-use indicatif::ProgressBar;
-use sgreplay::capture::FlowLogOptions;
+use sgreplay::capture::{FlowLogFields, FlowLogOptions};
 use sgreplay::decode::Tunnels;
-use sgreplay::diff::{Diff, Effect};
+use sgreplay::diff::Diff;
 use sgreplay::engine::{self, Binding, Bound, BoundBoth, DiffSink, Outcome, ReplayRequest, Sink};
 use sgreplay::filter::Filter;
 use sgreplay::replay::Replay;
@@ -17,12 +16,10 @@ use sgreplay::rules::RuleSet;
 use sgreplay::sources::{
     ChosenTunnels, Ended, Input, Order, STDIN, Selection, SourceOptions, Sources,
 };
-use sgreplay::verdict::Judged;
 
 use crate::args::whole;
 use crate::exit::Failure;
 use crate::{signals, terminal};
-use sgreplay::capture::FlowLogFields;
 
 /// Which packets.
 #[derive(Debug, Default, clap::Args)]
@@ -213,17 +210,14 @@ impl Captures {
     }
 
     /// Judges every packet.
-    pub(crate) fn replay(
+    pub(crate) fn replay<'r>(
         self,
-        rules: &RuleSet,
+        rules: &'r RuleSet,
         bound: Bound,
         request: ReplayRequest,
-        sink: impl Sink<Error = Failure>,
-    ) -> Result<Outcome<Replay<'_>>, Failure> {
-        let mut sink = Watched { bar: terminal::progress(self.sources.size()), sink };
-        let outcome = engine::replay(rules, self.sources, bound, request, &mut sink);
-        sink.bar.finish_and_clear();
-        outcome
+        sink: &mut impl Sink<Error = Failure>,
+    ) -> Result<Outcome<Replay<'r>>, Failure> {
+        self.watched(|sources| engine::replay(rules, sources, bound, request, sink))
     }
 
     /// Judges every packet by two rule sets.
@@ -232,12 +226,9 @@ impl Captures {
         both: (&'r RuleSet, &'r RuleSet),
         bound: BoundBoth,
         request: ReplayRequest,
-        sink: impl DiffSink<Error = Failure>,
+        sink: &mut impl DiffSink<Error = Failure>,
     ) -> Result<Outcome<Diff<'r>>, Failure> {
-        let mut sink = Watched { bar: terminal::progress(self.sources.size()), sink };
-        let outcome = engine::compare(both, self.sources, bound, request, &mut sink);
-        sink.bar.finish_and_clear();
-        outcome
+        self.watched(|sources| engine::compare(both, sources, bound, request, sink))
     }
 
     /// Reads the captures to their ends, or to the first damage in each, without judging.
@@ -245,61 +236,20 @@ impl Captures {
         self,
         mut each: impl FnMut(&[Input<'_>]) -> Result<(), Failure>,
     ) -> Result<Ended, Failure> {
+        self.watched(|sources| sources.read(|inputs| each(inputs).map(ControlFlow::Continue)))
+    }
+
+    /// Shows the user how far reading is.
+    fn watched<T>(mut self, run: impl FnOnce(Sources) -> T) -> T {
         let bar = terminal::progress(self.sources.size());
-        let ended = self.sources.read(
-            |bytes, frames| show(&bar, bytes, frames),
-            |inputs| each(inputs).map(ControlFlow::Continue),
-        );
+        let shown = bar.clone();
+        self.sources.on_progress(move |bytes, frames| {
+            shown.set_position(bytes);
+            shown.set_message(frames.to_string());
+        });
+        let result = run(self.sources);
         bar.finish_and_clear();
-        ended
-    }
-}
-
-/// A sink beside which the user is shown how far reading is.
-struct Watched<S> {
-    bar: ProgressBar,
-    sink: S,
-}
-
-fn show(bar: &ProgressBar, bytes: u64, frames: u64) {
-    bar.set_position(bytes);
-    bar.set_message(frames.to_string());
-}
-
-impl<S: Sink> Sink for Watched<S> {
-    type Error = S::Error;
-
-    fn frame(&mut self, input: &Input<'_>, judged: &Judged) -> Result<ControlFlow<()>, S::Error> {
-        self.sink.frame(input, judged)
-    }
-
-    fn pause(&mut self, replay: &Replay<'_>) -> Result<(), S::Error> {
-        self.sink.pause(replay)
-    }
-
-    fn progress(&mut self, bytes: u64, frames: u64) {
-        show(&self.bar, bytes, frames);
-    }
-}
-
-impl<S: DiffSink> DiffSink for Watched<S> {
-    type Error = S::Error;
-
-    fn frame(
-        &mut self,
-        input: &Input<'_>,
-        judged: [&Judged; 2],
-        effect: Effect,
-    ) -> Result<ControlFlow<()>, S::Error> {
-        self.sink.frame(input, judged, effect)
-    }
-
-    fn pause(&mut self, diff: &mut Diff<'_>) -> Result<(), S::Error> {
-        self.sink.pause(diff)
-    }
-
-    fn progress(&mut self, bytes: u64, frames: u64) {
-        show(&self.bar, bytes, frames);
+        result
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a verdict hangs on and nobody has said: who began a connection, and who the members of a group are.
+//! What a verdict depends on and is not known: who began a connection, and who the members of a group are.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,7 +37,7 @@ impl Supposition {
 pub struct Alternative {
     /// The packet's frame.
     pub frame: u64,
-    /// What would have to be so.
+    /// What is supposed.
     pub supposed: Supposition,
     /// The verdict then.
     pub verdict: Verdict,

@@ -675,7 +675,7 @@ impl<'r> Replay<'r> {
         decision: &Decision,
         guessed: bool,
     ) {
-        // Whoever it is, there is no room.
+        // The session table is full, whoever began the connection.
         if decision.reason == Reason::SessionLimit {
             return;
         }

@@ -1,9 +1,13 @@
 //! The command line, and nothing else.
 
+use clap::{Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
+use sgreplay::flow::Direction;
+use sgreplay::rules::parse_cidr;
+
 use crate::command::bench::BenchArgs;
 use crate::command::check::CheckArgs;
-use crate::command::ci::CiArgs;
-use crate::command::ci::CiFormat;
+use crate::command::ci::{CiArgs, CiFormat};
 use crate::command::completions::CompletionsArgs;
 use crate::command::convert::ConvertArgs;
 use crate::command::decode::DecodeArgs;
@@ -15,10 +19,6 @@ use crate::command::scenarios::ScenariosArgs;
 use crate::command::services::ServicesArgs;
 use crate::command::suggest::SuggestArgs;
 use crate::command::test::TestArgs;
-use clap::{Parser, Subcommand, ValueEnum};
-use ipnet::IpNet;
-use sgreplay::flow::Direction;
-use sgreplay::rules::parse_cidr;
 
 /// Replay captured traffic against proposed cloud security-group rules: what would be allowed, what
 /// denied, by which rule and why.

@@ -9,10 +9,10 @@ use sgreplay::baseline::Accepted;
 use sgreplay::engine::{RulesFile, RulesInput, RulesRequest, read_text};
 use sgreplay::parse;
 use sgreplay::rules::{Expectation, RuleSet};
-pub(crate) use sgreplay::sources::{STDIN, name};
 
 use crate::exit::Failure;
 use crate::terminal;
+pub(crate) use sgreplay::sources::{STDIN, name};
 
 /// Reads the changes that were accepted.
 pub(crate) fn accepted(path: &Path) -> Result<Accepted, Failure> {

@@ -15,12 +15,12 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
-use sgreplay::escape;
-
-use args::{Args, Command};
 use exit::{ExitStatus, Failure};
 use output::{Named, Outputs};
+use sgreplay::escape;
 use terminal::Words;
+
+use args::{Args, Command};
 
 fn main() -> ExitCode {
     signals::watch();

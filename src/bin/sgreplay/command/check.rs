@@ -1,7 +1,10 @@
 //! `sgreplay check`: what is wrong with the rules themselves.
 
 use std::io::Write;
+use std::path::PathBuf;
 
+use clap::ValueEnum;
+use ipnet::IpNet;
 use serde_json::Value;
 use sgreplay::check::{Checked, check, page};
 use sgreplay::engine::RulesFile;
@@ -11,17 +14,11 @@ use sgreplay::report::{
 };
 use sgreplay::rules::{Code, RuleSet, Severity};
 
-use super::gate;
-use super::judging;
-use super::{pretty, stdout, with};
+use super::{gate, judging, pretty, stdout, with};
 use crate::args::cidr;
 use crate::command::judging::SwitchArgs;
 use crate::exit::{ExitStatus, Failure};
-use crate::input;
-use crate::terminal;
-use clap::ValueEnum;
-use ipnet::IpNet;
-use std::path::PathBuf;
+use crate::{input, terminal};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:

@@ -1,26 +1,24 @@
 //! `sgreplay convert`: any rules in, any out.
 
-use crate::args::direction;
 use std::io::Write;
+use std::path::PathBuf;
 
+use clap::ValueEnum;
+use ipnet::IpNet;
 use sgreplay::convert::{
     CannotSay, Family, alibaba_json, aws_json, azure_json, bpf, google_json, iptables, markdown,
     nftables, table_csv, terraform,
 };
 use sgreplay::engine::{RulesRequest, RulesText, Side};
+use sgreplay::flow::Direction;
 use sgreplay::parse::{self, Content, LoadOptions, Loaded};
 use sgreplay::rules::RuleSet;
 
 use super::{judging, pretty, stdout};
-use crate::args::cidr;
+use crate::args::{cidr, direction};
 use crate::command::judging::SwitchArgs;
 use crate::exit::{ExitStatus, Failure};
-use crate::input;
-use crate::terminal;
-use clap::ValueEnum;
-use ipnet::IpNet;
-use sgreplay::flow::Direction;
-use std::path::PathBuf;
+use crate::{input, terminal};
 
 #[derive(Debug, clap::Args)]
 #[command(

@@ -9,11 +9,9 @@ use sgreplay::report::{
 };
 use sgreplay::sources::{Ended, Input};
 
-use super::warnings;
-use super::{ended, row_format, stdout};
+use super::{ended, row_format, stdout, warnings};
 use crate::args::Format;
-use crate::captures::CaptureArgs;
-use crate::captures::Captures;
+use crate::captures::{CaptureArgs, Captures};
 use crate::exit::{ExitStatus, Failure};
 use crate::terminal;
 

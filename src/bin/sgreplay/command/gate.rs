@@ -1,6 +1,5 @@
 //! Gates: conditions that were asked for, and whether the input allows an answer at all.
 
-use crate::args::percent;
 use sgreplay::capture::FlowLogCounts;
 use sgreplay::diff::{Diff, Effect};
 use sgreplay::doubts::{Doubts, Supposition};
@@ -11,6 +10,7 @@ use sgreplay::stats::{Stats, UnevaluatedCount};
 
 use super::ended;
 use super::judging::unsure;
+use crate::args::percent;
 use crate::exit::{ExitStatus, Failure};
 
 /// When a condition that was asked for has no full answer.
@@ -117,7 +117,7 @@ fn share(part: u64, all: u64) -> f64 {
     if all == 0 { 0.0 } else { part as f64 * 100.0 / all as f64 }
 }
 
-/// Connections whose verdict hangs on what nobody has said.
+/// Connections whose verdict depends on something that is not known.
 #[derive(Default)]
 pub(super) struct Unsure {
     connections: u64,

@@ -3,29 +3,21 @@
 use std::path::Path;
 
 use bytesize::ByteSize;
+use clap::ValueEnum;
 use ipnet::IpNet;
 use sgreplay::check::Checked;
 use sgreplay::engine::{self, Binding, RulesRequest, Side, Tap};
 use sgreplay::escape;
+use sgreplay::parse::LoadOptions;
 use sgreplay::replay::{Midstream, Options, Sessions};
 use sgreplay::report::{Gathered, Local, Made, RulesInput};
-use sgreplay::rules::RuleSet;
+use sgreplay::rules::{Cloud, GroupType, Policy, RuleSet, Switches, Tag, parse_cidr};
 
-use crate::args::cidr;
-use crate::args::whole;
+use crate::args::{cidr, whole};
 use crate::captures::Captures;
 use crate::exit::Failure;
-use crate::input;
 use crate::output::{Output, Outputs};
-use crate::terminal;
-use clap::ValueEnum;
-use sgreplay::parse::LoadOptions;
-use sgreplay::rules::Cloud;
-use sgreplay::rules::GroupType;
-use sgreplay::rules::Policy;
-use sgreplay::rules::Switches;
-use sgreplay::rules::Tag;
-use sgreplay::rules::parse_cidr;
+use crate::{input, terminal};
 
 /// How packets are judged.
 #[derive(Debug, clap::Args)]

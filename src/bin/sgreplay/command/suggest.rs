@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sgreplay::engine::{Outcome, ReplayRequest, Side, Sink};
 use sgreplay::replay::{Replay, Sessions};
@@ -16,16 +16,11 @@ use sgreplay::verdict::Judged;
 
 use super::gate::Unsure;
 use super::judging::{self, Keeps};
-use super::warnings;
-use super::{ended, pretty, stdout};
-use crate::args::TextOrJson;
-use crate::args::percent;
-use crate::args::whole;
-use crate::captures::CaptureArgs;
-use crate::captures::Captures;
+use super::{ended, pretty, stdout, warnings};
+use crate::args::{TextOrJson, percent, whole};
+use crate::captures::{CaptureArgs, Captures};
 use crate::command::judging::JudgeArgs;
 use crate::exit::{ExitStatus, Failure};
-use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
 #[command(

@@ -1,25 +1,21 @@
 //! `sgreplay test`: whether rules do what is expected of them.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
+use ipnet::IpNet;
 use sgreplay::assertions::outcome;
 use sgreplay::report::{
     Labels, TestSummary, Tested, junit, tested_json, tested_suite, tested_text,
 };
 use sgreplay::rules::RuleSet;
 
-use super::gate;
-use super::judging;
-use super::{explain, pretty, stdout, with};
+use super::{explain, gate, judging, pretty, stdout, with};
 use crate::args::cidr;
 use crate::command::judging::SwitchArgs;
 use crate::exit::{ExitStatus, Failure};
-use crate::input;
-use crate::terminal;
-use clap::ValueEnum;
-use ipnet::IpNet;
-use std::path::PathBuf;
+use crate::{input, terminal};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit status: 1 if an expectation is not met.

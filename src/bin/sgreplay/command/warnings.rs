@@ -3,8 +3,7 @@
 use std::net::IpAddr;
 
 use bytesize::ByteSize;
-use sgreplay::capture::Frame;
-use sgreplay::capture::{CaptureError, FlowLogCounts};
+use sgreplay::capture::{CaptureError, FlowLogCounts, Frame};
 use sgreplay::engine::Tap;
 use sgreplay::flow::Direction;
 use sgreplay::replay::{Options, Replay};

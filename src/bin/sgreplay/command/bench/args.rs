@@ -1,12 +1,12 @@
 //! The arguments of `sgreplay bench`.
 
-use crate::args::TextOrJson;
-use crate::args::cidr;
-use crate::args::whole;
-use bytesize::ByteSize;
-use ipnet::IpNet;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+
+use bytesize::ByteSize;
+use ipnet::IpNet;
+
+use crate::args::{TextOrJson, cidr, whole};
 
 #[derive(Debug, clap::Args)]
 #[command(

@@ -22,12 +22,10 @@ use sgreplay::sources::Input;
 
 use super::{judging, pretty};
 use crate::args::TextOrJson;
-use crate::captures::CaptureArgs;
-use crate::captures::Captures;
+use crate::captures::{CaptureArgs, Captures};
 use crate::exit::{ExitStatus, Failure};
-use crate::input;
 use crate::output::{Output, Outputs, stdout};
-use crate::terminal;
+use crate::{input, terminal};
 pub(crate) use args::{BenchArgs, BenchFailOn};
 
 /// Captures with fewer packets are gone through as often as it takes to come to so many, or to pass the time.

@@ -1,7 +1,8 @@
 //! The arguments of `sgreplay ci`.
 
-use clap::ValueEnum;
 use std::path::PathBuf;
+
+use clap::ValueEnum;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit status: 1 if the proposal fails.

@@ -1,11 +1,13 @@
 //! The arguments of `sgreplay diff`.
 
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
 use crate::args::SummaryFormat;
 use crate::captures::CaptureArgs;
 use crate::command::gate::GateArgs;
 use crate::command::judging::JudgeArgs;
-use clap::ValueEnum;
-use std::path::PathBuf;
 
 #[derive(Debug, Default, clap::Args)]
 #[command(

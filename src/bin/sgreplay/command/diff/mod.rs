@@ -8,7 +8,6 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use serde_json::Value;
-
 use sgreplay::baseline::Accepted;
 use sgreplay::capture::{Frame, PcapWriter};
 use sgreplay::check;
@@ -28,15 +27,13 @@ use sgreplay::verdict::Judged;
 
 use super::gate::{self, Gate, Unsure};
 use super::judging::{self, Keeps, Report};
-use super::warnings;
-use super::{pretty, summary_rows, with};
+use super::{pretty, summary_rows, warnings, with};
 use crate::args::SummaryFormat;
 use crate::captures::Captures;
 use crate::command::gate::GateArgs;
 use crate::exit::{ExitStatus, Failure};
-use crate::input;
 use crate::output::{Output, Outputs, Stdout, stdout};
-use crate::terminal;
+use crate::{input, terminal};
 pub(crate) use args::{DiffArgs, DiffFailOn};
 
 pub(crate) fn run(args: &DiffArgs, outputs: &mut Outputs) -> Result<ExitStatus, Failure> {

@@ -1,15 +1,14 @@
 //! The arguments of `sgreplay explain`.
 
-use crate::args::TextOrJson;
-use crate::args::cidr;
-use crate::args::direction;
-use crate::args::whole;
-use crate::command::judging::SwitchArgs;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
 use ipnet::IpNet;
 use sgreplay::flow::Direction;
 use sgreplay::rules::RuleProtocol;
-use std::net::IpAddr;
-use std::path::PathBuf;
+
+use crate::args::{TextOrJson, cidr, direction, whole};
+use crate::command::judging::SwitchArgs;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:

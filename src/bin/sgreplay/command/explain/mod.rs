@@ -4,13 +4,13 @@ mod args;
 
 use std::collections::HashMap;
 use std::io::Write;
+use std::ops::ControlFlow;
 
 use serde_json::{Value, json};
 use sgreplay::engine::{self, Binding, ReplayRequest, Sink};
 use sgreplay::escape::{self, Text};
 use sgreplay::evaluate::{Examined, explain};
-use sgreplay::flow::Packet;
-use sgreplay::flow::{Direction, FlowTuple, Protocol, Transport};
+use sgreplay::flow::{Direction, FlowTuple, Packet, Protocol, Transport};
 use sgreplay::report::{Label, SCHEMA, because};
 use sgreplay::rules::{
     Addresses, Assumption, EntryIndex, EntryKind, Interface, Layer, MatchStep, Matcher, Ordered,
@@ -18,12 +18,10 @@ use sgreplay::rules::{
 };
 use sgreplay::sources::Input;
 use sgreplay::verdict::{Judged, Judgement, Reason, Verdict};
-use std::ops::ControlFlow;
 
 use super::{ended, judging, pretty, stdout};
 use crate::args::TextOrJson;
-use crate::captures::CaptureArgs;
-use crate::captures::Captures;
+use crate::captures::{CaptureArgs, Captures};
 use crate::exit::{ExitStatus, Failure};
 use crate::input;
 pub(crate) use args::{Endpoint, ExplainArgs};

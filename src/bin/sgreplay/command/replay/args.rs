@@ -1,13 +1,14 @@
 //! The arguments of `sgreplay replay`.
 
-use crate::args::SummaryFormat;
-use crate::args::percent;
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use sgreplay::replay::Sessions;
+
+use crate::args::{SummaryFormat, percent};
 use crate::captures::CaptureArgs;
 use crate::command::gate::GateArgs;
 use crate::command::judging::JudgeArgs;
-use clap::ValueEnum;
-use sgreplay::replay::Sessions;
-use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ReplayArgs {

@@ -4,6 +4,7 @@ mod args;
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::ops::ControlFlow;
 
 use sgreplay::capture::{Frame, PcapWriter};
 use sgreplay::check;
@@ -22,18 +23,15 @@ use sgreplay::rules::RuleSet;
 use sgreplay::sources::{Ended, Input};
 use sgreplay::stats::Count;
 use sgreplay::verdict::{Judged, Verdict};
-use std::ops::ControlFlow;
 
 use super::gate::{self, Gate, Unsure};
 use super::judging::{self, Keeps, Report};
-use super::warnings;
-use super::{pretty, summary_rows};
+use super::{pretty, summary_rows, warnings};
 use crate::args::SummaryFormat;
 use crate::captures::Captures;
 use crate::exit::{ExitStatus, Failure};
-use crate::input;
 use crate::output::{Output, Outputs, Stdout, stdout};
-use crate::terminal;
+use crate::{input, terminal};
 pub(crate) use args::{FailOn, OnOff, Per, ReplayArgs};
 
 const NOTHING_RECORDED: &str = "no record with a verdict of its own was judged, so there is nothing to compare: \

@@ -1,7 +1,4 @@
 //! Writes a first corpus for the fuzz targets, made of the repository's own captures and rules files.
-//!
-//! An example of the crate and not of the fuzz targets' own, so that whoever has run the tests has built
-//! what it needs.
 
 #[path = "samples.rs"]
 mod samples;
@@ -24,7 +21,7 @@ const LEN: usize = 2000;
 const FRAMES: usize = 12;
 
 fn main() -> io::Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     let corpus = |target: &str| root.join("tests/fuzz/corpus").join(target);
     for target in ["capture", "decode", "rules", "judge"] {
         fs::create_dir_all(corpus(target))?;

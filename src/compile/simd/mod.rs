@@ -2,7 +2,7 @@
 //! processor has, detected at run time. Without them packets are processed one by one.
 //!
 //! The instruction that matters is the gather, which reads many places of a table at once: a lookup is then a
-//! part of one instruction instead of half a dozen. See `benches/peers/run`.
+//! part of one instruction instead of half a dozen. See `benches/tools/peers/run`.
 //!
 //! A leaf: it knows keys, tables and instructions, and runs any [`Operation`].
 

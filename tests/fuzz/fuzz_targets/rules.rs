@@ -1,7 +1,10 @@
+//! Fuzzes what `rules` is about: see the function of that name.
+
 #![no_main]
 
 #[path = "../targets.rs"]
-#[allow(dead_code, reason = "one target of several")]
+#[allow(clippy::allow_attributes, dead_code, reason = "one target of several")]
+#[allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic, reason = "a panic is a find")]
 mod targets;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::rules(data));

@@ -1,8 +1,9 @@
 //! Writes a large capture or rules file for measuring; the same arguments give the same bytes.
 //!
-//! `cargo run --release --example generate -- capture OUT.pcap [PACKETS] [FLOWS] [small]`
-//! `cargo run --release --example generate -- rules OUT.yaml [RULES]`
+//! `cargo run --release -p sgreplay-tools --bin generate -- capture OUT.pcap [PACKETS] [FLOWS] [small]`
+//! `cargo run --release -p sgreplay-tools --bin generate -- rules OUT.yaml [RULES]`
 
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::fs::File;

@@ -2,7 +2,7 @@
 //! IPv4, and does nothing to a packet but what nobody gets round. No check of its headers, no connection's
 //! state, no rule, no answer, nothing counted. What `sgreplay` takes beyond it is what these take.
 //!
-//! `cargo run --release --example floor -- CAPTURE`
+//! `cargo run --release -p sgreplay-tools --bin floor -- CAPTURE`
 #![expect(
     clippy::print_stdout,
     clippy::indexing_slicing,

@@ -1,5 +1,5 @@
 //! Our classifier beside others, in one run: the plain list, and DPDK's `rte_acl` where its program
-//! was built. `benches/peers/run` builds and runs both.
+//! was built. `benches/tools/peers/run` builds and runs both.
 //!
 //! `peers [SEED] [PROGRAM]`: the program is `rte_acl.c`, compiled.
 #![expect(clippy::print_stdout, reason = "a report on standard output")]
@@ -12,7 +12,7 @@
     reason = "a program for measuring, which a wrong input of its own should stop"
 )]
 
-#[path = "../support/mod.rs"]
+#[path = "../../support/mod.rs"]
 mod support;
 
 use std::hint::black_box;

@@ -1,4 +1,4 @@
-/* DPDK's rte_acl on the rules and tuples that the peers example writes: for each classify method, the
+/* DPDK's rte_acl on the rules and tuples that `peers` writes: for each classify method, the
  * best time of a lookup over some rounds, in ns, and the answers of the best one.
  *
  *   rte_acl FILE ANSWERS ROUNDS

@@ -223,7 +223,7 @@ fn build() {
 
 fn judge(sessions: Sessions) {
     let rules = rules();
-    let mut replay = Replay::new(&rules, Options { sessions, ..Options::default() });
+    let mut replay = Replay::new(&rules, Options::default().with_sessions(sessions));
     let mut ahead = Ahead::new(open(), Tunnels::default(), NonZeroUsize::MIN);
     let mut decoded = Vec::new();
     loop {

@@ -25,7 +25,7 @@ use crate::rules::{
 
 /// What becomes of the packets that an expectation is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
+pub struct AssertionResult {
     /// Those of which something else was expected, the largest regions first; none if the expectation is met.
     pub failures: Vec<FailedExpectation>,
     /// Rules that nobody can change and that decide otherwise than expected for some of them: the expectation
@@ -60,7 +60,7 @@ const EPHEMERAL: u16 = 1024;
 ///
 /// # Errors
 /// When there are too many to list.
-pub fn outcome(rules: &RuleSet, expected: &Expectation) -> Result<Outcome, TooComplex> {
+pub fn outcome(rules: &RuleSet, expected: &Expectation) -> Result<AssertionResult, TooComplex> {
     let all = 0..rules.interfaces().len();
     let interfaces = all.filter(|at| expected.interface.is_none_or(|wanted| wanted == *at));
     let (mut found, mut exempt) = (Vec::new(), BTreeSet::new());
@@ -100,7 +100,7 @@ pub fn outcome(rules: &RuleSet, expected: &Expectation) -> Result<Outcome, TooCo
     let size = |failure: &FailedExpectation| failure.region.as_ref().map_or(0.0, Region::size);
     let known = |failure: &FailedExpectation| !failure.members_of.is_empty();
     found.sort_by(|a, b| known(a).cmp(&known(b)).then(size(b).total_cmp(&size(a))));
-    Ok(Outcome { failures: found, exempt: exempt.into_iter().collect() })
+    Ok(AssertionResult { failures: found, exempt: exempt.into_iter().collect() })
 }
 
 /// An expectation at an interface.

@@ -20,7 +20,7 @@ use crate::diff::Effect;
 use crate::escape;
 use crate::filter::{Filter, FilterError};
 use crate::flow::{FlowTuple, Fragment, Packet};
-use crate::yaml;
+use crate::yaml::{self, YamlError};
 
 /// One entry of the file.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -57,7 +57,7 @@ pub struct AcceptError {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Why {
-    Text(yaml::Error),
+    Text(YamlError),
     TooMany(usize),
     Change(String),
     Filter(FilterError),
@@ -74,7 +74,7 @@ impl fmt::Display for AcceptError {
             Why::TooMany(entries) => {
                 write!(f, ": there are {entries} entries, and {MOST_ENTRIES} at most are read")
             }
-            Why::Text(yaml::Error { at, message }) => {
+            Why::Text(YamlError { at, message }) => {
                 if let Some((line, column)) = at {
                     write!(f, ":{line}:{column}")?;
                 }
@@ -91,6 +91,21 @@ impl fmt::Display for AcceptError {
 }
 
 impl std::error::Error for AcceptError {}
+
+impl AcceptError {
+    /// The file, as it was named.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// Line and column, counted from 1, of a fault of the text.
+    pub fn position(&self) -> Option<yaml::Position> {
+        match &self.why {
+            Why::Text(error) => error.at,
+            Why::TooMany(_) | Why::Change(_) | Why::Filter(_) => None,
+        }
+    }
+}
 
 impl Accepted {
     /// Reads a file: a list of entries. Those whose day is before `today` accept nothing.
@@ -109,7 +124,7 @@ impl Accepted {
             let effect = match change {
                 None => None,
                 Some(word) => {
-                    let known = Effect::ALL.into_iter().find(|effect| effect.as_str() == word);
+                    let known = Effect::ALL.iter().copied().find(|effect| effect.as_str() == word);
                     let known = known.filter(|effect| *effect != Effect::Unchanged);
                     Some(known.ok_or_else(|| fault(Some(n), Why::Change(word.clone())))?)
                 }

@@ -82,9 +82,10 @@ impl CaptureHints {
         }
         if frame.data.len() < frame.wire_len as usize {
             self.snap_length = self.snap_length.max(frame.data.len());
-            let cut = Undecodable { why: Why::Truncated, non_ip: None, seen: None };
-            let is_cut =
-                matches!(decoded, Decoded::Not(of) if Undecodable { seen: None, ..*of } == cut);
+            let is_cut = matches!(
+                decoded,
+                Decoded::Not(Undecodable { why: Why::Truncated, non_ip: None, .. })
+            );
             self.without_ports += u64::from(is_cut);
         }
         let Some(packet) = decoded.packet() else { return };

@@ -81,7 +81,9 @@ pub mod diff;
 pub mod direction;
 pub mod doubts;
 pub mod engine;
+mod error;
 pub mod evaluate;
+pub mod labels;
 pub mod replay;
 pub mod report;
 pub mod restrictions;
@@ -89,6 +91,15 @@ pub mod session;
 pub mod stats;
 pub mod suggest;
 pub mod verdict;
+
+pub use capture::{Capture, Frame};
+pub use engine::{Binding, EachFrame, ReplayRequest, RulesFile, RulesRequest, Sink};
+pub use error::{Error, ErrorKind};
+pub use filter::Filter;
+pub use flow::{Direction, FlowTuple};
+pub use rules::RuleSet;
+pub use sources::{SourceOptions, Sources};
+pub use verdict::{Judged, Reason, Verdict};
 
 /// The manual: semantics, formats, CI, JSON, performance.
 pub mod manual;

@@ -263,19 +263,21 @@ const RECORD: u64 = 16;
 impl Ahead {
     /// Starts to read. The work is done by so many threads, whoever asks among them: one does all, two
     /// read beside whoever asks, and who has less to do decodes, three decode apart from both. The frames
-    /// are the same. What may have to be waited for ([`Capture::may_wait`]) is read apart even from one, in turns.
+    /// are the same. What may have to be waited for ([`Capture::may_wait`]) is read apart even from one, in turns. Without
+    /// the feature `threads`, whoever asks does all.
     ///
     /// The threads end with the capture, or soon after this is dropped; nobody waits for them, since one
     /// may be blocked on a pipe that says nothing.
     pub fn new(capture: Capture, tunnels: Tunnels, threads: NonZeroUsize) -> Self {
         let (counts, flow_log) = (capture.counts(), capture.flow_log());
         let tunnels = SharedTunnels::new(tunnels);
-        if threads > NonZeroUsize::MIN {
-            capture.inflate_beside();
-        }
-        let reading = match threads.get() == 1 && !capture.may_wait() {
-            true => Reading::Here(Some(Box::new(capture))),
-            false => Reading::Apart(Threads::start(capture, &tunnels, threads)),
+        let reading = if cfg!(feature = "threads") && (threads.get() > 1 || capture.may_wait()) {
+            if threads.get() > 1 {
+                capture.inflate_beside();
+            }
+            Reading::Apart(Threads::start(capture, &tunnels, threads))
+        } else {
+            Reading::Here(Some(Box::new(capture)))
         };
         Self {
             reading,

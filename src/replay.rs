@@ -25,7 +25,15 @@ use crate::stats::{FlowClass, Hidden, Special, Stats};
 use crate::verdict::{Judged, Judgement, Reason, Reply, Stopped, Verdict};
 
 /// How packets are judged.
+///
+/// ```
+/// use sgreplay::replay::{Options, Sessions};
+///
+/// let options = Options::default().with_sessions(Sessions::Off).with_session_memory(64 << 20);
+/// assert_eq!(options.sessions, Sessions::Off);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Options {
     /// Stateful, as the cloud is; or every packet alone.
     pub sessions: Sessions,
@@ -67,6 +75,38 @@ fn unknown_members(rules: &RuleSet, with_mates: bool) -> Vec<[UnknownMembers; 2]
             .map(|direction| UnknownMembers::new(rules, interface, direction, with_mates))
     };
     (0..rules.interfaces().len()).map(of).collect()
+}
+
+impl Options {
+    /// Stateful, or every packet alone.
+    #[must_use]
+    pub fn with_sessions(self, sessions: Sessions) -> Self {
+        Self { sessions, ..self }
+    }
+
+    /// What to do with connections already under way.
+    #[must_use]
+    pub fn with_midstream(self, midstream: Midstream) -> Self {
+        Self { midstream, ..self }
+    }
+
+    /// The most sessions of one interface at once.
+    #[must_use]
+    pub fn with_max_sessions(self, max_sessions: Option<usize>) -> Self {
+        Self { max_sessions, ..self }
+    }
+
+    /// The most bytes of the session table.
+    #[must_use]
+    pub fn with_session_memory(self, session_memory: usize) -> Self {
+        Self { session_memory, ..self }
+    }
+
+    /// The most bytes of the index of one interface's rules in one direction.
+    #[must_use]
+    pub fn with_index_memory(self, index_memory: usize) -> Self {
+        Self { index_memory, ..self }
+    }
 }
 
 impl Default for Options {

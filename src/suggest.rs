@@ -2,7 +2,7 @@
 //! bound.
 //!
 //! Every connection needs its service (protocol and destination port) from its peer. Peers are widened to
-//! networks no larger than the [`Bound`] says, ports never. Neighbouring ports with the same peers become
+//! networks no larger than the [`Widening`] says, ports never. Neighbouring ports with the same peers become
 //! one range, and services with the same peers one rule. The fewest rules that could do it would be a
 //! hard problem; these are few, and never wider for it.
 
@@ -23,14 +23,14 @@ use crate::verdict::{Judged, Reason, Verdict};
 
 /// The largest networks that peers are widened to, by prefix length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bound {
+pub struct Widening {
     /// Of IPv4: 32 for the addresses themselves.
     pub v4: u8,
     /// Of IPv6: 128 for the addresses themselves.
     pub v6: u8,
 }
 
-impl Bound {
+impl Widening {
     /// The addresses that were seen, and no others.
     pub const EXACT: Self = Self { v4: 32, v6: 128 };
 
@@ -114,7 +114,7 @@ pub struct Observed {
     /// The time of the last packet that has one.
     now: u64,
     most_memory: usize,
-    /// How far peers are told apart: a position in [`Bound::STEPS`].
+    /// How far peers are told apart: a position in [`Widening::STEPS`].
     step: usize,
     wants: Wants,
     forgotten: u64,
@@ -223,7 +223,8 @@ impl Observed {
         if time < group.first {
             (group.first, group.flow) = (time, flow);
         }
-        while self.groups.len() * GROUP > self.most_memory && self.step + 1 < Bound::STEPS.len() {
+        while self.groups.len() * GROUP > self.most_memory && self.step + 1 < Widening::STEPS.len()
+        {
             self.coarsen();
         }
     }
@@ -276,8 +277,8 @@ impl Observed {
     }
 
     /// The largest networks that peers are taken for.
-    pub fn told_apart(&self) -> Bound {
-        Bound::STEPS.get(self.step).copied().unwrap_or(Bound::EXACT)
+    pub fn told_apart(&self) -> Widening {
+        Widening::STEPS.get(self.step).copied().unwrap_or(Widening::EXACT)
     }
 
     /// Connections that were closed early for want of memory: of these it is not known whether they were answered, or
@@ -385,12 +386,12 @@ fn size(net: &IpNet) -> f64 {
 #[derive(Clone, Debug)]
 pub struct Suggestion {
     allowances: Vec<Allowance>,
-    bound: Bound,
+    bound: Widening,
 }
 
 impl Suggestion {
     /// Rules that allow these connections; peers as wide as the bound says.
-    pub fn new(list: &[Observation], bound: Bound) -> Self {
+    pub fn new(list: &[Observation], bound: Widening) -> Self {
         let mut peers: BTreeMap<(usize, Direction, Service), Vec<IpNet>> = BTreeMap::new();
         for one in list.iter().filter(|one| one.can_be_named()) {
             let key = (one.interface, one.direction, one.service());
@@ -411,8 +412,8 @@ impl Suggestion {
 
     /// At most so many rules that allow, if peers need not be widened beyond the bound for it: each time those
     /// networks are put together that open the least for a rule less.
-    pub fn with_most(list: &[Observation], bound: Bound, most: usize) -> Self {
-        let mut suggestion = Self { bound, ..Self::new(list, Bound::EXACT) };
+    pub fn with_most(list: &[Observation], bound: Widening, most: usize) -> Self {
+        let mut suggestion = Self { bound, ..Self::new(list, Widening::EXACT) };
         while suggestion.rules() > most {
             let allowances = suggestion.allowances.iter().enumerate();
             let merges = allowances.filter_map(|(place, of)| Some((place, of.best_merge(bound)?)));
@@ -469,13 +470,13 @@ impl Suggestion {
     /// How many pairs of a port and an address (in IPv6: a /64) it opens for each that was seen.
     pub fn opens(&self, list: &[Observation]) -> f64 {
         let opened: f64 = self.allowances.iter().map(Allowance::opens).sum();
-        let seen = Self::new(list, Bound::EXACT);
+        let seen = Self::new(list, Widening::EXACT);
         let seen: f64 = seen.allowances.iter().map(Allowance::opens).sum();
         if seen > 0.0 { opened / seen } else { 1.0 }
     }
 
     /// The bound that holds for it.
-    pub fn bound(&self) -> Bound {
+    pub fn bound(&self) -> Widening {
         self.bound
     }
 
@@ -581,7 +582,7 @@ struct Merge {
 
 impl Allowance {
     /// The cheapest way to put two neighbouring networks, and what lies between, into one.
-    fn best_merge(&self, bound: Bound) -> Option<Merge> {
+    fn best_merge(&self, bound: Widening) -> Option<Merge> {
         let mut peers = self.peers.clone();
         peers.sort_unstable();
         let merges = (1..peers.len()).filter_map(|place| {

@@ -18,7 +18,7 @@ pub enum Verdict {
 
 impl Verdict {
     /// All.
-    pub const ALL: [Self; 3] = [Self::Allow, Self::Deny, Self::NotEvaluated];
+    pub const ALL: &'static [Self] = &[Self::Allow, Self::Deny, Self::NotEvaluated];
 
     /// The word in the `verdict` column.
     pub fn as_str(self) -> &'static str {
@@ -41,6 +41,7 @@ impl From<Policy> for Verdict {
 
 /// Why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Reason {
     /// A rule matched.
     Rule,
@@ -72,7 +73,7 @@ pub enum Reason {
 
 impl Reason {
     /// All, in the order of reports.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: &'static [Self] = &[
         Self::Rule,
         Self::Default,
         Self::IntraGroup,
@@ -132,6 +133,7 @@ impl From<EntryKind> for Reason {
 
 /// The answer for a packet at one interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Judgement {
     /// Position of the interface in the rule set.
     pub interface: usize,

@@ -155,7 +155,16 @@ pub enum DirectionHint {
 }
 
 /// One packet as it lies in a capture.
+///
+/// ```
+/// use sgreplay::Frame;
+/// use sgreplay::capture::LinkType;
+///
+/// let frame = Frame::new(1, LinkType::RAW, &[0x45]).at(1_700_000_000_000_000_000).cut_from(60);
+/// assert_eq!((frame.data.len(), frame.wire_len), (1, 60));
+/// ```
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Frame<'a> {
     /// Position in the capture, counted from 1 as Wireshark does.
     pub number: u64,
@@ -174,6 +183,38 @@ pub struct Frame<'a> {
     pub log: Option<&'a LogRecord>,
     /// The captured bytes.
     pub data: &'a [u8],
+}
+
+impl<'a> Frame<'a> {
+    /// A whole frame without a time.
+    pub fn new(number: u64, link: LinkType, data: &'a [u8]) -> Self {
+        let wire_len = u32::try_from(data.len()).unwrap_or(u32::MAX);
+        Self { number, link, time_ns: None, wire_len, hint: None, interface: None, log: None, data }
+    }
+
+    /// Says when it was captured, in nanoseconds since 1970-01-01 UTC.
+    #[must_use]
+    pub fn at(self, time_ns: u64) -> Self {
+        Self { time_ns: Some(time_ns), ..self }
+    }
+
+    /// Says how long it was on the wire, where a snap length cut it.
+    #[must_use]
+    pub fn cut_from(self, wire_len: u32) -> Self {
+        Self { wire_len, ..self }
+    }
+
+    /// Says which way it went.
+    #[must_use]
+    pub fn going(self, hint: DirectionHint) -> Self {
+        Self { hint: Some(hint), ..self }
+    }
+
+    /// Says what the capturing machine calls the interface.
+    #[must_use]
+    pub fn on(self, interface: &'a String) -> Self {
+        Self { interface: Some(interface), ..self }
+    }
 }
 
 /// A record's place in the buffer: what a format's reader finds before the bytes are lent out.

@@ -12,6 +12,7 @@ use super::beside::Switch;
 use super::buffer::Buffer;
 
 /// The largest window of zstd that is taken: 128 MiB, what `zstd -d` takes without being asked.
+#[cfg(feature = "zstd")]
 const WINDOW_LOG: u32 = 27;
 /// The same of xz: what its strongest preset takes, with room for the decoder itself.
 const XZ_MEMORY_KIB: u32 = 66 << 10;
@@ -96,10 +97,19 @@ impl Compression {
     ) -> Result<Box<dyn Read + Send>, CaptureErrorKind> {
         Ok(match self {
             Self::Gzip => Box::new(MultiGzDecoder::new(source)),
+            #[cfg(feature = "zstd")]
             Self::Zstd => {
                 let mut decoder = zstd::stream::read::Decoder::new(source)?;
                 decoder.window_log_max(WINDOW_LOG)?;
                 Box::new(decoder)
+            }
+            #[cfg(not(feature = "zstd"))]
+            Self::Zstd => {
+                return Err(CaptureErrorKind::Foreign {
+                    format: "compressed with zstd",
+                    advice: "this build is without the feature `zstd`; `zstd -d` unpacks it"
+                        .to_owned(),
+                });
             }
             Self::Xz => Box::new(XzReader::new_mem_limit(source, true, XZ_MEMORY_KIB)),
             Self::Bzip2 => Box::new(MultiBzDecoder::new(source)),

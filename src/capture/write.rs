@@ -92,6 +92,27 @@ pub enum WriteError {
     },
 }
 
+impl WriteError {
+    /// The file being written.
+    pub fn file(&self) -> &str {
+        match self {
+            Self::Io { path, .. }
+            | Self::LinkType { path, .. }
+            | Self::FlowLog { path, .. }
+            | Self::Time { path, .. } => path,
+        }
+    }
+
+    /// The frame, or record, of the input that was not written.
+    pub fn frame(&self) -> Option<u64> {
+        match self {
+            Self::Io { .. } => None,
+            Self::LinkType { frame, .. } | Self::Time { frame, .. } => Some(*frame),
+            Self::FlowLog { record, .. } => Some(*record),
+        }
+    }
+}
+
 impl PcapWriter {
     /// Creates or empties the file.
     pub fn create(path: &Path) -> Result<Self, WriteError> {

@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn every_code_has_a_page() {
-        for code in Code::ALL {
+        for &code in Code::ALL {
             assert!(page(code).len() > 100, "{code}");
             assert!(!page(code).contains("\n## "), "{code}");
         }

@@ -40,7 +40,7 @@ pub use checksum::is_left_to_card;
 use network::Upper;
 pub use non_ip::{NonIp, TypeField};
 use tunnel::{Inside, TooShort};
-pub use tunnel::{Tunnels, tunnel_of};
+pub use tunnel::{TunnelError, Tunnels, tunnel_of};
 
 /// What became of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,18 +51,56 @@ pub enum Decoded {
     Not(Undecodable),
 }
 
-/// A frame without a tuple: why, and what was read of it all the same.
+/// A frame without a tuple: why, where, and what was read of it all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Undecodable {
     /// Why.
     pub why: Why,
+    /// The header that cannot be read.
+    pub header: Header,
+    /// Bytes from the start of the frame to that header.
+    pub offset: u32,
     /// The type field at which the walk ended, of a frame without IP.
     pub non_ip: Option<NonIp>,
     /// The headers before the fault, when the IP header is among them.
     pub seen: Option<Packet>,
 }
 
+/// A header of a frame, by its layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Header {
+    /// Ethernet and the like, with tags.
+    Link,
+    /// IPv4, or IPv6 with its extension headers.
+    Network,
+    /// TCP, UDP, ICMP.
+    Transport,
+}
+
+impl Header {
+    /// The word in messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Link => "link",
+            Self::Network => "network",
+            Self::Transport => "transport",
+        }
+    }
+}
+
 impl Undecodable {
+    fn new(why: Why) -> Self {
+        Self { why, header: Header::Link, offset: 0, non_ip: None, seen: None }
+    }
+
+    /// Says which header of a frame it is about.
+    fn at(self, header: Header, frame: &[u8], rest: &[u8]) -> Self {
+        // Each header is a part of the frame, so that the distance is its offset.
+        let offset = rest.as_ptr().addr().wrapping_sub(frame.as_ptr().addr());
+        Self { header, offset: u32::try_from(offset).unwrap_or(u32::MAX), ..self }
+    }
+
     /// Whether the frame may carry IP traffic, of which nothing is known then: all but frames that are not
     /// IP by nature, such as ARP, LLDP and STP (see [`NonIp::hides_traffic`]).
     pub fn hides_traffic(&self) -> bool {
@@ -115,7 +153,7 @@ impl Decoded {
 
 impl From<Why> for Undecodable {
     fn from(why: Why) -> Self {
-        Self { why, non_ip: None, seen: None }
+        Self::new(why)
     }
 }
 
@@ -136,7 +174,7 @@ impl From<NonIp> for NoIp {
 impl From<NoIp> for Undecodable {
     fn from(no_ip: NoIp) -> Self {
         match no_ip {
-            NoIp::Type(non_ip) => Self { why: Why::NonIp, non_ip: Some(non_ip), seen: None },
+            NoIp::Type(non_ip) => Self { non_ip: Some(non_ip), ..Self::new(Why::NonIp) },
             NoIp::Malformed => Why::Malformed.into(),
             NoIp::UnsupportedLink => Why::UnsupportedLink.into(),
         }
@@ -146,16 +184,25 @@ impl From<NoIp> for Undecodable {
 /// Decodes one frame; of a tunnel, the outer packet.
 #[inline]
 pub fn decode(link: LinkType, data: &[u8]) -> Decoded {
-    let packet = link::payload(link, data).map_err(Undecodable::from).and_then(network::walk);
-    match packet.and_then(|upper| network::finish(&upper)) {
+    match link::payload(link, data).map_err(Undecodable::from).and_then(|ip| packet(data, ip)) {
         Ok(packet) => Decoded::Packet(packet),
         Err(undecodable) => Decoded::Not(undecodable),
     }
 }
 
+/// The packet whose IP header begins a part of the frame.
+#[inline]
+fn packet(frame: &[u8], ip: &[u8]) -> Result<Packet, Undecodable> {
+    let upper = network::walk(ip).map_err(|error| error.at(Header::Network, frame, ip))?;
+    network::finish(&upper).map_err(|error| error.at(Header::Transport, frame, upper.payload))
+}
+
 /// Decodes one frame; of these tunnels, the packet inside.
 pub fn decode_inside(link: LinkType, data: &[u8], tunnels: &Tunnels) -> Decoded {
-    match innermost(link, data, tunnels).and_then(|upper| network::finish(&upper)) {
+    let finish = |upper: Upper<'_>| {
+        network::finish(&upper).map_err(|error| error.at(Header::Transport, data, upper.payload))
+    };
+    match innermost(link, data, tunnels).and_then(finish) {
         Ok(packet) => Decoded::Packet(packet),
         Err(undecodable) => Decoded::Not(undecodable),
     }
@@ -169,12 +216,18 @@ fn innermost<'a>(
     data: &'a [u8],
     tunnels: &Tunnels,
 ) -> Result<Upper<'a>, Undecodable> {
-    let mut upper = network::walk(link::payload(link, data)?)?;
+    let walk = |ip| network::walk(ip).map_err(|error| error.at(Header::Network, data, ip));
+    let mut upper = walk(link::payload(link, data)?)?;
     for _ in 0..DEEPEST {
+        let around = upper.payload;
+        let is_short = |error: Undecodable| error.at(Header::Transport, data, around);
         match tunnels.inside(&upper) {
-            Ok(Some(inside)) => upper = network::walk(payload_inside(inside)?)?,
+            Ok(Some(inside)) => {
+                let of_link = |error| Undecodable::from(error).at(Header::Link, data, around);
+                upper = walk(payload_inside(inside).map_err(of_link)?)?;
+            }
             Ok(None) => break,
-            Err(TooShort) => return Err(network::short(&upper)),
+            Err(TooShort) => return Err(is_short(network::short(&upper))),
         }
     }
     Ok(upper)

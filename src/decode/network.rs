@@ -189,7 +189,7 @@ pub(super) fn finish(upper: &Upper<'_>) -> Result<Packet, Undecodable> {
 pub(super) fn short(upper: &Upper<'_>) -> Undecodable {
     let why = if upper.whole { Why::Malformed } else { Why::Truncated };
     let seen = Some(packet(upper, Transport::Absent, None));
-    Undecodable { why, non_ip: None, seen }
+    Undecodable { seen, ..why.into() }
 }
 
 #[inline]

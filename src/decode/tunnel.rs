@@ -16,7 +16,7 @@ use crate::flow::{FlowTuple, Fragment, Protocol};
 /// tunnels.add("vxlan")?;
 /// tunnels.add("vxlan:8472")?;
 /// assert!(tunnels.add("wireguard").is_err());
-/// # Ok::<(), String>(())
+/// # Ok::<(), sgreplay::decode::TunnelError>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tunnels {
@@ -46,6 +46,11 @@ enum Gre {
     Nsh,
 }
 
+/// A tunnel that [`Tunnels::add`] does not know, in words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct TunnelError(String);
+
 impl Tunnels {
     /// The UDP port of VXLAN, which traffic mirrors of the cloud deliver.
     pub const VXLAN_PORT: u16 = 4789;
@@ -59,11 +64,12 @@ impl Tunnels {
     ///
     /// # Errors
     /// When the name is none of these, or the port is none.
-    pub fn add(&mut self, name: &str) -> Result<(), String> {
+    pub fn add(&mut self, name: &str) -> Result<(), TunnelError> {
         let (name, port) = match name.split_once(':') {
-            Some((name, port)) => {
-                (name, Some(u16::from_str(port).map_err(|_| format!("`{port}` is no port"))?))
-            }
+            Some((name, port)) => (
+                name,
+                Some(u16::from_str(port).map_err(|_| TunnelError(format!("`{port}` is no port")))?),
+            ),
             None => (name, None),
         };
         let name = name.to_ascii_lowercase();
@@ -75,7 +81,7 @@ impl Tunnels {
             ("gtpu", _) => udp(Udp::Gtpu, GTPU_PORT),
             ("tzsp", _) => udp(Udp::Tzsp, TZSP_PORT),
             ("gre" | "erspan" | "nsh" | "ipip", Some(_)) => {
-                return Err(format!("{name} has no port"));
+                return Err(TunnelError(format!("{name} has no port")));
             }
             ("gre", None) => self.gre.push(Gre::Any),
             ("erspan", None) => self.gre.push(Gre::Erspan),
@@ -84,7 +90,7 @@ impl Tunnels {
                 self.gre.push(Gre::Nsh);
             }
             ("ipip", None) => self.ipip = true,
-            _ => return Err(format!("it is one of {}", Self::NAMES.join(", "))),
+            _ => return Err(TunnelError(format!("it is one of {}", Self::NAMES.join(", ")))),
         }
         Ok(())
     }

@@ -48,8 +48,8 @@ pub enum Effect {
 
 impl Effect {
     /// All, the worst first.
-    pub const ALL: [Self; 4] =
-        [Self::NewlyDenied, Self::NewlyAllowed, Self::OtherRule, Self::Unchanged];
+    pub const ALL: &'static [Self] =
+        &[Self::NewlyDenied, Self::NewlyAllowed, Self::OtherRule, Self::Unchanged];
 
     /// The word in reports.
     pub fn as_str(self) -> &'static str {

@@ -6,9 +6,9 @@ use std::path::Path;
 use ipnet::IpNet;
 use serde::Serialize;
 
-use super::Error;
 use crate::decode::Decoded;
 use crate::direction::{Evidence, Survey};
+use crate::error::Error;
 use crate::rules::{RuleSet, listed};
 use crate::session::Openings;
 use crate::sources::Sources;

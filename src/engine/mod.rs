@@ -15,7 +15,7 @@
 //! use sgreplay::sources::{SourceOptions, Sources};
 //! use sgreplay::verdict::Verdict;
 //!
-//! fn denied(plan: &Path, captures: &[&str]) -> Result<Vec<FlowTuple>, engine::Error> {
+//! fn denied(plan: &Path, captures: &[&str]) -> Result<Vec<FlowTuple>, sgreplay::Error> {
 //!     let mut rules = RulesFile::load(plan, &RulesRequest::default())?;
 //!     for warning in &rules.warnings {
 //!         eprintln!("warning: {warning}");
@@ -49,7 +49,7 @@ use std::ops::ControlFlow;
 
 use crate::capture::CaptureError;
 use crate::diff::Diff;
-use crate::parse::ParseError;
+use crate::error::Error;
 use crate::replay::{Options, Replay};
 use crate::rules::RuleSet;
 use crate::session::Openings;
@@ -57,24 +57,8 @@ use crate::sources::{self, Ended, Input, Sources};
 pub use local::{
     Binding, Bound, BoundBoth, Local, Tap, asks_for_groups, bind, bind_both, can_judge,
 };
-pub use rules::{RulesFile, RulesInput, RulesRequest, RulesText, Side, file_sha256, read_text};
+pub use rules::{PlanSide, RulesFile, RulesInput, RulesRequest, RulesText, file_sha256, read_text};
 pub use sink::{DiffSink, EachFrame, Sink};
-
-/// Why a run did not come to its end.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// A capture cannot be opened.
-    #[error(transparent)]
-    Capture(#[from] CaptureError),
-    /// Rules cannot be read.
-    #[error("{0}")]
-    Rules(#[from] ParseError),
-    /// A file cannot be read, rules and captures do not go together, or they leave a question open: in words, with what
-    /// answers it.
-    #[error("{0}")]
-    Question(String),
-}
 
 /// How captures are judged.
 #[derive(Clone, Copy, Debug)]

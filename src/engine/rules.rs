@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::Error;
 use crate::capture::{Capture, os_error};
+use crate::error::Error;
 use crate::parse::{self, Content, LoadOptions, Positions, Source};
 use crate::rules::{Cloud, RuleSet, Switches};
 use crate::sources::{STDIN, name};
@@ -50,14 +50,14 @@ pub struct RulesRequest {
     /// What the user says where files do not.
     pub options: LoadOptions,
     /// Of a Terraform plan: which side.
-    pub side: Side,
+    pub side: PlanSide,
     /// Answers to questions that the cloud's documents leave open.
     pub switches: Switches,
 }
 
 /// A side of a Terraform plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Side {
+pub enum PlanSide {
     /// As it is.
     Current,
     /// As it would be.
@@ -65,7 +65,7 @@ pub enum Side {
     Proposed,
 }
 
-impl Side {
+impl PlanSide {
     /// The word in messages.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -129,11 +129,11 @@ impl RulesFile {
             Content::Plan(plan) => {
                 let side = request.side;
                 let (of_side, why) = match side {
-                    Side::Current => (
+                    PlanSide::Current => (
                         plan.current,
                         "no security group exists before this plan; judge what it proposes alone",
                     ),
-                    Side::Proposed => (
+                    PlanSide::Proposed => (
                         plan.proposed,
                         "no security group is left after this plan, which destroys them",
                     ),

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::ops::ControlFlow;
 
-use super::Error;
 use crate::collect::{Connections, Coverage, RecordedActions};
 use crate::diff::{Diff, Effect};
+use crate::error::Error;
 use crate::replay::Replay;
 use crate::sources::Input;
 use crate::verdict::Judged;

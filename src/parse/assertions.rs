@@ -120,7 +120,7 @@ impl Reader {
             let of_rules = rules.groups().iter().flat_map(|group| &group.rules);
             let mut known: Vec<String> = of_rules.map(|rule| rule.id.to_string()).collect();
             known.extend(["default", "intra-group"].map(str::to_owned));
-            known.extend(Builtin::ALL.map(|builtin| builtin.as_str().to_owned()));
+            known.extend(Builtin::ALL.iter().map(|builtin| builtin.as_str().to_owned()));
             if !known.contains(&wanted) {
                 r.fault(unknown("rule", &wanted, known.iter().map(String::as_str)));
             }

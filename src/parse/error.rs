@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::escape;
-use crate::yaml::{self, Places, Segment};
+use crate::yaml::{Places, Segment, YamlError};
 
 /// A rules file that cannot be used: every fault in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,8 +23,8 @@ pub struct Fault {
     pub message: String,
 }
 
-impl From<yaml::Error> for Fault {
-    fn from(yaml::Error { at, message }: yaml::Error) -> Self {
+impl From<YamlError> for Fault {
+    fn from(YamlError { at, message }: YamlError) -> Self {
         Self { at, message }
     }
 }

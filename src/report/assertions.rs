@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 
 use super::junit::{Case, Suite};
 use super::summary::RulesInput;
-use super::{Labels, SCHEMA, regions, text};
-use crate::assertions::{FailedExpectation, Outcome};
+use super::{SCHEMA, regions, text};
+use crate::assertions::{AssertionResult, FailedExpectation};
 use crate::escape::{Text, push_line};
+use crate::labels::Labels;
 use crate::rules::{Expectation, Policy};
 use crate::verdict::Verdict;
 
@@ -17,7 +18,7 @@ pub struct Tested {
     /// What is expected.
     pub expectation: Expectation,
     /// What becomes of the packets that it is about.
-    pub outcome: Outcome,
+    pub outcome: AssertionResult,
     /// How the example of the first is decided, rule by rule.
     pub trace: Text,
 }
@@ -135,7 +136,7 @@ fn found(failure: &FailedExpectation, labels: &Labels) -> String {
         );
     };
     let label = labels.entry(*interface, *direction, *decider);
-    let decided = text::because(label.reason, label);
+    let decided = label.because(label.reason);
     let (wanted, got) = match expected {
         Policy::Accept => ("allow", "deny"),
         Policy::Drop => ("deny", "allow"),

@@ -9,14 +9,14 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use super::both_labels::{BothLabels, label};
-use super::changed::{Changed, Group, Kind};
 use super::connections::community_id;
 use super::summary::{CaptureInput, Local, RulesInput, strays_json};
 use super::table::{Room, Table};
-use super::{Cell, Labels, Rows, SCHEMA, region_tables, text};
+use super::{Cell, Rows, SCHEMA, region_tables, text};
+use crate::collect::{Changed, Group, Kind};
 use crate::diff::{Change, Diff, Effect, Effects, Side, Turned};
 use crate::escape::{Text, push_line};
+use crate::labels::{BothLabels, Labels};
 use crate::stats::UnevaluatedCount;
 
 /// What a difference was made from.
@@ -70,7 +70,11 @@ impl DiffSummary {
         });
         let times = diff.current().stats().times();
         let counts = |effects: Effects| {
-            Effect::ALL.into_iter().map(|effect| (effect.as_str(), effects.of(effect))).collect()
+            Effect::ALL
+                .iter()
+                .copied()
+                .map(|effect| (effect.as_str(), effects.of(effect)))
+                .collect()
         };
         Self {
             schema: SCHEMA,
@@ -145,7 +149,7 @@ pub fn change_rows(
         ];
         let both = [(labels.current, current), (labels.proposed, proposed)];
         let sides = both.into_iter().flat_map(|(labels, side)| {
-            let found = label(labels, side);
+            let found = labels.side(side);
             [
                 Cell::Text(side.verdict.as_str()),
                 Cell::Text(side.reason.as_str()),
@@ -155,7 +159,7 @@ pub fn change_rows(
         });
         let accepted = labels.reason(change).map_or(Cell::Empty, Cell::Text);
         let layers = both.map(|(labels, side)| {
-            label(labels, side).map_or(Cell::Empty, |label| Cell::Text(label.layer.as_str()))
+            labels.side(side).map_or(Cell::Empty, |label| Cell::Text(label.layer.as_str()))
         });
         let cells = tuple.into_iter().chain(sides).chain([accepted]).chain(layers);
         rows.row(&cells.collect::<Vec<_>>())?;
@@ -259,7 +263,7 @@ struct SideJson<'d> {
 
 impl<'d> SideJson<'d> {
     fn new(labels: &'d Labels, side: &Side) -> Self {
-        let found = label(labels, side);
+        let found = labels.side(side);
         Self {
             group: found.map(|label| label.group.as_str()),
             layer: found.map(|label| label.layer.as_str()),
@@ -321,9 +325,9 @@ pub(super) fn words(effect: Effect) -> String {
 /// Packets and connections by effect, under a header.
 pub(super) fn counts(diff: &Diff<'_>) -> Vec<Vec<String>> {
     let mut header = vec![String::new(), "total".to_owned()];
-    header.extend(Effect::ALL.map(words));
+    header.extend(Effect::ALL.iter().copied().map(words));
     let row = |name: &str, effects: Effects| {
-        let counts = Effect::ALL.map(|effect| text::count(effects.of(effect)));
+        let counts = Effect::ALL.iter().map(|&effect| text::count(effects.of(effect)));
         let total = text::count(effects.total());
         [name.to_owned(), total].into_iter().chain(counts).collect()
     };

@@ -4,10 +4,12 @@ use std::fmt::Write;
 
 use super::table::{SHOWN_IN_COMMENT, Table, escaped, markdown};
 use super::{
-    BothLabels, CaptureInput, Changed, DiffInputs, DiffSummary, Labels, RegionsSummary, RulesInput,
-    Summary, changes, region_tables, text,
+    CaptureInput, DiffInputs, DiffSummary, RegionsSummary, RulesInput, Summary, changes,
+    region_tables, text,
 };
+use crate::collect::Changed;
 use crate::diff::{Diff, Turned};
+use crate::labels::{BothLabels, Labels};
 use crate::replay::Replay;
 use crate::verdict::Verdict;
 

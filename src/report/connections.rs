@@ -8,10 +8,11 @@ use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 
 use super::table::{Room, table_within};
-use super::{Cell, Label, Labels, Rows, text};
+use super::{Cell, Rows, text};
 use crate::collect::{Connections, Row, RowPart};
 use crate::escape::Text;
 use crate::flow::{FlowTuple, Transport};
+use crate::labels::{Label, Labels};
 use crate::rules::services;
 use crate::session::Opening;
 
@@ -101,8 +102,8 @@ impl Connections {
             };
             let interface = labels.interface(row.interface as usize);
             let why = match row.stopped {
-                true => text::stopped(label(row, labels)),
-                false => text::because(row.reason, label(row, labels)),
+                true => label(row, labels).stopped(),
+                false => label(row, labels).because(row.reason),
             };
             table.push(vec![
                 if row.connection > 0 { row.connection.to_string() } else { String::new() },

@@ -4,10 +4,11 @@ use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use super::table::{Room, table_within};
-use super::{Labels, text};
+use super::text;
 use crate::collect::{Coverage, NETWORK, SeenService, Usage, Window};
 use crate::escape::{Text, push_line};
 use crate::flow::Direction;
+use crate::labels::Labels;
 use crate::rules::{Addresses, Matcher, Policy, PortRange, Rule, RuleSet, services};
 
 /// How far traffic covers the rules.

@@ -4,15 +4,12 @@
 //! to, never renamed.
 
 mod assertions;
-mod both_labels;
-mod changed;
 mod changes;
 mod comment;
 mod connections;
 mod coverage;
 mod findings;
 mod junit;
-mod label;
 mod packets;
 #[cfg(feature = "html")]
 mod page;
@@ -28,8 +25,6 @@ mod text;
 mod timings;
 
 pub use assertions::{TestSummary, Tested, tested_json, tested_suite, tested_text};
-pub use both_labels::BothLabels;
-pub use changed::Changed;
 pub use changes::{CHANGE_COLUMNS, DiffInputs, DiffJson, DiffSummary, change_rows, diff_text};
 pub use comment::{diff_markdown, regions_markdown, replay_markdown};
 pub use coverage::CoverageReport;
@@ -38,22 +33,21 @@ pub use findings::{
     suppressed_json,
 };
 pub use junit::{Case, Suite, junit};
-pub use label::{Label, Labels};
 pub use packets::{
     DECODE_COLUMNS, EMBEDDED_COLUMNS, PacketAnswer, VERDICT_COLUMNS, decode_cells, embedded_cells,
     packet_line, verdict_cells,
 };
 #[cfg(feature = "html")]
-pub use page::{Gathered, Made, diff_page, replay_page};
+pub use page::{Made, diff_page, replay_page};
 pub use proposal::{
     CheckedProposal, Difference, ProposalResult, TestedProposal, proposal_json, proposal_markdown,
 };
-pub use regions::{REGION_COLUMNS, RegionsSummary, Seen, region_rows, regions_json, regions_text};
+pub use regions::{REGION_COLUMNS, RegionsSummary, region_rows, regions_json, regions_text};
 pub use rows::{Cell, RowFormat, Rows};
 pub use sarif::{SarifResult, sarif};
 pub use suggestion::{AggregationStep, Holdout, Learned, suggestion_json, suggestion_yaml};
 pub use summary::{CaptureInput, Inputs, Local, RuleCount, RulesInput, Summary, rule_counts};
-pub use text::{because, bytes, count, duration, plural, summary as text_summary, time};
+pub use text::{bytes, count, duration, plural, summary as text_summary, time};
 pub use timings::{NotComparable, Stage, StageChange, Timings};
 
 use regions::region_tables;

@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
-use super::{Cell, Labels, text};
+use super::{Cell, text};
 use crate::capture::Frame;
-use crate::decode::Decoded;
+use crate::decode::{Decoded, Why};
 use crate::escape;
 use crate::flow::{Fragment, Packet};
+use crate::labels::Labels;
 use crate::verdict::{Judged, Judgement, Reason, Verdict};
 
 /// The columns of `decode`.
@@ -87,7 +88,7 @@ pub fn verdict_cells<'a>(
         }
     };
     not_evaluated.into_iter().chain(judged.judgements().map(|judgement| {
-        let label = labels.of(judgement);
+        let label = labels.judgement(judgement);
         [
             Cell::Text(labels.interface(judgement.interface)),
             Cell::Text(judgement.direction.as_str()),
@@ -127,17 +128,23 @@ pub fn packet_line(
     let what = decoded.packet().map_or_else(String::new, described);
     let about = embedded.map_or_else(String::new, |of| format!(" about {}", described(of)));
     let outcome = match (decoded, answer) {
-        (Decoded::Not(_), None | Some(PacketAnswer::Judged(..))) => {
-            format!(" {}", decoded.outcome())
+        (Decoded::Not(error), None | Some(PacketAnswer::Judged(..))) => {
+            let place = match error.why {
+                Why::Malformed | Why::Truncated => {
+                    format!(" ({} header at byte {})", error.header.as_str(), error.offset)
+                }
+                Why::NonIp | Why::UnsupportedLink => String::new(),
+            };
+            format!(" {}{place}", decoded.outcome())
         }
         _ => String::new(),
     };
     let answer = match answer {
         Some(PacketAnswer::Judged(judgement, labels)) => {
-            let label = labels.of(judgement);
+            let label = labels.judgement(judgement);
             let verdict = judgement.verdict.as_str();
             let (at, direction) = (labels.interface(judgement.interface), judgement.direction);
-            let why = text::because_of(judgement, label);
+            let why = label.because_of(judgement);
             format!("{verdict:<5} {direction:<7} {at}  ({why})  ")
         }
         Some(PacketAnswer::Not(reason)) => format!("–     {reason}  ", reason = reason.as_str()),

@@ -6,17 +6,17 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::assertions::{self, TestSummary, Tested};
-use super::both_labels::BothLabels;
-use super::changed::Changed;
 use super::changes::{self, DiffInputs, DiffSummary};
 use super::findings::{self, FindingsSummary};
 use super::regions::{RegionsSummary, region_tables};
 use super::sarif::SarifResult;
 use super::table::{SHOWN, Table, escaped, fenced, markdown};
-use super::{Case, Labels, SCHEMA, Suite, comment, text};
+use super::{Case, SCHEMA, Suite, comment, text};
 use crate::check::{Checked, Finding};
+use crate::collect::Changed;
 use crate::diff::{Diff, Effect, Turned};
 use crate::escape::{Text, push_line};
+use crate::labels::{BothLabels, Labels};
 use crate::rules::Severity;
 
 /// Why a proposal fails, or that it does not.

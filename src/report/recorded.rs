@@ -3,10 +3,11 @@
 use serde_json::{Value, json};
 
 use super::table::{Room, Table};
-use super::{Labels, text};
+use super::text;
 use crate::capture::Recorded;
 use crate::collect::RecordedActions;
 use crate::escape::{Text, push_line};
+use crate::labels::Labels;
 use crate::verdict::Verdict;
 
 impl RecordedActions {
@@ -68,7 +69,7 @@ impl RecordedActions {
                 key.service.clone(),
                 difference.flow.peer(key.decided_in).to_string(),
                 difference.first_record.to_string(),
-                format!("{}: {}", ours(key.recorded).as_str(), text::because(label.reason, label)),
+                format!("{}: {}", ours(key.recorded).as_str(), label.because(label.reason)),
             ]);
         }
         let rest = sorted.len().saturating_sub(room.lines) as u64;

@@ -5,14 +5,15 @@ use std::io;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::both_labels::BothLabels;
 use super::changes::DiffInputs;
 use super::table::{Room, Table};
-use super::{Cell, Label, Rows, SCHEMA, text};
-use crate::diff::{Change, Effect, Turned};
+use super::{Cell, Rows, SCHEMA, text};
+use crate::collect::Seen;
+use crate::diff::{Effect, Turned};
 use crate::escape::{Text, push_line};
 use crate::flow::FlowTuple;
 use crate::header_space::{AddressRange, Detail, Region};
+use crate::labels::{BothLabels, Label};
 use crate::rules::Assumption;
 use crate::verdict::Verdict;
 
@@ -34,24 +35,6 @@ impl RegionsSummary {
     pub fn new(inputs: DiffInputs, turned: &[Turned], warnings: Vec<String>) -> Self {
         let version = env!("CARGO_PKG_VERSION");
         Self { schema: SCHEMA, version, inputs, equivalent: turned.is_empty(), warnings }
-    }
-}
-
-/// What was seen of a region in traffic.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
-    /// Connections whose verdict turned there.
-    pub connections: u64,
-    /// The frame that opened the first of them.
-    pub first_frame: Option<u64>,
-}
-
-impl Seen {
-    /// Notes a changed connection that the region holds.
-    pub(super) fn add(&mut self, change: &Change) {
-        self.connections += 1;
-        let first = self.first_frame.unwrap_or(change.first_frame);
-        self.first_frame = Some(first.min(change.first_frame));
     }
 }
 
@@ -311,7 +294,7 @@ fn deciders(turned: &Turned, labels: BothLabels<'_>) -> [Label; 2] {
 fn reasons(turned: &Turned, labels: BothLabels<'_>) -> [String; 2] {
     let mut sides = turned.interfaces.into_iter();
     deciders(turned, labels).map(|label| match sides.next().flatten() {
-        Some(_) => text::because(label.reason, &label),
+        Some(_) => label.because(label.reason),
         None => format!("there is no group {}", label.group),
     })
 }

@@ -30,8 +30,8 @@ pub fn sarif(
     positions: &Positions,
     others: &[SarifResult],
 ) -> Value {
-    let mut kinds: Vec<Value> = Code::ALL.into_iter().map(kind).collect();
-    let mut ids: Vec<&str> = Code::ALL.into_iter().map(Code::as_str).collect();
+    let mut kinds: Vec<Value> = Code::ALL.iter().copied().map(kind).collect();
+    let mut ids: Vec<&str> = Code::ALL.iter().copied().map(Code::as_str).collect();
     for other in others {
         if !ids.contains(&other.id) {
             ids.push(other.id);

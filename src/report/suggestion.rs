@@ -9,7 +9,7 @@ use super::{SCHEMA, text};
 use crate::escape::{Text, push_line};
 use crate::parse::print;
 use crate::rules::RuleSet;
-use crate::suggest::{self, Bound, Observation};
+use crate::suggest::{self, Observation, Widening};
 use crate::yaml;
 
 /// What rules were learned from.
@@ -37,7 +37,7 @@ pub struct Learned {
 #[derive(Clone, Copy, Debug)]
 pub struct AggregationStep {
     /// The bound.
-    pub bound: Bound,
+    pub bound: Widening,
     /// Rules, as the cloud counts them.
     pub rules: usize,
     /// Address and port pairs opened, for each that was seen.
@@ -98,8 +98,8 @@ fn account(learned: &Learned, steps: &[AggregationStep], holdout: Option<&Holdou
     push_line!(out);
     if let Some(chosen) = steps.iter().find(|step| step.chosen) {
         let bound = match chosen.bound {
-            Bound::EXACT => "of the addresses that were seen".to_owned(),
-            Bound { v4, v6 } => format!("of networks no larger than /{v4} and /{v6}"),
+            Widening::EXACT => "of the addresses that were seen".to_owned(),
+            Widening { v4, v6 } => format!("of networks no larger than /{v4} and /{v6}"),
         };
         push_line!(
             out,

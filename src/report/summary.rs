@@ -6,10 +6,11 @@ use std::iter;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Label, Labels, SCHEMA};
+use super::SCHEMA;
 pub use crate::engine::{Local, RulesInput};
 use crate::escape::{Text, push_line};
 use crate::flow::Direction;
+use crate::labels::{Label, Labels};
 use crate::replay::Replay;
 use crate::restrictions::Obstacle;
 use crate::rules::{Entry, EntryKind, RuleSet};

@@ -6,14 +6,15 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use super::table::{Room, Table, table};
-use super::{CaptureInput, Label, Labels, Local, RuleCount, Summary};
+use super::{CaptureInput, Local, RuleCount, Summary};
 use crate::capture::CaptureCounts;
 use crate::escape::{Text, push_line};
 use crate::flow::{Direction, TcpFlags};
+use crate::labels::{Label, Labels};
 use crate::replay::Replay;
 use crate::rules::services;
 use crate::stats::{Count, FlowClass, PeerCount, Peers, Special};
-use crate::verdict::{Judgement, Reason, Verdict};
+use crate::verdict::{Reason, Verdict};
 
 /// Kinds of connections that one entry has decided and one protocol, before the others share a line.
 const SHOWN_OF_ENTRY: usize = 8;
@@ -75,39 +76,9 @@ pub(super) fn flags(flags: TcpFlags) -> String {
     if set.is_empty() { "none".to_owned() } else { set }
 }
 
-/// The reason in words, with the decider.
-pub fn because(reason: Reason, label: &Label) -> String {
-    let Label { group, rule, .. } = label;
-    match reason {
-        Reason::Rule => format!("rule {rule} of {group}"),
-        Reason::Default => format!("default of {group}: no rule matches"),
-        Reason::IntraGroup => format!("both are members of {group}"),
-        Reason::Session => format!("session, opened by {rule}"),
-        Reason::System => format!("always allowed: {rule}"),
-        Reason::ConnectionDenied => format!("its connection was denied by {rule} of {group}"),
-        Reason::SessionLimit => format!("too many sessions; {rule} of {group} allows it"),
-        Reason::NotIp
-        | Reason::NotLocal
-        | Reason::Malformed
-        | Reason::Truncated
-        | Reason::UnsupportedLink
-        | Reason::FragmentWithoutFirst => reason.as_str().to_owned(),
-    }
-}
-
-/// The reason for a packet's answer in words, with the decider.
-pub(super) fn because_of(judgement: &Judgement, label: &Label) -> String {
-    if judgement.is_stopped() { stopped(label) } else { because(judgement.reason, label) }
-}
-
-/// Why a packet of an allowed connection does not get through.
-pub(super) fn stopped(label: &Label) -> String {
-    format!("reply stopped by {} of {}", label.rule, label.group)
-}
-
 /// Why connections of a kind are decided as they are.
 fn because_of_kind(kind: &FlowClass, reason: Reason, label: &Label) -> String {
-    if kind.special == Special::Reply { stopped(label) } else { because(reason, label) }
+    if kind.special == Special::Reply { label.stopped() } else { label.because(reason) }
 }
 
 /// The captures and their time window.

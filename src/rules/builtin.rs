@@ -63,7 +63,7 @@ pub enum Builtin {
 
 impl Builtin {
     /// All.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: &'static [Self] = &[
         Self::MetaServer,
         Self::PathMtu,
         Self::Slb,

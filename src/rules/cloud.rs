@@ -31,8 +31,8 @@ pub enum Cloud {
 
 impl Cloud {
     /// All.
-    pub const ALL: [Self; 5] =
-        [Self::Alibaba, Self::Aws, Self::Azure, Self::Google, Self::ClassBench];
+    pub const ALL: &'static [Self] =
+        &[Self::Alibaba, Self::Aws, Self::Azure, Self::Google, Self::ClassBench];
 
     /// The word in a rules file.
     pub fn as_str(self) -> &'static str {
@@ -199,7 +199,8 @@ impl FromStr for Cloud {
     type Err = FieldError;
 
     fn from_str(text: &str) -> Result<Self, FieldError> {
-        let found = Self::ALL.into_iter().find(|cloud| cloud.as_str().eq_ignore_ascii_case(text));
+        let found =
+            Self::ALL.iter().copied().find(|cloud| cloud.as_str().eq_ignore_ascii_case(text));
         found.ok_or_else(|| {
             let words: Vec<String> = Self::ALL.iter().map(|cloud| format!("`{cloud}`")).collect();
             FieldError::new(text, format!("a cloud is one of {}", words.join(", ")))

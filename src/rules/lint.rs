@@ -31,6 +31,7 @@ impl Severity {
 
 /// A kind of finding. The names are stable: people write them into suppressions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Code {
     /// Accepts every protocol from anywhere.
     OpenAllProtocols,
@@ -90,7 +91,7 @@ pub enum Code {
 
 impl Code {
     /// All, those of the higher severity first.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: &'static [Self] = &[
         Self::OpenAllProtocols,
         Self::OpenAllPorts,
         Self::OpenAdministration,
@@ -197,9 +198,9 @@ impl FromStr for Code {
     type Err = FieldError;
 
     fn from_str(text: &str) -> Result<Self, FieldError> {
-        let known = Self::ALL.into_iter().find(|code| code.as_str().eq_ignore_ascii_case(text));
+        let known = Self::ALL.iter().copied().find(|code| code.as_str().eq_ignore_ascii_case(text));
         known.ok_or_else(|| {
-            let names = Self::ALL.into_iter().map(Self::as_str);
+            let names = Self::ALL.iter().copied().map(Self::as_str);
             let expected = match nearest(text, names) {
                 Some(near) => format!("there is no such code; did you mean `{near}`?"),
                 None => "there is no such code; `sgreplay check --codes` lists them".to_owned(),

@@ -135,6 +135,11 @@ impl UnknownGroups {
     }
 }
 
+/// Why an interface cannot have the groups that are chosen for it, in words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct GroupsError(String);
+
 impl RuleSet {
     /// What is known of the groups that interfaces have.
     pub fn membership(&self) -> Membership {
@@ -217,13 +222,13 @@ impl RuleSet {
     /// # Errors
     /// When a group is not there, when interfaces are listed, or when no interface can have these groups
     /// together; in words.
-    pub fn choose_groups(&mut self, ids: &[String]) -> Result<(), String> {
+    pub fn choose_groups(&mut self, ids: &[String]) -> Result<(), GroupsError> {
         if self.interfaces_listed {
             let ids: Vec<&str> = self.interfaces.iter().map(|eni| eni.id.as_str()).collect();
-            return Err(format!(
+            return Err(GroupsError(format!(
                 "the rules list interfaces with their groups, so --groups has nothing to say: {}",
                 listed(&ids)
-            ));
+            )));
         }
         let mut chosen = Vec::new();
         for id in ids {
@@ -234,14 +239,14 @@ impl RuleSet {
                     || format!("there are: {}", listed(&known)),
                     |near| format!("did you mean `{near}`?"),
                 );
-                return Err(format!("there is no group `{id}`; {hint}"));
+                return Err(GroupsError(format!("there is no group `{id}`; {hint}")));
             };
             if !chosen.contains(&position) {
                 chosen.push(position);
             }
         }
         if let Some(message) = validate::together(self.cloud, &self.groups, &chosen) {
-            return Err(message);
+            return Err(GroupsError(message));
         }
         let moved = |place: &RulePlace| match *place {
             RulePlace::Rule(g, r, field) => {

@@ -37,7 +37,7 @@ pub use field::{
 pub use layer::Layer;
 pub use lint::{Code, Severity, Suppression};
 pub use matcher::{Addresses, IcmpTypes, MatchStep, Matcher};
-pub use membership::{Assumption, Membership, UnknownGroups, listed};
+pub use membership::{Assumption, GroupsError, Membership, UnknownGroups, listed};
 pub use order::{Entry, EntryIndex, EntryKind, Ordered};
 pub use ports::Ports;
 pub use validate::{Field, Invalid, RulePlace, Warning};

@@ -531,7 +531,7 @@ impl Stats {
     /// Packets by verdict.
     pub fn packets(&self) -> ByVerdict {
         let mut packets = ByVerdict::default();
-        for (verdict, reasons) in Verdict::ALL.into_iter().zip(self.answers) {
+        for (verdict, reasons) in Verdict::ALL.iter().copied().zip(self.answers) {
             packets.add(verdict, reasons.iter().sum());
         }
         packets
@@ -573,7 +573,7 @@ impl Stats {
     pub fn reasons(&self) -> impl Iterator<Item = (Reason, u64)> {
         let packets =
             |position: usize| self.answers.iter().filter_map(move |of| of.get(position)).sum();
-        let counts = Reason::ALL.into_iter().enumerate();
+        let counts = Reason::ALL.iter().copied().enumerate();
         counts.map(move |(position, reason)| (reason, packets(position))).filter(|(_, n)| *n > 0)
     }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use saphyr_parser::{Event, Parser};
 use serde::de::IgnoredAny;
 
-use super::{Error, Position};
+use super::{Position, YamlError};
 
 /// A text nests no deeper.
 pub const DEEPEST: usize = 64;
@@ -36,7 +36,7 @@ impl Size {
 ///
 /// # Errors
 /// Where it is not. What is wrong with its syntax is for the reading to say.
-pub(super) fn check(text: &str) -> Result<(), Error> {
+pub(super) fn check(text: &str) -> Result<(), YamlError> {
     // The parser below keeps the tokens of a whole list or map in brackets before it hands any over.
     if text.starts_with(['{', '[']) && serde_json::from_str::<IgnoredAny>(text).is_ok() {
         return check_json(text);
@@ -91,7 +91,7 @@ pub(super) fn check(text: &str) -> Result<(), Error> {
 
 /// The same of a text that is no YAML, or none that the other parser reads: brackets, dashes and separators
 /// wherever they stand.
-fn check_roughly(text: &str) -> Result<(), Error> {
+fn check_roughly(text: &str) -> Result<(), YamlError> {
     let (mut depth, mut parts) = (0_usize, 0);
     for (number, line) in (1..).zip(text.lines()) {
         let dashes = line.split(' ').take_while(|word| matches!(*word, "" | "-" | "?")).count();
@@ -117,27 +117,27 @@ fn check_roughly(text: &str) -> Result<(), Error> {
     Ok(())
 }
 
-fn too_deep(at: Position) -> Error {
-    Error { at: Some(at), message: format!("lists and maps nest {DEEPEST} deep at most") }
+fn too_deep(at: Position) -> YamlError {
+    YamlError { at: Some(at), message: format!("lists and maps nest {DEEPEST} deep at most") }
 }
 
-fn too_many(at: Position) -> Error {
+fn too_many(at: Position) -> YamlError {
     let message =
         format!("a file has {MOST_VALUES} values at most, with what is repeated; split it");
-    Error { at: Some(at), message }
+    YamlError { at: Some(at), message }
 }
 
-fn too_long(at: Position) -> Error {
+fn too_long(at: Position) -> YamlError {
     let message =
         format!("the values of a file have {MOST_BYTES} bytes at most, with what is repeated");
-    Error { at: Some(at), message }
+    YamlError { at: Some(at), message }
 }
 
 /// The same of a text of JSON, which is YAML too.
 ///
 /// # Errors
 /// Where it is not. What is wrong with its syntax is for the reading to say.
-pub(crate) fn check_json(text: &str) -> Result<(), Error> {
+pub(crate) fn check_json(text: &str) -> Result<(), YamlError> {
     let (mut depth, mut values, mut quoted, mut escaped) = (0_usize, 1_usize, false, false);
     let (mut line, mut start) = (1, 0);
     for (at, byte) in text.bytes().enumerate() {

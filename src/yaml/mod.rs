@@ -22,7 +22,7 @@ pub type Position = (usize, usize);
 /// A fault of a text's syntax, or a value that is not what is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct Error {
+pub struct YamlError {
     /// Where it stands, if that is known.
     pub at: Option<Position>,
     /// What was found, and what would be right.
@@ -33,14 +33,14 @@ pub struct Error {
 ///
 /// # Errors
 /// What is wrong with it, or too much of it.
-pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
+pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, YamlError> {
     bounds::check(text)?;
     let value = serde_yaml::from_str(text).map_err(|error| fault(text, &error))?;
     match places::named_again(text) {
         None => Ok(value),
         Some((name, at)) => {
             let message = format!("a second value is called `&{name}` here; give it another name");
-            Err(Error { at: Some(at), message })
+            Err(YamlError { at: Some(at), message })
         }
     }
 }
@@ -55,11 +55,11 @@ pub(crate) fn write(value: &impl Serialize) -> String {
     serde_yaml::to_string(value).unwrap_or_default()
 }
 
-fn fault(text: &str, error: &serde_yaml::Error) -> Error {
+fn fault(text: &str, error: &serde_yaml::Error) -> YamlError {
     if let Some((mut path, key)) = duplicate(&error.to_string()) {
         path.push(Segment::Again(key.clone()));
         let message = format!("`{key}` stands here for the second time; keep one");
-        return Error { at: Places::read(text).find(&path), message };
+        return YamlError { at: Places::read(text).find(&path), message };
     }
     let at = error.location().map(|at| (at.line(), at.column()));
     // The crate repeats the position in its message, in other words.
@@ -69,7 +69,7 @@ fn fault(text: &str, error: &serde_yaml::Error) -> Error {
         at.and_then(|(line, _)| text.lines().nth(line.saturating_sub(1))).unwrap_or_default();
     let tab = line.chars().take_while(|c| c.is_whitespace()).any(|c| c == '\t');
     let hint = if tab { "; YAML is indented with spaces, and this line has a tab" } else { "" };
-    Error { at, message: format!("{message}{hint}") }
+    YamlError { at, message: format!("{message}{hint}") }
 }
 
 /// The way to a mapping that has a key twice, and the key. The crate says it in words, and gives the

@@ -236,17 +236,7 @@ pub(crate) fn decode(bytes: &[u8]) {
         assert!(inner != outer || is_repeated(&outer, data), "{name} looks into it: {inner:?}");
     }
 
-    let wire_len = u32::try_from(data.len()).unwrap_or(u32::MAX);
-    let frame = Frame {
-        number: 1,
-        link,
-        time_ns: None,
-        wire_len,
-        hint: None,
-        interface: None,
-        log: None,
-        data,
-    };
+    let frame = Frame::new(1, link, data);
     let _ = decode_cells(&frame, &outer);
     let line = packet_line(&frame, &outer, complaint.as_ref(), None, None);
     assert!(!line.contains('\n'), "one line a packet");

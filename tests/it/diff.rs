@@ -156,7 +156,7 @@ fn effects(current: &RuleSet, proposed: &RuleSet) -> BTreeMap<Effect, (u64, u64)
         );
         assert_eq!(diff.packets().total(), diff.current().stats().packets().total());
         assert_eq!(diff.connections().total(), diff.current().stats().connections().total());
-        for effect in Effect::ALL {
+        for &effect in Effect::ALL {
             let (connections, packets) = found.entry(effect).or_default();
             *connections += diff.connections().of(effect);
             *packets += diff.packets().of(effect);

@@ -3,8 +3,9 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use sgreplay::Error;
 use sgreplay::collect::Coverage;
-use sgreplay::engine::{self, Binding, EachFrame, Error, ReplayRequest, RulesFile, RulesRequest};
+use sgreplay::engine::{self, Binding, EachFrame, ReplayRequest, RulesFile, RulesRequest};
 use sgreplay::sources::{Input, SourceOptions, Sources};
 use sgreplay::verdict::{Judged, Verdict};
 

@@ -13,7 +13,7 @@ use crate::support::{capture, frame, ipv4};
 fn guess(packets: &[Vec<u8>], link: LinkType) -> Guess {
     let mut survey = Survey::default();
     for (number, data) in (1..).zip(packets) {
-        let frame = Frame { link, ..frame(number, 0.0, data) };
+        let frame = Frame::new(number, link, data).at(0);
         if let Decoded::Packet(packet) = decode(link, data) {
             survey.look(&frame, &packet, false);
         }
@@ -176,7 +176,7 @@ fn the_end_of_all_packets_is_the_host() {
 fn hints_are_the_capturing_machines_own_word() {
     let data = ipv4("198.51.100.7:40000", "10.0.0.5:22", "S");
     let mut survey = Survey::default();
-    let frame = Frame { hint: Some(DirectionHint::Outbound), ..frame(1, 0.0, &data) };
+    let frame = frame(1, 0.0, &data).going(DirectionHint::Outbound);
     let Decoded::Packet(packet) = decode(frame.link, &data) else { panic!("not decoded") };
     survey.look(&frame, &packet, false);
     let guess = survey.guess().unwrap();

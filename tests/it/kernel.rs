@@ -465,27 +465,12 @@ fn track(
     let mut replay = Replay::new(rules, Options::default());
     let mut sent = Vec::new();
     for (number, (time_ns, packet, bytes)) in (1..).zip(packets) {
-        let wire_len = u32::try_from(bytes.len()).unwrap();
-        let (link, time_ns) = (LinkType::RAW, Some(*time_ns));
-        let frame = Frame {
-            number,
-            link,
-            time_ns,
-            wire_len,
-            hint: None,
-            interface: None,
-            log: None,
-            data: bytes,
-        };
+        let frame = Frame::new(number, LinkType::RAW, bytes).at(*time_ns);
         let judged = replay.judge(&frame, &Decoded::Packet(*packet));
         let Some(judgement) = judged.judgements().next().copied() else { continue };
         // What follows a denied opening would not exist, and the kernel is not shown it.
         if judgement.reason != Reason::ConnectionDenied {
-            sent.push((
-                judgement,
-                *packet,
-                Asked { time_ns: time_ns.unwrap(), bytes: bytes.clone() },
-            ));
+            sent.push((judgement, *packet, Asked { time_ns: *time_ns, bytes: bytes.clone() }));
         }
     }
     if sent.is_empty() {
@@ -822,9 +807,9 @@ fn two_layers_are_two_chains() {
         let (yaml, flows) =
             crate::layers::rules_and_packets().new_tree(&mut runner).unwrap().current();
         let rules = crate::space::rules(&yaml);
-        let labels = sgreplay::report::Labels::new(&rules);
+        let labels = sgreplay::labels::Labels::new(&rules);
         let midstream = sgreplay::replay::Midstream::FirstPacket;
-        let mut replay = Replay::new(&rules, Options { midstream, ..Options::default() });
+        let mut replay = Replay::new(&rules, Options::default().with_midstream(midstream));
         let (mut asked, mut expected) = (Vec::new(), Vec::new());
         for (number, (src, dst, flags)) in (1..).zip(&flows) {
             let bytes = support::ipv4(src, dst, flags);
@@ -840,7 +825,7 @@ fn two_layers_are_two_chains() {
             passed += usize::from(!denied);
             replies += usize::from(judgement.is_stopped());
             expected.push(match denied {
-                true => labels.of(judgement).rule.clone(),
+                true => labels.judgement(judgement).rule.clone(),
                 false => "pass".to_owned(),
             });
             asked.push(Asked { time_ns: 1_000_000, bytes: bytes.clone() });

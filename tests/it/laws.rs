@@ -5,8 +5,8 @@ use sgreplay::capture::Capture;
 use sgreplay::decode::{Decoded, decode};
 use sgreplay::evaluate::{Evaluator, Reference};
 use sgreplay::flow::{Direction, Transport};
+use sgreplay::labels::Label;
 use sgreplay::replay::{Options, Replay};
-use sgreplay::report::Label;
 use sgreplay::rules::RuleSet;
 
 use crate::support;

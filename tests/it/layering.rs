@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::support;
 
 /// The modules of the library in order; a module may use those before it, and itself.
-const ORDER: [&str; 32] = [
+const ORDER: [&str; 34] = [
     "yaml",
     "escape",
     "flow",
@@ -33,10 +33,12 @@ const ORDER: [&str; 32] = [
     "doubts",
     "stats",
     "replay",
-    "collect",
     "diff",
     "baseline",
+    "labels",
+    "collect",
     "suggest",
+    "error",
     "engine",
     "report",
     "convert",

@@ -392,7 +392,7 @@ proptest! {
     fn replies_pass_the_acl(linear in linear(), flows in prop::collection::vec(flow(), 1..30)) {
         let rules = rules(&linear.yaml());
         let midstream = Midstream::FirstPacket;
-        let mut replay = Replay::new(&rules, Options { midstream, ..Options::default() });
+        let mut replay = Replay::new(&rules, Options::default().with_midstream(midstream));
         // By the tuple of the packet that opened it: whether it was allowed.
         let mut open: Vec<(FlowTuple, bool)> = Vec::new();
         for (number, (direction, flow)) in (1..).zip(flows) {

@@ -142,8 +142,8 @@ fn columns_are_documented() {
         &REGION_COLUMNS,
         &FINDING_COLUMNS,
     ];
-    let words = Reason::ALL.map(Reason::as_str);
-    let builtins = Builtin::ALL.map(Builtin::as_str);
+    let words = Reason::ALL.iter().map(|reason| reason.as_str()).collect::<Vec<_>>();
+    let builtins = Builtin::ALL.iter().map(|builtin| builtin.as_str()).collect::<Vec<_>>();
     let openings = Opening::INFERRED.map(Opening::as_str);
     let all = [&columns.concat()[..], &words, &builtins, &openings].concat();
     let missing: Vec<&str> =

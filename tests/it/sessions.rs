@@ -1,8 +1,8 @@
 //! Connections: what passes because of a session, and what does not exist for want of one.
 
 use sgreplay::decode::decode;
+use sgreplay::labels::Labels;
 use sgreplay::replay::{Midstream, Options, Replay, Sessions};
-use sgreplay::report::Labels;
 use sgreplay::rules::RuleSet;
 use sgreplay::verdict::Verdict;
 
@@ -52,7 +52,7 @@ fn replay_bytes(rules: &RuleSet, options: Options, packets: &[(f64, Vec<u8>)]) -
         let (verdict, reason) = judged.verdict();
         let decider = judged.judgements().next().map_or_else(String::new, |judgement| {
             let connection = judgement.connection.map_or_else(String::new, |n| format!(" {n}"));
-            format!(" {}{connection}", labels.of(judgement).rule)
+            format!(" {}{connection}", labels.judgement(judgement).rule)
         });
         answers.push(format!("{} {}{decider}", verdict.as_str(), reason.as_str()));
     }
@@ -167,7 +167,7 @@ fn a_connection_under_way_is_judged_by_who_began_it() {
     // Only the server's side is seen at first; 22 is a service port and 40000 is not.
     let packets = [(0.0, SSH, CLIENT, "P."), (0.1, CLIENT, SSH, ".")];
     assert_eq!(replay(SSH_ONLY, &packets), ["allow rule ssh 1", "allow session ssh 1"]);
-    let first = Options { midstream: Midstream::FirstPacket, ..Options::default() };
+    let first = Options::default().with_midstream(Midstream::FirstPacket);
     let answers = replay_with(&rules(SSH_ONLY), first, &packets);
     assert_eq!(answers, ["deny rule out 1", "deny connection_denied out 1"]);
 }
@@ -191,7 +191,7 @@ fn an_answer_begins_nothing() {
 
 #[test]
 fn without_sessions_every_packet_is_judged_alone() {
-    let off = Options { sessions: Sessions::Off, ..Options::default() };
+    let off = Options::default().with_sessions(Sessions::Off);
     let answers = replay_with(&rules(SSH_ONLY), off, &HANDSHAKE);
     assert_eq!(answers, ["allow rule ssh", "deny rule out", "allow rule ssh"]);
 }
@@ -453,7 +453,7 @@ fn path_mtu_errors_pass_by_their_own_rule() {
 
 #[test]
 fn beyond_the_most_sessions_new_connections_fail() {
-    let two = Options { max_sessions: Some(2), ..Options::default() };
+    let two = Options::default().with_max_sessions(Some(2));
     let clients: Vec<String> = (0..4).map(|n| format!("203.0.113.9:4000{n}")).collect();
     let [a, b, c, d] = [0, 1, 2, 3].map(|n| clients[n].as_str());
     let packets = [
@@ -502,7 +502,7 @@ fn client(number: u32) -> String {
 fn the_longest_idle_sessions_make_room() {
     let rules = rules(SSH_ONLY);
     // 64 slots of 32 bytes and a copy of them while it is cleaned; the 49th session finds them full.
-    let options = Options { session_memory: 4096, ..Options::default() };
+    let options = Options::default().with_session_memory(4096);
     let mut replay = Replay::new(&rules, options);
     let mut judge = |seconds: u32, src: &str, dst: &str, flags: &str| {
         let data = ipv4(src, dst, flags);
@@ -765,7 +765,12 @@ interfaces:
             let frame = frame(number, 0.0, &data);
             let judged = replay.judge(&frame, &decode(frame.link, &data));
             let at = judged.judgements().map(|at| {
-                format!("{} {} {}", at.verdict.as_str(), at.reason.as_str(), labels.of(at).rule)
+                format!(
+                    "{} {} {}",
+                    at.verdict.as_str(),
+                    at.reason.as_str(),
+                    labels.judgement(at).rule
+                )
             });
             at.collect::<Vec<_>>().join(", ")
         };

@@ -11,7 +11,7 @@ use sgreplay::flow::Direction;
 use sgreplay::header_space::{Detail, Question, parts};
 use sgreplay::parse::print;
 use sgreplay::rules::{EntryKind, Policy};
-use sgreplay::suggest::Bound;
+use sgreplay::suggest::Widening;
 
 use crate::space::{file, proposals, rules};
 use crate::support::{self, output_in, run, run_in};
@@ -47,7 +47,7 @@ fn all_that_was_seen_and_nothing_beyond_the_bound() {
     let dir = tempfile::tempdir().unwrap();
     let mut checked = 0;
     for path in support::captures() {
-        for bound in [Bound::EXACT, Bound { v4: 24, v6: 64 }, Bound { v4: 8, v6: 32 }] {
+        for bound in [Widening::EXACT, Widening { v4: 24, v6: 64 }, Widening { v4: 8, v6: 32 }] {
             let aggregate = format!("/{},/{}", bound.v4, bound.v6);
             let capture = path.to_str().unwrap();
             let (status, yaml, err) =

@@ -2,7 +2,7 @@
 
 use serde_yaml::{Mapping, Value};
 use sgreplay::evaluate::{Compiled, Evaluator, Reference, explain};
-use sgreplay::report::Label;
+use sgreplay::labels::Label;
 use sgreplay::restrictions::{CARRIER_BLOCKED, Obstacle, obstacle};
 use sgreplay::rules::Switches;
 use sgreplay::verdict::{Reason, Verdict};

@@ -4,9 +4,9 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
+use sgreplay::Error;
 use sgreplay::baseline::AcceptError;
 use sgreplay::capture::{CaptureError, WriteError};
-use sgreplay::engine;
 use sgreplay::filter::FilterError;
 use sgreplay::parse::ParseError;
 
@@ -65,11 +65,14 @@ impl Failure {
     }
 }
 
-impl From<engine::Error> for Failure {
-    fn from(error: engine::Error) -> Self {
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
         match error {
-            engine::Error::Capture(error) => Self::Capture(error),
-            engine::Error::Rules(error) => Self::Rules(error),
+            Error::Capture(error) => Self::Capture(error),
+            Error::Rules(error) => Self::Rules(error),
+            Error::Filter(error) => Self::Filter(error),
+            Error::Accepted(error) => Self::Accepted(error),
+            Error::Write(error) => error.into(),
             other => Self::Usage(other.to_string()),
         }
     }

@@ -3,7 +3,6 @@
 //! It says what the other reports say, with the same numbers: the summary that `-f json` prints is in it, and
 //! tables come from the same rows. Names from captures and rules are text, whatever they hold.
 
-mod gathered;
 mod plot;
 
 use std::cmp::Reverse;
@@ -18,16 +17,17 @@ use serde::Serialize;
 use super::changes::{change_tables, counts, sentence as diff_sentence, unchanged};
 use super::regions::region_tables;
 use super::table::{SHOWN, Table};
-use super::{Changed, DiffSummary, Labels, Local, RuleCount, RulesInput, Summary, text};
+use super::{DiffSummary, Local, RuleCount, RulesInput, Summary, text};
 use crate::check::Checked;
+use crate::collect::Changed;
+use crate::collect::{ByClass, Overview, TrafficClass};
 use crate::diff::{Diff, Turned};
 use crate::escape;
+use crate::labels::Labels;
 use crate::replay::Replay;
 use crate::report::CaptureInput;
 use crate::rules::services;
 use crate::verdict::Verdict;
-pub use gathered::Gathered;
-use gathered::{ByClass, Class};
 
 /// Rules that are listed.
 const MOST_RULES: usize = 500;
@@ -155,7 +155,7 @@ pub struct Made<'m> {
     /// What `check` says of the rules; of a difference, of the proposed ones.
     pub checked: &'m Checked,
     /// What the traffic showed.
-    pub gathered: &'m Gathered,
+    pub overview: &'m Overview,
 }
 
 /// The page of a replay.
@@ -178,10 +178,10 @@ pub fn replay_page(
         .flatten()
         .map(Grid::new)
         .collect();
-    let mut sections = vec![timeline(made.gathered, stateful), decided];
-    sections.push(matrix(made.gathered, stateful));
+    let mut sections = vec![timeline(made.overview, stateful), decided];
+    sections.push(matrix(made.overview, stateful));
     sections.push(rules(&summary.rules));
-    sections.push(connections(made.gathered, "--per connection"));
+    sections.push(connections(made.overview, "--per connection"));
     sections.extend(midstream(text::midstream(&summary.inputs.captures, replay)));
     sections.extend(findings(made.checked));
     let rules = [("rules", &summary.inputs.rules)];
@@ -231,10 +231,10 @@ pub fn diff_page(
     if regions.tables.is_empty() {
         regions.lines.push("No packet that could be has another verdict.".to_owned());
     }
-    let mut sections = vec![timeline(made.gathered, stateful), changes, regions];
-    sections.push(matrix(made.gathered, stateful));
+    let mut sections = vec![timeline(made.overview, stateful), changes, regions];
+    sections.push(matrix(made.overview, stateful));
     sections.push(rules(rules_of_proposed));
-    sections.push(connections(made.gathered, "-f csv"));
+    sections.push(connections(made.overview, "-f csv"));
     sections.extend(midstream(text::midstream(&summary.inputs.captures, diff.proposed())));
     sections.extend(findings(made.checked));
     let rules =
@@ -291,15 +291,16 @@ fn unit(stateful: bool) -> &'static str {
     if stateful { "Connections" } else { "Packets" }
 }
 
-fn timeline(gathered: &Gathered, stateful: bool) -> Section {
-    let timeline = &gathered.timeline;
+fn timeline(overview: &Overview, stateful: bool) -> Section {
+    let timeline = &overview.timeline;
     let mut section = Section { id: "timeline", title: "When".to_owned(), ..Section::default() };
     let plots = [(0, format!("{} over time", unit(stateful))), (1, "Bytes over time".to_owned())];
     for (which, title) in plots {
         section.plots.extend(plot::bars(timeline, which).map(|svg| Plot { title, svg }));
     }
-    let used: Vec<Class> = Class::ALL
-        .into_iter()
+    let used: Vec<TrafficClass> = TrafficClass::ALL
+        .iter()
+        .copied()
         .filter(|class| {
             let all = timeline.bars.values().flatten();
             all.filter_map(|of| of.get(*class as usize)).any(|amount| *amount > 0)
@@ -328,10 +329,10 @@ fn timeline(gathered: &Gathered, stateful: bool) -> Section {
 }
 
 /// Who asks for what, and what becomes of it.
-fn matrix(gathered: &Gathered, stateful: bool) -> Section {
+fn matrix(overview: &Overview, stateful: bool) -> Section {
     let mut networks: BTreeMap<&IpNet, u64> = BTreeMap::new();
     let mut services: BTreeMap<&String, u64> = BTreeMap::new();
-    for ((network, service), of) in &gathered.pairs {
+    for ((network, service), of) in &overview.pairs {
         let sum: u64 = of.iter().sum();
         *networks.entry(network).or_default() += sum;
         *services.entry(service).or_default() += sum;
@@ -350,9 +351,9 @@ fn matrix(gathered: &Gathered, stateful: bool) -> Section {
         let mut row = vec![network.to_string()];
         for (service, _) in &services {
             let of =
-                gathered.pairs.get(&(**network, (*service).clone())).copied().unwrap_or_default();
+                overview.pairs.get(&(**network, (*service).clone())).copied().unwrap_or_default();
             shown += of.iter().sum::<u64>();
-            let parts = Class::ALL.into_iter().zip(of).filter(|(_, n)| *n > 0);
+            let parts = TrafficClass::ALL.iter().copied().zip(of).filter(|(_, n)| *n > 0);
             let parts: Vec<String> =
                 parts.map(|(class, n)| format!("{} {}", text::count(n), class.as_str())).collect();
             row.push(parts.join(", "));
@@ -360,7 +361,7 @@ fn matrix(gathered: &Gathered, stateful: bool) -> Section {
         row
     });
     let rows: Vec<Vec<String>> = std::iter::once(header).chain(rows).collect();
-    let all = gathered.pairs.values().chain([&gathered.other_pairs]).flatten().sum::<u64>();
+    let all = overview.pairs.values().chain([&overview.other_pairs]).flatten().sum::<u64>();
     let more = (all > shown).then(|| {
         format!(
             "and {} more, of {} networks and {} services",
@@ -408,10 +409,10 @@ fn rules(all: &[RuleCount]) -> Section {
     Section { id: "rules", title: "Rules".to_owned(), tables: vec![grid], ..Section::default() }
 }
 
-fn connections(gathered: &Gathered, rest: &str) -> Section {
+fn connections(overview: &Overview, rest: &str) -> Section {
     let header = ["verdict", "", "connection", "service", "packets", "bytes", "frame", "at", "why"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
-    let mut listed: Vec<_> = gathered.listed.iter().collect();
+    let mut listed: Vec<_> = overview.listed.iter().collect();
     listed.sort_by_key(|of| (of.class, of.first_frame));
     rows.extend(listed.into_iter().map(|of| {
         vec![
@@ -426,7 +427,7 @@ fn connections(gathered: &Gathered, rest: &str) -> Section {
             of.why.clone(),
         ]
     }));
-    let [denied, others] = gathered.cut;
+    let [denied, others] = overview.cut;
     let more = (denied + others > 0).then(|| {
         format!(
             "and {} more that are denied or changed, {} more that are not; the same command with {rest} prints \

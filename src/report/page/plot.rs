@@ -4,20 +4,20 @@ use std::ops::Range;
 
 use plotters::prelude::*;
 
-use super::gathered::{ByClass, Class, Timeline};
+use crate::collect::{ByClass, Timeline, TrafficClass};
 use crate::report::text;
 
 /// What is drawn in a colour that only the page knows.
 const TEXT: RGBColor = RGBColor(1, 1, 1);
 const LINE: RGBColor = RGBColor(2, 2, 2);
 
-fn colour(class: Class) -> RGBColor {
+fn colour(class: TrafficClass) -> RGBColor {
     RGBColor(3, 3, class as u8)
 }
 
 /// The page's names for them.
 fn named(svg: &str) -> String {
-    let classes = Class::ALL.map(|class| {
+    let classes = TrafficClass::ALL.iter().map(|&class| {
         let name = class.as_str().replace(' ', "-");
         (format!("#0303{:02X}", class as u8), format!("var(--{name})"))
     });
@@ -84,7 +84,7 @@ fn drawn(
         .draw()?;
     for (key, of) in sums {
         let (left, mut below) = (float(key - first), 0);
-        for class in Class::ALL.into_iter().rev() {
+        for class in TrafficClass::ALL.iter().copied().rev() {
             let amount = of.get(class as usize).copied().unwrap_or_default();
             if amount > 0 {
                 let corners = [(left + 0.05, float(below)), (left + 0.95, float(below + amount))];

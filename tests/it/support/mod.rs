@@ -171,18 +171,8 @@ pub(crate) fn pcap_ns(link: u32, packets: &[(u64, &[u8])]) -> Vec<u8> {
 /// A raw IP frame at a time in seconds.
 pub(crate) fn frame(number: u64, seconds: f64, data: &[u8]) -> Frame<'_> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "times of tests")]
-    let time_ns = Some((seconds * 1e9) as u64);
-    let wire_len = u32::try_from(data.len()).unwrap();
-    Frame {
-        number,
-        link: LinkType::RAW,
-        time_ns,
-        wire_len,
-        hint: None,
-        interface: None,
-        log: None,
-        data,
-    }
+    let time_ns = (seconds * 1e9) as u64;
+    Frame::new(number, LinkType::RAW, data).at(time_ns)
 }
 
 /// A classic little-endian pcap with µs times, of one link type: a packet a second.

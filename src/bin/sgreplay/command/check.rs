@@ -150,5 +150,5 @@ fn codes() -> Vec<Vec<String>> {
         let about = page(code).split_inclusive('.').next().unwrap_or_default().replace('\n', " ");
         vec![code.to_string(), code.severity().as_str().to_owned(), about]
     };
-    std::iter::once(header).chain(Code::ALL.into_iter().map(row)).collect()
+    std::iter::once(header).chain(Code::ALL.iter().copied().map(row)).collect()
 }

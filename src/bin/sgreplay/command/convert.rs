@@ -9,7 +9,7 @@ use sgreplay::convert::{
     CannotSay, Family, alibaba_json, aws_json, azure_json, bpf, google_json, iptables, markdown,
     nftables, table_csv, terraform,
 };
-use sgreplay::engine::{RulesRequest, RulesText, Side};
+use sgreplay::engine::{PlanSide, RulesRequest, RulesText};
 use sgreplay::flow::Direction;
 use sgreplay::parse::{self, Content, LoadOptions, Loaded};
 use sgreplay::rules::RuleSet;
@@ -99,7 +99,7 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<ExitStatus, Failure> {
         // The table shows what files say, also where that is not enough to judge by.
         ConvertTo::Csv => table(args, &hints)?,
         to => {
-            let side = if args.current { Side::Current } else { Side::Proposed };
+            let side = if args.current { PlanSide::Current } else { PlanSide::Proposed };
             let request = RulesRequest { options: hints, side, ..(&args.switches).into() };
             let (mut rules, _) = input::rules(&args.rules, &request)?;
             judging::set_local(&mut rules, &args.local)?;

@@ -6,11 +6,12 @@ use bytesize::ByteSize;
 use clap::ValueEnum;
 use ipnet::IpNet;
 use sgreplay::check::Checked;
-use sgreplay::engine::{self, Binding, RulesRequest, Side, Tap};
+use sgreplay::collect::Overview;
+use sgreplay::engine::{self, Binding, PlanSide, RulesRequest, Tap};
 use sgreplay::escape;
 use sgreplay::parse::LoadOptions;
 use sgreplay::replay::{Midstream, Options, Sessions};
-use sgreplay::report::{Gathered, Local, Made, RulesInput};
+use sgreplay::report::{Local, Made, RulesInput};
 use sgreplay::rules::{Cloud, GroupType, Policy, RuleSet, Switches, Tag, parse_cidr};
 
 use crate::args::{cidr, whole};
@@ -123,7 +124,7 @@ impl From<&SwitchArgs> for Switches {
 
 impl From<&SwitchArgs> for RulesRequest {
     fn from(args: &SwitchArgs) -> Self {
-        Self { options: args.into(), side: Side::default(), switches: args.into() }
+        Self { options: args.into(), side: PlanSide::default(), switches: args.into() }
     }
 }
 
@@ -212,7 +213,7 @@ pub(super) fn readable(captures: &Captures, rules: &[&Path], hash: bool) -> Resu
 /// A page for a browser, where one is asked for.
 pub(super) struct Report {
     output: Output,
-    pub(super) gathered: Gathered,
+    pub(super) overview: Overview,
     command: String,
 }
 
@@ -223,7 +224,7 @@ impl Report {
         let words = std::env::args_os().skip(1).map(|word| escape::shell(&escape::os(&word)));
         let command =
             std::iter::once("sgreplay".to_owned()).chain(words).collect::<Vec<_>>().join(" ");
-        Ok(Some(Self { output, gathered: Gathered::default(), command }))
+        Ok(Some(Self { output, overview: Overview::default(), command }))
     }
 
     /// Writes the page, as `draw` makes it.
@@ -232,8 +233,8 @@ impl Report {
         draw: impl FnOnce(Made<'_>) -> std::io::Result<String>,
         checked: &Checked,
     ) -> Result<(), Failure> {
-        let Self { output, gathered, command } = self;
-        output.whole(&draw(Made { command: &command, checked, gathered: &gathered })?)
+        let Self { output, overview, command } = self;
+        output.whole(&draw(Made { command: &command, checked, overview: &overview })?)
     }
 }
 
@@ -241,7 +242,7 @@ impl Report {
 pub(super) fn rules(
     path: &Path,
     args: &JudgeArgs,
-    side: Side,
+    side: PlanSide,
 ) -> Result<(RuleSet, RulesInput), Failure> {
     input::rules(path, &RulesRequest { side, ..(&args.switches).into() })
 }
@@ -296,13 +297,12 @@ pub(super) fn options(args: &JudgeArgs, sessions: Sessions, keeps: Keeps) -> Opt
         MidstreamArg::Infer => Midstream::Infer,
         MidstreamArg::FirstPacket => Midstream::FirstPacket,
     };
-    Options {
-        sessions,
-        midstream,
-        max_sessions: args.max_sessions,
-        session_memory: keeps.shares(bytes(args.memory)).0,
-        index_memory: bytes(args.index_memory),
-    }
+    Options::default()
+        .with_sessions(sessions)
+        .with_midstream(midstream)
+        .with_max_sessions(args.max_sessions)
+        .with_session_memory(keeps.shares(bytes(args.memory)).0)
+        .with_index_memory(bytes(args.index_memory))
 }
 
 /// Gives the one interface of rules that list none its addresses, where the user names them.

@@ -4,14 +4,14 @@ use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use sgreplay::engine::{Outcome, ReplayRequest, Side, Sink};
+use sgreplay::engine::{Outcome, PlanSide, ReplayRequest, Sink};
 use sgreplay::replay::{Replay, Sessions};
 use sgreplay::report::{
     AggregationStep, Holdout, Learned, RulesInput, plural, suggestion_json, suggestion_yaml,
 };
 use sgreplay::rules::{Invalid, RuleSet};
 use sgreplay::sources::Input;
-use sgreplay::suggest::{Bound, Observation, Observed, Suggestion, Wants, count, everything};
+use sgreplay::suggest::{Observation, Observed, Suggestion, Wants, Widening, count, everything};
 use sgreplay::verdict::Judged;
 
 use super::gate::Unsure;
@@ -41,7 +41,7 @@ pub(crate) struct SuggestArgs {
     /// Widen peers to networks of this size, IPv4 and IPv6: /24 (and /64), or /24,/56. With --max-rules
     /// no further than that; addresses alone if not given
     #[arg(long, value_name = "/LEN[,/LEN]", value_parser = bound)]
-    pub aggregate: Option<Bound>,
+    pub aggregate: Option<Widening>,
     /// At most N rules, as the cloud counts them: put those networks together that open the least for a
     /// rule less, within --aggregate (/24,/64 if not given)
     #[arg(long, value_name = "N", value_parser = whole::<usize>)]
@@ -60,7 +60,7 @@ pub(crate) struct SuggestArgs {
 }
 
 /// `/24`, `24`, `/24,/56`; the length for IPv6 follows from that for IPv4 where it is not said.
-fn bound(text: &str) -> Result<Bound, String> {
+fn bound(text: &str) -> Result<Widening, String> {
     let expected =
         || "expected a prefix length such as /24, or one for each family: /24,/64".to_owned();
     let length = |text: &str, most: u8| -> Result<u8, String> {
@@ -69,13 +69,13 @@ fn bound(text: &str) -> Result<Bound, String> {
     };
     let (v4, v6) = text.split_once(',').map_or((text, None), |(v4, v6)| (v4, Some(v6)));
     let v4 = length(v4, 32)?;
-    let usual = Bound::STEPS.into_iter().find(|step| step.v4 <= v4).unwrap_or(Bound::EXACT);
+    let usual = Widening::STEPS.into_iter().find(|step| step.v4 <= v4).unwrap_or(Widening::EXACT);
     let v6 = v6.map_or(Ok(usual.v6), |v6| length(v6, 128))?;
-    Ok(Bound { v4, v6 })
+    Ok(Widening { v4, v6 })
 }
 
 /// How far peers are widened for fewer rules, where nothing else is said.
-const USUAL: Bound = Bound { v4: 24, v6: 64 };
+const USUAL: Widening = Widening { v4: 24, v6: 64 };
 
 pub(crate) fn run(args: &SuggestArgs) -> Result<ExitStatus, Failure> {
     let mut captures = Captures::new(&args.capture)?;
@@ -178,7 +178,7 @@ impl Sink for Watch<'_> {
 fn rules(args: &SuggestArgs) -> Result<(RuleSet, Option<RulesInput>), Failure> {
     Ok(match &args.rules {
         Some(path) => {
-            let (rules, input) = judging::rules(path, &args.judge, Side::Proposed)?;
+            let (rules, input) = judging::rules(path, &args.judge, PlanSide::Proposed)?;
             judging::can_judge(&rules, &input.path, &args.judge.interface)?;
             if !rules.cloud().is_stateful() {
                 let cloud = rules.cloud();
@@ -241,12 +241,12 @@ fn end_of_first((start, end): (u64, u64), percent: f64) -> u64 {
 /// What is known less finely for want of memory; an error where the question needs more.
 fn of_memory(args: &SuggestArgs, observed: &Observed) -> Result<Vec<String>, Failure> {
     let known = observed.told_apart();
-    let Bound { v4, v6 } = known;
-    if known != Bound::EXACT {
+    let Widening { v4, v6 } = known;
+    if known != Widening::EXACT {
         let wanted = match (args.max_rules, args.aggregate) {
             (_, Some(bound)) => bound,
             (Some(_), None) => USUAL,
-            (None, None) => Bound::EXACT,
+            (None, None) => Widening::EXACT,
         };
         let why = format!(
             "there are too many peers: for want of memory only networks of /{v4} and /{v6} are known"
@@ -269,7 +269,7 @@ fn of_memory(args: &SuggestArgs, observed: &Observed) -> Result<Vec<String>, Fai
         return Err(Failure::Usage(message.to_owned()));
     }
     let mut warnings = Vec::new();
-    if known != Bound::EXACT {
+    if known != Widening::EXACT {
         warnings.push(format!(
             "peers are known by networks of /{v4} and /{v6}, for want of memory, and what is opened is held \
              against these; --memory allows more"
@@ -290,7 +290,7 @@ fn suggestion(
     closing: usize,
 ) -> Result<Suggestion, Failure> {
     let Some(most) = args.max_rules else {
-        return Ok(Suggestion::new(list, args.aggregate.unwrap_or(Bound::EXACT)));
+        return Ok(Suggestion::new(list, args.aggregate.unwrap_or(Widening::EXACT)));
     };
     let bound = args.aggregate.unwrap_or(USUAL);
     let suggestion = Suggestion::with_most(list, bound, most.saturating_sub(closing));
@@ -314,7 +314,8 @@ fn steps(list: &[Observation], chosen: &Suggestion, closing: usize) -> Vec<Aggre
         chosen,
     };
     let mine = step(chosen, true);
-    let others = Bound::STEPS.into_iter().map(|bound| step(&Suggestion::new(list, bound), false));
+    let others =
+        Widening::STEPS.into_iter().map(|bound| step(&Suggestion::new(list, bound), false));
     let mut steps: Vec<AggregationStep> = others.collect();
     let same = |other: &AggregationStep| other.bound == mine.bound && other.rules == mine.rules;
     steps.retain(|step| !same(step));

@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use ipnet::IpNet;
 use sgreplay::assertions::outcome;
-use sgreplay::report::{
-    Labels, TestSummary, Tested, junit, tested_json, tested_suite, tested_text,
-};
+use sgreplay::labels::Labels;
+use sgreplay::report::{TestSummary, Tested, junit, tested_json, tested_suite, tested_text};
 use sgreplay::rules::RuleSet;
 
 use super::{explain, gate, judging, pretty, stdout, with};

@@ -64,7 +64,7 @@ pub(crate) fn run(args: &BenchArgs, outputs: &mut Outputs) -> Result<ExitStatus,
     let binding = Binding { local: args.local.clone(), ..Binding::default() };
     let openings = captures.bind(&mut rules, &binding)?.openings;
     let bytes = |size: ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
-    let options = Options { index_memory: bytes(args.index_memory), ..Options::default() };
+    let options = Options::default().with_index_memory(bytes(args.index_memory));
 
     let names = args.captures.iter().map(|path| input::name(path)).collect();
     let threads = captures.threads().get();

@@ -11,15 +11,16 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use sgreplay::check::{Checked, Finding, check};
 use sgreplay::diff::Effect;
-use sgreplay::engine::{RulesFile, RulesRequest, Side, Tap, read_text};
+use sgreplay::engine::{PlanSide, RulesFile, RulesRequest, Tap, read_text};
 use sgreplay::escape::{self, Text};
+use sgreplay::labels::Labels;
 use sgreplay::report::{
-    Case, CheckedProposal, Difference, FindingsSummary, Labels, ProposalResult, Shown, Suite,
-    TestSummary, TestedProposal, findings_json, findings_text, junit, plural, proposal_json,
-    proposal_markdown, sarif, suppressed_json, tested_json, tested_suite, tested_text,
+    Case, CheckedProposal, Difference, FindingsSummary, ProposalResult, Shown, Suite, TestSummary,
+    TestedProposal, findings_json, findings_text, junit, plural, proposal_json, proposal_markdown,
+    sarif, suppressed_json, tested_json, tested_suite, tested_text,
 };
 use sgreplay::rules::{FieldError, Severity};
-use sgreplay::yaml;
+use sgreplay::yaml::{self, YamlError};
 
 use super::diff::{self, Compared};
 use super::gate::{self, Gate};
@@ -135,7 +136,7 @@ impl Config {
     fn read(args: &CiArgs) -> Result<Self, Failure> {
         let name = input::name(&args.file);
         let text = read_text(&args.file)?;
-        let mut config: Self = yaml::read(&text).map_err(|yaml::Error { at, message }| {
+        let mut config: Self = yaml::read(&text).map_err(|YamlError { at, message }| {
             let at = at.map_or_else(String::new, |(line, column)| format!(":{line}:{column}"));
             Failure::Usage(format!("{name}{at}: {message}"))
         })?;
@@ -333,8 +334,9 @@ pub(crate) fn run(args: &CiArgs, outputs: &mut Outputs) -> Result<ExitStatus, Fa
     let name = input::name(&args.file);
     let switches = config.switches(&name)?;
     let request = |side| RulesRequest { side, ..(&switches).into() };
-    let rules = input::rules_file(&proposed, &request(Side::Proposed))?;
-    let current = config.current.as_deref().map(|path| input::rules(path, &request(Side::Current)));
+    let rules = input::rules_file(&proposed, &request(PlanSide::Proposed))?;
+    let current =
+        config.current.as_deref().map(|path| input::rules(path, &request(PlanSide::Current)));
     let current = current.transpose()?;
     let before = match &current {
         Some((rules, _)) => check(rules, input::today()).findings,

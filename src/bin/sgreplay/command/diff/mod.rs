@@ -11,15 +11,16 @@ use serde_json::Value;
 use sgreplay::baseline::Accepted;
 use sgreplay::capture::{Frame, PcapWriter};
 use sgreplay::check;
+use sgreplay::collect::Changed;
 use sgreplay::diff::{self, Change, Diff, Effect, Turned};
-use sgreplay::engine::{DiffSink, Outcome, ReplayRequest, Side};
+use sgreplay::engine::{DiffSink, Outcome, PlanSide, ReplayRequest};
 use sgreplay::escape::{self, Text};
+use sgreplay::labels::{BothLabels, Labels};
 use sgreplay::replay::Sessions;
 use sgreplay::report::{
-    BothLabels, CHANGE_COLUMNS, Changed, DiffInputs, DiffJson, DiffSummary, Labels, Local,
-    REGION_COLUMNS, RegionsSummary, RowFormat, Rows, RulesInput, change_rows, diff_markdown,
-    diff_page, diff_text, plural, region_rows, regions_json, regions_markdown, regions_text,
-    rule_counts,
+    CHANGE_COLUMNS, DiffInputs, DiffJson, DiffSummary, Local, REGION_COLUMNS, RegionsSummary,
+    RowFormat, Rows, RulesInput, change_rows, diff_markdown, diff_page, diff_text, plural,
+    region_rows, regions_json, regions_markdown, regions_text, rule_counts,
 };
 use sgreplay::rules::RuleSet;
 use sgreplay::sources::{Ended, Input};
@@ -171,8 +172,8 @@ pub(super) fn compare<T>(
 /// The current rules and the proposed ones.
 fn read(args: &DiffArgs) -> Result<[Read; 2], Failure> {
     let [now, then] = sides(args);
-    let current = judging::rules(now, &args.judge, Side::Current)?;
-    Ok([current, judging::rules(then, &args.judge, Side::Proposed)?])
+    let current = judging::rules(now, &args.judge, PlanSide::Current)?;
+    Ok([current, judging::rules(then, &args.judge, PlanSide::Proposed)?])
 }
 
 /// The files of both sides; of a plan they are one.
@@ -369,7 +370,7 @@ impl DiffSink for Sinks<'_> {
         if *selected {
             if let Some(page) = &mut self.page {
                 let [_, proposed] = judged;
-                page.gathered.add(frame, decoded, proposed, Some(effect), self.labels.proposed);
+                page.overview.add(frame, decoded, proposed, Some(effect), self.labels.proposed);
             }
             self.writers.write(frame, judged, effect, self.labels)?;
         }

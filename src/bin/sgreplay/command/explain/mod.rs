@@ -11,7 +11,8 @@ use sgreplay::engine::{self, Binding, ReplayRequest, Sink};
 use sgreplay::escape::{self, Text};
 use sgreplay::evaluate::{Examined, explain};
 use sgreplay::flow::{Direction, FlowTuple, Packet, Protocol, Transport};
-use sgreplay::report::{Label, SCHEMA, because};
+use sgreplay::labels::Label;
+use sgreplay::report::SCHEMA;
 use sgreplay::rules::{
     Addresses, Assumption, EntryIndex, EntryKind, Interface, Layer, MatchStep, Matcher, Ordered,
     Policy, RuleProtocol, RuleSet, services,
@@ -463,7 +464,7 @@ fn text(one: &Explained<'_>) -> Text {
     let stopped = reply.last().filter(|_| one.verdict == Verdict::Deny);
     let why = match (stopped, steps.last()) {
         (Some((label, _)), _) => format!("reply stopped by {} of {}", label.rule, label.group),
-        (None, Some((label, _))) => because(one.reason, label),
+        (None, Some((label, _))) => label.because(one.reason),
         (None, None) => one.reason.as_str().to_owned(),
     };
     out.line(format_args!("{}: {why}", one.verdict.as_str()));

@@ -10,11 +10,12 @@ use sgreplay::capture::{Frame, PcapWriter};
 use sgreplay::check;
 use sgreplay::collect::{Connections, Coverage, RecordedActions, RowPart};
 use sgreplay::decode::{Decoded, Tunnels, embedded};
-use sgreplay::engine::{Outcome, ReplayRequest, Side, Sink};
+use sgreplay::engine::{Outcome, PlanSide, ReplayRequest, Sink};
 use sgreplay::escape::Text;
+use sgreplay::labels::Labels;
 use sgreplay::replay::{Replay, Sessions};
 use sgreplay::report::{
-    CoverageReport, DECODE_COLUMNS, Inputs, Labels, Local, PacketAnswer, RowFormat, Rows, Summary,
+    CoverageReport, DECODE_COLUMNS, Inputs, Local, PacketAnswer, RowFormat, Rows, Summary,
     VERDICT_COLUMNS, decode_cells, packet_line, plural, replay_markdown, replay_page, text_summary,
     verdict_cells,
 };
@@ -45,7 +46,7 @@ pub(crate) fn run(args: &ReplayArgs, outputs: &mut Outputs) -> Result<ExitStatus
         let message = "--max-sessions needs sessions, and --sessions off has none";
         return Err(Failure::Usage(message.to_owned()));
     }
-    let (mut rules, rules_input) = judging::rules(&args.rules, &args.judge, Side::Proposed)?;
+    let (mut rules, rules_input) = judging::rules(&args.rules, &args.judge, PlanSide::Proposed)?;
     judging::can_judge(&rules, &rules_input.path, &args.judge.interface)?;
     let writers = Writers::create(outputs)?;
     let report = Report::create(outputs)?;
@@ -146,7 +147,7 @@ impl Sink for Sinks<'_> {
         let Input { frame, decoded, .. } = input;
         self.writers.write(frame, judged, self.labels)?;
         if let Some(report) = &mut self.report {
-            report.gathered.add(frame, decoded, judged, None, self.labels);
+            report.overview.add(frame, decoded, judged, None, self.labels);
         }
         if let Some(coverage) = &mut self.coverage {
             coverage.add(frame, decoded.packet(), judged);

@@ -1,5 +1,10 @@
 //! The names of deciders: the `group` and `rule` columns.
 
+mod both;
+
+pub use both::BothLabels;
+
+use crate::diff::Side;
 use crate::escape;
 use crate::flow::Direction;
 use crate::rules::{Entry, EntryIndex, EntryKind, Layer, Policy, RuleSet};
@@ -35,10 +40,40 @@ impl Label {
     }
 
     /// Of a group that a rule set does not have.
-    pub(super) fn of_no_group(group: &str) -> Self {
+    pub(crate) fn of_no_group(group: &str) -> Self {
         let (group, rule) = (group.to_owned(), "absent".to_owned());
         let layer = Layer::default();
         Self { group, rule, reason: Reason::Default, priority: None, layer }
+    }
+
+    /// The reason in words, with the decider.
+    pub fn because(&self, reason: Reason) -> String {
+        let Self { group, rule, .. } = self;
+        match reason {
+            Reason::Rule => format!("rule {rule} of {group}"),
+            Reason::Default => format!("default of {group}: no rule matches"),
+            Reason::IntraGroup => format!("both are members of {group}"),
+            Reason::Session => format!("session, opened by {rule}"),
+            Reason::System => format!("always allowed: {rule}"),
+            Reason::ConnectionDenied => format!("its connection was denied by {rule} of {group}"),
+            Reason::SessionLimit => format!("too many sessions; {rule} of {group} allows it"),
+            Reason::NotIp
+            | Reason::NotLocal
+            | Reason::Malformed
+            | Reason::Truncated
+            | Reason::UnsupportedLink
+            | Reason::FragmentWithoutFirst => reason.as_str().to_owned(),
+        }
+    }
+
+    /// Why a packet is judged as it is.
+    pub fn because_of(&self, judgement: &Judgement) -> String {
+        if judgement.is_stopped() { self.stopped() } else { self.because(judgement.reason) }
+    }
+
+    /// Why a packet of an allowed connection does not get through.
+    pub(crate) fn stopped(&self) -> String {
+        format!("reply stopped by {} of {}", self.rule, self.group)
     }
 }
 
@@ -98,8 +133,21 @@ impl Labels {
     }
 
     /// The name of what decided a judgement.
-    pub fn of(&self, judgement: &Judgement) -> &Label {
+    pub fn judgement(&self, judgement: &Judgement) -> &Label {
         self.entry(judgement.interface, judgement.decided_in, judgement.entry)
+    }
+
+    /// What decided on one side of a change; nothing where nothing was judged.
+    pub(crate) fn side(&self, side: &Side) -> Option<&Label> {
+        side.at.map(|(interface, direction, entry)| self.entry(interface, direction, entry))
+    }
+
+    /// Why a side of a change decides so.
+    pub(crate) fn because(&self, side: &Side) -> String {
+        match self.side(side) {
+            Some(label) => label.because(side.reason),
+            None => side.reason.as_str().to_owned(),
+        }
     }
 
     /// The answer for a packet in one line, as a comment on it: `deny sg-web sgr-7 priority 10`.
@@ -108,7 +156,7 @@ impl Labels {
         let Some(judgement) = judged.deciding() else {
             return format!("{} {}", verdict.as_str(), reason.as_str());
         };
-        let Label { group, rule, priority, .. } = self.of(judgement);
+        let Label { group, rule, priority, .. } = self.judgement(judgement);
         let priority = priority.map_or_else(String::new, |of| format!(" priority {of}"));
         let how = match reason {
             Reason::Session | Reason::ConnectionDenied | Reason::SessionLimit => {

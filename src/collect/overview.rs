@@ -1,34 +1,39 @@
-//! What a page shows of the traffic itself, gathered packet by packet in bounded memory: how much when, the
-//! first connections, and who asked for what.
+//! An overview of the traffic in bounded memory: how much when, the first connections, and who asked for what.
 
 use std::collections::{BTreeMap, HashMap};
 
 use foldhash::fast::FixedState;
 use ipnet::IpNet;
 
+use super::changed::network;
 use crate::capture::Frame;
 use crate::decode::Decoded;
 use crate::diff::Effect;
 use crate::flow::FlowTuple;
-use crate::report::changed::network;
-use crate::report::{Labels, text};
+use crate::labels::Labels;
 use crate::rules::services;
 use crate::verdict::{Judged, Verdict};
 
 /// What became of something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Class {
+pub enum TrafficClass {
+    /// Allowed by the current rules, denied by the proposed ones.
     NewlyDenied,
+    /// Denied by the current rules, allowed by the proposed ones.
     NewlyAllowed,
+    /// Denied, by both rule sets where there are two.
     Denied,
+    /// Allowed, by both rule sets where there are two.
     Allowed,
 }
 
-impl Class {
-    pub(super) const ALL: [Self; 4] =
-        [Self::NewlyDenied, Self::NewlyAllowed, Self::Denied, Self::Allowed];
+impl TrafficClass {
+    /// All of them, the worst first.
+    pub const ALL: &'static [Self] =
+        &[Self::NewlyDenied, Self::NewlyAllowed, Self::Denied, Self::Allowed];
 
-    pub(super) fn as_str(self) -> &'static str {
+    /// In words.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::NewlyDenied => "newly denied",
             Self::NewlyAllowed => "newly allowed",
@@ -48,10 +53,10 @@ impl Class {
     }
 }
 
-/// One number for each [`Class`].
-pub(super) type ByClass = [u64; Class::ALL.len()];
+/// One number for each [`TrafficClass`].
+pub type ByClass = [u64; TrafficClass::ALL.len()];
 
-fn add(to: &mut ByClass, class: Class, amount: u64) {
+fn add(to: &mut ByClass, class: TrafficClass, amount: u64) {
     if let Some(sum) = to.get_mut(class as usize) {
         *sum += amount;
     }
@@ -66,11 +71,11 @@ const MOST_PAIRS: usize = 20_000;
 
 /// Connections and bytes over time, in bars that grow wider as time goes on.
 #[derive(Debug)]
-pub(super) struct Timeline {
-    /// Nanoseconds.
-    pub(super) width: u64,
+pub struct Timeline {
+    /// The width of a bar in nanoseconds.
+    pub width: u64,
     /// By the number of widths since the epoch: connections, and bytes.
-    pub(super) bars: BTreeMap<u64, [ByClass; 2]>,
+    pub bars: BTreeMap<u64, [ByClass; 2]>,
 }
 
 impl Timeline {
@@ -104,35 +109,45 @@ impl Timeline {
 
 /// A connection that is listed.
 #[derive(Debug)]
-pub(super) struct Listed {
-    pub(super) class: Class,
-    pub(super) flow: FlowTuple,
-    pub(super) place: String,
-    pub(super) packets: u64,
-    pub(super) bytes: u64,
-    pub(super) first_frame: u64,
-    /// Of its opening packet; of the packet before, where that has none.
-    pub(super) time: Option<u64>,
-    pub(super) why: String,
+pub struct ListedConnection {
+    /// What became of it.
+    pub class: TrafficClass,
+    /// The tuple of its opening packet.
+    pub flow: FlowTuple,
+    /// Direction and interface.
+    pub place: String,
+    /// Its packets.
+    pub packets: u64,
+    /// Bytes on the wire.
+    pub bytes: u64,
+    /// The number of its opening frame.
+    pub first_frame: u64,
+    /// The time of its opening packet, in nanoseconds since the epoch; of the packet before, where that has none.
+    pub time: Option<u64>,
+    /// What decided, in words.
+    pub why: String,
 }
 
-/// What a page shows of the traffic.
+/// An overview of the traffic: over time, its first connections, and networks by services.
 #[derive(Debug)]
-pub struct Gathered {
-    pub(super) timeline: Timeline,
-    pub(super) listed: Vec<Listed>,
+pub struct Overview {
+    /// Connections and bytes over time.
+    pub timeline: Timeline,
+    /// The first connections.
+    pub listed: Vec<ListedConnection>,
     /// Connections that are not listed, for want of room: changed or denied, and others.
-    pub(super) cut: [u64; 2],
+    pub cut: [u64; 2],
     room: [usize; 2],
     by_number: HashMap<u64, usize, FixedState>,
-    pub(super) pairs: BTreeMap<(IpNet, String), ByClass>,
+    /// Connections by the network of their peer and their service.
+    pub pairs: BTreeMap<(IpNet, String), ByClass>,
     /// What fits into no pair.
-    pub(super) other_pairs: ByClass,
+    pub other_pairs: ByClass,
     /// The time of the last packet that has one.
     now: Option<u64>,
 }
 
-impl Default for Gathered {
+impl Default for Overview {
     fn default() -> Self {
         Self {
             timeline: Timeline { width: 1_000_000, bars: BTreeMap::new() },
@@ -141,13 +156,13 @@ impl Default for Gathered {
             room: LISTED,
             by_number: HashMap::default(),
             pairs: BTreeMap::new(),
-            other_pairs: [0; Class::ALL.len()],
+            other_pairs: [0; TrafficClass::ALL.len()],
             now: None,
         }
     }
 }
 
-impl Gathered {
+impl Overview {
     /// Looks at a packet and its answer; of a difference, at that of the proposed rules and at the effect.
     pub fn add(
         &mut self,
@@ -157,7 +172,8 @@ impl Gathered {
         effect: Option<Effect>,
         labels: &Labels,
     ) {
-        let (Some(class), Some(judgement)) = (Class::of(judged, effect), judged.deciding()) else {
+        let (Some(class), Some(judgement)) = (TrafficClass::of(judged, effect), judged.deciding())
+        else {
             return;
         };
         self.now = frame.time_ns.or(self.now);
@@ -181,15 +197,15 @@ impl Gathered {
                 None if room => add(self.pairs.entry(key).or_default(), class, 1),
                 None => add(&mut self.other_pairs, class, 1),
             }
-            let kind = usize::from(class == Class::Allowed);
+            let kind = usize::from(class == TrafficClass::Allowed);
             let room = self.room.get_mut(kind).filter(|room| **room > 0);
             if let Some(room) = room {
                 *room -= 1;
                 if let Some(number) = judgement.connection {
                     self.by_number.insert(number, self.listed.len());
                 }
-                let label = labels.of(judgement);
-                self.listed.push(Listed {
+                let label = labels.judgement(judgement);
+                self.listed.push(ListedConnection {
                     class,
                     flow,
                     place: format!(
@@ -201,7 +217,7 @@ impl Gathered {
                     bytes: if alone { bytes } else { 0 },
                     first_frame: frame.number,
                     time: self.now,
-                    why: text::because_of(judgement, label),
+                    why: label.because_of(judgement),
                 });
             } else if let Some(cut) = self.cut.get_mut(kind) {
                 *cut += 1;
@@ -225,7 +241,7 @@ mod tests {
         let mut timeline = Timeline { width: 1, bars: BTreeMap::new() };
         let times = [5, 1_000_000_000, 7, 1_700_000_000_000_000_000, 0, u64::MAX, 3];
         for time in times.into_iter().chain(0..5_000) {
-            add(&mut timeline.bar(time)[0], Class::Denied, 1);
+            add(&mut timeline.bar(time)[0], TrafficClass::Denied, 1);
         }
         assert!(timeline.bars.len() <= MOST_BARS);
         let all: u64 =

@@ -10,10 +10,9 @@ use std::net::IpAddr;
 use foldhash::fast::FixedState;
 use ipnet::IpNet;
 
-use super::Seen;
-use super::both_labels::{BothLabels, because};
 use crate::diff::{Change, Effect, Side, Turned};
 use crate::flow::{Protocol, Transport};
+use crate::labels::BothLabels;
 use crate::rules::services;
 use crate::stats::{PeerCount, PeerRoom, Peers};
 
@@ -23,6 +22,24 @@ const WIDTHS: [(u8, u8); 4] = [(24, 64), (16, 48), (8, 32), (0, 0)];
 /// About what a group and a kind take, bytes.
 const GROUP: usize = 400;
 const KIND: usize = 800;
+
+/// What was seen of a region in traffic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Connections whose verdict turned there.
+    pub connections: u64,
+    /// The frame that opened the first of them.
+    pub first_frame: Option<u64>,
+}
+
+impl Seen {
+    /// Notes a changed connection that the region holds.
+    fn add(&mut self, change: &Change) {
+        self.connections += 1;
+        let first = self.first_frame.unwrap_or(change.first_frame);
+        self.first_frame = Some(first.min(change.first_frame));
+    }
+}
 
 /// The changed connections of a difference.
 #[derive(Debug)]
@@ -62,26 +79,26 @@ struct Key {
 
 /// A kind of changes in words.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Kind {
+pub(crate) struct Kind {
     /// Direction and interface.
-    pub(super) place: String,
-    pub(super) service: String,
+    pub(crate) place: String,
+    pub(crate) service: String,
     /// What decides by the current rules.
-    pub(super) now: String,
+    pub(crate) now: String,
     /// What decides by the proposed ones.
-    pub(super) then: String,
+    pub(crate) then: String,
     /// Somebody has looked at them.
-    pub(super) accepted: bool,
+    pub(crate) accepted: bool,
 }
 
 /// Connections that changed in the same way, of one service and one peer network.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Group {
-    pub(super) connections: u64,
-    pub(super) packets: u64,
-    pub(super) bytes: u64,
-    pub(super) first_frame: u64,
-    pub(super) times: Option<(u64, u64)>,
+pub(crate) struct Group {
+    pub(crate) connections: u64,
+    pub(crate) packets: u64,
+    pub(crate) bytes: u64,
+    pub(crate) first_frame: u64,
+    pub(crate) times: Option<(u64, u64)>,
     peers: Peers,
 }
 
@@ -100,7 +117,7 @@ impl Group {
     }
 
     /// The one peer, or the network that they share.
-    pub(super) fn peers(&self, net: &IpNet) -> String {
+    pub(crate) fn peers(&self, net: &IpNet) -> String {
         match (self.peers.first(), self.peers.count()) {
             ([], _) => String::new(),
             ([one, ..], PeerCount::Exactly(1)) => one.to_string(),
@@ -110,8 +127,7 @@ impl Group {
 }
 
 /// The network that a peer is shown with: neighbours share a line.
-#[cfg(feature = "html")]
-pub(super) fn network(peer: IpAddr) -> IpNet {
+pub(crate) fn network(peer: IpAddr) -> IpNet {
     within(peer, WIDTHS[0])
 }
 
@@ -227,7 +243,7 @@ impl<'l> Changed<'l> {
         let place = at.map_or_else(String::new, |(labels, (interface, direction, _))| {
             format!("{direction} {}", labels.interface(interface))
         });
-        let then = because(labels.proposed, proposed);
+        let then = labels.proposed.because(proposed);
         let entry = accepted.and_then(|entry| labels.accepted.entries().get(entry));
         let kind = Kind {
             place,
@@ -235,7 +251,7 @@ impl<'l> Changed<'l> {
                 true => flow.proto.to_string(),
                 false => services::of_flow(flow),
             },
-            now: because(labels.current, current),
+            now: labels.current.because(current),
             then: match entry {
                 None => then,
                 Some(entry) => format!("{then}; accepted: {}", entry.reason),
@@ -342,7 +358,7 @@ impl<'l> Changed<'l> {
     }
 
     /// The groups of an effect, the largest first.
-    pub(super) fn groups(&self, effect: Effect) -> Vec<(&Kind, IpNet, &Group)> {
+    pub(crate) fn groups(&self, effect: Effect) -> Vec<(&Kind, IpNet, &Group)> {
         let kinds: BTreeMap<u32, &Kind> = self
             .named
             .iter()

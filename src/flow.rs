@@ -3,7 +3,7 @@
 //! Everything here is small, `Copy`, and free of references, so that a packet costs no allocation.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// An IP protocol by its IANA number (`6` is TCP), past any IPv6 extension headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -134,6 +134,21 @@ pub struct FlowTuple {
 }
 
 impl FlowTuple {
+    /// The tuple of a TCP packet.
+    pub fn tcp(from: SocketAddr, to: SocketAddr) -> Self {
+        Self::with_ports(Protocol::TCP, from, to)
+    }
+
+    /// The tuple of a UDP packet.
+    pub fn udp(from: SocketAddr, to: SocketAddr) -> Self {
+        Self::with_ports(Protocol::UDP, from, to)
+    }
+
+    fn with_ports(proto: Protocol, from: SocketAddr, to: SocketAddr) -> Self {
+        let transport = Transport::Ports { src: from.port(), dst: to.port() };
+        Self { proto, src: from.ip(), dst: to.ip(), transport }
+    }
+
     /// Whether this is an ICMP or ICMPv6 error, which opens no session and answers none (SEMANTICS F18).
     #[inline]
     pub fn is_icmp_error(&self) -> bool {
@@ -182,8 +197,8 @@ impl fmt::Display for FlowTuple {
 }
 
 /// An address and a port as people write them: `10.0.0.5:22`, `[2001:db8::1]:22`.
-pub fn endpoint(addr: IpAddr, port: u16) -> std::net::SocketAddr {
-    std::net::SocketAddr::new(addr, port)
+pub fn endpoint(addr: IpAddr, port: u16) -> SocketAddr {
+    SocketAddr::new(addr, port)
 }
 
 /// An interface's view of a packet.

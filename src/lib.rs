@@ -19,22 +19,73 @@
 //! [`header_space`] answers for all possible packets, without a capture: of two rule sets ([`diff`]), of expectations
 //! ([`assertions`]), of the rules by themselves ([`check`]). [`suggest`] goes the other way, from packets to rules, and
 //! [`convert`] writes rules for others. [`report`] formats results as the program prints them; it changes with the program
-//! and is no promised interface. The stages by hand:
+//! and is no promised interface.
 //!
-//! ```no_run
-//! use sgreplay::capture::Capture;
-//! use sgreplay::decode::decode;
-//! use sgreplay::replay::{Options, Replay};
+//! # Replay a capture
 //!
-//! let mut rules = sgreplay::parse::yaml("proposed.yaml", &std::fs::read_to_string("proposed.yaml")?)?;
+//! ```
+//! use std::ops::ControlFlow;
+//!
+//! use sgreplay::{Binding, EachFrame, ReplayRequest, RulesFile, RulesRequest, SourceOptions, Sources, Verdict, engine};
+//!
+//! let mut rules = RulesFile::load("captures/proposed.yaml".as_ref(), &RulesRequest::default())?.rules;
+//! let captures = ["captures/web.pcap".into()].into_iter();
+//! let mut sources = Sources::open(captures, SourceOptions::default(), Default::default())?;
+//! let binding = Binding { local: vec!["10.0.0.5/32".parse()?], ..Binding::default() };
+//! let bound = engine::bind(&mut rules, &mut sources, &binding)?;
+//!
+//! let mut denied = 0;
+//! let mut sink = EachFrame::new(|_, judged| {
+//!     denied += u64::from(judged.verdict().0 == Verdict::Deny);
+//!     ControlFlow::Continue(())
+//! });
+//! let outcome = engine::replay(&rules, sources, bound, ReplayRequest::default(), &mut sink)?;
+//! assert_eq!(outcome.replay.stats().packets().denied, denied);
+//! assert!(outcome.ended.damage.is_empty());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Judge one packet
+//!
+//! ```
+//! use sgreplay::evaluate::{Compiled, Evaluator};
+//! use sgreplay::{Direction, FlowTuple, RulesFile, RulesRequest};
+//!
+//! let mut rules = RulesFile::load("captures/proposed.yaml".as_ref(), &RulesRequest::default())?.rules;
 //! rules.set_local(vec!["10.0.0.5/32".parse()?]);
-//! let mut replay = Replay::new(&rules, Options::default());
-//! let mut capture = Capture::open("web.pcap".as_ref())?;
-//! while let Some(frame) = capture.next_frame()? {
-//!     let judged = replay.judge(&frame, &decode(frame.link, frame.data));
-//!     println!("{} {:?}", frame.number, judged.verdict());
+//! let list = rules.ordered(0, Direction::Ingress);
+//! let flow = FlowTuple::tcp("198.51.100.9:40000".parse()?, "10.0.0.5:22".parse()?);
+//! let entry = list.entry(Compiled::new(&list).decide(&flow)).ok_or("there is always a default")?;
+//! let (group, rule) = rules.names(0, entry);
+//! assert_eq!((group.as_str(), rule.as_str()), ("sg-web", "default"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Compare two rule sets for all possible packets
+//!
+//! ```
+//! use sgreplay::diff::{Effect, regions};
+//! use sgreplay::{RulesFile, RulesRequest};
+//!
+//! let [current, proposed] = ["captures/current.yaml", "captures/proposed.yaml"].map(|path| {
+//!     RulesFile::load(path.as_ref(), &RulesRequest::default()).map(|file| file.rules)
+//! });
+//! let turned = regions(&current?, &proposed?)?;
+//! assert!(turned.iter().any(|one| one.effect == Effect::NewlyDenied));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Check rules by themselves
+//!
+//! ```
+//! use sgreplay::check::check;
+//! use sgreplay::{RulesFile, RulesRequest};
+//!
+//! let mut rules = RulesFile::load("captures/current.yaml".as_ref(), &RulesRequest::default())?.rules;
+//! rules.set_local(vec!["10.0.0.5/32".parse()?]);
+//! for finding in check(&rules, jiff::civil::date(2026, 11, 28)).findings {
+//!     println!("{} {}", finding.code, finding.message);
 //! }
-//! println!("{} packets denied", replay.stats().packets().denied);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -44,10 +95,14 @@
 //!
 //! # Features
 //!
-//! - `cli` (default): what only the program needs. Without it this is the bare library.
-//! - `html` (with `cli`): the page for a browser.
-//! - `hcl` (with `cli`): rules in Terraform's own language.
-//! - `parquet` (with `cli`): flow logs of AWS as Parquet files.
+//! All are on by default; without them this is the bare library, in Rust alone, which also builds for wasm32.
+//!
+//! - `cli`: what only the program needs (with `html`).
+//! - `hcl`: rules in Terraform's own language.
+//! - `html`: the page for a browser.
+//! - `parquet`: flow logs of AWS as Parquet files.
+//! - `threads`: reading and decoding beside judging, for callers who ask for several threads.
+//! - `zstd`: captures compressed with zstd, by the library in C.
 // `compile::simd` is the one exception.
 #![deny(unsafe_code)]
 

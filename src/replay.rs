@@ -185,10 +185,8 @@ const FETCHED_AT_ONCE: usize = 64;
 /// // A SYN from 192.0.2.1, which no rule lets in.
 /// let data = b"\x45\0\0\x28\0\0\0\0\x40\x06\0\0\xc0\0\x02\x01\x0a\0\0\x05\
 ///              \x9c\x40\0\x16\0\0\0\0\0\0\0\0\x50\x02\0\0\0\0\0\0";
-/// let (link, time_ns, wire_len) = (LinkType::RAW, Some(0), 40);
-/// let (hint, interface, log) = (None, None, None);
-/// let frame = Frame { number: 1, link, time_ns, wire_len, hint, interface, log, data };
-/// let judged = replay.judge(&frame, &decode(link, data));
+/// let frame = Frame::new(1, LinkType::RAW, data).at(0);
+/// let judged = replay.judge(&frame, &decode(frame.link, frame.data));
 /// assert_eq!(judged.verdict(), (Verdict::Deny, Reason::Default));
 /// # Ok::<(), sgreplay::parse::ParseError>(())
 /// ```

@@ -163,7 +163,7 @@ fn sessions(c: &mut Criterion) {
         let enter = || {
             let mut table = SessionTable::new(rules.interfaces(), session::MOST_MEMORY);
             for (number, packet) in (1..).zip(&packets) {
-                let place = table.places().of(0, Direction::Ingress, &packet.flow);
+                let place = table.places().slot(0, Direction::Ingress, &packet.flow);
                 let (allowed, direction, tag) = (true, Direction::Ingress, 0);
                 table.open(
                     &place,
@@ -185,11 +185,11 @@ fn sessions(c: &mut Criterion) {
             b.iter(|| {
                 for packets in order.chunks(64) {
                     places.clear();
-                    let place = |p: &Packet| table.places().of(0, Direction::Ingress, &p.flow);
+                    let place = |p: &Packet| table.places().slot(0, Direction::Ingress, &p.flow);
                     places.extend(packets.iter().map(place));
                     table.fetch(places.iter());
                     for (place, packet) in places.iter().zip(packets) {
-                        black_box(table.meet(place, packet, 1));
+                        black_box(table.track(place, packet, 1));
                     }
                 }
             });

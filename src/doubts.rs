@@ -27,7 +27,7 @@ impl Supposition {
         let groups = self.members_of.groups().chain(other.members_of.groups());
         Self {
             receiver_began: self.receiver_began || other.receiver_began,
-            members_of: Assumption::of(groups),
+            members_of: Assumption::from_groups(groups),
         }
     }
 }
@@ -99,16 +99,16 @@ impl UnknownMembers {
         rules: &RuleSet,
         interface: usize,
         direction: Direction,
-        with_mates: bool,
+        with_members: bool,
     ) -> Self {
         let mut groups = rules.unknown_peers(interface, direction);
-        if with_mates {
-            groups = groups.and(rules.unlisted_mates(interface, direction));
+        if with_members {
+            groups = groups.and(rules.unlisted_members(interface, direction));
         }
         if groups.is_empty() {
             return Self::default();
         }
-        let all = Assumption::of(groups.groups());
+        let all = Assumption::from_groups(groups.groups());
         let mut about = Vec::new();
         for entry in rules.ordered_assuming(interface, direction, &all).entries() {
             for kind in std::iter::once(&entry.kind).chain(&entry.through) {

@@ -155,7 +155,7 @@ impl Filter {
     pub fn matches_arp(&self, sender: IpAddr, target: IpAddr) -> bool {
         self.expr.holds(&|qualifiers, value| match value {
             Value::Net(net) if qualifiers.proto.is_none() => {
-                qualifiers.side.of(net.contains(&sender), net.contains(&target))
+                qualifiers.side.selects(net.contains(&sender), net.contains(&target))
             }
             _ => false,
         })
@@ -208,7 +208,7 @@ impl Qualifiers {
 }
 
 impl Side {
-    fn of(self, src: bool, dst: bool) -> bool {
+    fn selects(self, src: bool, dst: bool) -> bool {
         match self {
             Self::Src => src,
             Self::Dst => dst,
@@ -222,11 +222,11 @@ impl Value {
     fn matches(&self, flow: &FlowTuple, side: Side) -> bool {
         match self {
             Self::None => true,
-            Self::Net(net) => side.of(net.contains(&flow.src), net.contains(&flow.dst)),
+            Self::Net(net) => side.selects(net.contains(&flow.src), net.contains(&flow.dst)),
             Self::Proto(proto) => flow.proto == *proto,
             Self::Ports(ranges) => flow.transport.ports().is_some_and(|(src, dst)| {
                 let holds = |port| ranges.iter().any(|range| range.contains(&port));
-                side.of(holds(src), holds(dst))
+                side.selects(holds(src), holds(dst))
             }),
         }
     }

@@ -272,7 +272,7 @@ pub struct FirstFragment {
 
 impl FirstFragment {
     /// Of a packet that is one.
-    pub fn of(packet: &Packet) -> Self {
+    pub fn classify(packet: &Packet) -> Self {
         let Packet { flow: FlowTuple { proto, transport, .. }, tcp_flags, .. } = *packet;
         Self { proto, transport, tcp_flags }
     }

@@ -49,11 +49,11 @@ impl FragmentTable {
         match packet.fragment {
             Fragment::No => Some(packet),
             Fragment::First { id } => {
-                self.remember(Datagram::of(&packet, id), FirstFragment::of(&packet), now);
+                self.remember(Datagram::new(&packet, id), FirstFragment::classify(&packet), now);
                 Some(packet)
             }
             Fragment::Later { id, last, first } => {
-                let first = first.or_else(|| self.first(Datagram::of(&packet, id), last, now))?;
+                let first = first.or_else(|| self.first(Datagram::new(&packet, id), last, now))?;
                 let mut packet = packet;
                 packet.flow.proto = first.proto;
                 packet.flow.transport = first.transport;
@@ -95,7 +95,7 @@ struct Datagram {
 }
 
 impl Datagram {
-    fn of(packet: &Packet, id: u32) -> Self {
+    fn new(packet: &Packet, id: u32) -> Self {
         let proto = Some(packet.flow.proto).filter(|_| packet.flow.src.is_ipv4());
         Self { src: packet.flow.src, dst: packet.flow.dst, proto, id }
     }
@@ -127,7 +127,7 @@ impl LookAhead {
     /// Looks at the next packet of the capture; completes it if its first fragment was seen, and names
     /// the frames before it that it completes, if it is one. `position` counts bytes of the capture,
     /// `now` its time in nanoseconds.
-    pub fn look(
+    pub fn add(
         &mut self,
         frame: u64,
         position: u64,
@@ -137,7 +137,8 @@ impl LookAhead {
         match packet.fragment {
             Fragment::No => None,
             Fragment::First { id } => {
-                let (datagram, first) = (Datagram::of(packet, id), FirstFragment::of(packet));
+                let (datagram, first) =
+                    (Datagram::new(packet, id), FirstFragment::classify(packet));
                 self.table.remember(datagram, first, now);
                 let waiting = self.waiting.remove(&datagram)?;
                 let in_time = |of: &Waiting| {
@@ -147,7 +148,7 @@ impl LookAhead {
                 Some((first, waiting.into_iter().filter(in_time).map(|of| of.frame).collect()))
             }
             Fragment::Later { id, last, .. } => {
-                let datagram = Datagram::of(packet, id);
+                let datagram = Datagram::new(packet, id);
                 let first = self.table.first(datagram, last, now);
                 packet.fragment = Fragment::Later { id, last, first };
                 if first.is_none() {

@@ -68,7 +68,7 @@ impl Default for CaptureHints {
 impl CaptureHints {
     /// Looks at a frame, if it is one of the first.
     #[inline]
-    pub fn look(&mut self, frame: &Frame<'_>, decoded: &Decoded) {
+    pub fn add(&mut self, frame: &Frame<'_>, decoded: &Decoded) {
         if self.left > 0 {
             self.look_closely(frame, decoded);
         }

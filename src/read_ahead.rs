@@ -308,7 +308,7 @@ impl Ahead {
                 Next::NotYet => return next,
                 Next::Batch(batch) => self.hold(batch),
                 Next::Damage(_) | Next::End => {
-                    self.hurry();
+                    self.release_held();
                     self.held.push_back(next);
                 }
             }
@@ -326,7 +326,7 @@ impl Ahead {
     }
 
     /// Waits no longer for first fragments: what was read comes out now.
-    pub fn hurry(&mut self) {
+    pub fn release_held(&mut self) {
         self.fragments.give_up();
     }
 
@@ -367,18 +367,18 @@ impl Ahead {
     /// Looks at the fragments of a batch, which may complete those of the batches before it.
     fn hold(&mut self, mut batch: DecodedBatch) {
         if batch.fragments || !self.held.is_empty() {
-            self.look(&mut batch);
+            self.complete_fragments(&mut batch);
         }
         self.held.push_back(Next::Batch(batch));
     }
 
-    fn look(&mut self, batch: &mut DecodedBatch) {
+    fn complete_fragments(&mut self, batch: &mut DecodedBatch) {
         let mut found = Vec::new();
         for (frame, decoded) in batch.batch.frames().zip(&mut batch.decoded) {
             self.position += frame.data.len() as u64 + RECORD;
             self.now = frame.time_ns.unwrap_or(self.now);
             if let Decoded::Packet(packet) = decoded {
-                found.extend(self.fragments.look(frame.number, self.position, self.now, packet));
+                found.extend(self.fragments.add(frame.number, self.position, self.now, packet));
             }
         }
         for (first, frames) in found {
@@ -406,7 +406,7 @@ impl Ahead {
                     self.hold(batch);
                 }
                 other => {
-                    self.hurry();
+                    self.release_held();
                     self.held.push_back(other);
                 }
             }

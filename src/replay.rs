@@ -69,10 +69,10 @@ pub enum Midstream {
 }
 
 /// What is not known of groups that each interface's rules are about, ingress first.
-fn unknown_members(rules: &RuleSet, with_mates: bool) -> Vec<[UnknownMembers; 2]> {
+fn unknown_members(rules: &RuleSet, with_members: bool) -> Vec<[UnknownMembers; 2]> {
     let of = |interface| {
         [Direction::Ingress, Direction::Egress]
-            .map(|direction| UnknownMembers::new(rules, interface, direction, with_mates))
+            .map(|direction| UnknownMembers::new(rules, interface, direction, with_members))
     };
     (0..rules.interfaces().len()).map(of).collect()
 }
@@ -246,7 +246,7 @@ impl<'r> Replay<'r> {
         let lists = (0..rules.interfaces().len()).map(|interface| {
             let (ingress, ingress_replies) = compiled(interface, Direction::Ingress);
             let (egress, egress_replies) = compiled(interface, Direction::Egress);
-            let mates = rules.group_mates(interface);
+            let mates = rules.fellow_members(interface);
             Lists { ingress, egress, ingress_replies, egress_replies, mates }
         });
         let lists: Vec<Lists> = lists.collect();
@@ -307,10 +307,10 @@ impl<'r> Replay<'r> {
     /// Keeps the other verdicts that are possible where something is not known, for [`Replay::take_alternatives`].
     ///
     /// Members of a group who reach each other may be weighed too.
-    pub(crate) fn keep_alternatives(&mut self, with_mates: bool) {
+    pub(crate) fn keep_alternatives(&mut self, with_members: bool) {
         self.alternatives = Some(Vec::new());
-        if with_mates {
-            self.unknown_members = unknown_members(self.rules, with_mates);
+        if with_members {
+            self.unknown_members = unknown_members(self.rules, with_members);
             self.has_unknown_members =
                 self.unknown_members.iter().flatten().any(|of| !of.is_empty());
         }
@@ -338,7 +338,7 @@ impl<'r> Replay<'r> {
     #[inline]
     pub fn judge(&mut self, frame: &Frame<'_>, decoded: &Decoded) -> Judged {
         let mut seats = None;
-        self.seat(frame, decoded, &mut seats);
+        self.find_interfaces(frame, decoded, &mut seats);
         let mut judged = Judged::Not(Reason::NotLocal);
         self.judge_seated(frame, decoded, &seats, &mut judged);
         self.stats.count(frame, decoded, &judged, true);
@@ -362,7 +362,7 @@ impl<'r> Replay<'r> {
         let mut answers = [const { Judged::Not(Reason::NotLocal) }; FETCHED_AT_ONCE];
         for inputs in inputs.chunks(FETCHED_AT_ONCE) {
             for (seats, input) in seats.iter_mut().zip(inputs) {
-                self.seat(&input.frame, input.decoded, seats);
+                self.find_interfaces(&input.frame, input.decoded, seats);
             }
             let places = seats.iter().take(inputs.len()).flatten();
             let places = places.flat_map(|(first, second)| iter::once(first).chain(second));
@@ -388,22 +388,22 @@ impl<'r> Replay<'r> {
 
     #[cold]
     fn note_unevaluated(&mut self, frame: &Frame<'_>, decoded: &Decoded, reason: Reason) {
-        let is_local = |addr| self.interfaces.of(addr).is_some();
-        if let Some(hidden) = Hidden::of(frame, decoded, reason, is_local) {
+        let is_local = |addr| self.interfaces.find(addr).is_some();
+        if let Some(hidden) = Hidden::classify(frame, decoded, reason, is_local) {
             self.stats.note_unevaluated(hidden, frame.number);
         }
     }
 
     /// Finds the interfaces that a packet is judged at.
     #[inline]
-    fn seat(&self, frame: &Frame<'_>, decoded: &Decoded, seats: &mut Seats) {
+    fn find_interfaces(&self, frame: &Frame<'_>, decoded: &Decoded, seats: &mut Seats) {
         *seats = None;
         let Decoded::Packet(Packet { flow, .. }) = decoded else { return };
         let judging = match self.by_frame || frame.log.is_some() {
             false => self.interfaces.judging(flow, None),
             true => self.judging(frame, flow),
         };
-        let place = |interface, direction| self.sessions.places().of(interface, direction, flow);
+        let place = |interface, direction| self.sessions.places().slot(interface, direction, flow);
         let (first, direction) = match judging {
             [Some(sender), _] => (sender, Direction::Egress),
             [None, Some(receiver)] => (receiver, Direction::Ingress),
@@ -467,7 +467,7 @@ impl<'r> Replay<'r> {
             return;
         };
         let place = |of: &SessionSlot| {
-            self.sessions.places().of(of.interface(), of.direction(), &packet.flow)
+            self.sessions.places().slot(of.interface(), of.direction(), &packet.flow)
         };
         let seats = (place(first), second.as_ref().map(place));
         self.packet(frame, &packet, &seats, judged);
@@ -481,9 +481,9 @@ impl<'r> Replay<'r> {
         (first, second): &(SessionSlot, Option<SessionSlot>),
         judged: &mut Judged,
     ) {
-        self.openings.learn(packet, frame.time_ns);
+        self.openings.observe(packet, frame.time_ns);
         if let Some(log) = frame.log {
-            self.openings.learn_record(packet, log);
+            self.openings.observe_record(packet, log);
         }
         let mut opens = None;
         let judgement = |judgement| *judged = Judged::At(judgement, None);
@@ -597,7 +597,7 @@ impl<'r> Replay<'r> {
             return put(self.untracked(place, frame, packet));
         }
         // SEMANTICS A5.
-        match self.sessions.meet(place, packet, self.now) {
+        match self.sessions.track(place, packet, self.now) {
             SessionMatch::Live(opened) => {
                 put(in_session(place, opened, self.stats.entry_of(opened.flow_class)));
             }
@@ -618,7 +618,7 @@ impl<'r> Replay<'r> {
     fn related(&self, at: &SessionSlot, frame: &Frame<'_>, error: &Packet) -> Option<Judgement> {
         let quoted = embedded(frame.link, frame.data, &self.tunnels)?;
         let (interface, direction) = (at.interface(), at.direction());
-        let place = self.sessions.places().of(interface, direction.opposite(), &quoted.flow);
+        let place = self.sessions.places().slot(interface, direction.opposite(), &quoted.flow);
         let opened = self.sessions.at(&place, &quoted.flow, self.now)?;
         let (ordered, compiled) = self.lists[interface].of(direction);
         let entry = ordered.entry(compiled.decide(&error.flow));
@@ -754,7 +754,7 @@ impl<'r> Replay<'r> {
         receiver_began: bool,
     ) -> bool {
         // Of an interface that is listed it is known which groups it has.
-        let is_listed = self.interfaces.of(flow.peer(direction)).is_some();
+        let is_listed = self.interfaces.find(flow.peer(direction)).is_some();
         let unknown = &mut self.unknown_members[interface][direction as usize];
         if is_listed || unknown.is_empty() {
             return true;
@@ -873,7 +873,7 @@ impl<'r> Replay<'r> {
         flow: &FlowTuple,
         connection: u64,
     ) -> bool {
-        let place = self.sessions.places().of(interface, direction, flow);
+        let place = self.sessions.places().slot(interface, direction, flow);
         let session = self.sessions.at(&place, flow, self.now);
         session.is_some_and(|opened| opened.connection == connection)
     }

@@ -208,7 +208,7 @@ impl Observed {
         if self.wants.selection && !selected {
             return;
         }
-        let peer = self.told_apart().around(flow.peer(direction));
+        let peer = self.widening().around(flow.peer(direction));
         let key = Key { interface, direction, service: service(&flow), peer, answered };
         let group = self.groups.entry(key).or_insert_with(|| Group {
             flow,
@@ -235,7 +235,7 @@ impl Observed {
         let mut groups: Vec<_> = std::mem::take(&mut self.groups).into_iter().collect();
         groups.sort_unstable_by_key(|(key, group)| (group.first, *key));
         for (key, group) in groups {
-            let key = Key { peer: self.told_apart().around(key.peer.addr()), ..key };
+            let key = Key { peer: self.widening().around(key.peer.addr()), ..key };
             match self.groups.get_mut(&key) {
                 None => _ = self.groups.insert(key, group),
                 Some(known) => {
@@ -277,7 +277,7 @@ impl Observed {
     }
 
     /// The largest networks that peers are taken for.
-    pub fn told_apart(&self) -> Widening {
+    pub fn widening(&self) -> Widening {
         Widening::STEPS.get(self.step).copied().unwrap_or(Widening::EXACT)
     }
 

@@ -26,7 +26,7 @@ pub(super) fn decompressed(
     switch: &Switch,
 ) -> Result<Buffer, CaptureErrorKind> {
     for layer in 0.. {
-        let Some(compression) = Compression::of(&mut buffer)? else { break };
+        let Some(compression) = Compression::detect(&mut buffer)? else { break };
         if layer == MOST_LAYERS {
             return Err(CaptureErrorKind::TooManyLayers);
         }
@@ -50,7 +50,7 @@ enum Compression {
 impl Compression {
     /// The compression that the first bytes show; skips frames that a decoder is to skip, which zstd and lz4
     /// write alike.
-    fn of(buffer: &mut Buffer) -> Result<Option<Self>, CaptureErrorKind> {
+    fn detect(buffer: &mut Buffer) -> Result<Option<Self>, CaptureErrorKind> {
         loop {
             buffer.fill_to(4)?;
             let found = match buffer.unread() {

@@ -144,7 +144,7 @@ struct Named {
 }
 
 impl Named {
-    fn of(rules: &RuleSet, rule: &Rule) -> Self {
+    fn new(rules: &RuleSet, rule: &Rule) -> Self {
         let one = |ports: Vec<_>, peers: Vec<_>| -> Matcher {
             rules.matcher(&Rule { ports, peers, ..rule.clone() })
         };
@@ -191,7 +191,7 @@ impl Coverage {
         let groups = rules.groups().iter().enumerate();
         let named = groups.flat_map(|(g, group)| {
             let of_group = group.rules.iter().enumerate();
-            of_group.map(move |(r, rule)| ((g, r), Named::of(rules, rule)))
+            of_group.map(move |(r, rule)| ((g, r), Named::new(rules, rule)))
         });
         Self {
             usage: HashMap::default(),

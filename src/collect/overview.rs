@@ -42,7 +42,7 @@ impl TrafficClass {
         }
     }
 
-    fn of(judged: &Judged, effect: Option<Effect>) -> Option<Self> {
+    fn classify(judged: &Judged, effect: Option<Effect>) -> Option<Self> {
         match (effect, judged.verdict().0) {
             (Some(Effect::NewlyDenied), _) => Some(Self::NewlyDenied),
             (Some(Effect::NewlyAllowed), _) => Some(Self::NewlyAllowed),
@@ -172,7 +172,8 @@ impl Overview {
         effect: Option<Effect>,
         labels: &Labels,
     ) {
-        let (Some(class), Some(judgement)) = (TrafficClass::of(judged, effect), judged.deciding())
+        let (Some(class), Some(judgement)) =
+            (TrafficClass::classify(judged, effect), judged.deciding())
         else {
             return;
         };

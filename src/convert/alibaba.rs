@@ -303,7 +303,7 @@ fn network_acl(
             Direction::Ingress => ("SourceCidrIp", 0),
             Direction::Egress => ("DestinationCidrIp", 1),
         };
-        let entries = entries(rule).map_err(|error| error.of(group))?;
+        let entries = entries(rule).map_err(|error| error.in_group(group))?;
         let several = entries.len() > 1;
         for (n, Entry { protocol, port, net }) in entries.into_iter().enumerate() {
             let id = if several { format!("{}-{}", rule.id, n + 1) } else { rule.id.to_string() };

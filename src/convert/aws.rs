@@ -76,7 +76,7 @@ fn security_group(group: &SecurityGroup) -> Result<Value, CannotSay> {
             Direction::Egress => permissions.last_mut(),
         };
         if let Some(list) = list {
-            list.extend(of_rule(rule).map_err(|error| error.of(group))?);
+            list.extend(of_rule(rule).map_err(|error| error.in_group(group))?);
         }
     }
     let [ingress, egress] = permissions;
@@ -207,7 +207,7 @@ fn network_acl(
     position: usize,
     subnets: &Subnets,
 ) -> Result<Value, CannotSay> {
-    let entries = group.rules.iter().map(|rule| entry(rule).map_err(|error| error.of(group)));
+    let entries = group.rules.iter().map(|rule| entry(rule).map_err(|error| error.in_group(group)));
     let entries = entries.collect::<Result<Vec<_>, _>>()?;
     let associations: Vec<Value> = subnets
         .of_acl(position)

@@ -46,7 +46,7 @@ fn network_security_group(
     let (mut own, mut defaults) = (Vec::new(), Vec::new());
     for rule in &group.rules {
         let list = if rule.fixed { &mut defaults } else { &mut own };
-        list.push(of_rule(rules, rule).map_err(|error| error.of(group))?);
+        list.push(of_rule(rules, rule).map_err(|error| error.in_group(group))?);
     }
     Ok(json!({
         "name": group.id,

@@ -40,7 +40,7 @@ pub(super) fn firewalls(rules: &RuleSet) -> Result<Vec<Firewall<'_>>, CannotSay>
             let id = rule.id.to_string();
             let name = id.split('/').next().unwrap_or_default().to_owned();
             let entry = says(rule).and_then(|()| Ok((protocol(rule.protocol), ports(rule)?)));
-            let entry = entry.map_err(|error| error.of(group))?;
+            let entry = entry.map_err(|error| error.in_group(group))?;
             let named = |of: &Firewall<'_>| of.name == name && of.network == group.id;
             let again = found.iter().any(named);
             match found.last_mut().filter(|last| named(last) && same(last.rule, rule)) {
@@ -48,7 +48,7 @@ pub(super) fn firewalls(rules: &RuleSet) -> Result<Vec<Firewall<'_>>, CannotSay>
                 None if again => {
                     let why =
                         "another rule has that name; a name with `/` in it is a part of a rule";
-                    return Err(cannot(rule, why).of(group));
+                    return Err(cannot(rule, why).in_group(group));
                 }
                 None => {
                     found.push(Firewall { name, network: &group.id, rule, entries: vec![entry] });

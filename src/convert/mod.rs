@@ -46,7 +46,7 @@ fn cannot(rule: &Rule, why: &str) -> CannotSay {
 
 impl CannotSay {
     /// The rule is of this group.
-    fn of(self, group: &SecurityGroup) -> Self {
+    fn in_group(self, group: &SecurityGroup) -> Self {
         Self { what: format!("rule {} of {}", self.what, group.id), ..self }
     }
 }

@@ -121,7 +121,7 @@ fn v6(ip: &[u8]) -> Result<Upper<'_>, Undecodable> {
         whole,
         hop_limit: header.get_hop_limit(),
     };
-    while let Some(kind) = Extension::of(upper.proto) {
+    while let Some(kind) = Extension::from_protocol(upper.proto) {
         // Past a later fragment's own header lies the middle of something.
         if matches!(upper.fragment, Fragment::Later { .. }) {
             break;
@@ -162,7 +162,7 @@ enum Extension {
 }
 
 impl Extension {
-    fn of(proto: Protocol) -> Option<Self> {
+    fn from_protocol(proto: Protocol) -> Option<Self> {
         match proto.0 {
             HOP_BY_HOP | 43 | 60 | 135 | 139 | 140 => Some(Self::Options),
             51 => Some(Self::Authentication),

@@ -68,7 +68,7 @@ pub struct Effects([u64; Effect::ALL.len()]);
 
 impl Effects {
     /// How many there are of one effect.
-    pub fn of(&self, effect: Effect) -> u64 {
+    pub fn count(&self, effect: Effect) -> u64 {
         self.0.get(effect as usize).copied().unwrap_or_default()
     }
 
@@ -102,7 +102,7 @@ pub struct Side {
 }
 
 impl Side {
-    fn of(judged: &Judged) -> Self {
+    fn new(judged: &Judged) -> Self {
         let (verdict, reason) = judged.verdict();
         let at = judged
             .deciding()
@@ -214,10 +214,10 @@ impl<'r> Diff<'r> {
         (proposed_rules, mut proposed): (&RuleSet, Replay<'r>),
     ) -> Self {
         // Members who reach each other by both make no difference, but where a network ACL stands before.
-        let mates = [current_rules, proposed_rules].map(mates);
-        let with_mates = current.has_acls() || proposed.has_acls() || mates[0] != mates[1];
-        current.keep_alternatives(with_mates);
-        proposed.keep_alternatives(with_mates);
+        let unlisted = [current_rules, proposed_rules].map(unlisted_members);
+        let with_members = current.has_acls() || proposed.has_acls() || unlisted[0] != unlisted[1];
+        current.keep_alternatives(with_members);
+        proposed.keep_alternatives(with_members);
         let mut identities = Identities::new(current_rules, proposed_rules);
         let deciders = [
             identities.deciders(current_rules, &current),
@@ -445,8 +445,8 @@ impl<'r> Diff<'r> {
 }
 
 /// The groups of each interface whose members reach each other and are not all known.
-fn mates(rules: &RuleSet) -> Vec<(&str, [UnknownGroups; 2])> {
-    let of = |n| [Direction::Ingress, Direction::Egress].map(|way| rules.unlisted_mates(n, way));
+fn unlisted_members(rules: &RuleSet) -> Vec<(&str, [UnknownGroups; 2])> {
+    let of = |n| [Direction::Ingress, Direction::Egress].map(|way| rules.unlisted_members(n, way));
     let all = rules.interfaces().iter().enumerate();
     all.map(|(n, eni)| (eni.id.as_str(), of(n))).collect()
 }
@@ -546,8 +546,8 @@ impl Book<'_> {
             self.changes.push(Change {
                 effect,
                 flow,
-                current: Side::of(current),
-                proposed: Side::of(proposed),
+                current: Side::new(current),
+                proposed: Side::new(proposed),
                 first_frame: frame.number,
                 times: None,
                 packets: 0,
@@ -600,7 +600,7 @@ impl Book<'_> {
         let Some(change) = place.and_then(|place| self.changes.get_mut(place)) else {
             return Some(if is_pending { Effect::Unchanged } else { before });
         };
-        let [current, proposed] = sides.map(Side::of);
+        let [current, proposed] = sides.map(Side::new);
         (change.effect, change.current, change.proposed) = (effect, current, proposed);
         None
     }

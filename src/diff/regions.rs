@@ -117,7 +117,7 @@ impl Compared<'_> {
 
     fn regions(&self, found: &mut Vec<Turned>) -> Result<(), TooComplex> {
         // Members who reach each other by both rule sets make no difference, but where a network ACL stands before.
-        let mates = self.each(|rules, at| rules.unlisted_mates(at, self.direction));
+        let mates = self.each(|rules, at| rules.unlisted_members(at, self.direction));
         let has_acl = |rules: &RuleSet, at| rules.stateless(at, self.direction).is_some();
         let layers = self.each(has_acl).into_iter().flatten().any(|has| has);
         let turn = layers || matches!(&mates, [Some(now), Some(then)] if now != then);

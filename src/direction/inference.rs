@@ -111,7 +111,7 @@ const FEW: usize = 16;
 impl Survey {
     /// Looks at a packet and the frame it came in. `inside` says that the packet was inside a tunnel, so that the
     /// frame's hardware addresses are not its own.
-    pub fn look(&mut self, frame: &Frame<'_>, packet: &Packet, inside: bool) {
+    pub fn add(&mut self, frame: &Frame<'_>, packet: &Packet, inside: bool) {
         let hint = frame.hint.or_else(|| decode::direction_hint(frame.link, frame.data));
         let FlowTuple { src, dst, .. } = packet.flow;
         self.packets += 1;

@@ -67,7 +67,7 @@ impl Interfaces {
 
     /// The interface that has the address.
     #[inline]
-    pub fn of(&self, addr: IpAddr) -> Option<usize> {
+    pub fn find(&self, addr: IpAddr) -> Option<usize> {
         match addr {
             IpAddr::V4(addr) => holding(&self.v4, addr.to_bits()),
             IpAddr::V6(addr) => holding(&self.v6, addr.to_bits()),
@@ -79,7 +79,7 @@ impl Interfaces {
     #[inline]
     pub fn judging(&self, flow: &FlowTuple, captured_at: Option<usize>) -> [Option<usize>; 2] {
         match captured_at {
-            None => [self.of(flow.src), self.of(flow.dst)],
+            None => [self.find(flow.src), self.find(flow.dst)],
             Some(at) => [flow.src, flow.dst].map(|addr| self.has(at, addr).then_some(at)),
         }
     }

@@ -231,11 +231,11 @@ fn survey(sources: &mut Sources, local: bool) -> Result<(Survey, Openings), Erro
     sources.look_ahead(|frame, decoded| {
         if let Decoded::Packet(packet) = decoded {
             if local {
-                survey.look(frame, packet, inside);
+                survey.add(frame, packet, inside);
             }
-            openings.learn(packet, frame.time_ns);
+            openings.observe(packet, frame.time_ns);
             if let Some(record) = frame.log {
-                openings.learn_record(packet, record);
+                openings.observe_record(packet, record);
             }
         }
     })?;

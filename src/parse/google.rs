@@ -75,7 +75,7 @@ pub(super) struct Network {
 
 impl Network {
     /// By a link, or a name with the project that it is in.
-    pub(super) fn of(link: &str, project: Option<&str>) -> Self {
+    pub(super) fn parse(link: &str, project: Option<&str>) -> Self {
         let of_link = project_in(link).or(project);
         Self { name: last_part(link), project: of_link.map(str::to_owned) }
     }
@@ -120,7 +120,7 @@ fn rule(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
         return faults.add(json.path(), "the rule has no name");
     };
     let link = json.text("network", faults).unwrap_or_default();
-    let network = Network::of(&link, None);
+    let network = Network::parse(&link, None);
     let id = RuleId::Named(name.clone());
     let found = reading(faults, &id, &network.name, |faults| parts(json, &name, faults));
     if faults.list.len() == before {
@@ -239,7 +239,7 @@ fn instance(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
     let qualifiers: Vec<String> = zone.into_iter().chain(project.map(str::to_owned)).collect();
     let all = json.list("networkInterfaces", faults);
     for one in &all {
-        let network = Network::of(&one.text("network", faults).unwrap_or_default(), project);
+        let network = Network::parse(&one.text("network", faults).unwrap_or_default(), project);
         let mut addresses = Vec::new();
         addresses.extend(one.cidr("networkIP", faults));
         addresses.extend(one.cidr("ipv6Address", faults));

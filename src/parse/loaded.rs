@@ -443,7 +443,7 @@ impl Loaded {
     }
 
     /// What a checked rule set says, as if it had been found in a file.
-    pub fn of(rules: &RuleSet) -> Self {
+    pub fn from_rules(rules: &RuleSet) -> Self {
         let mut loaded = Self { cloud: Some(rules.cloud()), ..Self::default() };
         for group in rules.groups() {
             let known = loaded.group(&group.id);

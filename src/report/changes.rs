@@ -73,7 +73,7 @@ impl DiffSummary {
             Effect::ALL
                 .iter()
                 .copied()
-                .map(|effect| (effect.as_str(), effects.of(effect)))
+                .map(|effect| (effect.as_str(), effects.count(effect)))
                 .collect()
         };
         Self {
@@ -327,7 +327,7 @@ pub(super) fn counts(diff: &Diff<'_>) -> Vec<Vec<String>> {
     let mut header = vec![String::new(), "total".to_owned()];
     header.extend(Effect::ALL.iter().copied().map(words));
     let row = |name: &str, effects: Effects| {
-        let counts = Effect::ALL.iter().map(|&effect| text::count(effects.of(effect)));
+        let counts = Effect::ALL.iter().map(|&effect| text::count(effects.count(effect)));
         let total = text::count(effects.total());
         [name.to_owned(), total].into_iter().chain(counts).collect()
     };
@@ -340,7 +340,7 @@ pub(super) fn sentence(diff: &Diff<'_>, changed: &Changed<'_>) -> String {
     let connections = diff.connections();
     let total = text::plural(connections.total(), "connection");
     let part = |verb: &str, effect: Effect| {
-        let n = connections.of(effect);
+        let n = connections.count(effect);
         let groups = changed.groups(effect);
         let (Kind { place, service, then, .. }, net, group) = groups.first()?;
         let which = match group.connections == n {
@@ -393,7 +393,7 @@ pub(super) fn change_tables(diff: &Diff<'_>, changed: &Changed<'_>, most: usize)
         let title = format!(
             "{}: {} of {}, in {} of traffic",
             words(effect),
-            text::count(connections.of(effect)),
+            text::count(connections.count(effect)),
             text::plural(connections.total(), "connection"),
             text::duration(span),
         );

@@ -18,7 +18,7 @@ pub struct Stage {
 
 impl Stage {
     /// Of what several runs took.
-    pub fn of(stage: &str, mut ns_per_packet: Vec<f64>) -> Self {
+    pub fn new(stage: &str, mut ns_per_packet: Vec<f64>) -> Self {
         ns_per_packet.sort_by(f64::total_cmp);
         let at = |position: usize| ns_per_packet.get(position).copied().unwrap_or_default();
         Self {
@@ -145,7 +145,7 @@ impl Timings {
     }
 
     /// ns a packet of a stage, if it was measured.
-    pub fn of(&self, stage: &str) -> Option<f64> {
+    pub fn ns_per_packet(&self, stage: &str) -> Option<f64> {
         let found = self.stages.iter().find(|found| found.stage == stage);
         found.map(|found| found.ns_per_packet)
     }
@@ -191,9 +191,11 @@ impl Timings {
         }
         push_line!(out);
         out.append(&super::table::table(&rows));
-        if let (Some(list), Some(index), Some(batch)) =
-            (self.of("list"), self.of("index"), self.of("index, batch"))
-        {
+        if let (Some(list), Some(index), Some(batch)) = (
+            self.ns_per_packet("list"),
+            self.ns_per_packet("index"),
+            self.ns_per_packet("index, batch"),
+        ) {
             push_line!(out);
             push_line!(
                 out,
@@ -213,7 +215,7 @@ mod tests {
     fn timings(decode: f64) -> Timings {
         let mut timings = Timings::new("r.yaml".to_owned(), vec!["c.pcap".to_owned()], 2, 3);
         timings.packets = 10;
-        timings.stages = vec![Stage::of("decode", vec![decode + 2.0, decode, decode + 1.0])];
+        timings.stages = vec![Stage::new("decode", vec![decode + 2.0, decode, decode + 1.0])];
         timings
     }
 

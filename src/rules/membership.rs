@@ -52,7 +52,7 @@ impl Assumption {
     }
 
     /// Members of these groups, and of no other.
-    pub fn of<'g>(groups: impl IntoIterator<Item = &'g str>) -> Self {
+    pub fn from_groups<'g>(groups: impl IntoIterator<Item = &'g str>) -> Self {
         Self(groups.into_iter().map(str::to_owned).collect())
     }
 
@@ -68,7 +68,7 @@ impl Assumption {
             return None;
         }
         let mut found = vec![Self::default()];
-        found.extend(unknown.0.keys().map(|group| Self::of([group.as_str()])));
+        found.extend(unknown.0.keys().map(|group| Self::from_groups([group.as_str()])));
         let (mut accepted, mut dropped) = (Vec::new(), Vec::new());
         for (group, of) in &unknown.0 {
             accepted.extend(of.accepts.then_some(group));
@@ -76,7 +76,7 @@ impl Assumption {
         }
         let pairs = accepted.iter().flat_map(|a| dropped.iter().map(move |b| [a.as_str(), b]));
         // Either order of two groups is the same pair.
-        let pairs = pairs.filter(|[a, b]| a != b).map(Self::of).take(2 * Self::MOST);
+        let pairs = pairs.filter(|[a, b]| a != b).map(Self::from_groups).take(2 * Self::MOST);
         found.extend(pairs.collect::<BTreeSet<Self>>());
         (found.len() <= Self::MOST).then_some(found)
     }
@@ -316,7 +316,7 @@ impl RuleSet {
         match self.membership {
             Membership::Stated => peers,
             Membership::Partial | Membership::Unknown => {
-                peers.and(self.unlisted_mates(interface, direction))
+                peers.and(self.unlisted_members(interface, direction))
             }
         }
     }
@@ -371,7 +371,7 @@ impl RuleSet {
     }
 
     /// The groups of an interface whose members reach each other, and of which some may not be listed.
-    pub fn unlisted_mates(&self, interface: usize, direction: Direction) -> UnknownGroups {
+    pub fn unlisted_members(&self, interface: usize, direction: Direction) -> UnknownGroups {
         let mut found = UnknownGroups::default();
         let eni = self.interfaces.get(interface);
         for group in eni.map(|eni| eni.groups.as_slice()).unwrap_or_default() {

@@ -5,18 +5,15 @@
 //! [`RulePlace`], so that a reader of a file can say the line.
 
 mod assertion;
-mod bounds;
 mod builtin;
 mod cloud;
 mod field;
-mod foreign;
 mod layer;
 mod lint;
 mod matcher;
 mod membership;
 mod order;
 mod ports;
-mod quota;
 pub mod scenarios;
 pub mod services;
 mod validate;
@@ -510,13 +507,13 @@ impl RuleSet {
 
     /// The private addresses of the other members of the interface's groups that let their members
     /// reach each other.
-    pub fn group_mates(&self, interface: usize) -> Addresses {
-        order::group_mates(self, interface)
+    pub fn fellow_members(&self, interface: usize) -> Addresses {
+        order::fellow_members(self, interface)
     }
 
     /// What is over a quota of the cloud (SEMANTICS A11).
     pub fn over_quota(&self) -> Vec<Warning> {
-        quota::over(self).into_iter().map(Warning).collect()
+        validate::quotas::over(self).into_iter().map(Warning).collect()
     }
 
     /// Rules that match no packet of a capture, since nobody has said who the members of their peers are.

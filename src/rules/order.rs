@@ -220,7 +220,7 @@ fn intra_group_entry(
     let unlisted = rules.has_unlisted_mates(of_group);
     let nets = match unlisted && assumed.includes(&of_group.id) {
         true => anybody(),
-        false => mates(rules, eni, group),
+        false => other_members(rules, eni, group),
     };
     (unlisted || !nets.is_empty()).then(|| {
         let matcher = Matcher { peer: Addresses::Nets(nets), ..Matcher::any() };
@@ -229,7 +229,7 @@ fn intra_group_entry(
 }
 
 /// The addresses of the other members of a group, if it lets its members reach each other.
-fn mates(rules: &RuleSet, eni: &Interface, group: usize) -> Vec<IpNet> {
+fn other_members(rules: &RuleSet, eni: &Interface, group: usize) -> Vec<IpNet> {
     let open = rules.groups.get(group).is_some_and(|shared| {
         shared.layer == Layer::SecurityGroup
             && shared.group_type == GroupType::Basic
@@ -239,10 +239,10 @@ fn mates(rules: &RuleSet, eni: &Interface, group: usize) -> Vec<IpNet> {
     others.flat_map(|other| other.addresses.iter().copied()).collect()
 }
 
-pub(super) fn group_mates(rules: &RuleSet, interface: usize) -> Addresses {
+pub(super) fn fellow_members(rules: &RuleSet, interface: usize) -> Addresses {
     let eni = rules.interfaces.get(interface);
-    let nets =
-        eni.map(|eni| eni.groups.iter().flat_map(|group| mates(rules, eni, *group)).collect());
+    let nets = eni
+        .map(|eni| eni.groups.iter().flat_map(|group| other_members(rules, eni, *group)).collect());
     Addresses::Nets(nets.unwrap_or_default())
 }
 

@@ -74,7 +74,7 @@ pub(crate) const INTERRUPTION: u64 = 24 * 3600 * 1_000_000_000;
 impl Openings {
     /// Learns from a packet.
     #[inline]
-    pub fn learn(&mut self, packet: &Packet, time: Option<u64>) {
+    pub fn observe(&mut self, packet: &Packet, time: Option<u64>) {
         if self.start.is_none() {
             self.start = time;
         }
@@ -93,7 +93,7 @@ impl Openings {
     }
 
     /// Learns from a flow log's record who accepts connections, where it tells.
-    pub fn learn_record(&mut self, packet: &Packet, record: &LogRecord) {
+    pub fn observe_record(&mut self, packet: &Packet, record: &LogRecord) {
         let FlowTuple { src, dst, proto, transport } = packet.flow;
         if let (Protocol::TCP, Some((sport, dport)), Some(opener)) =
             (proto, transport.ports(), record.opener)

@@ -20,7 +20,7 @@ struct Ports {
 
 impl Ports {
     #[inline]
-    fn of(transport: Transport) -> Self {
+    fn from_transport(transport: Transport) -> Self {
         match transport {
             Transport::Ports { src, dst } => {
                 Self { source: src.into(), target: dst.into(), shared: [0, 0] }
@@ -83,7 +83,7 @@ fn v4_without_ports(
     [source, target]: [u64; 2],
     flow: &FlowTuple,
 ) -> [u64; 2] {
-    let Ports { shared, .. } = Ports::of(flow.transport);
+    let Ports { shared, .. } = Ports::from_transport(flow.transport);
     let source_is_first = source_is_first(flow, source, target);
     let (first, second) = if source_is_first { (source, target) } else { (target, source) };
     let seen_from = seen_from(flow.proto, direction, source_is_first);
@@ -93,7 +93,7 @@ fn v4_without_ports(
 /// The key of any other session.
 pub(super) fn v6(interface: u16, direction: Direction, flow: &FlowTuple) -> [u64; 5] {
     let FlowTuple { src, dst, proto, transport } = *flow;
-    let Ports { source, target, shared } = Ports::of(transport);
+    let Ports { source, target, shared } = Ports::from_transport(transport);
     let source_is_first = source_is_first(flow, (src, source), (dst, target));
     let ends = [(src, source), (dst, target)];
     let [first, second] = if source_is_first { ends } else { [ends[1], ends[0]] };

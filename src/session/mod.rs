@@ -128,16 +128,16 @@ impl Session {
 
     #[inline]
     fn state(&self) -> State {
-        State::of(self.what & STATE)
+        State::from_number(self.what & STATE)
     }
 
     #[inline]
     fn expired(&self, now: u64, idle_times: &IdleTimes) -> bool {
-        now.saturating_sub(self.last) >= idle_times.of(self.what)
+        now.saturating_sub(self.last) >= idle_times.get(self.what)
     }
 
     fn expires(&self, idle_times: &IdleTimes) -> u64 {
-        self.last.saturating_add(idle_times.of(self.what))
+        self.last.saturating_add(idle_times.get(self.what))
     }
 
     #[inline]
@@ -198,7 +198,7 @@ impl SlotFinder {
         clippy::inline_always,
         reason = "measured: to move a place takes longer than to find it"
     )]
-    pub fn of(&self, interface: usize, direction: Direction, flow: &FlowTuple) -> SessionSlot {
+    pub fn slot(&self, interface: usize, direction: Direction, flow: &FlowTuple) -> SessionSlot {
         // INVARIANT: a rule set has at most 65,535 interfaces.
         let interface = u16::try_from(interface).unwrap_or(u16::MAX);
         let (key, hash, family) = match (flow.src, flow.dst) {
@@ -298,7 +298,7 @@ impl SessionTable {
 
     /// Looks a packet's session up, and lets the packet move it on.
     #[inline]
-    pub fn meet(&mut self, place: &SessionSlot, packet: &Packet, now: u64) -> SessionMatch {
+    pub fn track(&mut self, place: &SessionSlot, packet: &Packet, now: u64) -> SessionMatch {
         let session = match place.family {
             Family::V4 => self.v4.get_mut(place.hash, &place.key),
             Family::V6 => self.v6.get_mut(place.hash, &place.v6(&packet.flow)),
@@ -324,7 +324,7 @@ impl SessionTable {
                 if let (State::Closed, Some(limit)) = (state, &mut self.limit)
                     && before != state
                 {
-                    let expires = now.saturating_add(idle_times.of(session.what));
+                    let expires = now.saturating_add(idle_times.get(session.what));
                     limit.watch(expires, session.connection(), place, &packet.flow);
                 }
             }

@@ -47,7 +47,7 @@ impl State {
 
     /// The state of that number.
     #[inline]
-    pub(super) fn of(number: u64) -> Self {
+    pub(super) fn from_number(number: u64) -> Self {
         let position = usize::try_from(number).unwrap_or(usize::MAX);
         Self::ALL.get(position).copied().unwrap_or(Self::Other)
     }
@@ -132,7 +132,7 @@ impl IdleTimes {
     }
 
     #[inline]
-    pub(super) fn of(&self, state: u64) -> u64 {
+    pub(super) fn get(&self, state: u64) -> u64 {
         #[expect(clippy::indexing_slicing, reason = "there are as many as 4 bits have values")]
         self.of_state[(state & 0xf) as usize]
     }

@@ -495,7 +495,7 @@ impl Sources {
                         break;
                     }
                     head.note(&frame);
-                    ended.hints.look(&frame, decoded);
+                    ended.hints.add(&frame, decoded);
                     frames += 1;
                     frame.number = frames;
                     frame.interface = interface.or(frame.interface);

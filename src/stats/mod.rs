@@ -72,10 +72,10 @@ impl ByVerdict {
     }
 
     fn add(&mut self, verdict: Verdict, count: u64) {
-        *self.of(verdict) += count;
+        *self.count_mut(verdict) += count;
     }
 
-    fn of(&mut self, verdict: Verdict) -> &mut u64 {
+    fn count_mut(&mut self, verdict: Verdict) -> &mut u64 {
         match verdict {
             Verdict::Allow => &mut self.allowed,
             Verdict::Deny => &mut self.denied,
@@ -122,7 +122,7 @@ pub enum Special {
 
 impl FlowClass {
     /// Notes the peer of a connection, or of a packet that is judged alone.
-    fn look(&mut self, frame: &Frame<'_>, flow: &FlowTuple, room: &mut peers::Room) {
+    fn add_peer(&mut self, frame: &Frame<'_>, flow: &FlowTuple, room: &mut peers::Room) {
         // An answer goes the other way than its connection.
         let peer = match self.special {
             Special::Reply => flow.peer(self.direction.opposite()),
@@ -487,7 +487,7 @@ impl Stats {
             None if judgement.direction == judgement.decided_in => packet.flow,
             None => packet.flow.reversed(),
         };
-        kind.look(frame, &flow, &mut self.room);
+        kind.add_peer(frame, &flow, &mut self.room);
         counter.has_peers = kind.peers.is_full();
     }
 

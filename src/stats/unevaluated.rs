@@ -56,7 +56,7 @@ const MOST: usize = 64;
 impl Hidden {
     /// Of a frame that was not judged for this reason; `None` where no traffic is lost by that. `is_local` says
     /// whether an address is an interface's.
-    pub(crate) fn of(
+    pub(crate) fn classify(
         frame: &Frame<'_>,
         decoded: &Decoded,
         reason: Reason,

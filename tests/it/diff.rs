@@ -147,7 +147,7 @@ fn effects(current: &RuleSet, proposed: &RuleSet) -> BTreeMap<Effect, (u64, u64)
             done.unwrap();
         }
         let denied = |replay: &Replay<'_>| i128::from(replay.stats().connections().denied);
-        let of = |effect| i128::from(diff.connections().of(effect));
+        let of = |effect| i128::from(diff.connections().count(effect));
         assert_eq!(
             denied(diff.proposed()) - denied(diff.current()),
             of(Effect::NewlyDenied) - of(Effect::NewlyAllowed),
@@ -158,8 +158,8 @@ fn effects(current: &RuleSet, proposed: &RuleSet) -> BTreeMap<Effect, (u64, u64)
         assert_eq!(diff.connections().total(), diff.current().stats().connections().total());
         for &effect in Effect::ALL {
             let (connections, packets) = found.entry(effect).or_default();
-            *connections += diff.connections().of(effect);
-            *packets += diff.packets().of(effect);
+            *connections += diff.connections().count(effect);
+            *packets += diff.packets().count(effect);
         }
     }
     found

@@ -15,7 +15,7 @@ fn guess(packets: &[Vec<u8>], link: LinkType) -> Guess {
     for (number, data) in (1..).zip(packets) {
         let frame = Frame::new(number, link, data).at(0);
         if let Decoded::Packet(packet) = decode(link, data) {
-            survey.look(&frame, &packet, false);
+            survey.add(&frame, &packet, false);
         }
     }
     survey.guess().unwrap()
@@ -52,7 +52,7 @@ fn captures_of_this_repository() {
         let mut survey = Survey::default();
         let look = |frame: &Frame<'_>, decoded: &Decoded| {
             if let Decoded::Packet(packet) = decoded {
-                survey.look(frame, packet, false);
+                survey.add(frame, packet, false);
             }
         };
         sources.unwrap().look_ahead(look).unwrap();
@@ -178,7 +178,7 @@ fn hints_are_the_capturing_machines_own_word() {
     let mut survey = Survey::default();
     let frame = frame(1, 0.0, &data).going(DirectionHint::Outbound);
     let Decoded::Packet(packet) = decode(frame.link, &data) else { panic!("not decoded") };
-    survey.look(&frame, &packet, false);
+    survey.add(&frame, &packet, false);
     let guess = survey.guess().unwrap();
     assert_eq!(found(&guess), ("198.51.100.7".to_owned(), Evidence::DirectionHints, true));
 }

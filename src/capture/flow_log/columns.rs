@@ -182,7 +182,7 @@ impl Values<'_> {
 
 impl Columns {
     /// What a header says, or a first record that needs none or has the fields that the user names.
-    pub(super) fn of(line: &str, fields: Option<&FlowLogFields>) -> Option<Self> {
+    pub(super) fn detect(line: &str, fields: Option<&FlowLogFields>) -> Option<Self> {
         let line = line.trim_start();
         if let Some(fields) = line.strip_prefix("#fields") {
             return Self::named(fields.trim_start(), Separator::Tab);
@@ -348,7 +348,7 @@ impl Columns {
     pub(super) fn read<'a>(&self, line: &'a str) -> Line<'a> {
         let text = line.trim();
         if text.starts_with("#fields") {
-            return Self::of(text, None)
+            return Self::detect(text, None)
                 .map_or(Line::Nothing, |columns| Line::Columns(Box::new(columns)));
         }
         if text.is_empty() || text.starts_with('#') {

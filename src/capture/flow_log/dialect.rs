@@ -32,7 +32,7 @@ pub(super) enum Recognised {
 
 impl Dialect {
     /// Whose log it is, by its first value, or by the list of an answer that is empty.
-    pub(super) fn of(
+    pub(super) fn detect(
         first: Option<&Value>,
         list: Option<&str>,
         fields: Option<&FlowLogFields>,

@@ -207,7 +207,7 @@ impl Reader {
             let Ok(Some((line, end))) = line_at(buffer, start) else { break None };
             let text = line.trim_start();
             let is_json = text.starts_with(['{', '[']);
-            match Columns::of(line, fields) {
+            match Columns::detect(line, fields) {
                 Some(columns) => break Some(columns),
                 // Remarks and empty lines come before a header; anything else is no flow log.
                 None if text.is_empty() || text.starts_with('#') => start = end,
@@ -257,7 +257,7 @@ impl Reader {
             Step::Wait | Step::End => None,
         };
         let fields = options.fields.as_ref();
-        match Dialect::of(value.as_ref(), scanner.list(), fields)? {
+        match Dialect::detect(value.as_ref(), scanner.list(), fields)? {
             Recognised::Dialect(dialect) => {
                 Ok(Some(Self::new(Source::Objects(Box::new((scanner, dialect))), options)))
             }

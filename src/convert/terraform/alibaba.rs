@@ -26,7 +26,7 @@ pub(super) fn write(rules: &RuleSet, file: &mut File) -> Result<(), CannotSay> {
     for (_, group) in rules.groups_of(Layer::SecurityGroup) {
         for (n, rule) in group.rules.iter().enumerate() {
             let written = resources(file, &labels, (group, n + 1), rule);
-            written.map_err(|error| error.of(group))?;
+            written.map_err(|error| error.in_group(group))?;
         }
     }
     let subnets = Subnets::new(rules, "vsw")?;
@@ -130,7 +130,8 @@ fn network_acl(
             Direction::Ingress => ("ingress_acl_entries", "source_cidr_ip"),
             Direction::Egress => ("egress_acl_entries", "destination_cidr_ip"),
         };
-        let entries = crate::convert::alibaba::entries(rule).map_err(|error| error.of(group))?;
+        let entries =
+            crate::convert::alibaba::entries(rule).map_err(|error| error.in_group(group))?;
         for entry in entries {
             let mut of = vec![
                 Item::Is("protocol", quoted(entry.protocol)),

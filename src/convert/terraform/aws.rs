@@ -20,7 +20,7 @@ pub(super) fn write(rules: &RuleSet, file: &mut File) -> Result<(), CannotSay> {
     for (_, group) in rules.groups_of(Layer::SecurityGroup) {
         for (n, rule) in group.rules.iter().enumerate() {
             let written = resources(file, &labels, (group, n + 1), rule);
-            written.map_err(|error| error.of(group))?;
+            written.map_err(|error| error.in_group(group))?;
         }
     }
     let subnets = Subnets::new(rules, "subnet")?;
@@ -128,7 +128,7 @@ fn network_acl(
     items.push(Item::Is("tags", format!("{{ Name = {} }}", quoted(&group.id))));
     let label = file.resource("aws_network_acl", &group.id, &items);
     for rule in group.rules.iter().filter(|rule| !rule.fixed) {
-        let (net, ports) = entry_of(rule).map_err(|error| error.of(group))?;
+        let (net, ports) = entry_of(rule).map_err(|error| error.in_group(group))?;
         let action = match rule.policy {
             Policy::Accept => "allow",
             Policy::Drop => "deny",

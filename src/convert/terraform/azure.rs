@@ -47,7 +47,7 @@ pub(super) fn write(rules: &RuleSet, file: &mut File) -> Result<(), CannotSay> {
         let label = file.resource("azurerm_network_security_group", &group.id, &items);
         // The default rules are in no configuration.
         for rule in group.rules.iter().filter(|rule| !rule.fixed) {
-            let of = OfRule::new(rules, rule).map_err(|error| error.of(group))?;
+            let of = OfRule::new(rules, rule).map_err(|error| error.in_group(group))?;
             security_rule(file, (&group.id, &label), rule, of, &labels);
         }
     }

@@ -63,7 +63,7 @@ impl Known {
 
     /// What an expression comes to; `None` where it is no literal, or takes too much.
     pub(super) fn value(&self, expression: &Expression) -> Option<Value> {
-        let cost = Costs { sizes: &self.sizes, inside: 0 }.of(expression);
+        let cost = Costs { sizes: &self.sizes, inside: 0 }.cost(expression);
         if cost > MOST_OF_ONE {
             return None;
         }
@@ -82,16 +82,16 @@ struct Costs<'a> {
 }
 
 impl Costs<'_> {
-    fn of(self, expression: &Expression) -> u64 {
+    fn cost(self, expression: &Expression) -> u64 {
         match expression {
             Expression::String(text) => 1 + text.len() as u64,
-            Expression::Array(list) => sum(list.iter().map(|one| self.of(one))),
+            Expression::Array(list) => sum(list.iter().map(|one| self.cost(one))),
             Expression::Object(object) => sum(object.iter().map(|(key, value)| {
                 let key = match key {
-                    ObjectKey::Expression(key) => self.of(key),
+                    ObjectKey::Expression(key) => self.cost(key),
                     _ => 1,
                 };
-                key.saturating_add(self.of(value))
+                key.saturating_add(self.cost(value))
             })),
             Expression::TemplateExpr(template) => match Template::from_expr(template) {
                 Ok(template) => self.of_template(&template),
@@ -103,32 +103,32 @@ impl Costs<'_> {
             }
             Expression::Traversal(traversal) => {
                 let operators = traversal.operators.iter().map(|operator| match operator {
-                    TraversalOperator::Index(index) => self.of(index),
+                    TraversalOperator::Index(index) => self.cost(index),
                     _ => 1,
                 });
                 // Each step may go over all that the one before has found.
-                self.of(&traversal.expr)
+                self.cost(&traversal.expr)
                     .saturating_mul(1 + traversal.operators.len() as u64)
                     .saturating_add(sum(operators))
             }
-            Expression::FuncCall(call) => sum(call.args.iter().map(|one| self.of(one))),
-            Expression::Parenthesis(inner) => self.of(inner),
+            Expression::FuncCall(call) => sum(call.args.iter().map(|one| self.cost(one))),
+            Expression::Parenthesis(inner) => self.cost(inner),
             Expression::Conditional(one) => {
                 let parts = [&one.cond_expr, &one.true_expr, &one.false_expr];
-                sum(parts.into_iter().map(|part| self.of(part)))
+                sum(parts.into_iter().map(|part| self.cost(part)))
             }
             Expression::Operation(operation) => match &**operation {
-                Operation::Unary(one) => self.of(&one.expr),
+                Operation::Unary(one) => self.cost(&one.expr),
                 Operation::Binary(two) => {
-                    self.of(&two.lhs_expr).saturating_add(self.of(&two.rhs_expr))
+                    self.cost(&two.lhs_expr).saturating_add(self.cost(&two.rhs_expr))
                 }
             },
             Expression::ForExpr(each) => {
-                let list = self.of(&each.collection_expr);
+                let list = self.cost(&each.collection_expr);
                 let parts =
                     [Some(&each.value_expr), each.key_expr.as_ref(), each.cond_expr.as_ref()];
                 let inside = self.over(list);
-                sum(parts.into_iter().flatten().map(|part| inside.of(part))).saturating_mul(list)
+                sum(parts.into_iter().flatten().map(|part| inside.cost(part))).saturating_mul(list)
             }
             _ => 1,
         }
@@ -142,15 +142,15 @@ impl Costs<'_> {
     fn of_template(self, template: &Template) -> u64 {
         sum(template.elements().iter().map(|element| match element {
             Element::Literal(text) => text.len() as u64,
-            Element::Interpolation(of) => self.of(&of.expr),
+            Element::Interpolation(of) => self.cost(&of.expr),
             Element::Directive(directive) => match &**directive {
                 Directive::If(of) => {
                     let branches = of.false_template.iter().chain([&of.true_template]);
                     let branches = branches.map(|template| self.of_template(template));
-                    sum(branches).saturating_add(self.of(&of.cond_expr))
+                    sum(branches).saturating_add(self.cost(&of.cond_expr))
                 }
                 Directive::For(of) => {
-                    let list = self.of(&of.collection_expr);
+                    let list = self.cost(&of.collection_expr);
                     self.over(list).of_template(&of.template).saturating_mul(list)
                 }
             },

@@ -222,7 +222,7 @@ impl Scopes {
     }
 
     /// The same where `each` or `count` stand for something; `None` where that takes too much.
-    fn of(&self, each: Option<(&str, hcl::Value)>) -> Option<Self> {
+    fn with_each(&self, each: Option<(&str, hcl::Value)>) -> Option<Self> {
         let plain = self.plain.with_each(each.clone())?;
         Some(Self { plain, resources: self.resources.with_each(each)? })
     }
@@ -238,7 +238,7 @@ fn resource(
 ) -> Vec<(Value, Value, Value, String)> {
     let mut found = Vec::new();
     for (key, each) in instances(address, body, &scopes.plain, faults) {
-        let Some(scopes) = scopes.of(each) else {
+        let Some(scopes) = scopes.with_each(each) else {
             faults.add(address, "its instances take too much to be worked out here");
             return found;
         };
@@ -406,7 +406,7 @@ fn blocks_of(
                 for (key, value) in elements {
                     let object = [("key".to_owned(), key), ("value".to_owned(), value)];
                     let object = hcl::Value::Object(object.into_iter().collect());
-                    let Some(inside) = scopes.of(Some((&iterator, object))) else {
+                    let Some(inside) = scopes.with_each(Some((&iterator, object))) else {
                         faults.add(&at, "its blocks take too much to be worked out here");
                         return found;
                     };

@@ -54,7 +54,7 @@ pub(super) fn read(places: &Places<'_>, loaded: &mut Loaded, faults: &mut Faults
         loaded.prefix_lists.push(PrefixList { id: resource.id(), entries });
     }
     for resource in places.of_kind(VSWITCH) {
-        let net = Block::of(resource).json.cidr("cidr_block", faults);
+        let net = Block::new(resource).json.cidr("cidr_block", faults);
         loaded.networks.extend(net.map(|net| (resource.id(), net)));
     }
     let kinds =
@@ -65,7 +65,7 @@ pub(super) fn read(places: &Places<'_>, loaded: &mut Loaded, faults: &mut Faults
 }
 
 fn group(resource: &Resource<'_>, places: &Places<'_>, loaded: &mut Loaded, faults: &mut Faults) {
-    let block = Block::of(resource);
+    let block = Block::new(resource);
     // Where they are not set they are computed, and have their defaults.
     for key in ["security_group_type", "inner_access_policy", "inner_access"] {
         if block.is_later(key) && (places.sets(resource, key) || !resource.is_made) {
@@ -94,7 +94,7 @@ fn rule(
     faults: &mut Faults,
 ) -> Option<(String, Found)> {
     let before = faults.list.len();
-    let (address, block) = (&resource.address, Block::of(resource));
+    let (address, block) = (&resource.address, Block::new(resource));
     let mut of_rule = Later::default();
     let group = places
         .id_of(resource, "security_group_id", &[GROUP], faults)
@@ -157,7 +157,7 @@ fn peer(
     before: usize,
     faults: &mut Faults,
 ) -> Option<Peer> {
-    let block = Block::of(resource);
+    let block = Block::new(resource);
     for key in ["cidr_ip", "ipv6_cidr_ip"] {
         if let Some(net) = block.json.cidr(key, faults) {
             return Some(Peer::Cidr(net));
@@ -211,7 +211,7 @@ fn network_acl(
     loaded: &mut Loaded,
     faults: &mut Faults,
 ) {
-    let (block, id) = (Block::of(resource), resource.id());
+    let (block, id) = (Block::new(resource), resource.id());
     let vpc = block.text("vpc_id", faults);
     let keys = ["ingress_acl_entries", "egress_acl_entries"];
     places.whole(resource, &keys, beside.contains(&id), loaded);
@@ -251,7 +251,7 @@ fn acl_entries(
     loaded: &mut Loaded,
     faults: &mut Faults,
 ) -> Vec<Found> {
-    let block = Block::of(resource);
+    let block = Block::new(resource);
     let mut rules = Vec::new();
     for (key, direction, far) in [
         (ingress, Direction::Ingress, "source_cidr_ip"),
@@ -304,7 +304,7 @@ fn stands_at(
     loaded: &mut Loaded,
     faults: &mut Faults,
 ) {
-    let block = Block::of(resource);
+    let block = Block::new(resource);
     let all = block.blocks("resources", faults);
     // That of an ACL is computed where attachments are resources of their own.
     let later = all.iter().filter(|of| of.is_later("resource_id")).count();
@@ -332,7 +332,7 @@ fn interface(
     loaded: &mut Loaded,
     faults: &mut Faults,
 ) {
-    let block = Block::of(resource);
+    let block = Block::new(resource);
     let of_instance =
         block.text("network_interface_id", faults).filter(|_| resource.kind == "alicloud_instance");
     let id = of_instance.unwrap_or_else(|| resource.id());

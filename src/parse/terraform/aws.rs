@@ -179,7 +179,7 @@ fn group(
     loaded: &mut Loaded,
     faults: &mut Faults,
 ) {
-    let (block, id) = (Block::of(resource), resource.id());
+    let (block, id) = (Block::new(resource), resource.id());
     let mut rules = Vec::new();
     places.whole(resource, &["ingress", "egress"], beside.groups.contains(&id), loaded);
     for (key, direction) in [("ingress", Direction::Ingress), ("egress", Direction::Egress)] {
@@ -303,7 +303,7 @@ fn rule(
     loaded: &mut Loaded,
     faults: &mut Faults,
 ) -> Option<(String, Found)> {
-    let (block, address) = (Block::of(resource), &resource.address);
+    let (block, address) = (Block::new(resource), &resource.address);
     if unknown(&block, &["type", "protocol", "from_port", "to_port", "self"], address, loaded) {
         return None;
     }
@@ -361,7 +361,7 @@ fn rule_of_one(
     loaded: &mut Loaded,
     faults: &mut Faults,
 ) -> Option<(String, Found)> {
-    let block = Block::of(resource);
+    let block = Block::new(resource);
     if unknown(&block, &["ip_protocol", "from_port", "to_port"], &resource.address, loaded) {
         return None;
     }
@@ -406,7 +406,7 @@ fn finish(
         return None;
     }
     let id = RuleId::Named(resource.address.clone());
-    let block = Block::of(resource);
+    let block = Block::new(resource);
     let rule = reading(faults, &id.clone(), &group, |faults| {
         permission(&block, protocol, id, direction, peers, faults)
     })?;
@@ -420,7 +420,7 @@ fn network_acl(
     loaded: &mut Loaded,
     faults: &mut Faults,
 ) {
-    let (block, id) = (Block::of(resource), resource.id());
+    let (block, id) = (Block::new(resource), resource.id());
     let mut rules = Vec::new();
     places.whole(resource, &["ingress", "egress"], beside.acls.contains(&id), loaded);
     for (key, direction) in [("ingress", Direction::Ingress), ("egress", Direction::Egress)] {
@@ -519,7 +519,7 @@ fn acl_rule(
     loaded: &mut Loaded,
     faults: &mut Faults,
 ) {
-    let block = Block::of(resource);
+    let block = Block::new(resource);
     let key = "network_acl_id";
     let mut later = Later::default();
     let acl = places.id_of(resource, key, ACLS, faults).unwrap_or_else(|| later.of_group(key));
@@ -567,7 +567,7 @@ fn lists(places: &Places<'_>, beside: &Beside, loaded: &mut Loaded, faults: &mut
         loaded.prefix_lists.push(PrefixList { id: resource.id(), entries });
     }
     for resource in places.of_kind(ENTRY) {
-        let block = Block::of(resource);
+        let block = Block::new(resource);
         let Some(list) = places.id_of(resource, "prefix_list_id", &[LIST], faults) else {
             loaded.later(&resource.address, "prefix_list_id");
             continue;
@@ -588,7 +588,7 @@ fn lists(places: &Places<'_>, beside: &Beside, loaded: &mut Loaded, faults: &mut
 
 fn subnets(places: &Places<'_>, loaded: &mut Loaded, faults: &mut Faults) {
     for resource in places.of_kind(SUBNET) {
-        let block = Block::of(resource);
+        let block = Block::new(resource);
         for key in ["cidr_block", "ipv6_cidr_block"] {
             let net = block.json.cidr(key, faults);
             loaded.networks.extend(net.map(|net| (resource.id(), net)));
@@ -631,7 +631,7 @@ fn interface(
     loaded: &mut Loaded,
     faults: &mut Faults,
 ) {
-    let (block, before) = (Block::of(resource), loaded.incomplete.len());
+    let (block, before) = (Block::new(resource), loaded.incomplete.len());
     let primary = block.text("primary_network_interface_id", faults);
     let mut eni = FoundInterface {
         id: primary.unwrap_or_else(|| resource.id()),

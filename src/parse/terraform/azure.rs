@@ -27,12 +27,12 @@ pub(super) fn read(places: &Places<'_>, loaded: &mut Loaded, faults: &mut Faults
     let mut owned: HashSet<String> = HashSet::new();
     for resource in places.of_kind(GROUP) {
         let Some(key) = key_of_group(resource) else {
-            let block = Block::of(resource);
+            let block = Block::new(resource);
             let later = if block.json.has("name") { "resource_group_name" } else { "name" };
             loaded.later(&resource.address, later);
             continue;
         };
-        let block = Block::of(resource);
+        let block = Block::new(resource);
         places.whole(resource, &["security_rule"], beside.contains(&key), loaded);
         let known = loaded.group_of_key(&key, resource.word("name").unwrap_or_default());
         known.address.clone_from(&resource.address);
@@ -47,7 +47,7 @@ pub(super) fn read(places: &Places<'_>, loaded: &mut Loaded, faults: &mut Faults
         owned.insert(key);
     }
     for (resource, key) in rules {
-        let block = Block::of(resource);
+        let block = Block::new(resource);
         let listed_as = resource.address.clone();
         let Some(key) = key else {
             let unknown = ("", Some("network_security_group_name"));
@@ -106,7 +106,7 @@ fn without_those_beside(resource: &Resource<'_>, places: &Places<'_>, group: &mu
 
 /// The key of a group; `None` where its name is known only later.
 fn key_of_group(resource: &Resource<'_>) -> Option<String> {
-    if Block::of(resource).is_later("resource_group_name") {
+    if Block::new(resource).is_later("resource_group_name") {
         return None;
     }
     Some(key_of(resource.word("resource_group_name").unwrap_or_default(), resource.word("name")?))
@@ -118,7 +118,7 @@ fn key_of_rule(
     places: &Places<'_>,
     faults: &mut Faults,
 ) -> Option<String> {
-    let (block, key) = (Block::of(resource), "network_security_group_name");
+    let (block, key) = (Block::new(resource), "network_security_group_name");
     let Some(name) = block.text(key, faults) else {
         return key_of_group(places.referred(resource, key, &[GROUP])?);
     };
@@ -233,7 +233,7 @@ fn rule(
 fn stand(places: &Places<'_>, loaded: &mut Loaded, faults: &mut Faults) {
     // Versions before 2 have it at the subnet itself.
     for resource in places.of_kind(SUBNET) {
-        let group = Block::of(resource).text("network_security_group_id", faults);
+        let group = Block::new(resource).text("network_security_group_id", faults);
         let group = group.map(|id| short_id(&id).to_lowercase());
         loaded.subnets.extend(group.map(|group| (resource.id().to_lowercase(), group)));
     }
@@ -258,7 +258,7 @@ fn inline_subnets(
     loaded: &mut Loaded,
     faults: &mut Faults,
 ) {
-    let block = Block::of(resource);
+    let block = Block::new(resource);
     if block.places("subnet").is_none() && !places.is_default(resource, "subnet") {
         loaded.not_attached(&resource.address, "subnet");
     }
@@ -277,7 +277,7 @@ fn inline_subnets(
 /// The key of the group that an association is of.
 fn group_of(places: &Places<'_>, resource: &Resource<'_>, faults: &mut Faults) -> Option<String> {
     let key = "network_security_group_id";
-    let known = Block::of(resource).text(key, faults);
+    let known = Block::new(resource).text(key, faults);
     known
         .map(|id| short_id(&id).to_lowercase())
         .or_else(|| key_of_group(places.referred(resource, key, &[GROUP])?))
@@ -303,7 +303,7 @@ fn by_interface(
         let named = if kind == NIC_GROUP {
             group_of(places, resource, faults)
         } else {
-            let known = Block::of(resource).text(key, faults).map(|id| last_part(&id));
+            let known = Block::new(resource).text(key, faults).map(|id| last_part(&id));
             let later = || places.referred(resource, key, &[ASG])?.word("name");
             known.or_else(|| later().map(str::to_owned))
         };
@@ -324,7 +324,7 @@ fn interface(
     loaded: &mut Loaded,
     faults: &mut Faults,
 ) {
-    let (block, own) = (Block::of(resource), resource.id().to_lowercase());
+    let (block, own) = (Block::new(resource), resource.id().to_lowercase());
     let Some(name) = block.text("name", faults) else {
         return loaded.not_attached(&resource.address, "name");
     };

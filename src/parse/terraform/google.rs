@@ -12,7 +12,7 @@ use crate::rules::{Cloud, Peer, RuleId};
 const NETWORK: &str = "google_compute_network";
 
 pub(super) fn read(places: &Places<'_>, loaded: &mut Loaded, faults: &mut Faults) {
-    let projects = Projects::of(places);
+    let projects = Projects::new(places);
     for resource in places.resources {
         if resource.kind == "google_compute_firewall" {
             firewall(resource, &projects, places, loaded, faults);
@@ -36,7 +36,7 @@ struct Projects<'v> {
 }
 
 impl<'v> Projects<'v> {
-    fn of(places: &Places<'v>) -> Self {
+    fn new(places: &Places<'v>) -> Self {
         let mut all: Vec<&'v str> = Vec::new();
         let mut add = |found: Option<&'v str>| {
             all.extend(found.filter(|found| !all.contains(found) && all.len() < 2));
@@ -77,10 +77,10 @@ fn firewall(
     loaded: &mut Loaded,
     faults: &mut Faults,
 ) {
-    let block = Block::of(resource);
+    let block = Block::new(resource);
     let mut later = Later::default();
     let network = network_of(&block, resource, projects, None, places, faults)
-        .unwrap_or_else(|| Network::of(&later.of_group("network"), None));
+        .unwrap_or_else(|| Network::parse(&later.of_group("network"), None));
     if projects.are_several && !network.has_project() && later.group.is_none() {
         loaded.incomplete.push(format!(
             "{}: which project it is in is not known, and there are several",
@@ -167,7 +167,7 @@ fn network_of(
 ) -> Option<Network> {
     let project = resource.word("project").or(projects.only);
     if let Some(known) = block.text("network", faults) {
-        return Some(Network::of(&known, project));
+        return Some(Network::parse(&known, project));
     }
     let referred = match interface {
         None => places.referred(resource, "network", &[NETWORK]),
@@ -177,7 +177,7 @@ fn network_of(
         }
     };
     let of = referred?;
-    Some(Network::of(of.word("name")?, of.word("project").or(project)))
+    Some(Network::parse(of.word("name")?, of.word("project").or(project)))
 }
 
 fn instance(
@@ -187,7 +187,7 @@ fn instance(
     loaded: &mut Loaded,
     faults: &mut Faults,
 ) {
-    let block = Block::of(resource);
+    let block = Block::new(resource);
     let name = block.text("name", faults).unwrap_or_else(|| resource.id());
     let mut tags = block.words("tags", faults);
     if block.is_later("tags") && !places.is_default(resource, "tags") {

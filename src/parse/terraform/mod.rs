@@ -321,7 +321,7 @@ impl<'a> Places<'a> {
         kinds: &[&str],
         faults: &mut Faults,
     ) -> Option<String> {
-        let known = Block::of(resource).text(key, faults);
+        let known = Block::new(resource).text(key, faults);
         known.or_else(|| self.referred(resource, key, kinds).map(Resource::id))
     }
 
@@ -340,7 +340,7 @@ impl<'a> Places<'a> {
 
     /// The same with what it can be where it is not resolved.
     fn one(&self, resource: &Resource<'_>, attribute: &str, kinds: &[&str]) -> Referred<'a> {
-        if !Block::of(resource).is_later(attribute) {
+        if !Block::new(resource).is_later(attribute) {
             return Referred::OneOf(Vec::new());
         }
         let leads = self.references.leads(&self.index, &resource.address, attribute, kinds, &[]);
@@ -350,7 +350,7 @@ impl<'a> Places<'a> {
 
     /// What the elements of a list refer to that are known only later.
     fn many(&self, resource: &Resource<'_>, attribute: &str, kinds: &[&str]) -> Referred<'a> {
-        let places = Block::of(resource).places(attribute);
+        let places = Block::new(resource).places(attribute);
         let leads = self.references.leads(&self.index, &resource.address, attribute, kinds, &[]);
         resolved(leads, places)
     }
@@ -413,7 +413,7 @@ impl<'a> Places<'a> {
         loaded: &mut Loaded,
         faults: &mut Faults,
     ) -> Vec<String> {
-        let block = Block::of(resource);
+        let block = Block::new(resource);
         let mut groups: Vec<String> = Vec::new();
         for key in keys {
             for id in block.words(key, faults) {
@@ -444,7 +444,7 @@ impl<'a> Places<'a> {
 
     /// The networks of a prefix list. Of one of which some are known only later, no rule can be judged by it.
     fn entries(list: &Resource<'_>, loaded: &mut Loaded, faults: &mut Faults) -> Vec<IpNet> {
-        let block = Block::of(list);
+        let block = Block::new(list);
         let entries = block.blocks("entry", faults);
         if entries.iter().any(|entry| entry.is_later("cidr")) {
             loaded.later(&list.address, "entry");
@@ -463,7 +463,7 @@ impl<'a> Places<'a> {
     /// its resource is made (FORMATS 4.5, 3), and so is one of a `dynamic` block, of which no plan shows anything: it
     /// has no blocks only if what they would say are resources beside it, which exclude each other.
     fn whole(&self, resource: &Resource<'_>, keys: &[&str], has_beside: bool, loaded: &mut Loaded) {
-        let block = Block::of(resource);
+        let block = Block::new(resource);
         let later: Vec<&str> =
             keys.iter().copied().filter(|key| block.places(key).is_none()).collect();
         let Some(first) = later.first() else { return };
@@ -561,7 +561,7 @@ struct Block<'v> {
 }
 
 impl<'v> Block<'v> {
-    fn of(resource: &'v Resource<'v>) -> Self {
+    fn new(resource: &'v Resource<'v>) -> Self {
         Self { json: Json::at(resource.values, &resource.address), unknown: resource.unknown }
     }
 

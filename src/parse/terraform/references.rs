@@ -121,7 +121,7 @@ impl<'v> References<'v> {
             {
                 if let Some(expression) = of.get("expression") {
                     let key = (inside.clone(), format!("output.{output}"));
-                    self.of.insert(key, Expression::of(expression));
+                    self.of.insert(key, Expression::new(expression));
                 }
             }
             self.module(inner, &inside);
@@ -138,11 +138,11 @@ impl<'v> References<'v> {
             let key = |way: String| (module.to_owned(), format!("{name}.{attribute}{way}"));
             for (n, block) in expression.as_array().into_iter().flatten().enumerate() {
                 for (inner, of) in block.as_object().into_iter().flatten() {
-                    self.of.insert(key(format!("[{n}].{inner}")), Expression::of(of));
+                    self.of.insert(key(format!("[{n}].{inner}")), Expression::new(of));
                 }
                 blocks.insert(attribute, n + 1);
             }
-            self.of.insert(key(String::new()), Expression::of(expression));
+            self.of.insert(key(String::new()), Expression::new(expression));
         }
         self.blocks.insert((module.to_owned(), name.to_owned()), blocks);
     }
@@ -362,7 +362,7 @@ fn can_be_id(value: &Value) -> bool {
 }
 
 impl<'v> Expression<'v> {
-    fn of(expression: &'v Value) -> Self {
+    fn new(expression: &'v Value) -> Self {
         Self { references: listed(expression), constant: expression.get("constant_value") }
     }
 }

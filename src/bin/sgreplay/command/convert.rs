@@ -127,7 +127,7 @@ fn table(args: &ConvertArgs, hints: &LoadOptions) -> Result<String, Failure> {
         Content::Own => {
             let text = files.texts.into_iter().next().map(|(_, text)| text).unwrap_or_default();
             let rules = parse::yaml(&files.name, &text)?;
-            table_csv(&[("", &Loaded::of(&rules))])?
+            table_csv(&[("", &Loaded::from_rules(&rules))])?
         }
         Content::Rules(loaded) => {
             // A state of Terraform is how things are.

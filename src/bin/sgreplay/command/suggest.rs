@@ -240,7 +240,7 @@ fn end_of_first((start, end): (u64, u64), percent: f64) -> u64 {
 
 /// What is known less finely for want of memory; an error where the question needs more.
 fn of_memory(args: &SuggestArgs, observed: &Observed) -> Result<Vec<String>, Failure> {
-    let known = observed.told_apart();
+    let known = observed.widening();
     let Widening { v4, v6 } = known;
     if known != Widening::EXACT {
         let wanted = match (args.max_rules, args.aggregate) {

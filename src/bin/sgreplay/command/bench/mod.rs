@@ -96,8 +96,8 @@ pub(crate) fn run(args: &BenchArgs, outputs: &mut Outputs) -> Result<ExitStatus,
         }
         all.push(per_packet(time, packets));
     }
-    timings.stages = STAGES.iter().zip(ns).map(|(name, ns)| Stage::of(name, ns)).collect();
-    timings.stages.push(Stage::of("all", all));
+    timings.stages = STAGES.iter().zip(ns).map(|(name, ns)| Stage::new(name, ns)).collect();
+    timings.stages.push(Stage::new("all", all));
     let changes = saved.map(|saved| timings.compare(&saved)).transpose().map_err(not_comparable)?;
     let changes = changes.unwrap_or_default();
     let status = report(args, &timings, &changes, save)?;

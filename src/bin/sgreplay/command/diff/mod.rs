@@ -146,7 +146,7 @@ impl Compared<'_> {
             }
             // A connection that is counted and of which no change was kept has been accepted by nobody.
             Self::Traffic { changed, diff, .. } => {
-                let all = diff.connections().of(effect);
+                let all = diff.connections().count(effect);
                 changed.open(effect).max(all.saturating_sub(changed.accepted(effect)))
             }
         }

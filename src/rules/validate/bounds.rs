@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{
+use super::super::{
     Cloud, GroupType, Invalid, Membership, Parts, Peer, Policy, Ports, Rule, RulePlace,
     SecurityGroup,
 };
@@ -113,7 +113,7 @@ impl<'p> Sizes<'p> {
     fn group(&self, group: &SecurityGroup) -> u64 {
         let open =
             group.group_type == GroupType::Basic && group.inner_access_policy == Policy::Accept;
-        let members = of(&self.members, &group.id);
+        let members = size_of_list(&self.members, &group.id);
         let intra = if open && self.parts.cloud == Cloud::Alibaba { members } else { 0 };
         sum(group.rules.iter().map(|rule| self.rule(rule)).chain([intra]))
     }
@@ -121,13 +121,13 @@ impl<'p> Sizes<'p> {
     fn rule(&self, rule: &Rule) -> u64 {
         let peer = |peer: &Peer| match peer {
             Peer::Cidr(_) => 1,
-            Peer::Group(group) => of(&self.members, &group.id),
-            Peer::PrefixList(id) => of(&self.prefixes, id),
-            Peer::Tag(name) => of(&self.tags, name),
+            Peer::Group(group) => size_of_list(&self.members, &group.id),
+            Peer::PrefixList(id) => size_of_list(&self.prefixes, id),
+            Peer::Tag(name) => size_of_list(&self.tags, name),
         };
         let ports = |ports: &Ports| match ports {
             Ports::Any | Ports::Range(_) => 1,
-            Ports::List(id) => of(&self.ports, id),
+            Ports::List(id) => size_of_list(&self.ports, id),
         };
         let sides = rule.peers.iter().chain(&rule.local).map(peer);
         let fixed = 1 + rule.source_ports.len() as u64;
@@ -135,7 +135,7 @@ impl<'p> Sizes<'p> {
     }
 }
 
-fn of(sizes: &HashMap<&str, u64>, name: &str) -> u64 {
+fn size_of_list(sizes: &HashMap<&str, u64>, name: &str) -> u64 {
     sizes.get(name).copied().unwrap_or_default()
 }
 

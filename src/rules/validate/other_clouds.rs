@@ -2,11 +2,10 @@
 
 use std::collections::HashSet;
 
-use super::validate::{Checker, unknown};
-use super::{
-    Cloud, Field, GroupType, Layer, Parts, Peer, Policy, Ports, Rule, RulePlace, RuleProtocol,
-    SecurityGroup,
+use super::super::{
+    Cloud, GroupType, Layer, Parts, Peer, Policy, Ports, Rule, RuleProtocol, SecurityGroup,
 };
+use super::{Checker, Field, RulePlace, unknown};
 use crate::flow::Protocol;
 
 impl<'a> Checker<'a> {

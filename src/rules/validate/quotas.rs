@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 
-use super::{Cloud, Layer, Peer, Ports, Rule, RuleSet, SecurityGroup};
+use super::super::{Cloud, Layer, Peer, Ports, Rule, RuleSet, SecurityGroup};
 use crate::flow::Direction;
 
 /// Alibaba Cloud: of all groups of an interface together.
@@ -19,7 +19,7 @@ const OF_AN_NSG: usize = 1_000;
 const FAMILIES: [(bool, &str); 2] = [(false, "IPv4"), (true, "IPv6")];
 
 /// What is over a quota, in words.
-pub(super) fn over(rules: &RuleSet) -> Vec<String> {
+pub(in crate::rules) fn over(rules: &RuleSet) -> Vec<String> {
     let (acls, groups): (Vec<_>, Vec<_>) =
         rules.groups.iter().partition(|group| group.layer == Layer::NetworkAcl);
     let acls = acls.into_iter().flat_map(|group| {

@@ -1,6 +1,6 @@
 //! How many rules there may be. Memory grows with them, at every interface that has them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{
     Cloud, GroupType, Invalid, Membership, Parts, Peer, Policy, Ports, Rule, RulePlace,
@@ -95,7 +95,12 @@ impl<'p> Sizes<'p> {
             self.together(&own.collect::<Vec<u64>>())
         });
         // A group that no listed interface has alone may be judged by itself.
-        let has = |group: &usize| interfaces.iter().any(|eni| eni.groups == [*group]);
+        let alone = interfaces.iter().filter_map(|eni| match eni.groups.as_slice() {
+            [group] => Some(*group),
+            _ => None,
+        });
+        let alone: HashSet<usize> = alone.collect();
+        let has = |group: &usize| alone.contains(group);
         let alone = groups.iter().enumerate().filter(|(group, _)| !has(group)).map(|(_, of)| *of);
         let alone = alone.filter(|_| self.parts.membership != Membership::Stated);
         sum(listed.chain(alone.collect::<Vec<u64>>()))

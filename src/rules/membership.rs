@@ -199,6 +199,7 @@ impl RuleSet {
                 self.stand_in(group);
             }
         }
+        self.index();
     }
 
     /// The interfaces that the files list.
@@ -260,6 +261,7 @@ impl RuleSet {
         let addresses = self.interfaces.first().map(|eni| eni.addresses.clone());
         self.interfaces =
             vec![Interface { addresses: addresses.unwrap_or_default(), ..self.one_interface() }];
+        self.index();
         Ok(())
     }
 

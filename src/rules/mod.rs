@@ -14,6 +14,7 @@ mod layer;
 mod lint;
 mod matcher;
 mod membership;
+mod names;
 mod order;
 mod ports;
 mod quota;
@@ -44,6 +45,7 @@ pub use validate::{Field, Invalid, RulePlace, Warning};
 
 use crate::flow::Direction;
 pub(crate) use field::nearest;
+use names::Names;
 pub(crate) use validate::about_rule;
 
 /// A security group: a policy for members, and rules (SEMANTICS A1); or a network ACL.
@@ -286,6 +288,7 @@ pub struct RuleSet {
     interfaces_listed: bool,
     /// How many of the interfaces are listed, before those that stand for a group.
     listed: usize,
+    names: Names,
     membership: Membership,
     instance_tags: Vec<String>,
     switches: Switches,
@@ -346,6 +349,7 @@ impl RuleSet {
             carrier_ports,
             interfaces_listed,
             listed,
+            names: Names::default(),
             membership: match (interfaces_listed, membership) {
                 (true, Membership::Unknown) => Membership::Partial,
                 (false, Membership::Partial) => Membership::Unknown,
@@ -361,9 +365,16 @@ impl RuleSet {
             rules.interfaces = rules.unlisted();
         }
         rules.add_stand_ins();
+        rules.index();
         rules.note_unlisted_tags();
         rules.find_subnets();
         Ok(rules)
+    }
+
+    /// Indexes what rules name: again after groups or interfaces were added or left out.
+    fn index(&mut self) {
+        let lists = (&*self.prefix_lists, &*self.port_lists, &*self.tags);
+        self.names = Names::new(&self.groups, &self.interfaces, lists);
     }
 
     /// Finds the subnets of interfaces among those that their network ACLs stand at.
@@ -621,16 +632,17 @@ impl RuleSet {
     }
 
     fn members(&self, group: usize) -> impl Iterator<Item = &Interface> {
-        self.interfaces.iter().filter(move |eni| eni.groups.contains(&group))
+        let members = self.names.members(group).iter();
+        members.filter_map(|position| self.interfaces.get(*position))
     }
 
     /// The addresses that a tag stands for: those of interfaces that carry it, and those that it is
     /// defined to be.
     fn tagged(&self, name: &str) -> impl Iterator<Item = IpNet> {
-        let defined = self.tags.iter().filter(move |tag| tag.name == name);
-        let carriers =
-            self.interfaces.iter().filter(move |eni| eni.tags.iter().any(|tag| tag == name));
-        let carried = carriers.flat_map(|eni| &eni.addresses);
+        let defined = self.names.tags(name).iter().filter_map(|tag| self.tags.get(*tag));
+        let carriers = self.names.carriers(name).iter();
+        let carried = carriers.filter_map(|position| self.interfaces.get(*position));
+        let carried = carried.flat_map(|eni| &eni.addresses);
         defined.flat_map(|tag| &tag.entries).chain(carried).copied()
     }
 
@@ -639,8 +651,8 @@ impl RuleSet {
         if self.membership != Membership::Partial {
             return;
         }
-        let carried = |name: &String| self.interfaces.iter().any(|eni| eni.tags.contains(name));
-        let defined = |name: &String| self.tags.iter().any(|tag| tag.name == *name);
+        let carried = |name: &String| !self.names.carriers(name).is_empty();
+        let defined = |name: &String| !self.names.tags(name).is_empty();
         let mut found = Vec::new();
         for rule in self.groups.iter().flat_map(|group| &group.rules) {
             if !rule.targets.is_empty() && !rule.targets.iter().any(carried) {
@@ -667,7 +679,15 @@ impl RuleSet {
     }
 
     fn group_position(&self, id: &str) -> Option<usize> {
-        self.groups.iter().position(|group| group.id == id)
+        self.names.group(id)
+    }
+
+    fn prefix_list(&self, id: &str) -> Option<&PrefixList> {
+        self.prefix_lists.get(self.names.prefix_list(id)?)
+    }
+
+    fn port_list(&self, id: &str) -> Option<&PortList> {
+        self.port_lists.get(self.names.port_list(id)?)
     }
 }
 

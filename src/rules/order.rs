@@ -310,7 +310,7 @@ pub(super) fn matcher(rules: &RuleSet, rule: &Rule, assumed: &Assumption) -> Mat
             }
             Ports::Range(range) => ports.push(*range),
             Ports::List(id) => {
-                let list = rules.port_lists.iter().find(|list| list.id == *id);
+                let list = rules.port_list(id);
                 ports.extend(list.into_iter().flat_map(|list| list.entries.iter().copied()));
             }
         }
@@ -334,7 +334,7 @@ fn addresses(rules: &RuleSet, peers: &[Peer], assumed: &Assumption) -> Vec<IpNet
         match peer {
             Peer::Cidr(net) => nets.push(*net),
             Peer::PrefixList(id) => {
-                let list = rules.prefix_lists.iter().find(|list| list.id == *id);
+                let list = rules.prefix_list(id);
                 nets.extend(list.into_iter().flat_map(|list| list.entries.iter().copied()));
             }
             Peer::Group(of) if assumed.includes(&of.id) && rules.members_unknown(&of.id) => {

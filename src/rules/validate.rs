@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use super::bounds;
 use super::layer::of_layer;
+use super::names::Names;
 use super::{
     Cloud, GroupType, Interface, Layer, Membership, NicType, Parts, Peer, Policy, PortRange, Ports,
     Rule, RuleId, RuleProtocol, RuleSet, SecurityGroup, Timeouts,
@@ -143,7 +144,10 @@ pub(super) fn faults(parts: &Parts) -> Vec<Invalid> {
     if let Some(fault) = bounds::fault(parts) {
         return vec![fault];
     }
-    let mut checker = Checker { parts, faults: Vec::new(), tags: HashSet::new() };
+    let lists = (&*parts.prefix_lists, &*parts.port_lists, &*parts.tags);
+    let interfaces = parts.interfaces.as_deref().unwrap_or_default();
+    let names = Names::new(&parts.groups, interfaces, lists);
+    let mut checker = Checker { parts, names, faults: Vec::new(), tags: HashSet::new() };
     checker.groups();
     checker.interfaces();
     checker.lists();
@@ -152,6 +156,7 @@ pub(super) fn faults(parts: &Parts) -> Vec<Invalid> {
 
 pub(super) struct Checker<'a> {
     pub(super) parts: &'a Parts,
+    pub(super) names: Names,
     faults: Vec<Invalid>,
     /// Tags of which was said that nothing is known of them.
     pub(super) tags: HashSet<&'a str>,
@@ -299,21 +304,17 @@ impl<'a> Checker<'a> {
             let Rule { direction, policy, priority, protocol, nic_type, .. } = rule;
             let Rule { ports, source_ports, peers, local, icmp, targets, .. } = rule;
             let content = (
-                (direction, policy, priority, protocol, nic_type.map(|nic| nic as u8)),
+                (direction, policy, priority, protocol, nic_type),
                 (ports, source_ports, peers, local, icmp, targets),
             );
-            match contents.get(&format!("{content:?}")) {
-                Some(first) => {
-                    let message = format!(
-                        "this rule says the same as rule {} of the group; keep one \
-                         (InvalidParam.DuplicatePermissions)",
-                        first + 1,
-                    );
-                    self.fault(RulePlace::Rule(g, r, Field::Whole), message);
-                }
-                None => {
-                    contents.insert(format!("{content:?}"), r);
-                }
+            let first = *contents.entry(content).or_insert(r);
+            if first != r {
+                let message = format!(
+                    "this rule says the same as rule {} of the group; keep one \
+                     (InvalidParam.DuplicatePermissions)",
+                    first + 1,
+                );
+                self.fault(RulePlace::Rule(g, r, Field::Whole), message);
             }
         }
     }
@@ -396,7 +397,7 @@ impl<'a> Checker<'a> {
                 (Ports::List(id), true) if rule.nic_type == Some(NicType::Internet) => {
                     format!("`{id}`: the classic network has no port lists")
                 }
-                (Ports::List(id), true) if !self.parts.port_lists.iter().any(|l| l.id == *id) => {
+                (Ports::List(id), true) if self.names.port_list(id).is_none() => {
                     let known = self.parts.port_lists.iter().map(|list| list.id.as_str());
                     let message = unknown("port list", id, known, "port_lists");
                     format!(
@@ -424,7 +425,8 @@ impl<'a> Checker<'a> {
             Peer::Tag(_) => {}
             Peer::Cidr(net) => self.protocol_family(at, rule, std::slice::from_ref(net)),
             Peer::PrefixList(id) => {
-                let Some(list) = self.parts.prefix_lists.iter().find(|list| list.id == *id) else {
+                let list = self.names.prefix_list(id);
+                let Some(list) = list.and_then(|list| self.parts.prefix_lists.get(list)) else {
                     let known = self.parts.prefix_lists.iter().map(|list| list.id.as_str());
                     let message = unknown("prefix list", id, known, "prefix_lists");
                     let hint = self.parts.cloud.prefix_list_hint(id);
@@ -452,7 +454,8 @@ impl<'a> Checker<'a> {
                      `inner_access_policy` (InvalidSecurityGroup.IsSame)"
                         .to_owned()
                 } else {
-                    let other = self.parts.groups.iter().find(|other| other.id == reference.id);
+                    let other = self.names.group(&reference.id);
+                    let other = other.and_then(|group| self.parts.groups.get(group));
                     match other {
                         Some(other) if other.group_type == GroupType::Enterprise => format!(
                             "{reference} is an enterprise group, which no rule can refer to \
@@ -677,23 +680,27 @@ fn conflict(rule: &Rule, nets: &[IpNet]) -> Option<String> {
 /// Rules that match nothing in a capture, since nobody has said who the members of their peers are.
 pub(super) fn unknown_members(rules: &RuleSet) -> Vec<Warning> {
     let mut warnings = Vec::new();
-    let mut empty: Vec<String> = Vec::new();
+    let mut empty: HashSet<String> = HashSet::new();
+    let has_members: Vec<bool> = (0..rules.groups.len())
+        .map(|group| rules.members(group).any(|eni| !eni.addresses.is_empty()))
+        .collect();
     let all =
         rules.groups.iter().flat_map(|group| group.rules.iter().map(move |rule| (group, rule)));
     for (group, rule) in all {
         for peer in &rule.peers {
             let Peer::Group(reference) = peer else { continue };
-            let members = rules
-                .group_position(&reference.id)
-                .map_or(0, |g| rules.members(g).filter(|eni| !eni.addresses.is_empty()).count());
+            let position = rules.group_position(&reference.id);
+            if position.is_some_and(|group| has_members.get(group) == Some(&true)) {
+                continue;
+            }
             let name = reference.to_string();
-            if members == 0 && !empty.contains(&name) {
+            if !empty.contains(&name) {
                 warnings.push(Warning(format!(
                     "{} refers to group {name}, of which no member is known: it matches nothing here; list \
                      the members under `interfaces`",
                     about_rule(&rule.id, &group.id),
                 )));
-                empty.push(name);
+                empty.insert(name);
             }
         }
     }

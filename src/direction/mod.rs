@@ -78,6 +78,41 @@ impl Interfaces {
     }
 }
 
+/// Addresses, by search.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AddressSet {
+    v4: Vec<(u32, u32, usize)>,
+    v6: Vec<(u128, u128, usize)>,
+}
+
+impl AddressSet {
+    pub(crate) fn new(nets: impl Iterator<Item = IpNet>) -> Self {
+        let mut found = Self::default();
+        // The search takes the ranges for disjoint.
+        for net in IpNet::aggregate(&nets.collect()) {
+            match net {
+                IpNet::V4(net) => {
+                    found.v4.push((net.network().to_bits(), net.broadcast().to_bits(), 0));
+                }
+                IpNet::V6(net) => {
+                    found.v6.push((net.network().to_bits(), net.broadcast().to_bits(), 0));
+                }
+            }
+        }
+        found.v4.sort_unstable();
+        found.v6.sort_unstable();
+        found
+    }
+
+    pub(crate) fn contains(&self, addr: IpAddr) -> bool {
+        let holder = match addr {
+            IpAddr::V4(addr) => holding(&self.v4, addr.to_bits()),
+            IpAddr::V6(addr) => holding(&self.v6, addr.to_bits()),
+        };
+        holder.is_some()
+    }
+}
+
 /// The ranges that no range of another interface meets, ascending. Ranges are networks, so that of two which meet one
 /// holds the other; those of one interface do not meet.
 fn without_shared<K: Ord + Copy>(mut ranges: Vec<(K, K, usize)>) -> Vec<(K, K, usize)> {

@@ -18,8 +18,11 @@ mod names;
 mod order;
 mod ports;
 mod quota;
+#[cfg(test)]
+pub(crate) mod sample;
 pub mod scenarios;
 pub mod services;
+mod sharing;
 mod validate;
 
 use std::net::IpAddr;
@@ -41,11 +44,13 @@ pub use matcher::{Addresses, IcmpTypes, MatchStep, Matcher};
 pub use membership::{Assumption, GroupsError, Membership, UnknownGroups, listed};
 pub use order::{Entry, EntryIndex, EntryKind, Ordered};
 pub use ports::Ports;
+pub use sharing::SharedLists;
 pub use validate::{Field, Invalid, RulePlace, Warning};
 
 use crate::flow::Direction;
 pub(crate) use field::nearest;
 use names::Names;
+use order::{Members, Whose};
 pub(crate) use validate::about_rule;
 
 /// A security group: a policy for members, and rules (SEMANTICS A1); or a network ACL.
@@ -519,10 +524,24 @@ impl RuleSet {
         &self.switches
     }
 
-    /// The private addresses of the other members of the interface's groups that let their members
-    /// reach each other.
-    pub fn group_mates(&self, interface: usize) -> Addresses {
-        order::group_mates(self, interface)
+    /// The private addresses of the members of the interface's groups that let their members reach each other, its own
+    /// too.
+    pub fn group_members(&self, interface: usize) -> impl Iterator<Item = IpNet> {
+        let eni = self.interfaces.get(interface).into_iter();
+        eni.flat_map(move |eni| {
+            let groups = eni.groups.iter();
+            groups.flat_map(move |group| order::mates(self, eni, *group, Whose::All))
+        })
+    }
+
+    /// Whether another member of the interface's groups that let their members reach each other has an address.
+    pub fn has_group_mate(&self, interface: usize, addr: IpAddr) -> bool {
+        let eni = self.interfaces.get(interface);
+        eni.is_some_and(|eni| {
+            let groups = eni.groups.iter();
+            let mut mates = groups.flat_map(|group| order::mates(self, eni, *group, Whose::Others));
+            mates.any(|net| net.contains(&addr))
+        })
     }
 
     /// What is over a quota of the cloud (SEMANTICS A11).
@@ -537,7 +556,7 @@ impl RuleSet {
 
     /// The ordered entries of one interface and direction: what a packet is held against.
     pub fn ordered(&self, interface: usize, direction: Direction) -> Ordered {
-        order::ordered(self, interface, direction, &Assumption::default())
+        self.ordered_assuming(interface, direction, &Assumption::default())
     }
 
     /// The same under an assumption about members that are not known. The entries are the same in number and
@@ -548,7 +567,19 @@ impl RuleSet {
         direction: Direction,
         assumed: &Assumption,
     ) -> Ordered {
-        order::ordered(self, interface, direction, assumed)
+        order::ordered(self, interface, direction, Members { assumed, of: Whose::Others })
+    }
+
+    /// The entries of every interface that shares the list of this one ([`SharedLists`]), which are the same in number
+    /// and order: where members of a group reach each other, all its members are there, of which each interface meets
+    /// the others ([`RuleSet::is_met_at`]).
+    pub fn ordered_for_all(
+        &self,
+        interface: usize,
+        direction: Direction,
+        assumed: &Assumption,
+    ) -> Ordered {
+        order::ordered(self, interface, direction, Members { assumed, of: Whose::All })
     }
 
     /// The entries of each layer of an interface by itself ([`Layer`]), in the order in which a packet of the direction
@@ -559,20 +590,24 @@ impl RuleSet {
         direction: Direction,
         assumed: &Assumption,
     ) -> Vec<(Layer, Ordered)> {
-        order::by_layer(self, interface, direction, assumed)
+        order::by_layer(self, interface, direction, Members { assumed, of: Whose::Others })
     }
 
     /// The entries of an interface's network ACL, which every packet of a connection must pass by itself; `None` where it
     /// has none.
     pub fn stateless(&self, interface: usize, direction: Direction) -> Option<Ordered> {
-        let layers = order::by_layer(self, interface, direction, &Assumption::default());
+        let has =
+            |group: &usize| self.groups.get(*group).is_some_and(|of| of.layer == Layer::NetworkAcl);
+        self.interfaces.get(interface)?.groups.iter().any(has).then_some(())?;
+        let layers = self.ordered_by_layer(interface, direction, &Assumption::default());
         layers.into_iter().find(|(layer, _)| *layer == Layer::NetworkAcl).map(|(_, list)| list)
     }
 
     /// What a packet that opens a connection is held against, and behind the default, where none such comes, what the
-    /// other packets of connections are ([`RuleSet::stateless`]): a packet's entry is a position in this list.
+    /// other packets of connections are ([`RuleSet::stateless`]): a packet's entry is a position in this list. It is that
+    /// of every interface that shares the list ([`RuleSet::ordered_for_all`]).
     pub fn ordered_for_packets(&self, interface: usize, direction: Direction) -> Ordered {
-        let ordered = self.ordered(interface, direction);
+        let ordered = self.ordered_for_all(interface, direction, &Assumption::default());
         match self.stateless(interface, direction) {
             Some(stateless) => ordered.followed_by(&stateless),
             None => ordered,
@@ -631,7 +666,8 @@ impl RuleSet {
         rule.is_some_and(|rule| rule.fixed)
     }
 
-    fn members(&self, group: usize) -> impl Iterator<Item = &Interface> {
+    /// The interfaces that have a group, by its position.
+    pub fn members(&self, group: usize) -> impl Iterator<Item = &Interface> {
         let members = self.names.members(group).iter();
         members.filter_map(|position| self.interfaces.get(*position))
     }

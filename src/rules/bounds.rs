@@ -1,4 +1,4 @@
-//! How many rules there may be. Memory grows with them, at every interface that has them.
+//! How many rules there may be. Memory grows with them, once for each set of groups that interfaces have.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,8 +11,8 @@ use super::{
 const MOST_RULES: usize = 100_000;
 /// Groups, and lists of each kind: rules name them, and each is looked for among them.
 const MOST_NAMED: usize = 20_000;
-/// Networks and port ranges of all rules at all interfaces, lists and members counted one by one: about a
-/// gigabyte.
+/// Networks and port ranges of the rules of all different lists ([`super::SharedLists`]), named lists and members
+/// counted one by one: about a gigabyte.
 const MOST_CONDITIONS: u64 = 16_000_000;
 
 /// What there is too much of, if there is.
@@ -37,8 +37,9 @@ pub(super) fn fault(parts: &Parts) -> Option<Invalid> {
     let conditions = Sizes::new(parts).all();
     (conditions > MOST_CONDITIONS).then_some(())?;
     fault(format!(
-        "the rules of all interfaces come to {conditions} networks and port ranges, with the members of groups \
-         and the entries of lists counted at each, and {MOST_CONDITIONS} at most are held; leave interfaces out"
+        "the rules of all interfaces come to {conditions} networks and port ranges, counted once for interfaces with \
+         the same groups, with the members of groups and the entries of lists at each, and {MOST_CONDITIONS} at most \
+         are held; leave interfaces out"
     ))
 }
 
@@ -90,7 +91,12 @@ impl<'p> Sizes<'p> {
                 Membership::Partial | Membership::Unknown => sum(groups),
             };
         };
-        let listed = interfaces.iter().map(|eni| {
+        // Interfaces with the same groups share their lists, but for what they are tagged and where they are.
+        let mut known = HashSet::new();
+        let lists = interfaces
+            .iter()
+            .filter(|eni| known.insert((&eni.groups, &eni.tags, &eni.subnet, eni.nic_type)));
+        let listed = lists.map(|eni| {
             let own = eni.groups.iter().filter_map(|group| groups.get(*group).copied());
             self.together(&own.collect::<Vec<u64>>())
         });

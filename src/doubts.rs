@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::evaluate::{Compiled, Evaluator};
+use crate::evaluate::{Compiled, Evaluator, Reference};
 use crate::flow::{Direction, FlowTuple};
-use crate::rules::{Assumption, Matcher, Ordered, RuleSet, UnknownGroups};
+use crate::rules::{Assumption, Entry, Matcher, Ordered, RuleSet, UnknownGroups};
 use crate::verdict::Verdict;
 
 /// Something that may be so.
@@ -83,7 +83,7 @@ pub(crate) fn of_both(
     both.collect()
 }
 
-/// Groups without known members that the rules of an interface and direction are about.
+/// Groups without known members that the rules of interfaces with the same list are about, in a direction.
 #[derive(Debug, Default)]
 pub(crate) struct UnknownMembers {
     groups: UnknownGroups,
@@ -110,7 +110,7 @@ impl UnknownMembers {
         }
         let all = Assumption::from_groups(groups.groups());
         let mut about = Vec::new();
-        for entry in rules.ordered_assuming(interface, direction, &all).entries() {
+        for entry in rules.ordered_for_all(interface, direction, &all).entries() {
             for kind in std::iter::once(&entry.kind).chain(&entry.through) {
                 let named = rules.groups_of_entry(*kind).into_iter();
                 let named = named.filter(|group| groups.includes(group));
@@ -141,18 +141,30 @@ impl UnknownMembers {
             return Some(Vec::new());
         }
         let assumptions = Assumption::all(&self.groups.among(&met))?;
+        // An interface is no member of its own group, and the lists are of several interfaces.
+        let peer = flow.peer(direction);
+        let own = rules.interfaces().get(interface).map(|eni| eni.addresses.as_slice());
+        let is_own = own.unwrap_or_default().iter().any(|net| net.contains(&peer));
         let mut verdicts = Vec::new();
         for assumed in assumptions.into_iter().filter(|assumed| !assumed.is_empty()) {
             if self.worlds.len() > MOST_KEPT && !self.worlds.contains_key(&assumed) {
                 self.worlds.clear();
             }
             let (ordered, compiled) = self.worlds.entry(assumed.clone()).or_insert_with_key(|of| {
-                let ordered = rules.ordered_assuming(interface, direction, of);
+                let ordered = rules.ordered_for_all(interface, direction, of);
                 let compiled = Compiled::within(&ordered, index_memory);
                 (ordered, compiled)
             });
-            let decides = ordered.entry(compiled.decide(flow));
-            verdicts.push((assumed, decides.map_or(Verdict::Deny, |entry| entry.policy.into())));
+            let verdict = |decides: Option<&Entry>| {
+                decides.map_or(Verdict::Deny, |entry| entry.policy.into())
+            };
+            let verdict = if is_own {
+                let ordered = rules.ordered_assuming(interface, direction, &assumed);
+                verdict(ordered.entry(Reference(&ordered).decide(flow)))
+            } else {
+                verdict(ordered.entry(compiled.decide(flow)))
+            };
+            verdicts.push((assumed, verdict));
         }
         Some(verdicts)
     }

@@ -2,20 +2,21 @@
 
 use std::collections::HashMap;
 use std::iter;
+use std::net::IpAddr;
 
 use foldhash::fast::FixedState;
 
 use crate::capture::{Frame, LogRecord};
 use crate::compile;
 use crate::decode::{Decoded, Tunnels, Undecodable, embedded};
-use crate::direction::Interfaces;
+use crate::direction::{AddressSet, Interfaces};
 use crate::doubts::{Alternative, Supposition, UnknownMembers, Weighed};
 use crate::evaluate::{Compiled, Evaluator};
 use crate::flow::{Direction, FlowTuple, Fragment, Packet, Protocol, Transport};
 use crate::fragment::FragmentTable;
 use crate::restrictions::CARRIER_BLOCKED;
 use crate::rules::{
-    Addresses, Builtin, Entry, EntryIndex, EntryKind, Layer, Ordered, Policy, RuleSet,
+    Assumption, Builtin, Entry, EntryIndex, EntryKind, Layer, Ordered, Policy, RuleSet, SharedLists,
 };
 use crate::session::{
     self, Initiator, Opened, Opening, Openings, SessionMatch, SessionSlot, SessionTable,
@@ -68,13 +69,17 @@ pub enum Midstream {
     FirstPacket,
 }
 
-/// What is not known of groups that each interface's rules are about, ingress first.
-fn unknown_members(rules: &RuleSet, with_members: bool) -> Vec<[UnknownMembers; 2]> {
-    let of = |interface| {
+/// What is not known of groups that the rules of each list are about, ingress first.
+fn unknown_members(
+    rules: &RuleSet,
+    shared: &SharedLists,
+    with_members: bool,
+) -> Vec<[UnknownMembers; 2]> {
+    let of = |interface: &usize| {
         [Direction::Ingress, Direction::Egress]
-            .map(|direction| UnknownMembers::new(rules, interface, direction, with_members))
+            .map(|direction| UnknownMembers::new(rules, *interface, direction, with_members))
     };
-    (0..rules.interfaces().len()).map(of).collect()
+    shared.first_interfaces().iter().map(of).collect()
 }
 
 impl Options {
@@ -121,7 +126,7 @@ impl Default for Options {
     }
 }
 
-/// One interface's lists, ordered and compiled.
+/// The lists of interfaces that share them, ordered and compiled.
 #[derive(Debug)]
 struct Lists {
     ingress: (Ordered, Compiled),
@@ -129,8 +134,10 @@ struct Lists {
     /// What its network ACL, if it has one, makes of packets that answer, and where its entries begin among all.
     ingress_replies: Option<(Compiled, u32)>,
     egress_replies: Option<(Compiled, u32)>,
-    /// Other members of its groups, for the open question F1.
-    mates: Addresses,
+    /// Members of its groups, for the open question F1.
+    members: AddressSet,
+    /// Whether entries are about members, ingress first: an interface is not met by its own.
+    about_members: [bool; 2],
 }
 
 impl Lists {
@@ -195,6 +202,7 @@ pub struct Replay<'r> {
     rules: &'r RuleSet,
     options: Options,
     lists: Vec<Lists>,
+    shared: SharedLists,
     interfaces: Interfaces,
     /// Names under which frames come from an interface, and which.
     taps: HashMap<String, usize, FixedState>,
@@ -213,7 +221,7 @@ pub struct Replay<'r> {
     now: u64,
     /// The number of the frame that is judged.
     frame: u64,
-    /// Of each interface, ingress first.
+    /// Of each list, ingress first.
     unknown_members: Vec<[UnknownMembers; 2]>,
     has_unknown_members: bool,
     /// Other verdicts that were possible, where somebody takes them.
@@ -223,7 +231,7 @@ pub struct Replay<'r> {
 
 #[expect(
     clippy::indexing_slicing,
-    reason = "interfaces are positions in the rule set, and there is one element for each"
+    reason = "interfaces are positions in the rule set, and there is one element for each, and for each list"
 )]
 impl<'r> Replay<'r> {
     /// Compiles the rules and starts with no sessions. Rules of a cloud that remembers no connections
@@ -234,7 +242,7 @@ impl<'r> Replay<'r> {
             options.sessions = Sessions::Off;
         }
         let compiled = |interface, direction| {
-            let ordered = rules.ordered(interface, direction);
+            let ordered = rules.ordered_for_all(interface, direction, &Assumption::default());
             let compiled = Compiled::within(&ordered, options.index_memory);
             let Some(stateless) = rules.stateless(interface, direction) else {
                 return ((ordered, compiled), None);
@@ -243,15 +251,18 @@ impl<'r> Replay<'r> {
             let replies = Compiled::within(&stateless, options.index_memory);
             ((ordered.followed_by(&stateless), compiled), Some((replies, first)))
         };
-        let lists = (0..rules.interfaces().len()).map(|interface| {
-            let (ingress, ingress_replies) = compiled(interface, Direction::Ingress);
-            let (egress, egress_replies) = compiled(interface, Direction::Egress);
-            let mates = rules.fellow_members(interface);
-            Lists { ingress, egress, ingress_replies, egress_replies, mates }
+        let shared = SharedLists::new(rules);
+        let lists = shared.first_interfaces().iter().map(|interface| {
+            let (ingress, ingress_replies) = compiled(*interface, Direction::Ingress);
+            let (egress, egress_replies) = compiled(*interface, Direction::Egress);
+            let about_members = [&ingress, &egress]
+                .map(|(ordered, _)| ordered.entries().iter().any(Entry::is_about_members));
+            let members = AddressSet::new(rules.group_members(*interface));
+            Lists { ingress, egress, ingress_replies, egress_replies, members, about_members }
         });
         let lists: Vec<Lists> = lists.collect();
         let stats = Stats::new(rules.carrier_ports().unwrap_or(&CARRIER_BLOCKED));
-        let unknown_members = unknown_members(rules, false);
+        let unknown_members = unknown_members(rules, &shared, false);
         Self {
             rules,
             options,
@@ -277,7 +288,14 @@ impl<'r> Replay<'r> {
             alternatives: None,
             stats,
             lists,
+            shared,
         }
+    }
+
+    /// The lists of an interface.
+    #[inline]
+    fn lists(&self, interface: usize) -> &Lists {
+        &self.lists[self.shared.of_interfaces()[interface]]
     }
 
     /// Adds what a look ahead has shown about who accepts connections.
@@ -310,7 +328,7 @@ impl<'r> Replay<'r> {
     pub(crate) fn keep_alternatives(&mut self, with_members: bool) {
         self.alternatives = Some(Vec::new());
         if with_members {
-            self.unknown_members = unknown_members(self.rules, with_members);
+            self.unknown_members = unknown_members(self.rules, &self.shared, with_members);
             self.has_unknown_members =
                 self.unknown_members.iter().flatten().any(|of| !of.is_empty());
         }
@@ -556,7 +574,7 @@ impl<'r> Replay<'r> {
         {
             return;
         }
-        let lists = &self.lists[interface];
+        let lists = self.lists(interface);
         let Some(entry) = lists.reply(direction, &packet.flow) else { return };
         let Some(decides) = lists.of(direction).0.entry(entry) else { return };
         let (opened_as, mut stopped, mut other_entry) = (judgement.flow_class, Stopped::No, entry);
@@ -620,8 +638,8 @@ impl<'r> Replay<'r> {
         let (interface, direction) = (at.interface(), at.direction());
         let place = self.sessions.places().slot(interface, direction.opposite(), &quoted.flow);
         let opened = self.sessions.at(&place, &quoted.flow, self.now)?;
-        let (ordered, compiled) = self.lists[interface].of(direction);
-        let entry = ordered.entry(compiled.decide(&error.flow));
+        let (ordered, _) = self.lists(interface).of(direction);
+        let entry = ordered.entry(self.entry(interface, direction, &error.flow));
         let always = entry.is_some_and(|entry| matches!(entry.kind, EntryKind::System(_)));
         (!always).then(|| in_session(at, opened, self.stats.entry_of(opened.flow_class)))
     }
@@ -721,8 +739,8 @@ impl<'r> Replay<'r> {
         let mut all = self.weigh_members(interface, judged, flow, &mut weighed, false);
         if guessed {
             let (other, reversed) = (judged.opposite(), flow.reversed());
-            let (ordered, compiled) = self.lists[interface].of(other);
-            let entry = ordered.entry(compiled.decide(&reversed));
+            let (ordered, _) = self.lists(interface).of(other);
+            let entry = ordered.entry(self.entry(interface, other, &reversed));
             let otherwise = entry.map_or(Verdict::Deny, |entry| entry.policy.into());
             if otherwise != decision.verdict {
                 self.stats.note_guess(self.frame);
@@ -755,7 +773,8 @@ impl<'r> Replay<'r> {
     ) -> bool {
         // Of an interface that is listed it is known which groups it has.
         let is_listed = self.interfaces.find(flow.peer(direction)).is_some();
-        let unknown = &mut self.unknown_members[interface][direction as usize];
+        let list = self.shared.of_interfaces()[interface];
+        let unknown = &mut self.unknown_members[list][direction as usize];
         if is_listed || unknown.is_empty() {
             return true;
         }
@@ -806,10 +825,11 @@ impl<'r> Replay<'r> {
         flow: &FlowTuple,
         special: Special,
     ) -> Decision {
-        let (ordered, _) = self.lists[interface].of(direction);
+        let (ordered, _) = self.lists(interface).of(direction);
         let decides = |entry: &Entry| {
             entry.kind != EntryKind::System(Builtin::NeighbourDiscovery)
                 && entry.matcher.fails_on(flow, direction).is_none()
+                && self.rules.is_met_at(interface, entry, flow.peer(direction))
         };
         let position = ordered.entries().iter().position(decides);
         let entry = EntryIndex(position.and_then(|at| u32::try_from(at).ok()).unwrap_or(u32::MAX));
@@ -825,9 +845,48 @@ impl<'r> Replay<'r> {
         flow: &FlowTuple,
         special: Special,
     ) -> Decision {
-        let (_, compiled) = self.lists[interface].of(direction);
-        let entry = compiled.decide(flow);
+        let entry = self.entry(interface, direction, flow);
         self.decision(interface, direction, flow, entry, special)
+    }
+
+    /// The entry that decides at an interface.
+    #[inline]
+    fn entry(&self, interface: usize, direction: Direction, flow: &FlowTuple) -> EntryIndex {
+        let lists = self.lists(interface);
+        let (_, compiled) = lists.of(direction);
+        if lists.about_members[direction as usize]
+            && self.interfaces.has(interface, flow.peer(direction))
+        {
+            return self.entry_without_own(interface, direction, flow);
+        }
+        compiled.decide(flow)
+    }
+
+    /// The same for a packet between addresses of the interface, which is no member of its own group.
+    #[cold]
+    fn entry_without_own(
+        &self,
+        interface: usize,
+        direction: Direction,
+        flow: &FlowTuple,
+    ) -> EntryIndex {
+        let (ordered, _) = self.lists(interface).of(direction);
+        let decides = |entry: &Entry| {
+            entry.matcher.fails_on(flow, direction).is_none()
+                && self.rules.is_met_at(interface, entry, flow.peer(direction))
+        };
+        let position = ordered.entries().iter().position(decides);
+        EntryIndex(position.and_then(|at| u32::try_from(at).ok()).unwrap_or(u32::MAX))
+    }
+
+    /// Whether another member of its groups has the address.
+    #[cold]
+    fn has_mate(&self, interface: usize, addr: IpAddr) -> bool {
+        let may_be = self.lists(interface).members.contains(addr);
+        // The interface itself is among the members.
+        may_be
+            && (!self.interfaces.has(interface, addr)
+                || self.rules.has_fellow_member(interface, addr))
     }
 
     /// The answer of an entry.
@@ -840,13 +899,13 @@ impl<'r> Replay<'r> {
         entry: EntryIndex,
         special: Special,
     ) -> Decision {
-        let Lists { mates, .. } = &self.lists[interface];
-        let (ordered, _) = self.lists[interface].of(direction);
+        let (ordered, _) = self.lists(interface).of(direction);
         let (verdict, reason) = match ordered.entry(entry) {
             Some(Entry { policy, kind, .. }) => ((*policy).into(), (*kind).into()),
             None => (Verdict::Deny, Reason::Default),
         };
-        if direction == Direction::Egress && verdict == Verdict::Deny && mates.contains(flow.dst) {
+        let is_denied_egress = direction == Direction::Egress && verdict == Verdict::Deny;
+        if is_denied_egress && self.has_mate(interface, flow.dst) {
             self.stats.count_open_question();
         }
         let flow_class = self.stats.flow_class(interface, entry, flow, direction, special);
@@ -889,9 +948,16 @@ impl<'r> Replay<'r> {
         &self.stats
     }
 
-    /// The entries of one interface and direction, in evaluation order.
+    /// The entries of one interface and direction, in evaluation order; interfaces with the same entries share them, with
+    /// all members of their groups ([`RuleSet::ordered_for_all`]).
     pub fn entries(&self, interface: usize, direction: Direction) -> &[Entry] {
-        self.lists.get(interface).map_or(&[], |lists| lists.of(direction).0.entries())
+        let lists = self.shared.of(interface).and_then(|list| self.lists.get(list));
+        lists.map_or(&[], |lists| lists.of(direction).0.entries())
+    }
+
+    /// Which interfaces share their entries.
+    pub fn shared_lists(&self) -> &SharedLists {
+        &self.shared
     }
 
     /// What became of the connections of a kind, and why.

@@ -1,6 +1,6 @@
 //! Rules against each other: those that never act, that can go, that contradict (SEMANTICS B12).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::lists::{Covering, Examined, List, Matches};
 use super::{Finding, Other, named};
@@ -233,10 +233,10 @@ fn priority(list: &List<'_>, of: &Examined) -> Option<u32> {
 
 /// Groups that no interface of the file has.
 fn unused_groups(rules: &RuleSet) -> impl Iterator<Item = Finding> + '_ {
-    let used =
-        |position: usize| rules.interfaces().iter().any(|eni| eni.groups.contains(&position));
+    let used: HashSet<usize> =
+        rules.interfaces().iter().flat_map(|eni| eni.groups.iter().copied()).collect();
     let groups = rules.groups().iter().enumerate();
-    groups.filter(move |(position, _)| !used(*position)).map(|(_, group)| {
+    groups.filter(move |(position, _)| !used.contains(position)).map(|(_, group)| {
         let message =
             format!("no interface of the file has the group {}, so its rules do nothing", group.id);
         Finding { group: Some(group.id.clone()), ..Finding::new(Code::UnusedGroup, message) }

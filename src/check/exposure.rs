@@ -11,8 +11,8 @@ use crate::rules::services::{Class, SERVICES, Service};
 use crate::rules::{Cloud, Code, Layer, Matcher, Policy, RuleProtocol, RuleSet, Severity};
 
 /// A peer that is this part of all addresses is everybody. Half, so that `0.0.0.0/1` and `128.0.0.0/1`,
-/// or everybody but some, are recognised too.
-pub(super) const EVERYBODY: f64 = 0.5;
+/// or everybody but some, are recognised too; and a little less, since no packet comes from the interface itself.
+pub(super) const EVERYBODY: f64 = 0.499;
 /// A rule of more ports than this was not written for one of them.
 const FEW_PORTS: usize = 1024;
 

@@ -22,6 +22,7 @@
 //!
 #![doc = include_str!("codes.md")]
 
+mod alike;
 mod anomalies;
 mod exposure;
 mod lists;
@@ -96,6 +97,11 @@ impl Checked {
 
 /// Checks the rules. Suppressions whose day is before `today` suppress nothing.
 pub fn check(rules: &RuleSet, today: Date) -> Checked {
+    check_at(rules, today, alike::firsts)
+}
+
+/// The same, where it is said which interface is checked for each.
+fn check_at(rules: &RuleSet, today: Date, firsts: impl Fn(&RuleSet) -> Vec<usize>) -> Checked {
     let mut checked = Checked::default();
     // Whether a rule of one layer acts is a question about that layer; what is open, one about all of them.
     let apart = rules.layers_apart();
@@ -106,11 +112,11 @@ pub fn check(rules: &RuleSet, today: Date) -> Checked {
     let whole = |interface: usize| {
         positions.and_then(|positions| positions.get(interface)).copied().unwrap_or(interface)
     };
-    let (each, too_complex) = lists(single);
+    let (each, too_complex) = lists(single, &firsts(single));
     checked
         .too_complex
         .extend(too_complex.into_iter().map(|(at, direction)| (whole(at), direction)));
-    let pairs = positions.map(|_| lists(rules));
+    let pairs = positions.map(|_| lists(rules, &firsts(rules)));
     if let Some((_, too_complex)) = &pairs {
         checked.too_complex.extend(too_complex);
         checked.too_complex.sort_unstable_by_key(|(at, direction)| (*at, *direction as usize));
@@ -159,18 +165,26 @@ pub fn check(rules: &RuleSet, today: Date) -> Checked {
     checked
 }
 
-/// What each entry of each interface's lists does, and where there are too many to tell.
-fn lists(rules: &RuleSet) -> (Vec<List<'_>>, Vec<(usize, Direction)>) {
-    let (mut found, mut too_complex) = (Vec::new(), Vec::new());
-    for interface in 0..rules.interfaces().len() {
+/// What each entry of the interfaces' lists does, and where there are too many to tell. Of interfaces at which the same
+/// is found ([`alike`]) the first is there.
+fn lists<'r>(rules: &'r RuleSet, firsts: &[usize]) -> (Vec<List<'r>>, Vec<(usize, Direction)>) {
+    let (mut found, mut failed) = (Vec::new(), HashSet::new());
+    for (interface, first) in firsts.iter().enumerate() {
+        if *first != interface {
+            continue;
+        }
         for direction in Direction::BOTH {
             match List::new(rules, interface, direction) {
                 Ok(list) => found.push(list),
-                Err(_) => too_complex.push((interface, direction)),
+                Err(_) => drop(failed.insert((interface, direction))),
             }
         }
     }
-    (found, too_complex)
+    let each = firsts.iter().enumerate().flat_map(|(interface, first)| {
+        Direction::BOTH.map(|direction| (interface, (*first, direction)))
+    });
+    let too_complex = each.filter(|(_, first)| failed.contains(first));
+    (found, too_complex.map(|(interface, (_, direction))| (interface, direction)).collect())
 }
 
 fn unused(suppression: &Suppression, today: Date) -> Finding {
@@ -246,7 +260,22 @@ fn named(others: &[Other]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::parse::sample;
+
+    proptest! {
+        /// What is found by checking one of the interfaces at which the same is found is what is found by checking
+        /// every one.
+        #[test]
+        fn interfaces_that_are_alike_are_checked_once(seed in any::<u64>()) {
+            let Some(rules) = sample::rule_set(seed) else { return Ok(()) };
+            let today = jiff::civil::date(2026, 11, 28);
+            let each = |rules: &RuleSet| (0..rules.interfaces().len()).collect();
+            prop_assert_eq!(check(&rules, today), check_at(&rules, today, each));
+        }
+    }
 
     #[test]
     fn every_code_has_a_page() {

@@ -381,9 +381,8 @@ fn quotas(rules: &RuleSet) -> impl Iterator<Item = Finding> + '_ {
     let counts = |_: &(usize, &SecurityGroup)| rules.cloud() == Cloud::Alibaba;
     let groups = rules.groups().iter().enumerate().filter(counts);
     let of_groups = groups.filter_map(|(position, group)| {
-        let members = rules.interfaces().iter().filter(|eni| eni.groups.contains(&position));
         let size = |net: &IpNet| 1_u128 << u32::from(net.max_prefix_len() - net.prefix_len()).min(127);
-        let nets = members.flat_map(|eni| &eni.addresses);
+        let nets = rules.members(position).flat_map(|eni| &eni.addresses);
         let addresses = nets.fold(0_u128, |sum, net| sum.saturating_add(size(net)));
         let most = match group.group_type {
             GroupType::Basic => MOST_ADDRESSES[0],

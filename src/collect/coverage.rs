@@ -13,7 +13,9 @@ use ipnet::IpNet;
 
 use crate::capture::Frame;
 use crate::flow::{Direction, FlowTuple, Packet, Protocol};
-use crate::rules::{Addresses, EntryIndex, EntryKind, Matcher, PortRange, Rule, RuleSet};
+use crate::rules::{
+    Addresses, EntryIndex, EntryKind, Matcher, PortRange, Rule, RuleSet, SharedLists,
+};
 use crate::verdict::{Judged, Judgement};
 
 /// A service as traffic shows it: a protocol, and its destination port or ICMP type.
@@ -169,12 +171,25 @@ impl Named {
     }
 }
 
+/// An entry of an interface.
+type Place = (usize, Direction, EntryIndex);
+
+/// What an entry is from, and what lets its packets through the layers before.
+fn origin<'k>(
+    shared: &SharedLists,
+    kinds: &'k [[Vec<Origin>; 2]],
+    (interface, direction, entry): Place,
+) -> Option<&'k Origin> {
+    kinds.get(shared.of(interface)?)?.get(direction as usize)?.get(entry.0 as usize)
+}
+
 /// What traffic used of all entries.
 #[derive(Debug)]
 pub struct Coverage {
-    usage: HashMap<(usize, Direction, EntryIndex), Usage, FixedState>,
-    /// Of each entry what it is from, and what lets its packets through the layers before.
+    usage: HashMap<Place, Usage, FixedState>,
+    /// Of each entry of each list what it is from, and what lets its packets through the layers before.
     kinds: Vec<[Vec<Origin>; 2]>,
+    shared: SharedLists,
     named: HashMap<(usize, usize), Named, FixedState>,
     window: Window,
 }
@@ -187,7 +202,8 @@ impl Coverage {
             let entries = ordered.entries().iter();
             entries.map(|entry| (entry.kind, entry.through.clone())).collect()
         };
-        let interfaces = 0..rules.interfaces().len();
+        let shared = SharedLists::new(rules);
+        let lists = shared.first_interfaces().iter();
         let groups = rules.groups().iter().enumerate();
         let named = groups.flat_map(|(g, group)| {
             let of_group = group.rules.iter().enumerate();
@@ -195,7 +211,8 @@ impl Coverage {
         });
         Self {
             usage: HashMap::default(),
-            kinds: interfaces.map(|at| Direction::BOTH.map(|way| kinds(at, way))).collect(),
+            kinds: lists.map(|first| Direction::BOTH.map(|way| kinds(*first, way))).collect(),
+            shared,
             named: named.collect(),
             window: Window::default(),
         }
@@ -227,10 +244,8 @@ impl Coverage {
                 usage.first_frame = frame.number;
             }
             usage.add(&flow, decided_in);
-            let kinds = self.kinds.get(interface).and_then(|of| of.get(decided_in as usize));
-            let Some((kind, through)) = kinds.and_then(|kinds| kinds.get(entry.0 as usize)) else {
-                continue;
-            };
+            let origin = origin(&self.shared, &self.kinds, (interface, decided_in, entry));
+            let Some((kind, through)) = origin else { continue };
             for (n, kind) in iter::once(kind).chain(through).enumerate() {
                 if let EntryKind::Rule { group, rule } = kind
                     && let Some(named) = self.named.get(&(*group, *rule))
@@ -260,10 +275,9 @@ impl Coverage {
             usage.times = Some((first.min(now), last.max(now)));
         }
         usage.add(flow, direction);
-        let kinds = self.kinds.get(interface).and_then(|of| of.get(direction as usize));
-        let kind = kinds.and_then(|kinds| kinds.get(entry.0 as usize)).map(|(kind, _)| *kind);
-        if let Some(EntryKind::Rule { group, rule }) = kind
-            && let Some(named) = self.named.get(&(group, rule))
+        let origin = origin(&self.shared, &self.kinds, (interface, direction, entry));
+        if let Some((EntryKind::Rule { group, rule }, _)) = origin
+            && let Some(named) = self.named.get(&(*group, *rule))
         {
             usage.elements.extend(named.element(flow, direction).map(|element| (0, element)));
         }
@@ -301,17 +315,14 @@ impl Coverage {
 
     /// Every entry that was used: what it is from, then what let its packets through before.
     fn used(&self) -> Vec<(usize, Direction, impl Iterator<Item = EntryKind> + '_, &Usage)> {
-        let mut found = Vec::new();
-        for (interface, kinds) in self.kinds.iter().enumerate() {
-            for (direction, kinds) in Direction::BOTH.into_iter().zip(kinds) {
-                for (entry, (kind, through)) in (0..).map(EntryIndex).zip(kinds) {
-                    let usage = self.usage.get(&(interface, direction, entry));
-                    let kinds = iter::once(kind).chain(through).copied();
-                    found.extend(usage.map(|usage| (interface, direction, kinds, usage)));
-                }
-            }
-        }
-        found
+        let mut used: Vec<(&Place, &Usage)> = self.usage.iter().collect();
+        used.sort_unstable_by_key(|(place, _)| **place);
+        let found = used.into_iter().filter_map(|(place, usage)| {
+            let (kind, through) = origin(&self.shared, &self.kinds, *place)?;
+            let (interface, direction, _) = *place;
+            Some((interface, direction, iter::once(kind).chain(through).copied(), usage))
+        });
+        found.collect()
     }
 
     /// How many elements a rule has.

@@ -12,7 +12,7 @@ use super::TooLarge;
 use super::axes::{Condition, Value};
 
 /// A class, by its number on its axis.
-pub(super) type Class = u16;
+pub(crate) type Class = u16;
 
 /// More classes than this, an axis has not.
 const MOST_CLASSES: usize = Class::MAX as usize;
@@ -25,10 +25,10 @@ pub(super) type ClassRanges = Option<Vec<(Class, Class)>>;
 
 /// The classes of an axis.
 #[derive(Debug)]
-pub(super) struct Classes {
+pub(crate) struct Classes {
     /// Where each run of values of one class starts, ascending, the first at 0, and the class.
-    pub(super) runs: Vec<(Value, Class)>,
-    pub(super) count: usize,
+    pub(crate) runs: Vec<(Value, Class)>,
+    pub(crate) count: usize,
     matching: usize,
     /// Of each entry, in order.
     pub(super) of_entries: Vec<ClassRanges>,
@@ -37,7 +37,7 @@ pub(super) struct Classes {
 impl Classes {
     /// # Errors
     /// When there are more classes than can be numbered.
-    pub(super) fn new<'c>(
+    pub(crate) fn new<'c>(
         conditions: impl Iterator<Item = &'c Condition>,
     ) -> Result<Self, TooLarge> {
         let mut events: Vec<(Value, u32)> = Vec::new();

@@ -27,7 +27,7 @@
 pub(crate) mod axes;
 mod axis;
 mod bitmaps;
-mod classes;
+pub(crate) mod classes;
 mod diagram;
 mod distinct;
 mod paged;
@@ -66,7 +66,7 @@ enum Index {
 
 /// The bound was reached.
 #[derive(Debug)]
-struct TooLarge;
+pub(crate) struct TooLarge;
 
 /// How the entries are indexed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

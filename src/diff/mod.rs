@@ -28,7 +28,9 @@ use foldhash::fast::FixedState;
 use crate::doubts::{self, Alternative, Doubts, Weighed};
 use crate::flow::{Direction, FlowTuple};
 use crate::replay::{Replay, Sessions};
-use crate::rules::{Entry, EntryIndex, EntryKind, Rule, RuleId, RuleSet, UnknownGroups};
+use crate::rules::{
+    Entry, EntryIndex, EntryKind, Rule, RuleId, RuleSet, SharedLists, UnknownGroups,
+};
 use crate::sources::Input;
 use crate::verdict::{Judged, Judgement, Reason, Reply, Verdict};
 pub use regions::{Turned, regions, unpaired};
@@ -178,13 +180,20 @@ fn opened_in(judgement: &Judgement) -> Direction {
     if judgement.local_began { Direction::Egress } else { Direction::Ingress }
 }
 
+/// The numbers of a rule set's entries; equal ones mean the same decider.
+#[derive(Debug)]
+struct Deciders {
+    /// By list, direction and entry.
+    numbers: Vec<[Vec<u32>; 2]>,
+    shared: SharedLists,
+}
+
 /// Two replays of the same packets.
 #[derive(Debug)]
 pub struct Diff<'r> {
     current: Replay<'r>,
     proposed: Replay<'r>,
-    /// Equal numbers mean the same decider; by interface, direction and entry.
-    deciders: [Vec<[Vec<u32>; 2]>; 2],
+    deciders: [Deciders; 2],
     connections: Effects,
     packets: Effects,
     changes: Vec<Change>,
@@ -459,7 +468,7 @@ struct Book<'d> {
     /// Only some of the packets are reported.
     selects: bool,
     one_sided: &'d mut Option<(u64, u64)>,
-    deciders: &'d [Vec<[Vec<u32>; 2]>; 2],
+    deciders: &'d [Deciders; 2],
     connections: &'d mut Effects,
     packets: &'d mut Effects,
     changes: &'d mut Vec<Change>,
@@ -649,7 +658,8 @@ impl Book<'_> {
     }
 
     fn decider(&self, side: usize, judgement: &Judgement) -> Option<u32> {
-        let lists = self.deciders.get(side)?.get(judgement.interface)?;
+        let Deciders { numbers, shared } = self.deciders.get(side)?;
+        let lists = numbers.get(shared.of(judgement.interface)?)?;
         lists.get(judgement.decided_in as usize)?.get(judgement.entry.0 as usize).copied()
     }
 }
@@ -678,14 +688,15 @@ impl<'r> Identities<'r> {
         Self { shared, numbers: HashMap::new() }
     }
 
-    fn deciders(&mut self, rules: &RuleSet, replay: &Replay<'_>) -> Vec<[Vec<u32>; 2]> {
+    fn deciders(&mut self, rules: &RuleSet, replay: &Replay<'_>) -> Deciders {
         let mut of = |interface, direction| -> Vec<u32> {
             let entries = replay.entries(interface, direction).iter();
             entries.map(|entry| self.number(rules, entry)).collect()
         };
-        (0..rules.interfaces().len())
-            .map(|interface| Direction::BOTH.map(|direction| of(interface, direction)))
-            .collect()
+        let shared = replay.shared_lists().clone();
+        let lists = shared.first_interfaces().iter();
+        let numbers = lists.map(|first| Direction::BOTH.map(|direction| of(*first, direction)));
+        Deciders { numbers: numbers.collect(), shared }
     }
 
     fn number(&mut self, rules: &RuleSet, entry: &Entry) -> u32 {

@@ -7,7 +7,7 @@ pub use both::BothLabels;
 use crate::diff::Side;
 use crate::escape;
 use crate::flow::Direction;
-use crate::rules::{Entry, EntryIndex, EntryKind, Layer, Policy, RuleSet};
+use crate::rules::{Entry, EntryIndex, EntryKind, Layer, Policy, RuleSet, SharedLists};
 use crate::verdict::{Judged, Judgement, Reason};
 
 /// What decided, by name. Never empty: a default denial is decided by `default`.
@@ -80,7 +80,9 @@ impl Label {
 /// The names of every entry of every interface.
 #[derive(Debug)]
 pub struct Labels {
+    /// Of each list.
     entries: Vec<[Vec<(Label, Policy)>; 2]>,
+    shared: SharedLists,
     interfaces: Vec<String>,
     unknown: Label,
 }
@@ -94,9 +96,12 @@ impl Labels {
             entries.map(|entry| (Label::new(rules, interface, entry), entry.policy)).collect()
         };
         let interfaces = rules.interfaces();
-        let entries = (0..interfaces.len()).map(|i| Direction::BOTH.map(|d| named(i, d)));
+        let shared = SharedLists::new(rules);
+        let lists = shared.first_interfaces().iter();
+        let entries = lists.map(|first| Direction::BOTH.map(|d| named(*first, d)));
         Self {
             entries: entries.collect(),
+            shared,
             interfaces: interfaces.iter().map(|eni| eni.id.clone()).collect(),
             unknown: Label {
                 group: String::new(),
@@ -129,7 +134,7 @@ impl Labels {
         direction: Direction,
         entry: EntryIndex,
     ) -> Option<&(Label, Policy)> {
-        self.entries.get(interface)?.get(direction as usize)?.get(entry.0 as usize)
+        self.entries.get(self.shared.of(interface)?)?.get(direction as usize)?.get(entry.0 as usize)
     }
 
     /// The name of what decided a judgement.

@@ -38,6 +38,8 @@ mod positions;
 mod print;
 mod reader;
 mod ros;
+#[cfg(test)]
+pub(crate) mod sample;
 mod terraform;
 mod vpc;
 mod yaml;

@@ -9,7 +9,6 @@ use serde_json::{Map, Value};
 use super::SCHEMA;
 pub use crate::engine::{Local, RulesInput};
 use crate::escape::{Text, push_line};
-use crate::flow::Direction;
 use crate::labels::{Label, Labels};
 use crate::replay::Replay;
 use crate::restrictions::Obstacle;
@@ -176,17 +175,14 @@ pub(super) fn strays_json(stats: &Stats) -> Value {
 /// Every rule in file order, with what it did at all interfaces.
 pub fn rule_counts(rules: &RuleSet, replay: &Replay<'_>) -> Vec<RuleCount> {
     let mut counts: BTreeMap<(usize, usize), Count> = BTreeMap::new();
-    let by_entry = replay.stats().by_entry();
-    for interface in 0..rules.interfaces().len() {
-        for direction in Direction::BOTH {
-            for (index, Entry { kind, through, .. }) in replay.indexed(interface, direction) {
-                let found = by_entry.get(&(interface, direction, index)).copied();
-                for kind in iter::once(kind).chain(through) {
-                    if let EntryKind::Rule { group, rule } = *kind {
-                        let count = counts.entry((group, rule)).or_default();
-                        *count = *count + found.unwrap_or_default();
-                    }
-                }
+    #[expect(clippy::iter_over_hash_type, reason = "sums do not depend on the order")]
+    for ((interface, direction, index), found) in replay.stats().by_entry() {
+        let entry = replay.entries(interface, direction).get(index.0 as usize);
+        let Some(Entry { kind, through, .. }) = entry else { continue };
+        for kind in iter::once(kind).chain(through) {
+            if let EntryKind::Rule { group, rule } = *kind {
+                let count = counts.entry((group, rule)).or_default();
+                *count = *count + found;
             }
         }
     }

@@ -261,7 +261,7 @@ impl fmt::Display for GroupRef {
 }
 
 /// The far side of a rule ("authorization object").
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Peer {
     /// Addresses of one family.
     Cidr(IpNet),

@@ -122,7 +122,11 @@ impl RuleSet {
             }
         }
         let apart = interfaces.len() > self.interfaces.len();
-        apart.then(|| (Self { interfaces, ..self.clone() }, positions))
+        apart.then(|| {
+            let mut rules = Self { interfaces, ..self.clone() };
+            rules.index();
+            (rules, positions)
+        })
     }
 }
 

@@ -199,6 +199,7 @@ impl RuleSet {
                 self.stand_in(group);
             }
         }
+        self.index();
     }
 
     /// The interfaces that the files list.
@@ -260,6 +261,7 @@ impl RuleSet {
         let addresses = self.interfaces.first().map(|eni| eni.addresses.clone());
         self.interfaces =
             vec![Interface { addresses: addresses.unwrap_or_default(), ..self.one_interface() }];
+        self.index();
         Ok(())
     }
 
@@ -376,7 +378,7 @@ impl RuleSet {
         let eni = self.interfaces.get(interface);
         for group in eni.map(|eni| eni.groups.as_slice()).unwrap_or_default() {
             if let Some(group) = self.groups.get(*group)
-                && self.has_unlisted_mates(group)
+                && self.has_unlisted_members(group)
                 && self.intra_group_step(direction)
             {
                 found.add(&group.id, Policy::Accept);
@@ -386,7 +388,7 @@ impl RuleSet {
     }
 
     /// Whether members of the group reach each other, and some may not be listed.
-    pub(super) fn has_unlisted_mates(&self, group: &SecurityGroup) -> bool {
+    pub(super) fn has_unlisted_members(&self, group: &SecurityGroup) -> bool {
         self.may_have_others()
             && group.group_type == GroupType::Basic
             && group.inner_access_policy == Policy::Accept

@@ -12,10 +12,12 @@ mod layer;
 mod lint;
 mod matcher;
 mod membership;
+mod names;
 mod order;
 mod ports;
 pub mod scenarios;
 pub mod services;
+mod sharing;
 mod validate;
 
 use std::net::IpAddr;
@@ -37,10 +39,13 @@ pub use matcher::{Addresses, IcmpTypes, MatchStep, Matcher};
 pub use membership::{Assumption, GroupsError, Membership, UnknownGroups, listed};
 pub use order::{Entry, EntryIndex, EntryKind, Ordered};
 pub use ports::Ports;
+pub use sharing::SharedLists;
 pub use validate::{Field, Invalid, RulePlace, Warning};
 
 use crate::flow::Direction;
 pub(crate) use field::nearest;
+use names::Names;
+use order::{Members, Whose};
 pub(crate) use validate::about_rule;
 
 /// A security group: a policy for members, and rules (SEMANTICS A1); or a network ACL.
@@ -283,6 +288,7 @@ pub struct RuleSet {
     interfaces_listed: bool,
     /// How many of the interfaces are listed, before those that stand for a group.
     listed: usize,
+    names: Names,
     membership: Membership,
     instance_tags: Vec<String>,
     switches: Switches,
@@ -343,6 +349,7 @@ impl RuleSet {
             carrier_ports,
             interfaces_listed,
             listed,
+            names: Names::default(),
             membership: match (interfaces_listed, membership) {
                 (true, Membership::Unknown) => Membership::Partial,
                 (false, Membership::Partial) => Membership::Unknown,
@@ -358,9 +365,16 @@ impl RuleSet {
             rules.interfaces = rules.unlisted();
         }
         rules.add_stand_ins();
+        rules.index();
         rules.note_unlisted_tags();
         rules.find_subnets();
         Ok(rules)
+    }
+
+    /// Indexes what rules name: again after groups or interfaces were added or left out.
+    fn index(&mut self) {
+        let lists = (&*self.prefix_lists, &*self.port_lists, &*self.tags);
+        self.names = Names::new(&self.groups, &self.interfaces, lists);
     }
 
     /// Finds the subnets of interfaces among those that their network ACLs stand at.
@@ -505,10 +519,25 @@ impl RuleSet {
         &self.switches
     }
 
-    /// The private addresses of the other members of the interface's groups that let their members
-    /// reach each other.
-    pub fn fellow_members(&self, interface: usize) -> Addresses {
-        order::fellow_members(self, interface)
+    /// The private addresses of the members of the interface's groups that let their members reach each other, its own
+    /// too.
+    pub fn group_members(&self, interface: usize) -> impl Iterator<Item = IpNet> {
+        let eni = self.interfaces.get(interface).into_iter();
+        eni.flat_map(move |eni| {
+            let groups = eni.groups.iter();
+            groups.flat_map(move |group| order::members_of(self, eni, *group, Whose::All))
+        })
+    }
+
+    /// Whether another member of the interface's groups that let their members reach each other has an address.
+    pub fn has_fellow_member(&self, interface: usize, addr: IpAddr) -> bool {
+        let eni = self.interfaces.get(interface);
+        eni.is_some_and(|eni| {
+            let groups = eni.groups.iter();
+            let mut members =
+                groups.flat_map(|group| order::members_of(self, eni, *group, Whose::Others));
+            members.any(|net| net.contains(&addr))
+        })
     }
 
     /// What is over a quota of the cloud (SEMANTICS A11).
@@ -523,7 +552,7 @@ impl RuleSet {
 
     /// The ordered entries of one interface and direction: what a packet is held against.
     pub fn ordered(&self, interface: usize, direction: Direction) -> Ordered {
-        order::ordered(self, interface, direction, &Assumption::default())
+        self.ordered_assuming(interface, direction, &Assumption::default())
     }
 
     /// The same under an assumption about members that are not known. The entries are the same in number and
@@ -534,7 +563,19 @@ impl RuleSet {
         direction: Direction,
         assumed: &Assumption,
     ) -> Ordered {
-        order::ordered(self, interface, direction, assumed)
+        order::ordered(self, interface, direction, Members { assumed, of: Whose::Others })
+    }
+
+    /// The entries of every interface that shares the list of this one ([`SharedLists`]), which are the same in number
+    /// and order: where members of a group reach each other, all its members are there, of which each interface meets
+    /// the others ([`RuleSet::is_met_at`]).
+    pub fn ordered_for_all(
+        &self,
+        interface: usize,
+        direction: Direction,
+        assumed: &Assumption,
+    ) -> Ordered {
+        order::ordered(self, interface, direction, Members { assumed, of: Whose::All })
     }
 
     /// The entries of each layer of an interface by itself ([`Layer`]), in the order in which a packet of the direction
@@ -545,20 +586,24 @@ impl RuleSet {
         direction: Direction,
         assumed: &Assumption,
     ) -> Vec<(Layer, Ordered)> {
-        order::by_layer(self, interface, direction, assumed)
+        order::by_layer(self, interface, direction, Members { assumed, of: Whose::Others })
     }
 
     /// The entries of an interface's network ACL, which every packet of a connection must pass by itself; `None` where it
     /// has none.
     pub fn stateless(&self, interface: usize, direction: Direction) -> Option<Ordered> {
-        let layers = order::by_layer(self, interface, direction, &Assumption::default());
+        let has =
+            |group: &usize| self.groups.get(*group).is_some_and(|of| of.layer == Layer::NetworkAcl);
+        self.interfaces.get(interface)?.groups.iter().any(has).then_some(())?;
+        let layers = self.ordered_by_layer(interface, direction, &Assumption::default());
         layers.into_iter().find(|(layer, _)| *layer == Layer::NetworkAcl).map(|(_, list)| list)
     }
 
     /// What a packet that opens a connection is held against, and behind the default, where none such comes, what the
-    /// other packets of connections are ([`RuleSet::stateless`]): a packet's entry is a position in this list.
+    /// other packets of connections are ([`RuleSet::stateless`]): a packet's entry is a position in this list. It is that
+    /// of every interface that shares the list ([`RuleSet::ordered_for_all`]).
     pub fn ordered_for_packets(&self, interface: usize, direction: Direction) -> Ordered {
-        let ordered = self.ordered(interface, direction);
+        let ordered = self.ordered_for_all(interface, direction, &Assumption::default());
         match self.stateless(interface, direction) {
             Some(stateless) => ordered.followed_by(&stateless),
             None => ordered,
@@ -617,17 +662,19 @@ impl RuleSet {
         rule.is_some_and(|rule| rule.fixed)
     }
 
-    fn members(&self, group: usize) -> impl Iterator<Item = &Interface> {
-        self.interfaces.iter().filter(move |eni| eni.groups.contains(&group))
+    /// The interfaces that have a group, by its position.
+    pub fn members(&self, group: usize) -> impl Iterator<Item = &Interface> {
+        let members = self.names.members(group).iter();
+        members.filter_map(|position| self.interfaces.get(*position))
     }
 
     /// The addresses that a tag stands for: those of interfaces that carry it, and those that it is
     /// defined to be.
     fn tagged(&self, name: &str) -> impl Iterator<Item = IpNet> {
-        let defined = self.tags.iter().filter(move |tag| tag.name == name);
-        let carriers =
-            self.interfaces.iter().filter(move |eni| eni.tags.iter().any(|tag| tag == name));
-        let carried = carriers.flat_map(|eni| &eni.addresses);
+        let defined = self.names.tags(name).iter().filter_map(|tag| self.tags.get(*tag));
+        let carriers = self.names.carriers(name).iter();
+        let carried = carriers.filter_map(|position| self.interfaces.get(*position));
+        let carried = carried.flat_map(|eni| &eni.addresses);
         defined.flat_map(|tag| &tag.entries).chain(carried).copied()
     }
 
@@ -636,8 +683,8 @@ impl RuleSet {
         if self.membership != Membership::Partial {
             return;
         }
-        let carried = |name: &String| self.interfaces.iter().any(|eni| eni.tags.contains(name));
-        let defined = |name: &String| self.tags.iter().any(|tag| tag.name == *name);
+        let carried = |name: &String| !self.names.carriers(name).is_empty();
+        let defined = |name: &String| !self.names.tags(name).is_empty();
         let mut found = Vec::new();
         for rule in self.groups.iter().flat_map(|group| &group.rules) {
             if !rule.targets.is_empty() && !rule.targets.iter().any(carried) {
@@ -664,7 +711,15 @@ impl RuleSet {
     }
 
     fn group_position(&self, id: &str) -> Option<usize> {
-        self.groups.iter().position(|group| group.id == id)
+        self.names.group(id)
+    }
+
+    fn prefix_list(&self, id: &str) -> Option<&PrefixList> {
+        self.prefix_lists.get(self.names.prefix_list(id)?)
+    }
+
+    fn port_list(&self, id: &str) -> Option<&PortList> {
+        self.port_lists.get(self.names.port_list(id)?)
     }
 }
 

@@ -54,7 +54,13 @@ impl Entry {
     /// judged.
     pub fn has_no_members(&self) -> bool {
         let nobody = matches!(&self.matcher.peer, Addresses::Nets(nets) if nets.is_empty());
-        matches!(self.kind, EntryKind::IntraGroup { .. }) && nobody
+        self.is_about_members() && nobody
+    }
+
+    /// Whether it is about members of a group of the interface, or lets only them through a layer.
+    pub fn is_about_members(&self) -> bool {
+        let mut kinds = self.through.iter().chain([&self.kind]);
+        kinds.any(|kind| matches!(kind, EntryKind::IntraGroup { .. }))
     }
 }
 
@@ -126,13 +132,30 @@ impl Ordered {
     }
 }
 
+/// What entries about members of groups are made for.
+#[derive(Clone, Copy)]
+pub(super) struct Members<'a> {
+    /// What is assumed of members that are not known.
+    pub(super) assumed: &'a Assumption,
+    pub(super) of: Whose,
+}
+
+/// Which members of its own groups an interface meets.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// All but itself: the list is of this interface.
+    Others,
+    /// All: the list is of every interface that has the groups, see [`super::SharedLists`].
+    All,
+}
+
 /// The ladder of SEMANTICS A5, steps 2 to 5, for one interface and direction; of several layers what they do
 /// together to a packet that opens a connection.
 pub(super) fn ordered(
     rules: &RuleSet,
     interface: usize,
     direction: Direction,
-    assumed: &Assumption,
+    members: Members<'_>,
 ) -> Ordered {
     let Some(eni) = rules.interfaces.get(interface) else {
         return Ordered::new(direction, Vec::new(), Policy::Drop);
@@ -149,7 +172,7 @@ pub(super) fn ordered(
     let layer = |(layer, groups): (Layer, Vec<usize>)| {
         let here = here.iter().filter(|(builtin, _)| builtin.passes(layer, direction));
         let mut entries: Vec<Entry> = here.map(|of| exempt(of, layer)).collect();
-        entries.extend(of_layer(rules, eni, (layer, &groups), direction, assumed));
+        entries.extend(of_layer(rules, eni, (layer, &groups), direction, members));
         entries
     };
     let together = layers.into_iter().map(layer).reduce(|outer, inner| both(&outer, &inner));
@@ -163,7 +186,7 @@ pub(super) fn by_layer(
     rules: &RuleSet,
     interface: usize,
     direction: Direction,
-    assumed: &Assumption,
+    members: Members<'_>,
 ) -> Vec<(Layer, Ordered)> {
     let Some(eni) = rules.interfaces.get(interface) else { return Vec::new() };
     let mut layers = rules.layers(eni);
@@ -174,7 +197,7 @@ pub(super) fn by_layer(
     let ladder = |(layer, groups): (Layer, Vec<usize>)| {
         let system = system.iter().filter(|(builtin, _)| builtin.passes(layer, direction));
         let mut entries: Vec<Entry> = system.map(|of| exempt(of, layer)).collect();
-        entries.extend(of_layer(rules, eni, (layer, &groups), direction, assumed));
+        entries.extend(of_layer(rules, eni, (layer, &groups), direction, members));
         (layer, Ordered { direction, entries })
     };
     layers.into_iter().map(ladder).collect()
@@ -191,13 +214,13 @@ fn of_layer(
     eni: &Interface,
     (layer, groups): (Layer, &[usize]),
     direction: Direction,
-    assumed: &Assumption,
+    members: Members<'_>,
 ) -> Vec<Entry> {
     let intra_group = groups.iter().filter(|_| rules.intra_group_step(direction));
     let intra_group =
-        intra_group.filter_map(|&group| intra_group_entry(rules, eni, group, assumed));
+        intra_group.filter_map(|&group| intra_group_entry(rules, eni, group, members));
     let mut entries: Vec<Entry> = intra_group.collect();
-    entries.extend(of_groups(rules, eni, groups, direction, assumed));
+    entries.extend(of_groups(rules, eni, groups, direction, members.assumed));
     let default = match layer {
         Layer::SecurityGroup => default(rules, groups, direction),
         Layer::NetworkAcl => Policy::Drop,
@@ -214,13 +237,19 @@ fn intra_group_entry(
     rules: &RuleSet,
     eni: &Interface,
     group: usize,
-    assumed: &Assumption,
+    Members { assumed, of }: Members<'_>,
 ) -> Option<Entry> {
     let of_group = rules.groups.get(group)?;
-    let unlisted = rules.has_unlisted_mates(of_group);
-    let nets = match unlisted && assumed.includes(&of_group.id) {
-        true => anybody(),
-        false => other_members(rules, eni, group),
+    let unlisted = rules.has_unlisted_members(of_group);
+    let nets = if unlisted && assumed.includes(&of_group.id) {
+        anybody()
+    } else {
+        // Whether there is an entry is the same question for every interface of a shared list.
+        let mut nets = members_of(rules, eni, group, Whose::Others).peekable();
+        match (nets.peek(), of) {
+            (Some(_), Whose::All) => members_of(rules, eni, group, of).collect(),
+            _ => nets.collect(),
+        }
     };
     (unlisted || !nets.is_empty()).then(|| {
         let matcher = Matcher { peer: Addresses::Nets(nets), ..Matcher::any() };
@@ -228,22 +257,21 @@ fn intra_group_entry(
     })
 }
 
-/// The addresses of the other members of a group, if it lets its members reach each other.
-fn other_members(rules: &RuleSet, eni: &Interface, group: usize) -> Vec<IpNet> {
+/// The addresses of members of a group, if it lets its members reach each other.
+pub(super) fn members_of<'r>(
+    rules: &'r RuleSet,
+    eni: &'r Interface,
+    group: usize,
+    of: Whose,
+) -> impl Iterator<Item = IpNet> + 'r {
     let open = rules.groups.get(group).is_some_and(|shared| {
         shared.layer == Layer::SecurityGroup
             && shared.group_type == GroupType::Basic
             && shared.inner_access_policy == Policy::Accept
     });
-    let others = rules.members(group).filter(|other| open && other.id != eni.id);
-    others.flat_map(|other| other.addresses.iter().copied()).collect()
-}
-
-pub(super) fn fellow_members(rules: &RuleSet, interface: usize) -> Addresses {
-    let eni = rules.interfaces.get(interface);
-    let nets = eni
-        .map(|eni| eni.groups.iter().flat_map(|group| other_members(rules, eni, *group)).collect());
-    Addresses::Nets(nets.unwrap_or_default())
+    let members = rules.members(group);
+    let members = members.filter(move |other| open && (of == Whose::All || other.id != eni.id));
+    members.flat_map(|other| other.addresses.iter().copied())
 }
 
 /// What two layers do, of which both must allow: what the first accepts the second decides. Each list ends with its
@@ -256,7 +284,8 @@ fn both(outer: &[Entry], inner: &[Entry]) -> Vec<Entry> {
             continue;
         }
         let narrowed = inner.iter().filter_map(|then| {
-            let matcher = entry.matcher.and(&then.matcher)?;
+            let both = entry.matcher.and(&then.matcher);
+            let matcher = both.or_else(|| of_nobody(entry, then))?;
             let mut through = entry.through.clone();
             through.push(entry.kind);
             Some(Entry { through, matcher, ..then.clone() })
@@ -264,6 +293,16 @@ fn both(outer: &[Entry], inner: &[Entry]) -> Vec<Entry> {
         found.extend(narrowed);
     }
     found
+}
+
+/// An entry about members of a group stays where the other layer leaves none of them: which these are differs from
+/// interface to interface, and positions in their lists do not.
+fn of_nobody(outer: &Entry, inner: &Entry) -> Option<Matcher> {
+    [outer, inner].into_iter().any(Entry::is_about_members).then_some(())?;
+    let [outer, inner] =
+        [outer, inner].map(|of| Matcher { peer: Addresses::Any, ..of.matcher.clone() });
+    let peer = Addresses::Nets(Vec::new());
+    Some(Matcher { peer, ..outer.and(&inner)? })
 }
 
 /// The rules of groups, in the order of SEMANTICS A4.
@@ -310,7 +349,7 @@ pub(super) fn matcher(rules: &RuleSet, rule: &Rule, assumed: &Assumption) -> Mat
             }
             Ports::Range(range) => ports.push(*range),
             Ports::List(id) => {
-                let list = rules.port_lists.iter().find(|list| list.id == *id);
+                let list = rules.port_list(id);
                 ports.extend(list.into_iter().flat_map(|list| list.entries.iter().copied()));
             }
         }
@@ -334,7 +373,7 @@ fn addresses(rules: &RuleSet, peers: &[Peer], assumed: &Assumption) -> Vec<IpNet
         match peer {
             Peer::Cidr(net) => nets.push(*net),
             Peer::PrefixList(id) => {
-                let list = rules.prefix_lists.iter().find(|list| list.id == *id);
+                let list = rules.prefix_list(id);
                 nets.extend(list.into_iter().flat_map(|list| list.entries.iter().copied()));
             }
             Peer::Group(of) if assumed.includes(&of.id) && rules.members_unknown(&of.id) => {

@@ -6,7 +6,7 @@ use super::field::{FieldError, PortRange, RuleProtocol};
 use super::services;
 
 /// One element of a rule's `ports`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Ports {
     /// `-1/-1`.
     Any,

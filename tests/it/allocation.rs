@@ -5,7 +5,9 @@ use std::io::Cursor;
 
 use sgreplay::capture::{Batch, Capture};
 use sgreplay::decode::{Tunnels, decode, decode_inside};
+use sgreplay::labels::Labels;
 use sgreplay::replay::{Options, Replay};
+use sgreplay::rules::RuleSet;
 
 use crate::support;
 
@@ -81,4 +83,40 @@ fn judging_allocates_nothing_for_a_packet_of_a_known_connection() {
     let most = few + 4 * (opened_more - opened) + 20;
     assert!(many <= most, "{opened} connections {few} allocations, {opened_more} {many}");
     assert!(many < 200 * 129, "fewer than packets");
+}
+
+/// So many interfaces that share 50 groups whose members reach each other.
+fn interfaces(count: usize) -> RuleSet {
+    use std::fmt::Write;
+    let mut text = "security_groups:\n".to_owned();
+    for group in 0..50 {
+        let rule =
+            format!("direction: ingress, protocol: tcp, ports: 22, source: 203.0.{group}.0/24");
+        writeln!(text, "  - {{id: sg-{group}, rules: [{{{rule}}}]}}").unwrap();
+    }
+    text.push_str("interfaces:\n");
+    for n in 0..count {
+        let (a, b, group) = (n / 256, n % 256, n % 50);
+        let words =
+            format!("id: eni-{n}, addresses: [10.0.{a}.{b}], security_groups: [sg-{group}]");
+        writeln!(text, "  - {{{words}}}").unwrap();
+    }
+    sgreplay::parse::yaml("x.yaml", &text).unwrap()
+}
+
+#[test]
+fn lists_are_made_once_for_interfaces_with_the_same_groups() {
+    let start = |count: usize| {
+        let rules = interfaces(count);
+        allocation_counter::measure(|| {
+            let replay = Replay::new(&rules, Options::default());
+            std::hint::black_box((Labels::new(&rules), replay.index_memory()));
+        })
+    };
+    let (few, many) = (start(1_000), start(20_000));
+    // An interface costs its name in two tables, its addresses, and a member's address in its group's lists.
+    let each = (many.count_total - few.count_total) / 19_000;
+    assert!(each <= 12, "{each} allocations an interface");
+    let each = (many.bytes_max - few.bytes_max) / 19_000;
+    assert!(each <= 1_000, "{each} bytes an interface");
 }

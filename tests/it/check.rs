@@ -445,3 +445,19 @@ fn an_address_of_two_interfaces() {
         "{out}"
     );
 }
+
+/// No packet comes from an interface's own address, so that everybody is a little less there.
+#[test]
+fn half_of_all_addresses_is_everybody() {
+    for half in ["0.0.0.0/1", "128.0.0.0/1"] {
+        let rule =
+            format!("{{id: a, direction: ingress, protocol: tcp, ports: 1/65535, source: {half}}}");
+        let text = format!(
+            "{{security_groups: [{{id: sg-a, rules: [{rule}]}}],
+              interfaces: [{{id: eni-a, addresses: [10.0.0.5], security_groups: [sg-a]}}]}}"
+        );
+        let checked = checked(&text);
+        let codes: Vec<Code> = checked.findings.iter().map(|finding| finding.code).collect();
+        assert!(codes.contains(&Code::OpenAllPorts), "{half}: {codes:?}");
+    }
+}

@@ -286,9 +286,21 @@ fn faults_among_many_interfaces() {
             "{change:?}: {err}"
         );
     }
-    // Their members count at each of them.
+    // Their members count once for each set of groups that an interface has.
     let open = head.replace("drop", "accept");
     std::fs::write(dir.path().join("f"), format!("{open}{many}")).unwrap();
+    let (status, err) = within(512, dir.path(), &["check", "f"]);
+    assert_eq!(status, 0, "{err}");
+    let group = |n: usize| format!("  - {{id: sg-{n}, inner_access_policy: drop}}\n");
+    let groups: Vec<String> = (0..600).map(group).collect();
+    let groups = groups.concat();
+    let mut number = 0..;
+    let sets: Vec<String> = many
+        .lines()
+        .map(|line| line.replace("[sg-a]", &format!("[sg-a, sg-{}]", number.next().unwrap() % 600)))
+        .collect();
+    let open = open.replace("interfaces:\n", &format!("{groups}interfaces:\n"));
+    std::fs::write(dir.path().join("f"), format!("{open}{}\n", sets.join("\n"))).unwrap();
     let (status, err) = within(512, dir.path(), &["check", "f"]);
     assert!(status == 2 && err.contains("networks and port ranges"), "{err}");
 }

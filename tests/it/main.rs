@@ -40,6 +40,7 @@ mod gates;
 mod hints;
 mod hostile;
 mod inference;
+mod interfaces;
 mod kernel;
 mod laws;
 mod layering;

@@ -78,21 +78,17 @@ impl Checker<'_> {
             let Rule { direction, policy, priority, protocol, nic_type, .. } = rule;
             let Rule { ports, source_ports, peers, local, icmp, targets, .. } = rule;
             let content = (
-                (direction, policy, priority, protocol, nic_type.map(|nic| nic as u8)),
+                (direction, policy, priority, protocol, nic_type),
                 (ports, source_ports, peers, local, icmp, targets),
             );
-            match contents.get(&format!("{content:?}")) {
-                Some(first) => {
-                    let message = format!(
-                        "this rule says the same as rule {} of the group; keep one \
-                         (InvalidParam.DuplicatePermissions)",
-                        first + 1,
-                    );
-                    self.fault(RulePlace::Rule(g, r, Field::Whole), message);
-                }
-                None => {
-                    contents.insert(format!("{content:?}"), r);
-                }
+            let first = *contents.entry(content).or_insert(r);
+            if first != r {
+                let message = format!(
+                    "this rule says the same as rule {} of the group; keep one \
+                     (InvalidParam.DuplicatePermissions)",
+                    first + 1,
+                );
+                self.fault(RulePlace::Rule(g, r, Field::Whole), message);
             }
         }
     }
@@ -175,7 +171,7 @@ impl Checker<'_> {
                 (Ports::List(id), true) if rule.nic_type == Some(NicType::Internet) => {
                     format!("`{id}`: the classic network has no port lists")
                 }
-                (Ports::List(id), true) if !self.parts.port_lists.iter().any(|l| l.id == *id) => {
+                (Ports::List(id), true) if self.names.port_list(id).is_none() => {
                     let known = self.parts.port_lists.iter().map(|list| list.id.as_str());
                     let message = unknown("port list", id, known, "port_lists");
                     format!(
@@ -203,7 +199,8 @@ impl Checker<'_> {
             Peer::Tag(_) => {}
             Peer::Cidr(net) => self.protocol_family(at, rule, std::slice::from_ref(net)),
             Peer::PrefixList(id) => {
-                let Some(list) = self.parts.prefix_lists.iter().find(|list| list.id == *id) else {
+                let list = self.names.prefix_list(id);
+                let Some(list) = list.and_then(|list| self.parts.prefix_lists.get(list)) else {
                     let known = self.parts.prefix_lists.iter().map(|list| list.id.as_str());
                     let message = unknown("prefix list", id, known, "prefix_lists");
                     let hint = self.parts.cloud.prefix_list_hint(id);
@@ -231,7 +228,8 @@ impl Checker<'_> {
                      `inner_access_policy` (InvalidSecurityGroup.IsSame)"
                         .to_owned()
                 } else {
-                    let other = self.parts.groups.iter().find(|other| other.id == reference.id);
+                    let other = self.names.group(&reference.id);
+                    let other = other.and_then(|group| self.parts.groups.get(group));
                     match other {
                         Some(other) if other.group_type == GroupType::Enterprise => format!(
                             "{reference} is an enterprise group, which no rule can refer to \

@@ -1,6 +1,6 @@
-//! How many rules there may be. Memory grows with them, at every interface that has them.
+//! How many rules there may be. Memory grows with them, once for each set of groups that interfaces have.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::super::{
     Cloud, GroupType, Invalid, Membership, Parts, Peer, Policy, Ports, Rule, RulePlace,
@@ -11,8 +11,8 @@ use super::super::{
 const MOST_RULES: usize = 100_000;
 /// Groups, and lists of each kind: rules name them, and each is looked for among them.
 const MOST_NAMED: usize = 20_000;
-/// Networks and port ranges of all rules at all interfaces, lists and members counted one by one: about a
-/// gigabyte.
+/// Networks and port ranges of the rules of all different lists ([`super::super::SharedLists`]), named lists and members
+/// counted one by one: about a gigabyte.
 const MOST_CONDITIONS: u64 = 16_000_000;
 
 /// What there is too much of, if there is.
@@ -37,8 +37,9 @@ pub(super) fn fault(parts: &Parts) -> Option<Invalid> {
     let conditions = Sizes::new(parts).all();
     (conditions > MOST_CONDITIONS).then_some(())?;
     fault(format!(
-        "the rules of all interfaces come to {conditions} networks and port ranges, with the members of groups \
-         and the entries of lists counted at each, and {MOST_CONDITIONS} at most are held; leave interfaces out"
+        "the rules of all interfaces come to {conditions} networks and port ranges, counted once for interfaces with \
+         the same groups, with the members of groups and the entries of lists at each, and {MOST_CONDITIONS} at most \
+         are held; leave interfaces out"
     ))
 }
 
@@ -90,12 +91,22 @@ impl<'p> Sizes<'p> {
                 Membership::Partial | Membership::Unknown => sum(groups),
             };
         };
-        let listed = interfaces.iter().map(|eni| {
+        // Interfaces with the same groups share their lists, but for what they are tagged and where they are.
+        let mut known = HashSet::new();
+        let lists = interfaces
+            .iter()
+            .filter(|eni| known.insert((&eni.groups, &eni.tags, &eni.subnet, eni.nic_type)));
+        let listed = lists.map(|eni| {
             let own = eni.groups.iter().filter_map(|group| groups.get(*group).copied());
             self.together(&own.collect::<Vec<u64>>())
         });
         // A group that no listed interface has alone may be judged by itself.
-        let has = |group: &usize| interfaces.iter().any(|eni| eni.groups == [*group]);
+        let alone = interfaces.iter().filter_map(|eni| match eni.groups.as_slice() {
+            [group] => Some(*group),
+            _ => None,
+        });
+        let alone: HashSet<usize> = alone.collect();
+        let has = |group: &usize| alone.contains(group);
         let alone = groups.iter().enumerate().filter(|(group, _)| !has(group)).map(|(_, of)| *of);
         let alone = alone.filter(|_| self.parts.membership != Membership::Stated);
         sum(listed.chain(alone.collect::<Vec<u64>>()))

@@ -10,6 +10,7 @@ use std::collections::HashSet;
 use ipnet::IpNet;
 
 use super::layer::of_layer;
+use super::names::Names;
 use super::{
     Cloud, Interface, Layer, Membership, Parts, Peer, PortRange, Rule, RuleId, RuleSet,
     SecurityGroup,
@@ -143,7 +144,10 @@ pub(super) fn faults(parts: &Parts) -> Vec<Invalid> {
     if let Some(fault) = bounds::fault(parts) {
         return vec![fault];
     }
-    let mut checker = Checker { parts, faults: Vec::new(), tags: HashSet::new() };
+    let lists = (&*parts.prefix_lists, &*parts.port_lists, &*parts.tags);
+    let interfaces = parts.interfaces.as_deref().unwrap_or_default();
+    let names = Names::new(&parts.groups, interfaces, lists);
+    let mut checker = Checker { parts, names, faults: Vec::new(), tags: HashSet::new() };
     checker.groups();
     checker.interfaces();
     checker.lists();
@@ -152,6 +156,7 @@ pub(super) fn faults(parts: &Parts) -> Vec<Invalid> {
 
 struct Checker<'a> {
     parts: &'a Parts,
+    names: Names,
     faults: Vec<Invalid>,
     /// Tags of which was said that nothing is known of them.
     tags: HashSet<&'a str>,
@@ -372,23 +377,27 @@ fn unknown<'a>(what: &str, id: &str, known: impl Iterator<Item = &'a str>, key: 
 /// Rules that match nothing in a capture, since nobody has said who the members of their peers are.
 pub(super) fn unknown_members(rules: &RuleSet) -> Vec<Warning> {
     let mut warnings = Vec::new();
-    let mut empty: Vec<String> = Vec::new();
+    let mut empty: HashSet<String> = HashSet::new();
+    let has_members: Vec<bool> = (0..rules.groups.len())
+        .map(|group| rules.members(group).any(|eni| !eni.addresses.is_empty()))
+        .collect();
     let all =
         rules.groups.iter().flat_map(|group| group.rules.iter().map(move |rule| (group, rule)));
     for (group, rule) in all {
         for peer in &rule.peers {
             let Peer::Group(reference) = peer else { continue };
-            let members = rules
-                .group_position(&reference.id)
-                .map_or(0, |g| rules.members(g).filter(|eni| !eni.addresses.is_empty()).count());
+            let position = rules.group_position(&reference.id);
+            if position.is_some_and(|group| has_members.get(group) == Some(&true)) {
+                continue;
+            }
             let name = reference.to_string();
-            if members == 0 && !empty.contains(&name) {
+            if !empty.contains(&name) {
                 warnings.push(Warning(format!(
                     "{} refers to group {name}, of which no member is known: it matches nothing here; list \
                      the members under `interfaces`",
                     about_rule(&rule.id, &group.id),
                 )));
-                empty.push(name);
+                empty.insert(name);
             }
         }
     }

@@ -116,9 +116,8 @@ impl<'a> Checker<'a> {
                 self.fault(at, format!("{peer}: an entry of a network ACL names addresses"));
             }
             Peer::Tag(name) => {
-                let carried =
-                    || parts.interfaces.iter().flatten().any(|eni| eni.tags.contains(name));
-                let unknown = !parts.tags.iter().any(|tag| tag.name == *name) && !carried();
+                let unknown =
+                    self.names.tags(name).is_empty() && self.names.carriers(name).is_empty();
                 if unknown && self.tags.insert(name) {
                     let message = format!(
                         "it is not known which addresses the tag `{name}` stands for; --define {name}=CIDR,… says it, \
@@ -128,7 +127,7 @@ impl<'a> Checker<'a> {
                     self.fault(at, message);
                 }
             }
-            Peer::PrefixList(id) if !parts.prefix_lists.iter().any(|list| list.id == *id) => {
+            Peer::PrefixList(id) if self.names.prefix_list(id).is_none() => {
                 let known = parts.prefix_lists.iter().map(|list| list.id.as_str());
                 let message = unknown("prefix list", id, known, "prefix_lists");
                 self.fault(at, format!("{message}; {}", parts.cloud.prefix_list_hint(id)));

@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 
-use super::super::{Cloud, Layer, Peer, Ports, Rule, RuleSet, SecurityGroup};
+use super::super::{Cloud, Layer, Peer, Ports, PrefixList, Rule, RuleSet, SecurityGroup};
 use crate::flow::Direction;
 
 /// Alibaba Cloud: of all groups of an interface together.
@@ -54,13 +54,15 @@ fn of_groups(rules: &RuleSet, groups: Vec<&SecurityGroup>) -> Vec<String> {
     let groups = groups.into_iter();
     match rules.cloud {
         Cloud::Alibaba => {
+            let of_group = |group: &SecurityGroup| match group.layer {
+                Layer::SecurityGroup => {
+                    group.rules.iter().map(|rule| pairs(rules, rule, None)).sum::<usize>()
+                }
+                Layer::NetworkAcl => 0,
+            };
+            let counts: Vec<usize> = rules.groups.iter().map(of_group).collect();
             let all = rules.interfaces.iter().filter_map(|eni| {
-                let groups = eni.groups.iter().filter_map(|group| rules.groups.get(*group));
-                let groups = groups.filter(|group| group.layer == Layer::SecurityGroup);
-                let count = groups
-                    .flat_map(|group| &group.rules)
-                    .map(|rule| pairs(rules, rule, None))
-                    .sum();
+                let count = eni.groups.iter().filter_map(|group| counts.get(*group)).sum();
                 let what = match rules.only_group(eni) {
                     Some(group) => format!("group {group}"),
                     None => format!("interface {}", eni.id),
@@ -113,18 +115,15 @@ fn pairs(rules: &RuleSet, rule: &Rule, of_ipv6: Option<bool>) -> usize {
     let fits = |net: &IpNet| of_ipv6.is_none_or(|v6| net.addr().is_ipv6() == v6);
     let ports = rule.ports.iter().map(|ports| match ports {
         Ports::Any | Ports::Range(_) => 1,
-        Ports::List(id) => {
-            rules.port_lists.iter().find(|list| list.id == *id).map_or(1, |list| list.entries.len())
-        }
+        Ports::List(id) => rules.port_list(id).map_or(1, |list| list.entries.len()),
     });
     let peers = rule.peers.iter().map(|peer| match peer {
         Peer::Cidr(net) => usize::from(fits(net)),
         Peer::Group(_) | Peer::Tag(_) => 1,
-        Peer::PrefixList(id) => rules
-            .prefix_lists
-            .iter()
-            .find(|list| list.id == *id)
-            .map_or(1, |list| list.entries.iter().filter(|net| fits(net)).count()),
+        Peer::PrefixList(id) => {
+            let size = |list: &PrefixList| list.entries.iter().filter(|net| fits(net)).count();
+            rules.prefix_list(id).map_or(1, size)
+        }
     });
     ports.sum::<usize>().max(1) * peers.sum::<usize>()
 }

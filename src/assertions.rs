@@ -1,4 +1,4 @@
-//! Whether rules do what is expected of them: of every packet that could be, not of samples.
+//! Whether rules do what is expected of them: of every possible packet, not of samples.
 //!
 //! ```
 //! let text = "{security_groups: [{id: sg-a, rules: [

@@ -84,7 +84,7 @@ impl CaptureHints {
             self.snap_length = self.snap_length.max(frame.data.len());
             let is_cut = matches!(
                 decoded,
-                Decoded::Not(Undecodable { why: Why::Truncated, non_ip: None, .. })
+                Decoded::Failed(Undecodable { why: Why::Truncated, non_ip: None, .. })
             );
             self.without_ports += u64::from(is_cut);
         }

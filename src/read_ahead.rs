@@ -308,7 +308,7 @@ impl Ahead {
                 Next::NotYet => return next,
                 Next::Batch(batch) => self.hold(batch),
                 Next::Damage(_) | Next::End => {
-                    self.release_held();
+                    self.flush_fragments();
                     self.held.push_back(next);
                 }
             }
@@ -326,7 +326,7 @@ impl Ahead {
     }
 
     /// Waits no longer for first fragments: what was read comes out now.
-    pub fn release_held(&mut self) {
+    pub fn flush_fragments(&mut self) {
         self.fragments.give_up();
     }
 
@@ -406,7 +406,7 @@ impl Ahead {
                     self.hold(batch);
                 }
                 other => {
-                    self.release_held();
+                    self.flush_fragments();
                     self.held.push_back(other);
                 }
             }

@@ -169,7 +169,7 @@ struct Decision {
 }
 
 /// Where a packet is judged: nowhere, or at one of its ends, or at its sender and at its receiver.
-type Seats = Option<(SessionSlot, Option<SessionSlot>)>;
+type EvaluationPoints = Option<(SessionSlot, Option<SessionSlot>)>;
 
 /// Packets whose sessions are fetched together. Enough to hide the wait for memory, few enough to
 /// stay in the nearest cache.
@@ -355,12 +355,12 @@ impl<'r> Replay<'r> {
     /// Judges one frame. Frames come in the order of the capture.
     #[inline]
     pub fn judge(&mut self, frame: &Frame<'_>, decoded: &Decoded) -> Judged {
-        let mut seats = None;
-        self.find_interfaces(frame, decoded, &mut seats);
-        let mut judged = Judged::Not(Reason::NotLocal);
-        self.judge_seated(frame, decoded, &seats, &mut judged);
+        let mut points = None;
+        self.find_interfaces(frame, decoded, &mut points);
+        let mut judged = Judged::NotEvaluated(Reason::NotLocal);
+        self.judge_seated(frame, decoded, &points, &mut judged);
         self.stats.count(frame, decoded, &judged, true);
-        if let Judged::Not(reason) = judged {
+        if let Judged::NotEvaluated(reason) = judged {
             self.note_unevaluated(frame, decoded, reason);
         }
         judged
@@ -376,22 +376,22 @@ impl<'r> Replay<'r> {
         inputs: &[Input<'_>],
         mut each: impl FnMut(&Input<'_>, &Judged) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut seats = [const { None }; FETCHED_AT_ONCE];
-        let mut answers = [const { Judged::Not(Reason::NotLocal) }; FETCHED_AT_ONCE];
+        let mut points = [const { None }; FETCHED_AT_ONCE];
+        let mut answers = [const { Judged::NotEvaluated(Reason::NotLocal) }; FETCHED_AT_ONCE];
         for inputs in inputs.chunks(FETCHED_AT_ONCE) {
-            for (seats, input) in seats.iter_mut().zip(inputs) {
-                self.find_interfaces(&input.frame, input.decoded, seats);
+            for (points, input) in points.iter_mut().zip(inputs) {
+                self.find_interfaces(&input.frame, input.decoded, points);
             }
-            let places = seats.iter().take(inputs.len()).flatten();
+            let places = points.iter().take(inputs.len()).flatten();
             let places = places.flat_map(|(first, second)| iter::once(first).chain(second));
             self.sessions.fetch(places);
-            for ((judged, seats), input) in answers.iter_mut().zip(&seats).zip(inputs) {
-                self.judge_seated(&input.frame, input.decoded, seats, judged);
+            for ((judged, points), input) in answers.iter_mut().zip(&points).zip(inputs) {
+                self.judge_seated(&input.frame, input.decoded, points, judged);
             }
             self.stats.fetch(answers.iter().take(inputs.len()));
             for (judged, input) in answers.iter_mut().zip(inputs) {
                 self.stats.count(&input.frame, input.decoded, judged, input.selected);
-                if let Judged::Not(reason) = &*judged {
+                if let Judged::NotEvaluated(reason) = &*judged {
                     // What is known of a packet between other hosts is enough for the filter to leave it out.
                     let may_be_chosen = input.in_window && *reason != Reason::NotLocal;
                     if input.selected || may_be_chosen {
@@ -414,8 +414,8 @@ impl<'r> Replay<'r> {
 
     /// Finds the interfaces that a packet is judged at.
     #[inline]
-    fn find_interfaces(&self, frame: &Frame<'_>, decoded: &Decoded, seats: &mut Seats) {
-        *seats = None;
+    fn find_interfaces(&self, frame: &Frame<'_>, decoded: &Decoded, points: &mut EvaluationPoints) {
+        *points = None;
         let Decoded::Packet(Packet { flow, .. }) = decoded else { return };
         let judging = match self.by_frame || frame.log.is_some() {
             false => self.interfaces.judging(flow, None),
@@ -427,8 +427,8 @@ impl<'r> Replay<'r> {
             [None, Some(receiver)] => (receiver, Direction::Ingress),
             [None, None] => return,
         };
-        *seats = Some((place(first, direction), None));
-        if let ([Some(_), Some(receiver)], Some((_, second))) = (judging, seats) {
+        *points = Some((place(first, direction), None));
+        if let ([Some(_), Some(receiver)], Some((_, second))) = (judging, points) {
             *second = Some(place(receiver, Direction::Ingress));
         }
     }
@@ -452,7 +452,7 @@ impl<'r> Replay<'r> {
         &mut self,
         frame: &Frame<'_>,
         decoded: &Decoded,
-        seats: &Seats,
+        points: &EvaluationPoints,
         judged: &mut Judged,
     ) {
         let now = frame.time_ns.unwrap_or(self.now);
@@ -461,13 +461,15 @@ impl<'r> Replay<'r> {
         }
         self.now = now;
         self.frame = frame.number;
-        match (decoded, seats) {
-            (Decoded::Not(Undecodable { why, .. }), _) => *judged = Judged::Not((*why).into()),
-            (Decoded::Packet(_), None) => *judged = Judged::Not(Reason::NotLocal),
-            (Decoded::Packet(packet), Some(seats)) if packet.fragment == Fragment::No => {
-                self.packet(frame, packet, seats, judged);
+        match (decoded, points) {
+            (Decoded::Failed(Undecodable { why, .. }), _) => {
+                *judged = Judged::NotEvaluated((*why).into())
             }
-            (Decoded::Packet(packet), Some(seats)) => self.fragment(frame, packet, seats, judged),
+            (Decoded::Packet(_), None) => *judged = Judged::NotEvaluated(Reason::NotLocal),
+            (Decoded::Packet(packet), Some(points)) if packet.fragment == Fragment::No => {
+                self.packet(frame, packet, points, judged);
+            }
+            (Decoded::Packet(packet), Some(points)) => self.fragment(frame, packet, points, judged),
         }
     }
 
@@ -481,14 +483,14 @@ impl<'r> Replay<'r> {
         judged: &mut Judged,
     ) {
         let Some(packet) = self.fragments.complete(*packet, self.now) else {
-            *judged = Judged::Not(Reason::FragmentWithoutFirst);
+            *judged = Judged::NotEvaluated(Reason::FragmentWithoutFirst);
             return;
         };
         let place = |of: &SessionSlot| {
             self.sessions.places().slot(of.interface(), of.direction(), &packet.flow)
         };
-        let seats = (place(first), second.as_ref().map(place));
-        self.packet(frame, &packet, &seats, judged);
+        let points = (place(first), second.as_ref().map(place));
+        self.packet(frame, &packet, &points, judged);
     }
 
     #[inline]

@@ -210,7 +210,7 @@ pub enum Judged {
     /// receiver: allowed only if all allow.
     At(Judgement, Option<Judgement>),
     /// Nowhere, for this reason.
-    Not(Reason),
+    NotEvaluated(Reason),
 }
 
 impl Judged {
@@ -219,7 +219,7 @@ impl Judged {
     pub fn judgements(&self) -> impl Iterator<Item = &Judgement> {
         let (first, second) = match self {
             Self::At(first, second) => (Some(first), second.as_ref()),
-            Self::Not(_) => (None, None),
+            Self::NotEvaluated(_) => (None, None),
         };
         first.into_iter().chain(second)
     }
@@ -234,7 +234,7 @@ impl Judged {
                 Some(second)
             }
             Self::At(first, _) => Some(first),
-            Self::Not(_) => None,
+            Self::NotEvaluated(_) => None,
         }
     }
 
@@ -250,7 +250,7 @@ impl Judged {
     #[inline]
     pub fn verdict(&self) -> (Verdict, Reason) {
         match self {
-            Self::Not(reason) => (Verdict::NotEvaluated, *reason),
+            Self::NotEvaluated(reason) => (Verdict::NotEvaluated, *reason),
             Self::At(first, _) => {
                 let Judgement { verdict, reason, .. } = *self.deciding().unwrap_or(first);
                 (verdict, reason)

@@ -49,7 +49,7 @@ pub struct Finding {
     pub rule: Option<String>,
     /// That rule's positions, of the group in the rule set and of the rule in the group.
     pub place: Option<(usize, usize)>,
-    /// The other rules that have part in it, the first that decides first.
+    /// The other rules that are involved, the first that decides first.
     pub others: Vec<Other>,
     /// What was found, and what to do.
     pub message: String,
@@ -57,7 +57,7 @@ pub struct Finding {
     pub example: Option<Example>,
 }
 
-/// Another rule that has part in a finding.
+/// Another rule that is involved in a finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Other {
     /// Its group.

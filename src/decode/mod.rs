@@ -16,7 +16,7 @@
 //! assert_eq!(packet.flow.to_string(), "tcp 192.0.2.1:40000 > 10.0.0.5:22");
 //!
 //! bytes[0] = 0x95; // no IP version 9
-//! assert!(matches!(decode(LinkType::RAW, &bytes), Decoded::Not(_)));
+//! assert!(matches!(decode(LinkType::RAW, &bytes), Decoded::Failed(_)));
 //! ```
 
 mod arp;
@@ -48,7 +48,7 @@ pub enum Decoded {
     /// An IP packet whose tuple is known.
     Packet(Packet),
     /// No tuple that a rule could judge.
-    Not(Undecodable),
+    Failed(Undecodable),
 }
 
 /// A frame without a tuple: why, where, and what was read of it all the same.
@@ -138,7 +138,7 @@ impl Decoded {
     pub fn outcome(&self) -> &'static str {
         match self {
             Self::Packet(_) => "decoded",
-            Self::Not(Undecodable { why, .. }) => why.as_str(),
+            Self::Failed(Undecodable { why, .. }) => why.as_str(),
         }
     }
 
@@ -146,7 +146,7 @@ impl Decoded {
     pub fn packet(&self) -> Option<&Packet> {
         match self {
             Self::Packet(packet) => Some(packet),
-            Self::Not(Undecodable { seen, .. }) => seen.as_ref(),
+            Self::Failed(Undecodable { seen, .. }) => seen.as_ref(),
         }
     }
 }
@@ -186,7 +186,7 @@ impl From<NoIp> for Undecodable {
 pub fn decode(link: LinkType, data: &[u8]) -> Decoded {
     match link::payload(link, data).map_err(Undecodable::from).and_then(|ip| packet(data, ip)) {
         Ok(packet) => Decoded::Packet(packet),
-        Err(undecodable) => Decoded::Not(undecodable),
+        Err(undecodable) => Decoded::Failed(undecodable),
     }
 }
 
@@ -204,7 +204,7 @@ pub fn decode_inside(link: LinkType, data: &[u8], tunnels: &Tunnels) -> Decoded 
     };
     match innermost(link, data, tunnels).and_then(finish) {
         Ok(packet) => Decoded::Packet(packet),
-        Err(undecodable) => Decoded::Not(undecodable),
+        Err(undecodable) => Decoded::Failed(undecodable),
     }
 }
 

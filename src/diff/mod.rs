@@ -15,7 +15,7 @@
 //! let (current, proposed) = (current?, proposed?);
 //! let [a, b] = [&current, &proposed].map(|rules| Replay::new(rules, Options::default()));
 //! let diff = Diff::new((&current, a), (&proposed, b));
-//! assert_eq!(diff.connections().of(Effect::NewlyDenied), 0);
+//! assert_eq!(diff.connections().count(Effect::NewlyDenied), 0);
 //! # Ok::<(), sgreplay::parse::ParseError>(())
 //! ```
 

@@ -369,7 +369,7 @@ impl Survey {
         Some(guess(addr, evidence, false, why, runner_up))
     }
 
-    /// By the address that nearly all packets share, while no other has part in packets without it.
+    /// By the address that nearly all packets share, while no other appears in packets without it.
     fn by_share(
         &self,
         candidates: &[(IpAddr, Shown)],

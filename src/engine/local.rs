@@ -37,16 +37,16 @@ pub struct Binding {
     /// The addresses of the one interface, where rules list none; empty to infer them from the captures.
     pub local: Vec<IpNet>,
     /// Where captures were made.
-    pub interfaces: Vec<Tap>,
+    pub interfaces: Vec<CapturePoint>,
 }
 
 /// An interface, and a capture made there or the name that pcapng has for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tap {
+pub struct CapturePoint {
     /// The interface's id.
-    pub eni: String,
-    /// The capture, as it was named, or the name.
-    pub of: String,
+    pub interface: String,
+    /// The capture, as it was named, or the name in pcapng.
+    pub source: String,
 }
 
 /// How rules apply to captures, for a [`replay`](super::replay()).
@@ -56,7 +56,7 @@ pub struct Bound {
     pub local: Local,
     /// Who accepts connections, as the first packets show it.
     pub openings: Openings,
-    pub(super) taps: Vec<(String, usize)>,
+    pub(super) capture_points: Vec<(String, usize)>,
 }
 
 /// The same of two rule sets, for a [`compare`](super::compare()).
@@ -66,7 +66,7 @@ pub struct BoundBoth {
     pub local: Local,
     /// Who accepts connections, as the first packets show it.
     pub openings: Openings,
-    pub(super) taps: [Vec<(String, usize)>; 2],
+    pub(super) capture_points: [Vec<(String, usize)>; 2],
 }
 
 /// Finds the addresses of the rules' interfaces, and looks at the first packets of each capture for who accepts
@@ -77,9 +77,9 @@ pub struct BoundBoth {
 /// an interface has.
 pub fn bind(rules: &mut RuleSet, sources: &mut Sources, binding: &Binding) -> Result<Bound, Error> {
     can_judge(rules, &binding.interfaces)?;
-    let taps = taps(&binding.interfaces, rules, sources)?;
+    let capture_points = capture_points(&binding.interfaces, rules, sources)?;
     let (local, openings) = local(rules, &binding.local, sources)?;
-    Ok(Bound { local, openings, taps })
+    Ok(Bound { local, openings, capture_points })
 }
 
 /// The same for two rule sets, whose one interface has the same addresses.
@@ -94,15 +94,15 @@ pub fn bind_both(
     for rules in [&*current, &*proposed] {
         can_judge(rules, &binding.interfaces)?;
     }
-    let taps = [
-        taps(&binding.interfaces, current, sources)?,
-        taps(&binding.interfaces, proposed, sources)?,
+    let capture_points = [
+        capture_points(&binding.interfaces, current, sources)?,
+        capture_points(&binding.interfaces, proposed, sources)?,
     ];
     let (local, openings) = local(current, &binding.local, sources)?;
     if let (false, [only]) = (proposed.lists_interfaces(), current.interfaces()) {
         proposed.set_local(only.addresses.clone());
     }
-    Ok(BoundBoth { local, openings, taps })
+    Ok(BoundBoth { local, openings, capture_points })
 }
 
 /// Whether packets of captures can be judged: it must be known which groups their interface has, and which interface an
@@ -110,9 +110,9 @@ pub fn bind_both(
 ///
 /// # Errors
 /// What has to be said first.
-pub fn can_judge(rules: &RuleSet, taps: &[Tap]) -> Result<(), Error> {
+pub fn can_judge(rules: &RuleSet, capture_points: &[CapturePoint]) -> Result<(), Error> {
     asks_for_groups(rules)?;
-    if let (true, Some((net, owners))) = (taps.is_empty(), rules.shared_address()) {
+    if let (true, Some((net, owners))) = (capture_points.is_empty(), rules.shared_address()) {
         let [a, b] = owners.map(|at| rules.interfaces().get(at).map_or("", |eni| eni.id.as_str()));
         return Err(Error::Question(format!(
             "{net} belongs to interface `{a}` and to `{b}`; captures at each tell them apart: --interface {b}=CAPTURE",
@@ -141,13 +141,13 @@ pub fn asks_for_groups(rules: &RuleSet) -> Result<(), Error> {
 }
 
 /// The names under which frames come from an interface, and its position.
-fn taps(
-    given: &[Tap],
+fn capture_points(
+    given: &[CapturePoint],
     rules: &RuleSet,
     sources: &mut Sources,
 ) -> Result<Vec<(String, usize)>, Error> {
-    let mut taps = Vec::new();
-    for Tap { eni, of } in given {
+    let mut capture_points = Vec::new();
+    for CapturePoint { interface: eni, source: of } in given {
         let position = rules.interfaces().iter().position(|known| known.id == *eni);
         let Some(position) = position else {
             return Err(Error::Question(format!(
@@ -155,12 +155,12 @@ fn taps(
             )));
         };
         // A capture's frames take the name of its interface; others have the one that pcapng gives.
-        taps.push(match sources.made_at(Path::new(of), eni) {
+        capture_points.push(match sources.made_at(Path::new(of), eni) {
             true => (eni.clone(), position),
             false => (of.clone(), position),
         });
     }
-    Ok(taps)
+    Ok(capture_points)
 }
 
 /// Where the local addresses are from: the rules file, the user, or the capture.

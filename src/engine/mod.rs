@@ -55,7 +55,7 @@ use crate::rules::RuleSet;
 use crate::session::Openings;
 use crate::sources::{self, Ended, Input, Sources};
 pub use local::{
-    Binding, Bound, BoundBoth, Local, Tap, asks_for_groups, bind, bind_both, can_judge,
+    Binding, Bound, BoundBoth, CapturePoint, Local, asks_for_groups, bind, bind_both, can_judge,
 };
 pub use rules::{PlanSide, RulesFile, RulesInput, RulesRequest, RulesText, file_sha256, read_text};
 pub use sink::{DiffSink, EachFrame, Sink};
@@ -100,8 +100,8 @@ pub fn replay<'r, S: Sink>(
     request: ReplayRequest,
     sink: &mut S,
 ) -> Result<Outcome<Replay<'r>>, S::Error> {
-    let Bound { local, openings, taps } = bound;
-    let mut replay = prepared(rules, &sources, request.options, openings, taps);
+    let Bound { local, openings, capture_points } = bound;
+    let mut replay = prepared(rules, &sources, request.options, openings, capture_points);
     let ended = run::<S::Error>(sources, request.hash, |inputs| {
         let judged = replay.judge_batch(inputs, |input, judged| go_on(sink.frame(input, judged)));
         let more = stopped(judged)?;
@@ -122,10 +122,10 @@ pub fn compare<'r, S: DiffSink>(
     request: ReplayRequest,
     sink: &mut S,
 ) -> Result<Outcome<Diff<'r>>, S::Error> {
-    let BoundBoth { local, openings, taps: [current_taps, proposed_taps] } = bound;
+    let BoundBoth { local, openings, capture_points: [current_points, proposed_points] } = bound;
     let options = request.options;
-    let before = prepared(current, &sources, options, openings.clone(), current_taps);
-    let after = prepared(proposed, &sources, options, openings, proposed_taps);
+    let before = prepared(current, &sources, options, openings.clone(), current_points);
+    let after = prepared(proposed, &sources, options, openings, proposed_points);
     let diff = Diff::new((current, before), (proposed, after));
     let mut diff = diff.within(request.changes_memory);
     let ended = run::<S::Error>(sources, request.hash, |inputs| {
@@ -144,12 +144,12 @@ fn prepared<'r>(
     sources: &Sources,
     options: Options,
     openings: Openings,
-    taps: Vec<(String, usize)>,
+    capture_points: Vec<(String, usize)>,
 ) -> Replay<'r> {
     let replay = Replay::new(rules, options)
         .with_openings(openings)
         .with_tunnels(sources.options().tunnels.clone())
-        .with_taps(taps);
+        .with_taps(capture_points);
     match sources.options().selection.is_everything() {
         true => replay,
         false => replay.with_selection(),

@@ -1,4 +1,4 @@
-//! Header space: what lists of entries say of every packet that could be, not only of those that were
+//! Header space: what lists of entries say of every possible packet, not only of those that were
 //! captured.
 //!
 //! The conditions of entries are intervals on the axes of the index, so their bounds cut the space of

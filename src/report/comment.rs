@@ -52,7 +52,7 @@ pub fn regions_markdown(
     let sentence = match tables.as_slice() {
         [] => "The rule sets are equivalent: no packet has another verdict.".to_owned(),
         _ => format!(
-            "The proposal changes the verdict of {} of all packets that could be.",
+            "The proposal changes the verdict of {} of all possible packets.",
             text::plural(turned.len() as u64, "region"),
         ),
     };
@@ -85,7 +85,7 @@ fn comment(
 pub(super) fn behind(folded: &[Table], warnings: &[String]) -> String {
     let mut out = String::new();
     if !folded.is_empty() {
-        out.push_str("\n<details><summary>Of all packets that could be</summary>\n");
+        out.push_str("\n<details><summary>Over all possible packets</summary>\n");
         for table in folded {
             out.push_str(&table.markdown());
         }

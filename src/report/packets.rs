@@ -80,7 +80,7 @@ pub fn verdict_cells<'a>(
 ) -> impl Iterator<Item = [Cell<'a>; 8]> {
     let not_evaluated = match judged {
         Judged::At(..) => None,
-        Judged::Not(reason) => {
+        Judged::NotEvaluated(reason) => {
             let (verdict, reason) = (Verdict::NotEvaluated.as_str(), reason.as_str());
             let mut cells = [const { Cell::Empty }; 8];
             (cells[2], cells[3]) = (Cell::Text(verdict), Cell::Text(reason));
@@ -128,7 +128,7 @@ pub fn packet_line(
     let what = decoded.packet().map_or_else(String::new, described);
     let about = embedded.map_or_else(String::new, |of| format!(" about {}", described(of)));
     let outcome = match (decoded, answer) {
-        (Decoded::Not(error), None | Some(PacketAnswer::Judged(..))) => {
+        (Decoded::Failed(error), None | Some(PacketAnswer::Judged(..))) => {
             let place = match error.why {
                 Why::Malformed | Why::Truncated => {
                     format!(" ({} header at byte {})", error.header.as_str(), error.offset)

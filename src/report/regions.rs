@@ -210,7 +210,7 @@ pub(super) fn region_tables(
         let rest = of_effect.len().checked_sub(most).filter(|rest| *rest > 0);
         let regions_of = |rest: usize| text::plural(rest as u64, "region");
         Table {
-            title: format!("{words}, of all packets that could be: {regions}"),
+            title: format!("{words} over all possible packets: {regions}"),
             rows: region_lines(&of_effect, labels, seen, most),
             more: rest.map(|rest| format!("and {} more; -f json lists all", regions_of(rest))),
         }

@@ -97,7 +97,7 @@ impl Stream {
 
     /// Waits no longer for first fragments.
     pub(super) fn flush_fragments(&mut self) {
-        self.ahead.release_held();
+        self.ahead.flush_fragments();
     }
 
     /// Makes sure that there are frames, or none to come. Returns `false` while it is not known.

@@ -75,8 +75,8 @@ impl Hidden {
             Decoded::Packet(_) => {
                 (reason == Reason::FragmentWithoutFirst).then_some(Self::FragmentWithoutFirst)
             }
-            Decoded::Not(Undecodable { seen: Some(seen), .. }) if !about_local(seen) => None,
-            Decoded::Not(undecodable) => match undecodable.why {
+            Decoded::Failed(Undecodable { seen: Some(seen), .. }) if !about_local(seen) => None,
+            Decoded::Failed(undecodable) => match undecodable.why {
                 Why::UnsupportedLink => Some(Self::Link(frame.link)),
                 Why::Truncated => Some(Self::Truncated),
                 Why::Malformed => Some(Self::Malformed),

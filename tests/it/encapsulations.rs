@@ -400,7 +400,7 @@ impl Encapsulation {
 fn seen(decoded: Decoded) -> String {
     match decoded {
         Decoded::Packet(packet) => packet.flow.to_string(),
-        Decoded::Not(undecodable) => undecodable.why.as_str().to_owned(),
+        Decoded::Failed(undecodable) => undecodable.why.as_str().to_owned(),
     }
 }
 
@@ -582,7 +582,9 @@ fn what_no_encapsulation_shows() {
         ),
     ];
     for (name, link, frame, expected, hides) in cases {
-        let Decoded::Not(undecodable) = decode(link, &frame) else { panic!("{name} is decoded") };
+        let Decoded::Failed(undecodable) = decode(link, &frame) else {
+            panic!("{name} is decoded")
+        };
         let found = undecodable.non_ip.map(|of| of.to_string());
         assert_eq!(found.as_deref(), Some(expected), "{name}");
         assert_eq!(undecodable.hides_traffic(), hides, "{name}");

@@ -165,7 +165,7 @@ fn of_ipv6_a_later_fragment_may_name_another_header() {
 fn the_table_forgets() {
     let packet = |bytes: &[u8]| match decode(LinkType::RAW, bytes) {
         Decoded::Packet(packet) => packet,
-        Decoded::Not(why) => panic!("{why:?}"),
+        Decoded::Failed(why) => panic!("{why:?}"),
     };
     let mut table = FragmentTable::default();
     let later = packet(&v4(7, 16, false, &[0; 16]));

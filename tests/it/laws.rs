@@ -99,7 +99,7 @@ fn a_packet_cut_shorter_decodes_to_the_same_or_to_less() {
                         }
                         assert_eq!(cut, whole, "{} cut to {len}", path.display());
                     }
-                    Decoded::Not(undecodable) => {
+                    Decoded::Failed(undecodable) => {
                         if let Some(seen) = undecodable.seen {
                             assert_eq!(
                                 (seen.flow.src, seen.flow.dst),

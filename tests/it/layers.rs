@@ -156,7 +156,7 @@ fn a_change_that_cuts_replies() {
     let (_, json, _) = diff("b.yaml", "a.yaml", &["-f", "json"]);
     let summary: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(summary["connections"]["newly_allowed"], 1, "{json}");
-    // Of all packets that could be.
+    // Over all possible packets.
     let args = ["diff", "--current", "a.yaml", "--proposed", "b.yaml"];
     assert_snapshot!("of the acl alone", run_in(dir.path(), &args, b""));
 }

@@ -11,7 +11,7 @@ const SSH: &str = "tcp 203.0.113.9:40000 > 10.0.0.5:22";
 fn seen(link: LinkType, frame: &[u8]) -> String {
     match decode(link, frame) {
         Decoded::Packet(packet) => packet.flow.to_string(),
-        Decoded::Not(undecodable) => undecodable.why.as_str().to_owned(),
+        Decoded::Failed(undecodable) => undecodable.why.as_str().to_owned(),
     }
 }
 
@@ -183,7 +183,7 @@ fn what_carries_no_ip_and_what_is_not_known() {
 #[test]
 fn what_hides_traffic_and_what_is_not_ip_by_nature() {
     let seen = |link, frame: &[u8]| match decode(link, frame) {
-        Decoded::Not(undecodable) => (
+        Decoded::Failed(undecodable) => (
             undecodable.non_ip.map(|of| of.to_string()).unwrap_or_default(),
             undecodable.hides_traffic(),
         ),

@@ -30,7 +30,7 @@ fn seen(bytes: &[u8], names: &[&str]) -> String {
     }
     match decode_inside(LinkType::RAW, bytes, &tunnels) {
         Decoded::Packet(packet) => packet.flow.to_string(),
-        Decoded::Not(undecodable) => undecodable.why.as_str().to_owned(),
+        Decoded::Failed(undecodable) => undecodable.why.as_str().to_owned(),
     }
 }
 

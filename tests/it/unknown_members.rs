@@ -73,7 +73,7 @@ fn a_comparison_that_hangs_on_members_is_no_answer() {
     let now = rules(PARTIAL, "0.0.0.0/0", "sg-alb");
     let then = rules(PARTIAL, "0.0.0.0/0", "10.9.9.9");
     let says =
-        "not all members of sg-alb are known, and the verdict of 1 of 1 connection hangs on it";
+        "not all members of sg-alb are known, and the verdict of 1 of 1 connection depends on it";
     let status = |proposed: &str, what: &str, more: &str| {
         let dir = folder(&now, proposed, &packets);
         run(dir.path(), &format!("{DIFF} {what} x.pcap{more}"))

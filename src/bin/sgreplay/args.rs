@@ -21,20 +21,24 @@ use crate::command::suggest::SuggestArgs;
 use crate::command::test::TestArgs;
 
 /// Replay captured traffic against proposed cloud security-group rules: what would be allowed, what
-/// denied, by which rule and why.
+/// denied, by which rule and why
 #[derive(Debug, Parser)]
 #[command(
     version,
     // Not the name that it was called by, which may be anything.
     bin_name = "sgreplay",
     max_term_width = 100,
-    after_help = "Exit status: 0 done; 1 a condition asked for with --fail-on holds; 2 could not do it."
+    after_help = "Examples:
+  sgreplay replay --rules proposed.yaml --local 10.0.0.5 web.pcap
+  sgreplay diff --current current.yaml --proposed proposed.yaml web.pcap
+
+Exit status: 0 success; 1 a gate failed (--fail-on, --min-coverage, test, ci); 2 an error, or a gate without a full answer."
 )]
 pub(crate) struct Args {
-    /// Say nothing but errors: the exit status is the answer
+    /// Print errors only; the exit status is the result
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// Leave out no line of a table, nor cut it to the terminal's width
+    /// Print tables in full, wider than the terminal
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     pub verbose: bool,
     #[command(subcommand)]
@@ -43,34 +47,33 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Verdicts for a capture: a summary, or a row per packet or connection
+    /// Replay a capture against rules: verdicts as a summary, per packet or per connection
     Replay(ReplayArgs),
-    /// What a change of rules does: to a capture, connections newly denied, newly allowed, decided by
-    /// another rule; without one, to every packet that could be
+    /// Compare two rule sets: on a capture, or for every possible packet
     Diff(Box<DiffArgs>),
-    /// What is wrong with the rules themselves: shadowed, redundant, conflicting, too open, forgotten
+    /// Check rules: shadowed, redundant, conflicting, too open, missing
     Check(CheckArgs),
-    /// Whether rules do what a file beside them expects, of every packet that could be
+    /// Test assertions about rules, for every possible packet
     Test(TestArgs),
-    /// Few rules that allow the connections of a capture and nothing beyond a stated bound
+    /// Suggest rules that allow the connections of a capture
     Suggest(SuggestArgs),
-    /// All of that about a proposal, from one file beside the rules, for CI
+    /// Run diff, check and test on a proposal, as one configuration file says
     Ci(CiArgs),
-    /// Rules in another format: for the cloud, Terraform, a host's firewall, tcpdump, a review
+    /// Convert rules between clouds' formats, Terraform, iptables, nftables, BPF
     Convert(ConvertArgs),
-    /// Why one packet is allowed or denied: every rule in evaluation order
+    /// Explain the verdict for one packet: every rule in evaluation order
     Explain(ExplainArgs),
-    /// The flow tuples of a capture alone
+    /// Decode a capture into flow tuples, without rules
     Decode(DecodeArgs),
-    /// What replaying takes on your own rules and traffic, stage by stage, plain list against index
+    /// Benchmark the stages of a replay on your rules and traffic
     Bench(BenchArgs),
-    /// The documented use cases, printed as ready rules files with your own values
+    /// Print documented use cases as rules files with your values
     Scenarios(ScenariosArgs),
-    /// The common ports, whose names work wherever a port does
+    /// List service names that can stand for ports
     Services(ServicesArgs),
-    /// What a shell completes: bash, elvish, fish, powershell or zsh
+    /// Print a shell completion script
     Completions(CompletionsArgs),
-    /// The manual page of the program or of a command
+    /// Print a manual page
     Man(ManArgs),
 }
 
@@ -165,5 +168,25 @@ mod tests {
         let parsed = Args::try_parse_from(["sgreplay", "diff", "--plan", "x"]).unwrap().command;
         let diff = DiffArgs { plan: Some(PathBuf::from("x")), ..DiffArgs::default() };
         assert_eq!(format!("{parsed:?}"), format!("{:?}", Command::Diff(Box::new(diff))));
+    }
+
+    /// `-h` is a line for each option that is often used, `--help` says more.
+    #[test]
+    fn short_help_fits_a_screen() {
+        use clap::CommandFactory;
+
+        let mut program = Args::command().term_width(100);
+        program.build();
+        for command in program.get_subcommands_mut() {
+            let name = command.get_name().to_owned();
+            let lines = command.render_help().to_string().lines().count();
+            assert!(lines <= 60, "`{name} -h` has {lines} lines");
+            for arg in command.get_arguments().filter(|arg| arg.get_id() != "help") {
+                let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+                let id = arg.get_id();
+                assert!((1..=72).contains(&help.chars().count()), "{name} {id}: {help}");
+                assert!(!help.ends_with('.'), "{name} {id}: {help}");
+            }
+        }
     }
 }

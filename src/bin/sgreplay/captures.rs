@@ -24,49 +24,65 @@ use crate::{signals, terminal};
 /// Which packets.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct CaptureArgs {
-    /// pcap, pcapng or snoop files, compressed or in a tar archive too, or directories of them, read in the order
-    /// of their packets' times; `-` is standard input
+    /// Captures or flow logs: files, directories, or `-` for standard input
+    ///
+    /// pcap, pcapng, snoop and other formats are recognised by content, compressed with gzip, zstd, xz, bzip2 or
+    /// lz4, and in tar archives. Several are read in the order of their packets' times.
     #[arg(value_name = "CAPTURE")]
     pub positional: Vec<PathBuf>,
-    /// The same, for fingers used to tcpdump
-    #[arg(short, long, value_name = "CAPTURE")]
+    /// Read this capture, as in tcpdump
+    #[arg(short, long, value_name = "CAPTURE", help_heading = "Input", hide_short_help = true)]
     pub read: Vec<PathBuf>,
-    /// Read several captures one after the other, in the order given, not in that of their packets' times
-    #[arg(long)]
+    /// Read captures in the order given, not by time
+    ///
+    /// Read captures in the order given. Without it they are merged by the times of their packets.
+    #[arg(long, help_heading = "Input", hide_short_help = true)]
     pub as_named: bool,
-    /// Accepted for compatibility: several captures are always read in the order of their packets' times
+    /// Merge captures by time, which is the default
     #[arg(short = 'm', long, hide = true, conflicts_with = "as_named")]
     pub merge: bool,
-    /// Judge a pipe as its packets come, for a stream that does not end: nothing is inferred from packets that have
-    /// not come yet
-    #[arg(long)]
+    /// Judge a pipe as its packets arrive
+    ///
+    /// Judge a pipe as its packets arrive, for a stream that does not end. Nothing is inferred from later packets,
+    /// so --local is needed.
+    #[arg(long, help_heading = "Input")]
     pub live: bool,
-    /// Report only packets that match, in the usual subset of pcap-filter: 'tcp port 443 and net 10.0.0.0/8'
-    #[arg(long, value_name = "FILTER")]
+    /// Report only packets that match a pcap-filter expression
+    ///
+    /// Report only packets that match a pcap-filter expression: 'tcp port 443 and net 10.0.0.0/8'. Packets that do
+    /// not match still open and close sessions.
+    #[arg(long, value_name = "FILTER", help_heading = "Selection")]
     pub filter: Option<String>,
-    /// Look at the packet inside a tunnel instead: vxlan, geneve, erspan, tzsp (as traffic mirrors deliver
-    /// them), vxlan-gpe, gre, nsh, ipip, gtpu; may be repeated, with a port as in vxlan:8472; auto takes those that
-    /// most packets are
-    #[arg(long, value_name = "TUNNEL", value_delimiter = ',')]
+    /// Judge the packet inside a tunnel, e.g. vxlan
+    ///
+    /// Judge the packet inside a tunnel: vxlan, geneve, erspan or tzsp (as traffic mirrors deliver them),
+    /// vxlan-gpe, gre, nsh, ipip, gtpu. A port may follow, as in vxlan:8472. May be repeated. `auto` takes those
+    /// that most packets are.
+    #[arg(long, value_name = "TUNNEL", value_delimiter = ',', help_heading = "Input")]
     pub decap: Vec<String>,
-    /// The columns of a flow log of AWS that has no header, as its `LogFormat` names them: 'version srcaddr dstaddr …' or
-    /// '${version} ${srcaddr} …'
-    #[arg(long, value_name = "NAMES")]
+    /// Name the columns of an AWS flow log without a header
+    ///
+    /// Name the columns of an AWS flow log without a header, as its `LogFormat` names them: 'version srcaddr
+    /// dstaddr …' or '${version} ${srcaddr} …'
+    #[arg(long, value_name = "NAMES", help_heading = "Input", hide_short_help = true)]
     pub fields: Option<FlowLogFields>,
-    /// Stop after reporting N packets
-    #[arg(short, long, value_name = "N", value_parser = whole::<u64>)]
+    /// Stop after N reported packets
+    #[arg(short, long, value_name = "N", value_parser = whole::<u64>, help_heading = "Selection")]
     pub count: Option<u64>,
-    /// Report only packets from this time on; those before it open sessions: 2026-11-23T14:00:00Z, '2026-11-23 14:00:00' (UTC) or seconds
-    /// since 1970
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    /// Report only packets from this time on
+    ///
+    /// Report only packets from this time on: 2026-11-23T14:00:00Z, '2026-11-23 14:00:00' (UTC), or seconds since
+    /// 1970. Packets before it still open sessions.
+    #[arg(long, value_name = "TIME", value_parser = time, help_heading = "Selection")]
     pub since: Option<u64>,
     /// Report only packets before this time
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = time, help_heading = "Selection")]
     pub until: Option<u64>,
-    /// How many threads work; as many as there are processors if not given. One takes turns between
-    /// reading and judging, two do both at once, the third decodes. More bring nothing, since judging is
-    /// one packet after the other; the result is the same
-    #[arg(long, value_name = "N", value_parser = whole::<NonZeroUsize>)]
+    /// Use N threads [default: one per processor]
+    ///
+    /// Use N threads [default: one per processor]. One thread reads and judges in turns, two do both at once, a
+    /// third decodes. More have no effect. The result is the same for any number.
+    #[arg(long, value_name = "N", value_parser = whole::<NonZeroUsize>, help_heading = "Input", hide_short_help = true)]
     pub threads: Option<NonZeroUsize>,
 }
 

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use clap::ArgMatches;
 use sgreplay::capture::{PcapWriter, os_error};
-use sgreplay::engine::Tap;
+use sgreplay::engine::CapturePoint;
 use tempfile::NamedTempFile;
 
 use crate::exit::Failure;
@@ -44,9 +44,9 @@ impl Named {
         let mut named = Self::default();
         let Some((_, matches)) = matches.subcommand() else { return named };
         for id in matches.ids().map(clap::Id::as_str) {
-            let taps = matches.try_get_many::<Tap>(id).ok().flatten();
+            let taps = matches.try_get_many::<CapturePoint>(id).ok().flatten();
             // What is no capture is the name of an interface in one, and no file is called so.
-            named.inputs.extend(taps.into_iter().flatten().map(|tap| PathBuf::from(&tap.of)));
+            named.inputs.extend(taps.into_iter().flatten().map(|tap| PathBuf::from(&tap.source)));
             let paths = matches.try_get_many::<PathBuf>(id).ok().flatten().into_iter().flatten();
             match OUTPUTS.into_iter().find(|output| *output == id) {
                 Some(option) => named.outputs.extend(paths.map(|path| (option, path.clone()))),

@@ -221,7 +221,7 @@ pub fn diff_page(
     }
     let mut regions = Section {
         id: "regions",
-        title: "What changes for all packets that could be".to_owned(),
+        title: "What changes over all possible packets".to_owned(),
         ..Section::default()
     };
     regions.tables = region_tables(turned, changed.labels, Some(changed.seen()), SHOWN)
@@ -229,7 +229,7 @@ pub fn diff_page(
         .map(Grid::new)
         .collect();
     if regions.tables.is_empty() {
-        regions.lines.push("No packet that could be has another verdict.".to_owned());
+        regions.lines.push("No possible packet has another verdict.".to_owned());
     }
     let mut sections = vec![timeline(made.overview, stateful), changes, regions];
     sections.push(matrix(made.overview, stateful));

@@ -26,29 +26,41 @@ use crate::{input, terminal};
   sgreplay check web.yaml --fail-on warning -f sarif > web.sarif
   sgreplay check --explain shadowed")]
 pub(crate) struct CheckArgs {
-    /// The rules; `-` is standard input
+    /// Rules to check: a file, a directory, or `-` for standard input
     #[arg(value_name = "RULES")]
     pub positional: Option<PathBuf>,
-    /// The same
-    #[arg(long, value_name = "FILE", conflicts_with = "positional")]
+    /// Read the rules from a file or directory
+    ///
+    /// Read the rules from a file or directory (the same as RULES)
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "positional",
+        help_heading = "Rules",
+        hide_short_help = true
+    )]
     pub rules: Option<PathBuf>,
-    /// Text for people; the rest for programs
-    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    /// Choose the output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
     pub format: CheckFormat,
     /// Show notes too
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     pub notes: bool,
-    /// Exit with status 1 if something of this severity or a higher one is found
-    #[arg(long, value_name = "SEVERITY")]
+    /// Exit 1 on a finding of this severity or higher
+    ///
+    /// Exit with status 1 on a finding of this severity or a higher one
+    #[arg(long, value_name = "SEVERITY", help_heading = "CI")]
     pub fail_on: Option<CheckFailOn>,
-    /// Print the page of a code instead
-    #[arg(long, value_name = "CODE", exclusive = true)]
+    /// Explain a finding code
+    #[arg(long, value_name = "CODE", exclusive = true, help_heading = "Output")]
     pub explain: Option<Code>,
-    /// List the codes instead
-    #[arg(long, exclusive = true)]
+    /// List the finding codes
+    #[arg(long, exclusive = true, help_heading = "Output")]
     pub codes: bool,
-    /// Addresses of the one interface, where the rules file lists none
-    #[arg(long, value_name = "ADDR|CIDR", value_delimiter = ',', value_parser = cidr)]
+    /// Set the addresses of the instance
+    ///
+    /// Set the addresses of the one interface, for rules that list no interfaces
+    #[arg(long, value_name = "ADDR|CIDR", value_delimiter = ',', value_parser = cidr, help_heading = "Rules")]
     pub local: Vec<IpNet>,
     #[command(flatten)]
     pub switches: SwitchArgs,

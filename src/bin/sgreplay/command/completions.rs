@@ -14,7 +14,7 @@ use crate::output::stdout;
   sgreplay completions bash > ~/.local/share/bash-completion/completions/sgreplay
   sgreplay completions zsh > ~/.zfunc/_sgreplay")]
 pub(crate) struct CompletionsArgs {
-    /// The shell
+    /// Shell: bash, elvish, fish, powershell or zsh
     pub shell: Shell,
 }
 

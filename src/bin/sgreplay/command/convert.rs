@@ -33,23 +33,31 @@ Examples:
   tcpdump -nr big.pcap \"$(sgreplay convert web.yaml --local 10.0.0.5 --to bpf)\""
 )]
 pub(crate) struct ConvertArgs {
-    /// The rules: a file, a directory of files, or `-` for standard input
+    /// Rules to convert: a file, a directory, or `-` for standard input
     #[arg(value_name = "RULES")]
     pub rules: PathBuf,
-    /// The format
-    #[arg(long, value_name = "FORMAT")]
+    /// Choose the target format
+    #[arg(long, value_name = "FORMAT", help_heading = "Output")]
     pub to: ConvertTo,
-    /// The interface that a packet filter is for, where the rules have several
-    #[arg(long, value_name = "ENI")]
+    /// Choose the interface of a packet filter
+    ///
+    /// Choose the interface that a packet filter is for, if the rules have several
+    #[arg(long, value_name = "ENI", help_heading = "Rules")]
     pub interface: Option<String>,
-    /// Addresses of the one interface, where the rules file lists none
-    #[arg(long, value_name = "ADDR|CIDR", value_delimiter = ',', value_parser = cidr)]
+    /// Set the addresses of the instance
+    ///
+    /// Set the addresses of the one interface, for rules that list no interfaces
+    #[arg(long, value_name = "ADDR|CIDR", value_delimiter = ',', value_parser = cidr, help_heading = "Rules")]
     pub local: Vec<IpNet>,
-    /// The direction of rules that do not say it: ingress or egress
-    #[arg(long, value_name = "WAY", value_parser = direction)]
+    /// Set the direction of rules that do not state it
+    ///
+    /// Set the direction of rules that do not state it: ingress or egress
+    #[arg(long, value_name = "WAY", value_parser = direction, help_heading = "Rules", hide_short_help = true)]
     pub direction: Option<Direction>,
-    /// Of a Terraform plan take the rules as they are, not as they would be
-    #[arg(long)]
+    /// Convert the current rules of a Terraform plan
+    ///
+    /// Convert the current rules of a Terraform plan, not the proposed ones
+    #[arg(long, help_heading = "Rules")]
     pub current: bool,
     #[command(flatten)]
     pub switches: SwitchArgs,

@@ -16,14 +16,19 @@ use crate::exit::{ExitStatus, Failure};
 use crate::terminal;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  sgreplay decode web.pcap
+  sgreplay decode --decap vxlan -f csv mirror.pcap > tuples.csv")]
 pub(crate) struct DecodeArgs {
     #[command(flatten)]
     pub capture: CaptureArgs,
-    /// Text for people; the rest for programs
-    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    /// Choose the output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
     pub format: Format,
-    /// Columns more: the tuple of the packet that an ICMP error complains about (text always has it)
-    #[arg(long)]
+    /// Add columns for the packet that an ICMP error quotes
+    ///
+    /// Add columns for the packet that an ICMP error quotes (text always shows it)
+    #[arg(long, help_heading = "Output")]
     pub embedded: bool,
 }
 

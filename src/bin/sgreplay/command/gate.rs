@@ -16,12 +16,16 @@ use crate::exit::{ExitStatus, Failure};
 /// When a condition that was asked for has no full answer.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct GateArgs {
-    /// With --fail-on or --min-coverage: accept a capture that breaks off in the middle
-    #[arg(long)]
+    /// Let a gate pass though a capture is cut off
+    ///
+    /// Let a gate (--fail-on, --min-coverage) pass though a capture is cut off in the middle.
+    #[arg(long, help_heading = "CI")]
     pub allow_truncated: bool,
-    /// With --fail-on or --min-coverage: exit with status 2 if more than so many percent of the packets that carry or
-    /// may hide traffic were not evaluated
-    #[arg(long, value_name = "PERCENT", value_parser = percent, default_value = "1")]
+    /// Fail the gate if more packets were not evaluated
+    ///
+    /// Exit with status 2 if more than this percentage of the packets that carry or may hide traffic were not
+    /// evaluated (with --fail-on or --min-coverage).
+    #[arg(long, value_name = "PERCENT", value_parser = percent, default_value = "1", help_heading = "CI")]
     pub max_unevaluated: f64,
 }
 
@@ -121,7 +125,7 @@ fn share(part: u64, all: u64) -> f64 {
 #[derive(Default)]
 pub(super) struct Unsure {
     connections: u64,
-    /// What it hangs on.
+    /// What it depends on.
     pub(super) texts: Vec<String>,
 }
 
@@ -183,14 +187,14 @@ fn hangs_on(supposed: &Supposition, connections: u64, frame: u64, stats: &Stats)
         false => String::new(),
         true if groups.is_empty() => {
             return format!(
-                "nothing shows who began {n} of {all}, and the verdict hangs on it: the sender of the first packet is \
+                "nothing shows who began {n} of {all}, and the verdict depends on it: the sender of the first packet is \
                  taken, as in frame {frame}; --midstream first-packet says that it is right"
             );
         }
         true => ", and on who began it".to_owned(),
     };
     format!(
-        "not all members of {} are known, and the verdict of {n} of {all} hangs on it{began}: their far end is taken \
+        "not all members of {} are known, and the verdict of {n} of {all} depends on it{began}: their far end is taken \
          for none, as in frame {frame}; a list of all interfaces beside the rules says who they are",
         groups.join(" and "),
     )
@@ -219,7 +223,7 @@ fn missing(end: &Ended, lost_records_count: bool) -> Option<(f64, String)> {
 pub(super) struct Gate<'a> {
     pub(super) end: &'a Ended,
     pub(super) stats: &'a Stats,
-    /// What the condition hangs on.
+    /// What the condition depends on.
     pub(super) doubts: Unsure,
     /// Packets that only one of two rule sets judges, and the first of them.
     pub(super) one_sided: Option<(u64, u64)>,

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use ipnet::IpNet;
 use sgreplay::check::Checked;
 use sgreplay::collect::Overview;
-use sgreplay::engine::{self, Binding, PlanSide, RulesRequest, Tap};
+use sgreplay::engine::{self, Binding, CapturePoint, PlanSide, RulesRequest};
 use sgreplay::escape;
 use sgreplay::parse::LoadOptions;
 use sgreplay::replay::{Midstream, Options, Sessions};
@@ -23,29 +23,60 @@ use crate::{input, terminal};
 /// How packets are judged.
 #[derive(Debug, clap::Args)]
 pub(crate) struct JudgeArgs {
-    /// Addresses of the one interface, where the rules file lists none; else they are inferred from
-    /// the capture
-    #[arg(long, value_name = "ADDR|CIDR", value_delimiter = ',', value_parser = cidr)]
+    /// Set the addresses of the instance [default: inferred]
+    ///
+    /// Set the addresses of the one interface, for rules that list no interfaces. Without it they are inferred from
+    /// the capture, and a warning says so.
+    #[arg(long, value_name = "ADDR|CIDR", value_delimiter = ',', value_parser = cidr, help_heading = "Rules")]
     pub local: Vec<IpNet>,
-    /// For a connection already under way when the capture starts: infer who began it, or take its
-    /// first packet for the opening one
-    #[arg(long, value_name = "HOW", default_value = "infer")]
+    /// Treat connections that began before the capture this way
+    ///
+    /// Treat connections that began before the capture this way: infer who began them, or take the first packet for
+    /// the opening one.
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value = "infer",
+        help_heading = "Sessions",
+        hide_short_help = true
+    )]
     pub midstream: MidstreamArg,
-    /// At which interface a capture was made, or what pcapng calls the interface: eni-web=web.pcap,
-    /// eni-web=eth0. Its packets are judged there alone, so that two interfaces may have one address
-    #[arg(long, value_name = "ENI=CAPTURE", value_parser = tap)]
-    pub interface: Vec<Tap>,
-    /// The most sessions that one interface holds at once, as its instance's type has it; beyond it new
-    /// connections fail. No limit if not given
-    #[arg(long, value_name = "N", value_parser = whole::<usize>)]
+    /// Say at which interface a capture was made
+    ///
+    /// Say at which interface a capture was made, or which interface pcapng names: eni-web=web.pcap, eni-web=eth0.
+    /// Its packets are judged at that interface alone, so two interfaces may share an address.
+    #[arg(long, value_name = "ENI=CAPTURE", value_parser = tap, help_heading = "Rules")]
+    pub interface: Vec<CapturePoint>,
+    /// Limit the sessions of an interface [default: no limit]
+    ///
+    /// Limit the sessions that one interface holds at once, as the instance type does. Beyond the limit new
+    /// connections fail. [default: no limit]
+    #[arg(long, value_name = "N", value_parser = whole::<usize>, help_heading = "Sessions", hide_short_help = true)]
     pub max_sessions: Option<usize>,
-    /// The most memory for what is known of connections. Beyond it the sessions that have been idle longest
-    /// are forgotten, and counted; rows are written early; changes and peers are listed less finely
-    #[arg(long, value_name = "SIZE", default_value = "1GiB", alias = "session-memory")]
+    /// Limit the memory for connections
+    ///
+    /// Limit the memory for connections. Beyond it, the sessions idle longest are forgotten and counted, rows are
+    /// written early, and changes and peers are listed in less detail.
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "1GiB",
+        alias = "session-memory",
+        help_heading = "Sessions",
+        hide_short_help = true
+    )]
     pub memory: ByteSize,
-    /// The most memory that the index of one interface's rules in one direction takes; where its fast
-    /// layout would need more, a slower one is used
-    #[arg(long, value_name = "SIZE", default_value = "64MiB")]
+    /// Limit the memory for the index of a rule list
+    ///
+    /// Limit the memory for the index of one interface's rules in one direction. A slower layout is used where the
+    /// fast one would need more.
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "64MiB",
+        help_heading = "Rules",
+        hide_short_help = true
+    )]
     pub index_memory: ByteSize,
     #[command(flatten)]
     pub switches: SwitchArgs,
@@ -70,46 +101,74 @@ impl Default for JudgeArgs {
 /// open.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct SwitchArgs {
-    /// The type of groups whose files do not say it, as the console's export: basic or enterprise
-    #[arg(long = "type", value_name = "TYPE")]
+    /// Set the type of groups that do not state it
+    ///
+    /// Set the type of groups whose files do not state it (the console's export does not): basic or enterprise
+    #[arg(long = "type", value_name = "TYPE", help_heading = "Rules", hide_short_help = true)]
     pub group_type: Option<GroupType>,
-    /// Whether members of such groups reach each other: accept or drop
-    #[arg(long, value_name = "POLICY")]
+    /// Set whether members of such groups reach each other
+    ///
+    /// Set whether members of groups whose files do not state it reach each other: accept or drop
+    #[arg(long, value_name = "POLICY", help_heading = "Rules", hide_short_help = true)]
     pub inner_access_policy: Option<Policy>,
-    /// The groups that the instance has, where the rules list many and no interfaces: sg-web,sg-db
-    #[arg(long, value_name = "GROUP,…", value_delimiter = ',')]
+    /// Choose the groups of the instance
+    ///
+    /// Choose the groups of the instance, for rules with several groups and no interfaces: sg-web,sg-db
+    #[arg(long, value_name = "GROUP,…", value_delimiter = ',', help_heading = "Rules")]
     pub groups: Vec<String>,
-    /// Which addresses a tag stands for, of rules of Azure and Google Cloud: a service tag
-    /// (--define VirtualNetwork=10.0.0.0/8) or a network tag; or the entries of a prefix list that is not in the files
-    /// (--define pl-0123=10.0.0.0/8); may be repeated
-    #[arg(long, value_name = "TAG=CIDR,…", value_parser = tag)]
+    /// Define a tag or prefix list that the files do not
+    ///
+    /// Define a tag or prefix list that the files do not: a service tag of Azure (--define
+    /// VirtualNetwork=10.0.0.0/8), a network tag of Google Cloud, or a prefix list (--define pl-0123=10.0.0.0/8).
+    /// May be repeated.
+    #[arg(long, value_name = "TAG=CIDR,…", value_parser = tag, help_heading = "Rules", hide_short_help = true)]
     pub define: Vec<Tag>,
-    /// Which tags the instance has, of rules of Google Cloud that choose instances by them; '' for none
-    #[arg(long, value_name = "TAG,…", value_parser = tag_names)]
+    /// Set the network tags of the instance (Google Cloud)
+    ///
+    /// Set the network tags of the instance, for rules of Google Cloud that choose instances by tag; '' for none
+    #[arg(long, value_name = "TAG,…", value_parser = tag_names, help_heading = "Rules", hide_short_help = true)]
     pub tags: Option<TagNames>,
-    /// The value of a template's parameter, instead of its default; may be repeated
-    #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
+    /// Set a template parameter
+    ///
+    /// Set a template parameter instead of its default. May be repeated.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting, help_heading = "Rules", hide_short_help = true)]
     pub param: Vec<(String, String)>,
-    /// Take the rules for whole though some are missing: what Terraform does not know yet is left out, and a gate
-    /// may pass without rules that the files do not have
-    #[arg(long)]
+    /// Accept rules that are not complete
+    ///
+    /// Accept rules that are not complete. What Terraform does not know yet is left out, and a gate may pass
+    /// without rules that the files do not have.
+    #[arg(long, help_heading = "Rules", hide_short_help = true)]
     pub partial: bool,
-    /// Whose rules are meant, where a Terraform plan has those of several clouds: alibaba, aws, azure or google
-    #[arg(long, value_name = "CLOUD")]
+    /// Choose a cloud, if a plan has several
+    ///
+    /// Choose a cloud, if a Terraform plan has rules of several: alibaba, aws, azure or google
+    #[arg(long, value_name = "CLOUD", help_heading = "Rules", hide_short_help = true)]
     pub cloud: Option<Cloud>,
-    /// Let intra-group access go before custom egress rules too (the documents contradict each other)
-    #[arg(long)]
+    /// Let intra-group access precede custom egress rules
+    ///
+    /// Let intra-group access precede custom egress rules too (Alibaba Cloud's documents contradict each other)
+    #[arg(long, help_heading = "Rules", hide_short_help = true)]
     pub intra_group_egress: bool,
-    /// Let DHCP pass whatever the rules say
-    #[arg(long)]
+    /// Allow DHCP whatever the rules say
+    #[arg(long, help_heading = "Rules", hide_short_help = true)]
     pub exempt_dhcp: bool,
-    /// The networks of the VPC, of rules of AWS: its name server, at the base of each plus two, passes whatever the
-    /// rules say; may be repeated
-    #[arg(long, value_name = "CIDR", value_parser = parse_cidr, value_delimiter = ',')]
+    /// Set the networks of the VPC (AWS)
+    ///
+    /// Set the networks of the VPC, for rules of AWS. The name server, at the base of each plus two, is reachable
+    /// whatever the rules say. May be repeated.
+    #[arg(long, value_name = "CIDR", value_parser = parse_cidr, value_delimiter = ',', help_heading = "Rules", hide_short_help = true)]
     pub vpc_cidr: Vec<IpNet>,
-    /// IPv6 neighbour discovery (ICMPv6 133 to 137 with hop limit 255): let it pass whatever the rules say, as ARP
-    /// does, or judge it by the rules
-    #[arg(long, value_name = "HOW", default_value = "exempt")]
+    /// Exempt IPv6 neighbour discovery, or judge it
+    ///
+    /// Exempt IPv6 neighbour discovery (ICMPv6 133 to 137 with hop limit 255) from the rules, as ARP is, or judge
+    /// it by them.
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value = "exempt",
+        help_heading = "Rules",
+        hide_short_help = true
+    )]
     pub neighbour_discovery: NeighbourDiscovery,
 }
 
@@ -186,9 +245,9 @@ pub(crate) fn setting(text: &str) -> Result<(String, String), String> {
         .ok_or_else(|| "expected NAME=VALUE, such as source=203.0.113.0/24".to_owned())
 }
 
-fn tap(text: &str) -> Result<Tap, String> {
+fn tap(text: &str) -> Result<CapturePoint, String> {
     let tap = text.split_once('=').filter(|(eni, of)| !eni.is_empty() && !of.is_empty());
-    tap.map(|(eni, of)| Tap { eni: eni.to_owned(), of: of.to_owned() })
+    tap.map(|(eni, of)| CapturePoint { interface: eni.to_owned(), source: of.to_owned() })
         .ok_or_else(|| "expected ENI=CAPTURE, such as eni-web=web.pcap or eni-web=eth0".to_owned())
 }
 
@@ -248,7 +307,7 @@ pub(super) fn rules(
 }
 
 /// Whether packets of captures can be judged by these rules.
-pub(super) fn can_judge(rules: &RuleSet, path: &str, taps: &[Tap]) -> Result<(), Failure> {
+pub(super) fn can_judge(rules: &RuleSet, path: &str, taps: &[CapturePoint]) -> Result<(), Failure> {
     engine::can_judge(rules, taps).map_err(|error| Failure::Usage(format!("{path}: {error}")))
 }
 

@@ -13,7 +13,7 @@ use crate::output::stdout;
 #[command(after_help = "Example:
   sgreplay man replay | man -l -")]
 pub(crate) struct ManArgs {
-    /// The command that the page is about; without one, the program
+    /// Command to document [default: the program itself]
     #[arg(value_name = "COMMAND")]
     pub command: Option<String>,
 }

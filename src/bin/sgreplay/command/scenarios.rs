@@ -19,26 +19,26 @@ use crate::exit::{ExitStatus, Failure};
   sgreplay scenarios web-server --source 203.0.113.0/24 > web.yaml
   sgreplay scenarios restrict-external-sites --set http=192.0.2.10 --set https=192.0.2.11")]
 pub(crate) struct ScenariosArgs {
-    /// One of them, printed as a rules file; or a word to look for
+    /// Scenario to print as a rules file, or a word to search for
     #[arg(value_name = "ID|WORD")]
     pub id: Option<String>,
-    /// The far side of its ingress rules
-    #[arg(long, value_name = "CIDR", requires = "id")]
+    /// Set the source of ingress rules
+    #[arg(long, value_name = "CIDR", requires = "id", help_heading = "Values")]
     pub source: Option<String>,
-    /// The far side of its egress rules
-    #[arg(long, value_name = "CIDR", requires = "id")]
+    /// Set the destination of egress rules
+    #[arg(long, value_name = "CIDR", requires = "id", help_heading = "Values")]
     pub destination: Option<String>,
-    /// The group that it names: sg-…, account/sg-…
-    #[arg(long, value_name = "GROUP", requires = "id")]
+    /// Set the peer group: sg-…, account/sg-…
+    #[arg(long, value_name = "GROUP", requires = "id", help_heading = "Values")]
     pub group: Option<String>,
-    /// Its ports
-    #[arg(long, value_name = "PORTS", requires = "id")]
+    /// Set the ports
+    #[arg(long, value_name = "PORTS", requires = "id", help_heading = "Values")]
     pub ports: Option<String>,
-    /// Any of its values, as the list shows them
-    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting, requires = "id")]
+    /// Set any value, by the name in the list
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting, requires = "id", help_heading = "Values")]
     pub values: Vec<(String, String)>,
-    /// Text for people; the rest for programs
-    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    /// Choose the output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
     pub format: Format,
 }
 

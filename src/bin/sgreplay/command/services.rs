@@ -11,12 +11,15 @@ use crate::args::Format;
 use crate::exit::{ExitStatus, Failure};
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  sgreplay services
+  sgreplay services 3306")]
 pub(crate) struct ServicesArgs {
-    /// Only the service of that name or port
+    /// Service to show, by name or port
     #[arg(value_name = "NAME|PORT")]
     pub which: Option<String>,
-    /// Text for people; the rest for programs
-    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    /// Choose the output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
     pub format: Format,
 }
 

@@ -35,27 +35,39 @@ Examples:
 pub(crate) struct SuggestArgs {
     #[command(flatten)]
     pub capture: CaptureArgs,
-    /// Only connections that these rules allow; else all that the capture shows
-    #[arg(long, value_name = "FILE")]
+    /// Use only connections that these rules allow
+    ///
+    /// Use only connections that these rules allow [default: all connections of the capture]
+    #[arg(long, value_name = "FILE", help_heading = "Rules")]
     pub rules: Option<PathBuf>,
-    /// Widen peers to networks of this size, IPv4 and IPv6: /24 (and /64), or /24,/56. With --max-rules
-    /// no further than that; addresses alone if not given
-    #[arg(long, value_name = "/LEN[,/LEN]", value_parser = bound)]
+    /// Widen peers to networks of this size
+    ///
+    /// Widen peers to networks of this size, for IPv4 and IPv6: /24 (and /64), or /24,/56. With --max-rules this is
+    /// the limit. [default: single addresses]
+    #[arg(long, value_name = "/LEN[,/LEN]", value_parser = bound, help_heading = "Output")]
     pub aggregate: Option<Widening>,
-    /// At most N rules, as the cloud counts them: put those networks together that open the least for a
-    /// rule less, within --aggregate (/24,/64 if not given)
-    #[arg(long, value_name = "N", value_parser = whole::<usize>)]
+    /// Suggest at most N rules
+    ///
+    /// Suggest at most N rules, as the cloud counts them. Networks are merged where that opens the fewest addresses
+    /// per rule saved, up to --aggregate [default: /24,/64].
+    #[arg(long, value_name = "N", value_parser = whole::<usize>, help_heading = "Output")]
     pub max_rules: Option<usize>,
-    /// Leave out connections that nobody answered, and peers that tried ten services or more
-    #[arg(long)]
+    /// Leave out scans
+    ///
+    /// Leave out connections that nobody answered, and peers that tried ten or more services
+    #[arg(long, help_heading = "Selection")]
     pub without_scans: bool,
-    /// Learn from the first part of the time, and say how much of the rest the rules would have cut
-    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    /// Test the suggestion on the rest of the capture
+    ///
+    /// Learn from the first part of the time, and report how much of the last PERCENT the rules would deny
+    #[arg(long, value_name = "PERCENT", value_parser = percent, help_heading = "Output")]
     pub holdout: Option<f64>,
     #[command(flatten)]
     pub judge: JudgeArgs,
-    /// The rules file with its account, or both as json
-    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    /// Choose the output format
+    ///
+    /// Choose the output format: text is the rules file with comments, json both apart
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
     pub format: TextOrJson,
 }
 

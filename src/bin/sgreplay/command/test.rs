@@ -36,17 +36,19 @@ A file of expectations:
 
 Each is about all packets that fit it, IPv4 and IPv6, and is decided exactly, not by trying some.")]
 pub(crate) struct TestArgs {
-    /// The rules; `-` is standard input
+    /// Rules to test: a file, a directory, or `-` for standard input
     #[arg(value_name = "RULES")]
     pub rules: PathBuf,
-    /// What is expected of them
+    /// File of assertions about the rules
     #[arg(value_name = "EXPECTATIONS")]
     pub expectations: PathBuf,
-    /// Text for people, json for programs, junit for a CI's page
-    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    /// Choose the output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
     pub format: TestFormat,
-    /// Addresses of the one interface, where the rules file lists none
-    #[arg(long, value_name = "ADDR|CIDR", value_delimiter = ',', value_parser = cidr)]
+    /// Set the addresses of the instance
+    ///
+    /// Set the addresses of the one interface, for rules that list no interfaces
+    #[arg(long, value_name = "ADDR|CIDR", value_delimiter = ',', value_parser = cidr, help_heading = "Rules")]
     pub local: Vec<IpNet>,
     #[command(flatten)]
     pub switches: SwitchArgs,

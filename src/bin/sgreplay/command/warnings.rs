@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use bytesize::ByteSize;
 use sgreplay::capture::{CaptureError, FlowLogCounts, Frame};
-use sgreplay::engine::Tap;
+use sgreplay::engine::CapturePoint;
 use sgreplay::flow::Direction;
 use sgreplay::replay::{Options, Replay};
 use sgreplay::report::{Local, count, duration, plural};
@@ -195,23 +195,24 @@ pub(super) fn evicted(evicted: u64, options: Options) -> Option<String> {
 }
 
 /// Places given with `--interface` that no frame has come from.
-pub(super) struct Unseen<'a>(Vec<&'a Tap>);
+pub(super) struct Unseen<'a>(Vec<&'a CapturePoint>);
 
 impl<'a> Unseen<'a> {
-    pub(super) fn new(given: &'a [Tap]) -> Self {
+    pub(super) fn new(given: &'a [CapturePoint]) -> Self {
         Self(given.iter().collect())
     }
 
     #[inline]
     pub(super) fn look(&mut self, frame: &Frame<'_>) {
         if !self.0.is_empty() {
-            let elsewhere = |name: &String, tap: &Tap| *name != tap.eni && *name != tap.of;
+            let elsewhere =
+                |name: &String, tap: &CapturePoint| *name != tap.interface && *name != tap.source;
             self.0.retain(|tap| frame.interface.is_none_or(|name| elsewhere(name, tap)));
         }
     }
 
     pub(super) fn warnings(self) -> impl Iterator<Item = String> {
-        self.0.into_iter().map(|Tap { eni, of }| {
+        self.0.into_iter().map(|CapturePoint { interface: eni, source: of }| {
             format!(
                 "--interface {eni}={of}: no packet was captured there; it is neither a capture named on \
                  the command line nor an interface of a pcapng"

@@ -18,35 +18,45 @@ Examples:
   sgreplay bench --rules web.yaml --compare before.json --fail-on slower:10% web.pcap"
 )]
 pub(crate) struct BenchArgs {
-    /// The rules
-    #[arg(long, value_name = "FILE")]
+    /// Read the rules from a file or directory
+    #[arg(long, value_name = "FILE", help_heading = "Rules")]
     pub rules: PathBuf,
-    /// The captures: files, since they are read several times
+    /// Captures: files, since they are read several times
     #[arg(value_name = "CAPTURE", required = true)]
     pub captures: Vec<PathBuf>,
-    /// Addresses of the one interface, where the rules file lists none; else they are inferred
-    #[arg(long, value_name = "ADDR|CIDR", value_delimiter = ',', value_parser = cidr)]
+    /// Set the addresses of the instance [default: inferred]
+    #[arg(long, value_name = "ADDR|CIDR", value_delimiter = ',', value_parser = cidr, help_heading = "Rules")]
     pub local: Vec<IpNet>,
-    /// How often everything is run; the fastest counts
-    #[arg(long, value_name = "N", value_parser = whole::<NonZeroUsize>, default_value = "5")]
+    /// Run everything N times and keep the fastest
+    #[arg(long, value_name = "N", value_parser = whole::<NonZeroUsize>, default_value = "5", help_heading = "Measurement")]
     pub runs: NonZeroUsize,
-    /// How many threads the whole replay has; as many as there are processors if not given
-    #[arg(long, value_name = "N", value_parser = whole::<NonZeroUsize>)]
+    /// Use N threads for the whole replay [default: one per processor]
+    #[arg(long, value_name = "N", value_parser = whole::<NonZeroUsize>, help_heading = "Measurement")]
     pub threads: Option<NonZeroUsize>,
-    /// The most memory that the index of one interface's rules in one direction takes
-    #[arg(long, value_name = "SIZE", default_value = "64MiB")]
+    /// Limit the memory for the index of a rule list
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "64MiB",
+        help_heading = "Rules",
+        hide_short_help = true
+    )]
     pub index_memory: ByteSize,
-    /// Text for people, json for programs
-    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    /// Choose the output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
     pub format: TextOrJson,
-    /// Keep the measurement in a file
-    #[arg(long, value_name = "FILE")]
+    /// Save the measurement to a file
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub save: Option<PathBuf>,
-    /// Hold it against one that was kept, of the same captures on the same machine
-    #[arg(long, value_name = "FILE")]
+    /// Compare with a saved measurement
+    ///
+    /// Compare with a saved measurement of the same captures on the same machine
+    #[arg(long, value_name = "FILE", help_heading = "CI")]
     pub compare: Option<PathBuf>,
-    /// With --compare: exit with status 1 if a stage takes so much longer
-    #[arg(long, value_name = "slower:PERCENT", value_parser = slower)]
+    /// Exit 1 if a stage is this much slower
+    ///
+    /// Exit with status 1 if a stage is this much slower (with --compare)
+    #[arg(long, value_name = "slower:PERCENT", value_parser = slower, help_heading = "CI")]
     pub fail_on: Option<BenchFailOn>,
 }
 

@@ -13,7 +13,7 @@ The file, with everything that it may say; paths are relative to it:
   plan: plan.json                    # a Terraform plan, instead of both
   captures: [monday.pcap]            # optional; without them the exact difference alone
   expectations: expectations.yaml    # optional
-  accept: accepted.yaml              # optional: changes that were looked at
+  accept: accepted.yaml              # optional: approved changes
   fail_on: [newly-denied, new-error, expectations]
                                      # also: newly-allowed, new-warning, error, warning
   local: 10.0.0.5                    # as --local, --decap, --filter, --as-named, --interface in diff
@@ -24,29 +24,31 @@ The file, with everything that it may say; paths are relative to it:
   sarif: sgreplay.sarif
   junit: sgreplay.xml")]
 pub(crate) struct CiArgs {
-    /// The file that says what is asked
+    /// Configuration file: what to check and what fails
     #[arg(value_name = "FILE", default_value = "sgreplay.yaml")]
     pub file: PathBuf,
-    /// The proposed rules, whatever the file says
-    #[arg(long, value_name = "FILE")]
+    /// Override the proposed rules
+    #[arg(long, value_name = "FILE", help_heading = "Rules")]
     pub proposed: Option<PathBuf>,
-    /// The rules as they are, whatever the file says
-    #[arg(long, value_name = "FILE")]
+    /// Override the current rules
+    #[arg(long, value_name = "FILE", help_heading = "Rules")]
     pub current: Option<PathBuf>,
-    /// A Terraform plan (`terraform show -json`) that has both, whatever the file says
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["proposed", "current"])]
+    /// Read both rule sets from a Terraform plan (`terraform show -json`)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["proposed", "current"], help_heading = "Rules")]
     pub plan: Option<PathBuf>,
-    /// Write a summary in Markdown, for a pull request
-    #[arg(long, value_name = "FILE")]
+    /// Write a Markdown summary, for a pull request
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub markdown: Option<PathBuf>,
     /// Write findings and changes as SARIF
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub sarif: Option<PathBuf>,
-    /// Write the outcome as JUnit XML
-    #[arg(long, value_name = "FILE")]
+    /// Write results as JUnit XML
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub junit: Option<PathBuf>,
-    /// Text for people, json for programs, markdown for a pull request
-    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    /// Choose the output format
+    ///
+    /// Choose the output format: text for people, json for programs, markdown for a pull request
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
     pub format: CiFormat,
 }
 

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use sgreplay::check::{Checked, Finding, check};
 use sgreplay::diff::Effect;
-use sgreplay::engine::{PlanSide, RulesFile, RulesRequest, Tap, read_text};
+use sgreplay::engine::{CapturePoint, PlanSide, RulesFile, RulesRequest, read_text};
 use sgreplay::escape::{self, Text};
 use sgreplay::labels::Labels;
 use sgreplay::report::{
@@ -293,8 +293,10 @@ impl Config {
     ) -> Result<DiffArgs, Failure> {
         let local = self.local.nets();
         let interface = self.interfaces.iter();
-        let interface =
-            interface.map(|(eni, of)| Tap { eni: eni.clone(), of: escape::os(of.as_os_str()) });
+        let interface = interface.map(|(eni, of)| CapturePoint {
+            interface: eni.clone(),
+            source: escape::os(of.as_os_str()),
+        });
         let judge = JudgeArgs {
             local: local.map_err(|error| Failure::Usage(format!("{name}: `local:` {error}")))?,
             interface: interface.collect(),

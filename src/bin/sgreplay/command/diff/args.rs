@@ -11,51 +11,70 @@ use crate::command::judging::JudgeArgs;
 
 #[derive(Debug, Default, clap::Args)]
 #[command(
-    after_help = "Without a capture the answer is exact: the regions of all packets that could be whose verdict turns.
+    after_help = "Without a capture the diff is exact: all possible packets whose verdict changes. -h shows the common
+options, --help all of them.
 
 Examples:
   sgreplay diff --current a.yaml --proposed b.yaml
   sgreplay diff --current a.yaml --proposed b.yaml --fail-on newly-denied web.pcap"
 )]
 pub(crate) struct DiffArgs {
-    /// The rules as they are; `-` is standard input
-    #[arg(long, value_name = "FILE", required_unless_present = "plan")]
+    /// Read the current rules
+    ///
+    /// Read the current rules from a file or directory, or from standard input (`-`)
+    #[arg(long, value_name = "FILE", required_unless_present = "plan", help_heading = "Rules")]
     pub current: Option<PathBuf>,
-    /// The rules as they would be; `-` is standard input
-    #[arg(long, value_name = "FILE", required_unless_present = "plan")]
+    /// Read the proposed rules
+    ///
+    /// Read the proposed rules from a file or directory, or from standard input (`-`)
+    #[arg(long, value_name = "FILE", required_unless_present = "plan", help_heading = "Rules")]
     pub proposed: Option<PathBuf>,
-    /// Both at once: what `terraform show -json PLAN` prints
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["current", "proposed"])]
+    /// Read both from a Terraform plan (`terraform show -json`)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["current", "proposed"], help_heading = "Rules")]
     pub plan: Option<PathBuf>,
     #[command(flatten)]
     pub capture: CaptureArgs,
     #[command(flatten)]
     pub judge: JudgeArgs,
-    /// Text for people; markdown for a comment on a change; the rest for programs, with a row per changed
-    /// connection
-    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    /// Choose the output format
+    ///
+    /// Choose the output format: text for people, markdown for a comment on a change, the others for programs, with
+    /// a row per changed connection
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
     pub format: SummaryFormat,
-    /// Write the packets whose verdict changes to a pcap, or, named .pcapng, with both verdicts as a comment
-    #[arg(long, value_name = "FILE")]
+    /// Write packets whose verdict changes to a pcap or pcapng
+    ///
+    /// Write packets whose verdict changes to a pcap, or to a pcapng (by the name) with both verdicts as a comment
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub write_changed: Option<PathBuf>,
-    /// Write all packets to a pcapng, each with its verdicts as a comment, for Wireshark:
-    /// frame.comment contains "newly denied"
-    #[arg(long, value_name = "FILE")]
+    /// Write all packets to a pcapng, with verdicts as comments
+    ///
+    /// Write all packets to a pcapng, each with its verdicts as a comment. In Wireshark: frame.comment contains
+    /// "newly denied"
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub annotate: Option<PathBuf>,
-    /// Changes that were looked at: a list of {filter, reason, change, until}; they fail nothing
-    #[arg(long, value_name = "FILE")]
+    /// Read approved changes, which fail no gate
+    ///
+    /// Read approved changes, which fail no gate: a list of {filter, reason, change, until}
+    #[arg(long, value_name = "FILE", help_heading = "CI")]
     pub accept: Option<PathBuf>,
-    /// Exit with status 1 if a connection is newly denied, newly allowed, or either, and not accepted;
-    /// without a capture, if any packet would be
-    #[arg(long, value_name = "WHAT")]
+    /// Exit 1 if a connection is newly denied or newly allowed
+    ///
+    /// Exit with status 1 if a connection is newly denied, newly allowed, or either, and the change is not
+    /// approved. Without a capture: if any possible packet is.
+    #[arg(long, value_name = "WHAT", help_heading = "CI")]
     pub fail_on: Option<DiffFailOn>,
     #[command(flatten)]
     pub gate: GateArgs,
-    /// Print the SHA-256 of the captures too (reads them twice)
-    #[arg(long)]
+    /// Print the SHA-256 of each capture
+    ///
+    /// Print the SHA-256 of each capture (reads it twice)
+    #[arg(long, help_heading = "Output", hide_short_help = true)]
     pub hash: bool,
-    /// Write a page for a browser too: one file that opens offline (hashes the captures)
-    #[arg(long, value_name = "FILE")]
+    /// Write an HTML report
+    ///
+    /// Write an HTML report: one file that opens offline. Hashes the captures.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub report: Option<PathBuf>,
 }
 

@@ -64,7 +64,7 @@ pub(crate) fn run(args: &DiffArgs, outputs: &mut Outputs) -> Result<ExitStatus, 
 
 /// What a change of rules does.
 pub(super) enum Compared<'c> {
-    /// To every packet that could be.
+    /// Over every possible packet.
     Rules {
         summary: RegionsSummary,
         turned: Vec<Turned>,

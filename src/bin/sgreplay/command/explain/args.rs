@@ -15,43 +15,62 @@ use crate::command::judging::SwitchArgs;
   sgreplay explain --rules web.yaml --direction ingress --proto tcp --src 203.0.113.9:40000 --dst 10.0.0.5:22
   sgreplay explain --rules web.yaml --frame 17 ssh.pcap")]
 pub(crate) struct ExplainArgs {
-    /// The rules; `-` is standard input
-    #[arg(long, value_name = "FILE")]
+    /// Read the rules from a file or directory
+    ///
+    /// Read the rules from a file or directory, or from standard input (`-`)
+    #[arg(long, value_name = "FILE", help_heading = "Rules")]
     pub rules: PathBuf,
-    /// The packet's direction at the interface
-    #[arg(long, value_name = "WAY", required_unless_present = "frame", value_parser = direction)]
+    /// Set the direction: ingress or egress
+    ///
+    /// Set the direction of the packet at the interface: ingress or egress
+    #[arg(long, value_name = "WAY", required_unless_present = "frame", value_parser = direction, help_heading = "Packet")]
     pub direction: Option<Direction>,
-    /// tcp, udp, icmp, icmpv6, gre, or a number
-    #[arg(long, value_name = "PROTOCOL", required_unless_present = "frame")]
+    /// Set the protocol: tcp, udp, icmp, icmpv6, gre, or a number
+    #[arg(
+        long,
+        value_name = "PROTOCOL",
+        required_unless_present = "frame",
+        help_heading = "Packet"
+    )]
     pub proto: Option<RuleProtocol>,
-    /// Source, with its port where there is one: 203.0.113.9:40000, [`2001:db8::9`]:40000
-    #[arg(long, value_name = "ADDR[:PORT]", required_unless_present = "frame", value_parser = endpoint)]
+    /// Set the source address and port
+    ///
+    /// Set the source address, and its port if the protocol has ports: 203.0.113.9:40000, [2001:db8::9]:40000
+    #[arg(long, value_name = "ADDR[:PORT]", required_unless_present = "frame", value_parser = endpoint, help_heading = "Packet")]
     pub src: Option<Endpoint>,
-    /// Destination: 10.0.0.5:22, 10.0.0.5:SSH
-    #[arg(long, value_name = "ADDR[:PORT]", required_unless_present = "frame", value_parser = endpoint)]
+    /// Set the destination address and port
+    ///
+    /// Set the destination address, and its port or service if the protocol has ports: 10.0.0.5:22, 10.0.0.5:SSH
+    #[arg(long, value_name = "ADDR[:PORT]", required_unless_present = "frame", value_parser = endpoint, help_heading = "Packet")]
     pub dst: Option<Endpoint>,
-    /// ICMP type, and code after a slash; an echo request if not given
-    #[arg(long, value_name = "TYPE[/CODE]", value_parser = icmp_type)]
+    /// Set the ICMP type and code [default: echo request]
+    #[arg(long, value_name = "TYPE[/CODE]", value_parser = icmp_type, help_heading = "Packet")]
     pub icmp_type: Option<(u8, u8)>,
-    /// The interface, where the rules file lists several and the address does not tell
-    #[arg(long, value_name = "ENI")]
+    /// Choose the interface
+    ///
+    /// Choose the interface, if the rules list several and the address does not tell
+    #[arg(long, value_name = "ENI", help_heading = "Packet")]
     pub interface: Option<String>,
-    /// A packet of a capture instead, as `replay` judges it
-    #[arg(long, value_name = "N", value_parser = whole::<u64>, requires = "capture", conflicts_with_all = ["direction", "proto", "src", "dst", "icmp_type", "interface"])]
+    /// Explain packet N of a capture, as `replay` judges it
+    #[arg(long, value_name = "N", value_parser = whole::<u64>, requires = "capture", conflicts_with_all = ["direction", "proto", "src", "dst", "icmp_type", "interface"], help_heading = "Input")]
     pub frame: Option<u64>,
-    /// The capture; `-` is standard input
+    /// Capture that --frame is a packet of; `-` is standard input
     #[arg(value_name = "CAPTURE", requires = "frame")]
     pub capture: Option<PathBuf>,
-    /// With --frame: look at the packet inside a tunnel instead, as in replay
-    #[arg(long, value_name = "TUNNEL", value_delimiter = ',')]
+    /// Judge the packet inside a tunnel, e.g. vxlan
+    ///
+    /// Judge the packet inside a tunnel, as in `replay` (with --frame)
+    #[arg(long, value_name = "TUNNEL", value_delimiter = ',', help_heading = "Input")]
     pub decap: Vec<String>,
-    /// With --frame: addresses of the one interface, where the rules file lists none
-    #[arg(long, value_name = "ADDR|CIDR", value_delimiter = ',', value_parser = cidr)]
+    /// Set the addresses of the instance [default: inferred]
+    ///
+    /// Set the addresses of the one interface, for rules that list no interfaces (with --frame)
+    #[arg(long, value_name = "ADDR|CIDR", value_delimiter = ',', value_parser = cidr, help_heading = "Rules")]
     pub local: Vec<IpNet>,
     #[command(flatten)]
     pub switches: SwitchArgs,
-    /// Text for people, json for programs
-    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    /// Choose the output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
     pub format: TextOrJson,
 }
 

@@ -257,7 +257,7 @@ fn one_frame(args: &ExplainArgs, rules: &mut RuleSet, wanted: u64) -> Result<Exi
         )));
     };
     let flow = packet.map(|packet| packet.flow);
-    if let Judged::Not(reason) = judged {
+    if let Judged::NotEvaluated(reason) = judged {
         return not_evaluated(args.format, wanted, reason, flow);
     }
     let rules: &RuleSet = rules;

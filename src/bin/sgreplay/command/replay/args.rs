@@ -11,54 +11,83 @@ use crate::command::gate::GateArgs;
 use crate::command::judging::JudgeArgs;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "-h shows the common options, --help all of them.
+
+Examples:
+  sgreplay replay --rules proposed.yaml --local 10.0.0.5 web.pcap
+  sgreplay replay --rules proposed.yaml --per connection -f csv --filter 'tcp port 443' web.pcap
+  sgreplay replay --rules proposed.yaml --fail-on denied web.pcap
+  tcpdump -U -w - | sgreplay replay --rules proposed.yaml --local 10.0.0.5 --live -")]
 pub(crate) struct ReplayArgs {
-    /// The proposed rules; `-` is standard input
-    #[arg(long, value_name = "FILE")]
+    /// Read the proposed rules from a file or directory
+    ///
+    /// Read the proposed rules from a file or directory, or from standard input (`-`). Any supported format is
+    /// recognised by content: our YAML, answers of the cloud's API, a Terraform plan, and more (see `sgreplay
+    /// convert --help`).
+    #[arg(long, value_name = "FILE", help_heading = "Rules")]
     pub rules: PathBuf,
     #[command(flatten)]
     pub capture: CaptureArgs,
     #[command(flatten)]
     pub judge: JudgeArgs,
-    /// A row for each, instead of the summary alone
-    #[arg(long, value_name = "WHAT")]
+    /// Print a row per packet or connection
+    ///
+    /// Print a row per packet or connection, instead of the summary alone
+    #[arg(long, value_name = "WHAT", help_heading = "Output")]
     pub per: Option<Per>,
-    /// Text for people; markdown for a comment on a change; the rest for programs. csv without --per means
-    /// --per connection
-    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    /// Choose the output format
+    ///
+    /// Choose the output format: text for people, markdown for a comment on a change, the others for programs. csv
+    /// without --per implies --per connection.
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
     pub format: SummaryFormat,
-    /// Track connections, as the cloud does, or judge every packet alone
-    #[arg(long, value_name = "WHETHER", default_value = "on")]
+    /// Track connections as the cloud does, or judge packets alone
+    #[arg(long, value_name = "WHETHER", default_value = "on", help_heading = "Sessions")]
     pub sessions: OnOff,
-    /// Write the packets that would be denied to a pcap, or, named .pcapng, with the verdict as a comment
-    #[arg(long, value_name = "FILE")]
+    /// Write denied packets to a pcap or pcapng
+    ///
+    /// Write denied packets to a pcap, or to a pcapng (by the name) with the verdict as a comment
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub write_denied: Option<PathBuf>,
-    /// Write the packets that would be allowed, likewise
-    #[arg(long, value_name = "FILE")]
+    /// Write allowed packets to a pcap or pcapng
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub write_allowed: Option<PathBuf>,
-    /// Write all packets to a pcapng, each with its verdict and rule as a comment, for Wireshark:
-    /// frame.comment contains "deny"
-    #[arg(long, value_name = "FILE")]
+    /// Write all packets to a pcapng, with verdicts as comments
+    ///
+    /// Write all packets to a pcapng, each with its verdict and rule as a comment. In Wireshark: frame.comment
+    /// contains "deny"
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub annotate: Option<PathBuf>,
-    /// Say what the traffic used of the rules: which elements never, which ports and networks of each,
-    /// when, and for how long it was watched
-    #[arg(long)]
+    /// Report which rules the traffic used
+    ///
+    /// Report which rules the traffic used: unused elements, the ports and networks seen for each rule, when, and
+    /// for how long the capture lasted
+    #[arg(long, help_heading = "Output")]
     pub coverage: bool,
-    /// Exit with status 1 if less than so many percent of the rules' elements are used
-    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    /// Exit 1 if less of the rules is used
+    ///
+    /// Exit with status 1 if less than this percentage of the rules' elements is used
+    #[arg(long, value_name = "PERCENT", value_parser = percent, help_heading = "CI")]
     pub min_coverage: Option<f64>,
-    /// Of a flow log: hold the verdicts that it records against those of the rules
-    #[arg(long)]
+    /// Compare verdicts with the actions in a flow log
+    #[arg(long, help_heading = "Output")]
     pub compare_action: bool,
-    /// Exit with status 1 if a packet is denied, or if a flow log has recorded another verdict
-    #[arg(long, value_name = "WHAT")]
+    /// Exit 1 if a packet is denied, or differs from a flow log
+    ///
+    /// Exit with status 1 if a packet is denied, or if a flow log recorded another verdict
+    #[arg(long, value_name = "WHAT", help_heading = "CI")]
     pub fail_on: Option<FailOn>,
     #[command(flatten)]
     pub gate: GateArgs,
-    /// Print the SHA-256 of the captures too (reads them twice)
-    #[arg(long)]
+    /// Print the SHA-256 of each capture
+    ///
+    /// Print the SHA-256 of each capture (reads it twice)
+    #[arg(long, help_heading = "Output", hide_short_help = true)]
     pub hash: bool,
-    /// Write a page for a browser too: one file that opens offline (hashes the captures)
-    #[arg(long, value_name = "FILE")]
+    /// Write an HTML report
+    ///
+    /// Write an HTML report: one file that opens offline. Hashes the captures.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub report: Option<PathBuf>,
 }
 

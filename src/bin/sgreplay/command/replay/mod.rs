@@ -440,7 +440,7 @@ impl<'l> Printed<'l> {
                 *start = start.or(frame.time_ns);
                 let not = match judged {
                     Judged::At(..) => None,
-                    Judged::Not(reason) => Some(PacketAnswer::Not(*reason)),
+                    Judged::NotEvaluated(reason) => Some(PacketAnswer::Not(*reason)),
                 };
                 let embedded = embedded(frame.link, frame.data, tunnels);
                 let at =

@@ -463,7 +463,7 @@ impl<'r> Replay<'r> {
         self.frame = frame.number;
         match (decoded, points) {
             (Decoded::Failed(Undecodable { why, .. }), _) => {
-                *judged = Judged::NotEvaluated((*why).into())
+                *judged = Judged::NotEvaluated((*why).into());
             }
             (Decoded::Packet(_), None) => *judged = Judged::NotEvaluated(Reason::NotLocal),
             (Decoded::Packet(packet), Some(points)) if packet.fragment == Fragment::No => {

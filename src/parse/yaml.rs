@@ -109,7 +109,7 @@ impl Reader {
             "suppressions",
         ];
         if document.is_null() {
-            self.fault("the file is empty; a rules file starts with `security_groups:`");
+            self.fault("the file is empty. A rules file begins as `security_groups: [{id: sg-web, rules: [{direction: ingress, protocol: tcp, ports: 443, source: 0.0.0.0/0}]}]`; `sgreplay scenarios` prints whole ones, `sgreplay convert` makes one of the cloud's answers");
             return None;
         }
         let top = self.mapping(document, "a rules file", &KEYS)?;

@@ -284,13 +284,6 @@ pub fn diff_text(
 ) -> Text {
     let mut out = Text::default();
     let DiffInputs { current, proposed, captures } = &summary.inputs;
-    text::captures(&mut out, captures, diff.current().stats().times());
-    for (title, rules) in [("current ", current), ("proposed", proposed)] {
-        rules.line(&mut out, title);
-    }
-    text::made_by(&mut out, &summary.local, summary.partial.as_deref());
-
-    push_line!(out);
     out.append(&super::table::table(&counts(diff)));
     for table in change_tables(diff, changed, room.lines) {
         out.append(&table.text(room.width));
@@ -302,6 +295,13 @@ pub fn diff_text(
     for table in region_tables(turned, changed.labels, Some(changed.seen()), room.lines) {
         out.append(&table.text(room.width));
     }
+    push_line!(out);
+    let all = room.lines > super::table::SHOWN;
+    text::captures(&mut out, captures, diff.current().stats().times(), all);
+    for (title, rules) in [("current ", current), ("proposed", proposed)] {
+        rules.line(&mut out, title);
+    }
+    text::made_by(&mut out, &summary.local, summary.partial.as_deref());
     for warning in &summary.warnings {
         push_line!(out);
         push_line!(out, "warning: {warning}");

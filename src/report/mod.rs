@@ -3,6 +3,7 @@
 //! Column names, their order and the keys of the JSON are a promise to other programs: they are added
 //! to, never renamed.
 
+mod annotations;
 mod assertions;
 mod changes;
 mod comment;
@@ -24,6 +25,7 @@ mod table;
 mod text;
 mod timings;
 
+pub use annotations::{code_quality, github_annotations};
 pub use assertions::{TestSummary, Tested, tested_json, tested_suite, tested_text};
 pub use changes::{CHANGE_COLUMNS, DiffInputs, DiffJson, DiffSummary, change_rows, diff_text};
 pub use comment::{diff_markdown, regions_markdown, replay_markdown};

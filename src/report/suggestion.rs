@@ -83,7 +83,7 @@ fn account(learned: &Learned, steps: &[AggregationStep], holdout: Option<&Holdou
     let mut out = Text::default();
     let Learned { rules, captures, local, times, connections, scans, unnamed, warnings } = learned;
     push_line!(out, "suggested by sgreplay {}", env!("CARGO_PKG_VERSION"));
-    text::captures(&mut out, captures, *times);
+    text::captures(&mut out, captures, *times, true);
     if let Some(RulesInput { path, sha256, .. }) = rules {
         push_line!(out, "allowed  by {path}, sha256 {sha256}");
     }

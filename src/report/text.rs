@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use super::table::{Room, Table, table};
+use super::table::{Room, SHOWN, Table, table};
 use super::{CaptureInput, Local, RuleCount, Summary};
 use crate::capture::CaptureCounts;
 use crate::escape::{Text, push_line};
@@ -81,9 +81,37 @@ fn because_of_kind(kind: &FlowClass, reason: Reason, label: &Label) -> String {
     if kind.special == Special::Reply { label.stopped() } else { label.because(reason) }
 }
 
-/// The captures and their time window.
-pub(super) fn captures(out: &mut Text, captures: &[CaptureInput], times: Option<(u64, u64)>) {
-    for capture in captures {
+/// More captures than this share a line, but for those of which there is more to say.
+const MOST_CAPTURES: usize = 4;
+
+/// The captures and their time window; `all` lists each, however many there are.
+pub(super) fn captures(
+    out: &mut Text,
+    captures: &[CaptureInput],
+    times: Option<(u64, u64)>,
+    all: bool,
+) {
+    let is_plain = |capture: &&CaptureInput| {
+        let CaptureInput { counts, sha256, flow_log, .. } = capture;
+        let is_whole = counts.dropped.unwrap_or_default() == 0 && skipped(counts).is_empty();
+        is_whole && sha256.is_none() && flow_log.is_none()
+    };
+    let together: Vec<&CaptureInput> = match all || captures.len() <= MOST_CAPTURES {
+        true => Vec::new(),
+        false => captures.iter().filter(is_plain).collect(),
+    };
+    if !together.is_empty() {
+        let frames: u64 = together.iter().map(|capture| capture.frames).sum();
+        let size: u64 = together.iter().map(|capture| capture.size).sum();
+        push_line!(
+            out,
+            "captures {} of them: {} packets, {} (-v lists them)",
+            count(together.len() as u64),
+            count(frames),
+            bytes(size),
+        );
+    }
+    for capture in captures.iter().filter(|capture| together.is_empty() || !is_plain(capture)) {
         push_line!(
             out,
             "capture  {}: {}, {}{}{}{}",
@@ -152,11 +180,6 @@ pub fn summary(summary: &Summary, replay: &Replay<'_>, labels: &Labels, room: Ro
     let mut out = Text::default();
     let stats = replay.stats();
     let inputs = &summary.inputs;
-    captures(&mut out, &inputs.captures, stats.times());
-    inputs.rules.line(&mut out, "rules");
-    made_by(&mut out, &summary.local, summary.partial.as_deref());
-
-    push_line!(out);
     out.append(&table(&counts(replay)));
     if let Some(midstream) = midstream(&summary.inputs.captures, replay) {
         push_line!(out, "  {midstream}");
@@ -167,6 +190,11 @@ pub fn summary(summary: &Summary, replay: &Replay<'_>, labels: &Labels, room: Ro
         }
     }
     out.append(&rules(summary, room.lines).text(room.width));
+
+    push_line!(out);
+    captures(&mut out, &inputs.captures, stats.times(), room.lines > SHOWN);
+    inputs.rules.line(&mut out, "rules");
+    made_by(&mut out, &summary.local, summary.partial.as_deref());
     for warning in &summary.warnings {
         push_line!(out);
         push_line!(out, "warning: {warning}");

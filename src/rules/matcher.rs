@@ -244,6 +244,20 @@ impl Matcher {
             None
         }
     }
+
+    /// Every condition that the packet does not meet, in the order in which [`Matcher::fails_on`] tries them.
+    pub fn failures(&self, flow: &FlowTuple, direction: Direction) -> Vec<MatchStep> {
+        let any = Self::any();
+        let alone = [
+            Self { protocol: self.protocol, ..any.clone() },
+            Self { icmp: self.icmp, ..any.clone() },
+            Self { ports: self.ports.clone(), ..any.clone() },
+            Self { source_ports: self.source_ports.clone(), ..any.clone() },
+            Self { peer: self.peer.clone(), ..any.clone() },
+            Self { local: self.local.clone(), ..any },
+        ];
+        alone.iter().filter_map(|condition| condition.fails_on(flow, direction)).collect()
+    }
 }
 
 /// Ports in both; none for any. `None` where there is no such port.

@@ -38,6 +38,36 @@ fn red_and_green() {
     assert_snapshot!("markdown", run(&["ci", "-f", "markdown"]));
 }
 
+/// Without a file, rules on the command line are enough; code hosts get the same findings in their own words.
+#[test]
+fn annotations_and_code_quality() {
+    let dir = story();
+    std::fs::remove_file(dir.path().join("sgreplay.yaml")).unwrap();
+    let args = ["ci", "--current", "current.yaml", "--proposed", "proposed.yaml"];
+    let also = ["--annotations", "github", "--code-quality", "q.json", "--sarif", "s.sarif"];
+    let (_, out, stderr) = output_in(dir.path(), &[&args[..], &also].concat(), b"");
+    let commands: Vec<&str> = out.lines().filter(|line| line.starts_with("::")).collect();
+    let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+    let quality: Vec<Value> = serde_json::from_str(&read("q.json")).unwrap();
+    let sarif: Value = serde_json::from_str(&read("s.sarif")).unwrap();
+    let results = sarif["runs"][0]["results"].as_array().unwrap().len();
+    assert!(results > 1, "{stderr}");
+    assert_eq!((commands.len(), quality.len()), (results, results));
+    assert!(commands.iter().all(|line| line.contains("file=proposed.yaml")), "{commands:?}");
+    let prints: std::collections::BTreeSet<_> =
+        quality.iter().map(|of| of["fingerprint"].to_string()).collect();
+    assert_eq!(prints.len(), results);
+    let (status, _, stderr) = output_in(
+        dir.path(),
+        &[&args[..], &["--annotations", "github", "-f", "json"]].concat(),
+        b"",
+    );
+    assert_eq!(status, 2, "{stderr}");
+    // Without rules the file that is missing is named.
+    let (status, _, stderr) = output_in(dir.path(), &["ci"], b"");
+    assert!(status == 2 && stderr.contains("sgreplay.yaml"), "{stderr}");
+}
+
 #[test]
 fn files_for_code_hosts() {
     let dir = story();

@@ -48,6 +48,53 @@ fn one_tuple() {
     assert_snapshot!("path mtu", run(&explain(&mtu)));
 }
 
+/// The line that other output prints, and other programs' lines, state the same packet.
+#[test]
+fn one_line() {
+    let local = ["--local", "10.0.0.5"];
+    let line = |text: &'static str| run(&explain(&[&local[..], &[text]].concat()));
+    let ours = line("tcp 198.51.100.7:40000 > 10.0.0.5:22");
+    assert_snapshot!("a line", ours);
+    for text in [
+        "ingress local  tcp 198.51.100.7:40000 > 10.0.0.5:22",
+        "12:00:00.000001 IP 198.51.100.7.40000 > 10.0.0.5.22: Flags [S], seq 1, win 64240, length 0",
+        "1600000000.1\tC1\t198.51.100.7\t40000\t10.0.0.5\t22\ttcp\tssh",
+    ] {
+        assert_eq!(line(text), ours, "{text}");
+    }
+    // Which end is the instance is asked where nothing says it.
+    let (status, _, stderr) = output_in(
+        &crate::support::root().join("captures"),
+        &explain(&["tcp 198.51.100.7:40000 > 10.0.0.5:22"]),
+        b"",
+    );
+    assert_eq!(status, 2);
+    assert!(stderr.contains("--local says which"), "{stderr}");
+    assert_snapshot!("no line", line("web.pcap"));
+}
+
+/// The rule that `explain` says to add allows the packet, and nothing else of the two rule sets differs.
+#[test]
+fn a_rule_to_add_allows_the_packet() {
+    let dir = tempfile::tempdir().unwrap();
+    let rules = std::fs::read_to_string(crate::support::capture("proposed.yaml")).unwrap();
+    std::fs::write(dir.path().join("before.yaml"), &rules).unwrap();
+    let tuple = "tcp 198.51.100.7:40000 > 10.0.0.5:22";
+    let args = ["explain", "--rules", "before.yaml", "--local", "10.0.0.5", tuple];
+    let (_, out, _) = output_in(dir.path(), &args, b"");
+    let rule =
+        out.lines().find_map(|line| line.strip_prefix("to allow it, add to sg-web: ")).unwrap();
+    let after = rules.replacen("    rules:\n", &format!("    rules:\n      - {rule}\n"), 1);
+    std::fs::write(dir.path().join("after.yaml"), after).unwrap();
+    let args = ["explain", "--rules", "after.yaml", "--local", "10.0.0.5", tuple];
+    let (_, out, _) = output_in(dir.path(), &args, b"");
+    assert!(out.contains("\nallow: "), "{out}");
+    let args = ["diff", "--current", "before.yaml", "--proposed", "after.yaml", "-f", "csv"];
+    let (_, out, stderr) = output_in(dir.path(), &args, b"");
+    assert_eq!(out.lines().count(), 2, "{out}{stderr}");
+    assert!(out.contains("newly_allowed") && out.contains("198.51.100.7"), "{out}");
+}
+
 #[test]
 fn one_frame() {
     assert_snapshot!(

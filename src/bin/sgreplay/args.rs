@@ -1,7 +1,10 @@
 //! The command line, and nothing else.
 
+use std::sync::LazyLock;
+
 use clap::{Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
+use sgreplay::compile::Instructions;
 use sgreplay::flow::Direction;
 use sgreplay::rules::parse_cidr;
 
@@ -25,6 +28,7 @@ use crate::command::test::TestArgs;
 #[derive(Debug, Parser)]
 #[command(
     version,
+    long_version = long_version(),
     // Not the name that it was called by, which may be anything.
     bin_name = "sgreplay",
     max_term_width = 100,
@@ -43,6 +47,30 @@ pub(crate) struct Args {
     pub verbose: bool,
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// The version with what this build can do.
+fn long_version() -> &'static str {
+    static TEXT: LazyLock<String> = LazyLock::new(|| {
+        let all = [
+            ("hcl", cfg!(feature = "hcl")),
+            ("html", cfg!(feature = "html")),
+            ("parquet", cfg!(feature = "parquet")),
+            ("threads", cfg!(feature = "threads")),
+            ("zstd", cfg!(feature = "zstd")),
+        ];
+        let features: Vec<&str> = all.iter().filter(|(_, on)| *on).map(|(name, _)| *name).collect();
+        format!(
+            "{}\nfeatures: {}\nSIMD: {}\nbuild: {} for {}-{}",
+            env!("CARGO_PKG_VERSION"),
+            features.join(", "),
+            Instructions::best().as_str(),
+            if cfg!(debug_assertions) { "debug" } else { "release" },
+            std::env::consts::ARCH,
+            std::env::consts::OS,
+        )
+    });
+    &TEXT
 }
 
 #[derive(Debug, Subcommand)]

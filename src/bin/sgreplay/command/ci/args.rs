@@ -22,6 +22,7 @@ The file, with everything that it may say; paths are relative to it:
   max_unevaluated: 1                 # percent
   markdown: summary.md               # written beside the text
   sarif: sgreplay.sarif
+  code_quality: gl-code-quality.json # GitLab
   junit: sgreplay.xml")]
 pub(crate) struct CiArgs {
     /// Configuration file: what to check and what fails
@@ -42,6 +43,15 @@ pub(crate) struct CiArgs {
     /// Write findings and changes as SARIF
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub sarif: Option<PathBuf>,
+    /// Write findings and changes as a GitLab code quality report
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub code_quality: Option<PathBuf>,
+    /// Print annotations for GitHub after the text
+    ///
+    /// Print GitHub's workflow commands (`::error file=…`) after the text, which show findings and changes beside the
+    /// lines of a pull request. Needs the text format.
+    #[arg(long, value_name = "HOST", help_heading = "Output")]
+    pub annotations: Option<Annotations>,
     /// Write results as JUnit XML
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub junit: Option<PathBuf>,
@@ -50,6 +60,11 @@ pub(crate) struct CiArgs {
     /// Choose the output format: text for people, json for programs, markdown for a pull request
     #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
     pub format: CiFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Annotations {
+    Github,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

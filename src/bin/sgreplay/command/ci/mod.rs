@@ -16,8 +16,9 @@ use sgreplay::escape::{self, Text};
 use sgreplay::labels::Labels;
 use sgreplay::report::{
     Case, CheckedProposal, Difference, FindingsSummary, ProposalResult, Shown, Suite, TestSummary,
-    TestedProposal, findings_json, findings_text, junit, plural, proposal_json, proposal_markdown,
-    sarif, suppressed_json, tested_json, tested_suite, tested_text,
+    TestedProposal, code_quality, findings_json, findings_text, github_annotations, junit, plural,
+    proposal_json, proposal_markdown, sarif, suppressed_json, tested_json, tested_suite,
+    tested_text,
 };
 use sgreplay::rules::{FieldError, Severity};
 use sgreplay::yaml::{self, YamlError};
@@ -80,6 +81,7 @@ struct Config {
     max_unevaluated: Option<f64>,
     markdown: Option<PathBuf>,
     sarif: Option<PathBuf>,
+    code_quality: Option<PathBuf>,
     junit: Option<PathBuf>,
 }
 
@@ -129,13 +131,22 @@ enum FailOn {
     Expectations,
 }
 
+/// The file that is read where none is named.
+const USUAL_FILE: &str = "sgreplay.yaml";
+
 /// What fails where the file does not say.
 const USUAL: [FailOn; 3] = [FailOn::NewlyDenied, FailOn::NewError, FailOn::Expectations];
 
 impl Config {
     fn read(args: &CiArgs) -> Result<Self, Failure> {
+        if args.annotations.is_some() && args.format != CiFormat::Text {
+            return Err(Failure::Usage("--annotations needs -f text".to_owned()));
+        }
         let name = input::name(&args.file);
-        let text = read_text(&args.file)?;
+        // Rules on the command line need no file.
+        let has_rules = args.plan.is_some() || args.proposed.is_some();
+        let is_absent = args.file == Path::new(USUAL_FILE) && !args.file.exists();
+        let text = if has_rules && is_absent { "{}".to_owned() } else { read_text(&args.file)? };
         let mut config: Self = yaml::read(&text).map_err(|YamlError { at, message }| {
             let at = at.map_or_else(String::new, |(line, column)| format!(":{line}:{column}"));
             Failure::Usage(format!("{name}{at}: {message}"))
@@ -165,6 +176,7 @@ impl Config {
         beside(&mut config.current, &args.current);
         beside(&mut config.markdown, &args.markdown);
         beside(&mut config.sarif, &args.sarif);
+        beside(&mut config.code_quality, &args.code_quality);
         beside(&mut config.junit, &args.junit);
         beside(&mut config.expectations, &None);
         beside(&mut config.accept, &None);
@@ -259,8 +271,12 @@ impl Config {
         // Of a plan both sides are one file.
         inputs.dedup();
         inputs.extend(self.capture_paths.iter().chain(self.interfaces.values()).cloned());
-        let outputs =
-            [("markdown", &self.markdown), ("sarif", &self.sarif), ("junit", &self.junit)];
+        let outputs = [
+            ("markdown", &self.markdown),
+            ("sarif", &self.sarif),
+            ("code_quality", &self.code_quality),
+            ("junit", &self.junit),
+        ];
         let outputs = outputs.into_iter().filter_map(|(key, path)| Some((key, path.clone()?)));
         Named { inputs, outputs: outputs.collect() }
     }
@@ -390,6 +406,7 @@ pub(crate) fn run(args: &CiArgs, outputs: &mut Outputs) -> Result<ExitStatus, Fa
 struct Files {
     markdown: Option<Output>,
     sarif: Option<Output>,
+    code_quality: Option<Output>,
     junit: Option<Output>,
 }
 
@@ -398,6 +415,7 @@ impl Files {
         Ok(Self {
             markdown: outputs.create("markdown")?,
             sarif: outputs.create("sarif")?,
+            code_quality: outputs.create("code_quality")?,
             junit: outputs.create("junit")?,
         })
     }
@@ -508,11 +526,14 @@ fn finish(
     if let Some(output) = files.markdown {
         output.whole(&page)?;
     }
+    let mut results = difference.map(|of| of.results(file)).unwrap_or_default();
+    results.extend(answer.unanswered.iter().map(|why| Difference::unanswered(file, why)));
+    let sarif = sarif(file, checked, &rules.positions, &results);
     if let Some(output) = files.sarif {
-        let mut results = difference.map(|of| of.results(file)).unwrap_or_default();
-        results.extend(answer.unanswered.iter().map(|why| Difference::unanswered(file, why)));
-        let sarif = sarif(file, checked, &rules.positions, &results);
         output.whole(&pretty(&sarif)?)?;
+    }
+    if let Some(output) = files.code_quality {
+        output.whole(&pretty(&code_quality(&sarif))?)?;
     }
     if let Some(output) = files.junit {
         output.whole(&junit(&suites(config, proposal, difference, &answer))?)?;
@@ -548,6 +569,9 @@ fn finish(
             }
             text.append(&answer.text());
             out.write_all(terminal::results(text).as_bytes())?;
+            if args.annotations.is_some() {
+                out.write_all(github_annotations(&sarif).as_bytes())?;
+            }
         }
     }
     out.flush()?;

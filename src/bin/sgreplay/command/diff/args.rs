@@ -22,16 +22,19 @@ pub(crate) struct DiffArgs {
     /// Read the current rules
     ///
     /// Read the current rules from a file or directory, or from standard input (`-`)
-    #[arg(long, value_name = "FILE", required_unless_present = "plan", help_heading = "Rules")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["plan", "rules"], help_heading = "Rules")]
     pub current: Option<PathBuf>,
     /// Read the proposed rules
     ///
     /// Read the proposed rules from a file or directory, or from standard input (`-`)
-    #[arg(long, value_name = "FILE", required_unless_present = "plan", help_heading = "Rules")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["plan", "rules"], help_heading = "Rules")]
     pub proposed: Option<PathBuf>,
     /// Read both from a Terraform plan (`terraform show -json`)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["current", "proposed"], help_heading = "Rules")]
     pub plan: Option<PathBuf>,
+    /// Name one rule set, which `diff` cannot compare
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub rules: Option<PathBuf>,
     #[command(flatten)]
     pub capture: CaptureArgs,
     #[command(flatten)]

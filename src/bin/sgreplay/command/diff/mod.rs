@@ -38,6 +38,10 @@ use crate::{input, terminal};
 pub(crate) use args::{DiffArgs, DiffFailOn};
 
 pub(crate) fn run(args: &DiffArgs, outputs: &mut Outputs) -> Result<ExitStatus, Failure> {
+    if args.rules.is_some() {
+        let message = "diff compares two rule sets: --current FILE --proposed FILE, or --plan FILE";
+        return Err(Failure::Usage(message.to_owned()));
+    }
     compare(
         args,
         outputs,

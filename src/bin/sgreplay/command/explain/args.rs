@@ -12,6 +12,7 @@ use crate::command::judging::SwitchArgs;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
+  sgreplay explain --rules web.yaml --local 10.0.0.5 'tcp 203.0.113.9:40000 > 10.0.0.5:22'
   sgreplay explain --rules web.yaml --direction ingress --proto tcp --src 203.0.113.9:40000 --dst 10.0.0.5:22
   sgreplay explain --rules web.yaml --frame 17 ssh.pcap")]
 pub(crate) struct ExplainArgs {
@@ -23,25 +24,25 @@ pub(crate) struct ExplainArgs {
     /// Set the direction: ingress or egress
     ///
     /// Set the direction of the packet at the interface: ingress or egress
-    #[arg(long, value_name = "WAY", required_unless_present = "frame", value_parser = direction, help_heading = "Packet")]
+    #[arg(long, value_name = "WAY", required_unless_present_any = ["frame", "what"], value_parser = direction, help_heading = "Packet")]
     pub direction: Option<Direction>,
     /// Set the protocol: tcp, udp, icmp, icmpv6, gre, or a number
     #[arg(
         long,
         value_name = "PROTOCOL",
-        required_unless_present = "frame",
+        required_unless_present_any = ["frame", "what"],
         help_heading = "Packet"
     )]
     pub proto: Option<RuleProtocol>,
     /// Set the source address and port
     ///
-    /// Set the source address, and its port if the protocol has ports: 203.0.113.9:40000, [2001:db8::9]:40000
-    #[arg(long, value_name = "ADDR[:PORT]", required_unless_present = "frame", value_parser = endpoint, help_heading = "Packet")]
+    /// Set the source address, and its port if the protocol has ports: 203.0.113.9:40000, or an IPv6 address in brackets
+    #[arg(long, value_name = "ADDR[:PORT]", required_unless_present_any = ["frame", "what"], value_parser = endpoint, help_heading = "Packet")]
     pub src: Option<Endpoint>,
     /// Set the destination address and port
     ///
     /// Set the destination address, and its port or service if the protocol has ports: 10.0.0.5:22, 10.0.0.5:SSH
-    #[arg(long, value_name = "ADDR[:PORT]", required_unless_present = "frame", value_parser = endpoint, help_heading = "Packet")]
+    #[arg(long, value_name = "ADDR[:PORT]", required_unless_present_any = ["frame", "what"], value_parser = endpoint, help_heading = "Packet")]
     pub dst: Option<Endpoint>,
     /// Set the ICMP type and code [default: echo request]
     #[arg(long, value_name = "TYPE[/CODE]", value_parser = icmp_type, help_heading = "Packet")]
@@ -52,11 +53,15 @@ pub(crate) struct ExplainArgs {
     #[arg(long, value_name = "ENI", help_heading = "Packet")]
     pub interface: Option<String>,
     /// Explain packet N of a capture, as `replay` judges it
-    #[arg(long, value_name = "N", value_parser = whole::<u64>, requires = "capture", conflicts_with_all = ["direction", "proto", "src", "dst", "icmp_type", "interface"], help_heading = "Input")]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>, requires = "what", conflicts_with_all = ["direction", "proto", "src", "dst", "icmp_type", "interface"], help_heading = "Input")]
     pub frame: Option<u64>,
-    /// Capture that --frame is a packet of; `-` is standard input
-    #[arg(value_name = "CAPTURE", requires = "frame")]
-    pub capture: Option<PathBuf>,
+    /// Packet in one line; or, with --frame, a capture (`-` is standard input)
+    ///
+    /// A packet in one line: as this program prints it ('tcp 203.0.113.9:40000 > 10.0.0.5:22', with `ingress eni-web`
+    /// before it where it is known), a line of `tcpdump -n`, or a record of Zeek's conn.log. With --frame: the capture
+    /// that has it, or `-` for standard input.
+    #[arg(value_name = "PACKET|CAPTURE", conflicts_with_all = ["proto", "src", "dst", "icmp_type"])]
+    pub what: Option<PathBuf>,
     /// Judge the packet inside a tunnel, e.g. vxlan
     ///
     /// Judge the packet inside a tunnel, as in `replay` (with --frame)
@@ -81,7 +86,7 @@ pub(crate) struct Endpoint {
     pub port: Option<String>,
 }
 
-fn endpoint(text: &str) -> Result<Endpoint, String> {
+pub(super) fn endpoint(text: &str) -> Result<Endpoint, String> {
     let expected = || "expected 10.0.0.5:22, [2001:db8::5]:22, or an address alone".to_owned();
     if let Ok(addr) = text.parse() {
         return Ok(Endpoint { addr, port: None });
@@ -95,7 +100,7 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
     Ok(Endpoint { addr, port: Some(port.to_owned()) })
 }
 
-fn icmp_type(text: &str) -> Result<(u8, u8), String> {
+pub(super) fn icmp_type(text: &str) -> Result<(u8, u8), String> {
     let (kind, code) = text.split_once('/').unwrap_or((text, "0"));
     let numbers = kind.parse().ok().zip(code.parse().ok());
     numbers.ok_or_else(|| "expected a type such as 8, or type and code such as 3/4".to_owned())

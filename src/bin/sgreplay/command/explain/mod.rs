@@ -1,6 +1,7 @@
 //! `sgreplay explain`: one packet, every rule in evaluation order.
 
 mod args;
+mod tuple;
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -14,8 +15,8 @@ use sgreplay::flow::{Direction, FlowTuple, Packet, Protocol, Transport};
 use sgreplay::labels::Label;
 use sgreplay::report::SCHEMA;
 use sgreplay::rules::{
-    Addresses, Assumption, EntryIndex, EntryKind, Interface, Layer, MatchStep, Matcher, Ordered,
-    Policy, RuleProtocol, RuleSet, services,
+    Addresses, Assumption, Cloud, EntryIndex, EntryKind, Interface, Layer, MatchStep, Matcher,
+    Ordered, Policy, RuleProtocol, RuleSet, services,
 };
 use sgreplay::sources::Input;
 use sgreplay::verdict::{Judged, Judgement, Reason, Verdict};
@@ -38,7 +39,46 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<ExitStatus, Failure> {
         engine::asks_for_groups(&rules)
             .map_err(|error| Failure::Usage(format!("{path}: {error}")))?;
     }
+    if let Some(what) = &args.what {
+        judging::set_local(&mut rules, &args.local)?;
+        return one_line(args, &rules, &escape::os(what.as_os_str()));
+    }
     one_tuple(args, &rules)
+}
+
+/// The packet that a line states, at each end that is an interface of the rules.
+fn one_line(args: &ExplainArgs, rules: &RuleSet, line: &str) -> Result<ExitStatus, Failure> {
+    let stated = tuple::parse(line).map_err(Failure::Usage)?;
+    let RuleProtocol::Only(proto) = stated.proto else {
+        return Err(Failure::Usage(format!("`{line}`: a packet has one protocol")));
+    };
+    let flow = tuple(proto, &stated.src, &stated.dst, stated.icmp_type)?;
+    let owns = |addr| {
+        let mut nets = rules.interfaces().iter().flat_map(|eni| &eni.addresses);
+        nets.any(|net| net.contains(&addr))
+    };
+    let directions: Vec<Direction> = match args.direction.or(stated.direction) {
+        Some(direction) => vec![direction],
+        // What leaves one interface and reaches another is judged at both.
+        None => [Direction::Egress, Direction::Ingress]
+            .into_iter()
+            .filter(|direction| owns(flow.local(*direction)))
+            .collect(),
+    };
+    if directions.is_empty() {
+        return Err(Failure::Usage(format!(
+            "neither {} nor {} is known as an address of an interface: --local says which is the instance's, or \
+             --direction which way the packet goes",
+            flow.src, flow.dst,
+        )));
+    }
+    let named = args.interface.as_deref().or(stated.interface.as_deref());
+    let explained = directions.into_iter().map(|direction| {
+        let interface = interface(rules, named, flow.local(direction))?;
+        Ok(opening(rules, interface, direction, &Assumption::default(), flow))
+    });
+    print(args.format, &explained.collect::<Result<Vec<_>, Failure>>()?)?;
+    Ok(ExitStatus::Done)
 }
 
 /// How one packet was judged at one interface, and the walk that judged its connection's opening.
@@ -236,7 +276,7 @@ fn one_frame(args: &ExplainArgs, rules: &mut RuleSet, wanted: u64) -> Result<Exi
         return Err(Failure::Usage("--frame 0: frames are counted from 1".to_owned()));
     }
     let capture = CaptureArgs {
-        positional: args.capture.iter().cloned().collect(),
+        positional: args.what.iter().cloned().collect(),
         decap: args.decap.clone(),
         count: Some(wanted),
         ..CaptureArgs::default()
@@ -354,6 +394,9 @@ fn print(format: TextOrJson, explained: &[Explained<'_>]) -> Result<(), Failure>
             for (n, one) in explained.iter().enumerate() {
                 let newline = if n == 0 { "" } else { "\n" };
                 write!(out, "{newline}{}", text(one))?;
+                if let Some(change) = remedy(one) {
+                    write!(out, "{change}")?;
+                }
             }
         }
         TextOrJson::Json => {
@@ -371,6 +414,50 @@ fn print(format: TextOrJson, explained: &[Explained<'_>]) -> Result<(), Failure>
         }
     }
     Ok(out.flush()?)
+}
+
+/// What would allow a packet that no rule matches: the rule that lacks least, and a rule to add.
+fn remedy(one: &Explained<'_>) -> Option<Text> {
+    let steps = one.steps();
+    let (label, last) = steps.last()?;
+    let is_default = matches!(last.entry.kind, EntryKind::Default);
+    if one.verdict != Verdict::Deny || !is_default || !one.reply_steps().is_empty() {
+        return None;
+    }
+    let Opening { flow, direction, .. } = one.opening;
+    let mut out = Text::default();
+    let accepts = steps.iter().filter(|(_, step)| {
+        matches!(step.entry.kind, EntryKind::Rule { .. }) && step.entry.policy == Policy::Accept
+    });
+    let lacking =
+        accepts.filter_map(|(label, step)| match *step.entry.matcher.failures(&flow, direction) {
+            [only] => Some((label, only)),
+            _ => None,
+        });
+    if let Some((label, field)) = lacking.into_iter().next() {
+        let (rule, group) = (&label.rule, &label.group);
+        out.line(format_args!(
+            "nearest: rule {rule} of {group}; all but its {} matches",
+            field.as_str()
+        ));
+    }
+    // Of other clouds a rule needs a priority, which is a choice.
+    if matches!(one.rules.cloud(), Cloud::Alibaba | Cloud::Aws)
+        && label.layer == Layer::SecurityGroup
+    {
+        let group = label.group.split('+').next().unwrap_or_default();
+        let ports = match flow.transport {
+            Transport::Ports { dst, .. } => format!(", ports: {dst}"),
+            Transport::Icmp { .. } | Transport::Absent => String::new(),
+        };
+        let side = if direction == Direction::Ingress { "source" } else { "destination" };
+        out.line(format_args!(
+            "to allow it, add to {group}: {{direction: {direction}, protocol: {}{ports}, {side}: \"{}\"}}",
+            flow.proto,
+            flow.peer(direction),
+        ));
+    }
+    Some(out)
 }
 
 impl Explained<'_> {

@@ -8,7 +8,9 @@ use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
 
+use super::bounds::Bounds;
 use super::region::{Region, Set};
+use super::sets::{AXES, union};
 use crate::compile::axes::{Axis, Condition, Conditions, Family, Value};
 use crate::flow::Direction;
 use crate::rules::{Addresses, EntryIndex, Interface, Matcher, Ordered};
@@ -58,13 +60,10 @@ impl Question {
 #[error("the rules cut the space of all packets into too many parts to list")]
 pub struct TooComplex;
 
-/// Copies of entries that a walk may look at: bounds its time, to some seconds.
-const MOST_COPIES: usize = 1 << 26;
+/// Copies of entries that a question may look at: bounds its time, to some seconds.
+const MOST_COPIES: usize = 1 << 27;
 /// More parts than this help nobody.
 const MOST_PARTS: usize = 1 << 17;
-
-/// Services first, since only some have source ports; peers next, since most rules name one.
-pub(super) const AXES: [Axis; 4] = [Axis::Service, Axis::Peer, Axis::Local, Axis::SourcePort];
 
 /// The parts of the space of all packets that a question asks for and whose deciders, one of each list,
 /// are to be kept. The lists must be of one direction.
@@ -76,11 +75,45 @@ pub fn parts(
     question: &Question,
     keep: impl Fn(&[EntryIndex]) -> bool,
 ) -> Result<Vec<Part>, TooComplex> {
+    parts_within(lists, question, keep, &mut Budget::default())
+}
+
+/// How much may be looked at, in one question or in several together.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    copies: usize,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { copies: MOST_COPIES }
+    }
+}
+
+impl Budget {
+    /// As much as so many questions may.
+    pub fn of_questions(count: usize) -> Self {
+        Self { copies: MOST_COPIES.saturating_mul(count) }
+    }
+}
+
+/// The same within a budget, of which it takes what it looks at.
+///
+/// # Errors
+/// When there are too many parts, or the budget is spent.
+pub fn parts_within(
+    lists: &[&Ordered],
+    question: &Question,
+    keep: impl Fn(&[EntryIndex]) -> bool,
+    budget: &mut Budget,
+) -> Result<Vec<Part>, TooComplex> {
     let direction = lists.first().map_or(Direction::Ingress, |list| list.direction());
     let mut found = Vec::new();
     for family in [Family::V4, Family::V6] {
         let mut walk = Walk::new(lists, question, family, &keep);
+        walk.budget = *budget;
         let top = walk.node((0..).zip(&walk.candidates).map(|(n, _)| n).collect(), 0)?;
+        *budget = walk.budget;
         let mut values = [const { Vec::new() }; AXES.len()];
         let mut boxes = Vec::new();
         walk.boxes(top, 0, &mut values, &mut boxes)?;
@@ -122,7 +155,7 @@ struct Walk<'w> {
     equal: HashMap<(usize, Branches), u32, FixedState>,
     labels: Vec<Vec<EntryIndex>>,
     label_numbers: HashMap<Vec<EntryIndex>, u32, FixedState>,
-    copies: usize,
+    budget: Budget,
 }
 
 impl<'w> Walk<'w> {
@@ -132,12 +165,16 @@ impl<'w> Walk<'w> {
         family: Family,
         keep: &'w dyn Fn(&[EntryIndex]) -> bool,
     ) -> Self {
+        // Gates of one matcher bound the whole walk: nothing outside is asked for.
+        let single = question.gates.iter().filter_map(|gate| match gate.as_slice() {
+            [matcher] => Some(matcher),
+            _ => None,
+        });
+        let bounds = Bounds::new(single, family);
         let mut candidates = Vec::new();
         let mut add = |list: usize, conditions: &mut dyn Iterator<Item = Conditions>| {
             for (entry, conditions) in (0..).map(EntryIndex).zip(conditions) {
-                if conditions.never() {
-                    continue;
-                }
+                let Some(conditions) = bounds.clip(&conditions) else { continue };
                 let asks = |axis: &Axis| matches!(conditions.on(*axis), Condition::In(_));
                 let free_from = AXES.iter().rposition(asks).map_or(0, |last| last + 1);
                 candidates.push(Candidate { list, entry, conditions, free_from });
@@ -147,12 +184,20 @@ impl<'w> Walk<'w> {
             let matchers = list.entries().iter().map(|entry| &entry.matcher);
             add(n, &mut matchers.map(|matcher| Conditions::new(matcher, family)));
         }
-        for (n, gate) in question.gates.iter().enumerate() {
+        let several = question.gates.iter().filter(|gate| gate.len() != 1);
+        let mut gates = 0;
+        for gate in several {
             let conditions = gate.iter().map(|matcher| Conditions::new(matcher, family));
-            add(lists.len() + n, &mut { conditions });
+            add(lists.len() + gates, &mut { conditions });
+            gates += 1;
         }
-        let gates = question.gates.len() + 1;
-        add(lists.len() + gates - 1, &mut std::iter::once(Conditions::of_whole_packets()));
+        if let Some(conditions) = bounds.into_conditions() {
+            let asks = |axis: &Axis| matches!(conditions.on(*axis), Condition::In(_));
+            let free_from = AXES.iter().rposition(asks).map_or(0, |last| last + 1);
+            let (list, entry) = (lists.len() + gates, EntryIndex(0));
+            candidates.push(Candidate { list, entry, conditions, free_from });
+        }
+        gates += 1;
         Self {
             candidates,
             lists: lists.len(),
@@ -163,7 +208,7 @@ impl<'w> Walk<'w> {
             equal: HashMap::default(),
             labels: Vec::new(),
             label_numbers: HashMap::default(),
-            copies: 0,
+            budget: Budget::default(),
         }
     }
 
@@ -216,10 +261,8 @@ impl<'w> Walk<'w> {
                 }
             }
             start = events.peek().map(|(value, _)| *value);
-            self.copies += matching.len() + 1;
-            if self.copies > MOST_COPIES {
-                return Err(TooComplex);
-            }
+            self.budget.copies =
+                self.budget.copies.checked_sub(matching.len() + 1).ok_or(TooComplex)?;
             let Some(possible) = self.possible(&matching, depth + 1) else { continue };
             let next = self.node(possible, depth + 1)?;
             if next == DROPPED {
@@ -345,16 +388,4 @@ fn merged(mut boxes: Vec<(usize, Values)>) -> Vec<(usize, Values)> {
         boxes = kept;
     }
     boxes
-}
-
-/// The same values in ascending intervals that do not touch.
-fn union(set: &mut Set) {
-    set.sort_unstable();
-    set.dedup_by(|later, earlier| {
-        let touches = earlier.1.checked_add(1).is_none_or(|after| later.0 <= after);
-        if touches {
-            earlier.1 = earlier.1.max(later.1);
-        }
-        touches
-    });
 }

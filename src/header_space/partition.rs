@@ -138,6 +138,48 @@ struct Candidate {
     free_from: usize,
 }
 
+/// So many candidates are walked in the order of [`AXES`], whatever it costs.
+const FEW: usize = 2_000;
+
+/// The order in which axes are asked: that of [`AXES`], but the first is the one that leaves the fewest of many candidates,
+/// since those are what is copied.
+fn order(candidates: &[Candidate]) -> [(Axis, usize); AXES.len()] {
+    let mut place = 0..;
+    let mut order = AXES.map(|axis| (axis, place.next().unwrap_or_default()));
+    if candidates.len() > FEW {
+        let first = (0..AXES.len()).min_by_key(|place| met(candidates, *place)).unwrap_or(0);
+        if let Some(moved) = order.get_mut(..=first) {
+            moved.rotate_right(1);
+        }
+    }
+    order
+}
+
+/// How many candidates are met in an interval of an axis, on average.
+fn met(candidates: &[Candidate], place: usize) -> usize {
+    let Some(axis) = AXES.get(place) else { return usize::MAX };
+    let (mut firsts, mut ends, mut any) = (Vec::new(), Vec::new(), 0);
+    for candidate in candidates {
+        match candidate.conditions.on(*axis) {
+            Condition::Any => any += 1,
+            Condition::In(intervals) => {
+                firsts.extend(intervals.iter().map(|(first, _)| *first));
+                ends.extend(intervals.iter().filter_map(|(_, last)| last.checked_add(1)));
+            }
+        }
+    }
+    firsts.sort_unstable();
+    ends.sort_unstable();
+    let mut bounds = [firsts.as_slice(), &ends, &[0]].concat();
+    bounds.sort_unstable();
+    bounds.dedup();
+    let open = |bound: &Value| {
+        let begun = firsts.partition_point(|first| first <= bound);
+        any + begun - ends.partition_point(|end| end <= bound)
+    };
+    bounds.iter().map(open).sum::<usize>() / bounds.len().max(1)
+}
+
 /// By what sets of values a node leads to nodes of the next axis; behind the last axis to labels.
 type Branches = Vec<(u32, Set)>;
 
@@ -146,6 +188,8 @@ const DROPPED: u32 = u32::MAX;
 
 struct Walk<'w> {
     candidates: Vec<Candidate>,
+    /// The axes in the order in which they are asked, each with its place in [`AXES`].
+    order: [(Axis, usize); AXES.len()],
     lists: usize,
     gates: usize,
     keep: &'w dyn Fn(&[EntryIndex]) -> bool,
@@ -171,13 +215,11 @@ impl<'w> Walk<'w> {
             _ => None,
         });
         let bounds = Bounds::new(single, family);
-        let mut candidates = Vec::new();
+        let mut candidates: Vec<Candidate> = Vec::new();
         let mut add = |list: usize, conditions: &mut dyn Iterator<Item = Conditions>| {
             for (entry, conditions) in (0..).map(EntryIndex).zip(conditions) {
                 let Some(conditions) = bounds.clip(&conditions) else { continue };
-                let asks = |axis: &Axis| matches!(conditions.on(*axis), Condition::In(_));
-                let free_from = AXES.iter().rposition(asks).map_or(0, |last| last + 1);
-                candidates.push(Candidate { list, entry, conditions, free_from });
+                candidates.push(Candidate { list, entry, conditions, free_from: 0 });
             }
         };
         for (n, list) in lists.iter().enumerate() {
@@ -192,14 +234,20 @@ impl<'w> Walk<'w> {
             gates += 1;
         }
         if let Some(conditions) = bounds.into_conditions() {
-            let asks = |axis: &Axis| matches!(conditions.on(*axis), Condition::In(_));
-            let free_from = AXES.iter().rposition(asks).map_or(0, |last| last + 1);
             let (list, entry) = (lists.len() + gates, EntryIndex(0));
-            candidates.push(Candidate { list, entry, conditions, free_from });
+            candidates.push(Candidate { list, entry, conditions, free_from: 0 });
         }
         gates += 1;
+        let order = order(&candidates);
+        for candidate in &mut candidates {
+            let asks = |(axis, _): &(Axis, usize)| {
+                matches!(candidate.conditions.on(*axis), Condition::In(_))
+            };
+            candidate.free_from = order.iter().rposition(asks).map_or(0, |last| last + 1);
+        }
         Self {
             candidates,
+            order,
             lists: lists.len(),
             gates,
             keep,
@@ -239,17 +287,19 @@ impl<'w> Walk<'w> {
     }
 
     fn node(&mut self, list: Vec<u32>, depth: usize) -> Result<u32, TooComplex> {
-        let Some(axis) = AXES.get(depth) else { return Ok(self.label(&list)) };
+        let Some((axis, _)) = self.order.get(depth).copied() else {
+            return Ok(self.label(&list));
+        };
         let key = (list, depth);
         if let Some(known) = self.known.get(&key) {
             return Ok(*known);
         }
         let mut branches: Branches = Vec::new();
         let mut places: HashMap<u32, usize, FixedState> = HashMap::default();
-        let mut events = self.events(&key.0, *axis).into_iter().peekable();
+        let mut events = self.events(&key.0, axis).into_iter().peekable();
         let any = |number: &u32| {
             let candidate = self.candidates.get(*number as usize);
-            candidate.is_some_and(|c| matches!(c.conditions.on(*axis), Condition::Any))
+            candidate.is_some_and(|c| matches!(c.conditions.on(axis), Condition::Any))
         };
         let mut matching: Vec<u32> = key.0.iter().copied().filter(any).collect();
         let mut start = Some(0);
@@ -349,7 +399,8 @@ impl<'w> Walk<'w> {
             return Ok(());
         }
         for (next, set) in self.nodes.get(node as usize).into_iter().flatten() {
-            if let Some(value) = values.get_mut(depth) {
+            let place = self.order.get(depth).map_or(depth, |(_, place)| *place);
+            if let Some(value) = values.get_mut(place) {
                 value.clone_from(set);
             }
             self.boxes(*next, depth + 1, values, found)?;

@@ -18,7 +18,7 @@ use sgreplay::rules::{
 };
 
 #[path = "../../benches/support/mod.rs"]
-mod support;
+pub(crate) mod support;
 
 use support::sets::{self, Draw, Shape};
 

@@ -3,7 +3,9 @@
 
 use super::{Example, Other};
 use crate::flow::Direction;
-use crate::header_space::{Extent, Part, Question, Region, TooComplex, parts};
+use crate::header_space::{
+    Budget, Extent, ExtentIndex, Part, Question, Region, TooComplex, parts, parts_within,
+};
 use crate::rules::{
     Addresses, Assumption, Entry, EntryIndex, EntryKind, Matcher, Ordered, Policy, RuleSet,
 };
@@ -26,6 +28,8 @@ struct Variant {
     ordered: Ordered,
     /// The packets of the interface that each entry matches.
     extents: Vec<Extent>,
+    /// Over all but the default.
+    index: ExtentIndex,
 }
 
 /// An entry, and what it does.
@@ -64,8 +68,8 @@ pub(super) struct Covering {
     pub(super) region: Region,
 }
 
-/// So do more entries, each of which is held against those before it.
-const MOST_ENTRIES: usize = 20_000;
+/// So do entries that take more than so many questions may take: see [`Budget`].
+const MOST_QUESTIONS: usize = 8;
 
 impl<'r> List<'r> {
     /// # Errors
@@ -86,13 +90,13 @@ impl<'r> List<'r> {
         let variants = assumptions.into_iter().map(|assumed| {
             let ordered = rules.ordered_assuming(interface, direction, &assumed);
             let entries = ordered.entries().iter();
-            let extents = entries.map(|entry| Extent::new(&entry.matcher, &local)).collect();
-            Variant { assumed, ordered, extents }
+            let extents: Vec<Extent> =
+                entries.map(|entry| Extent::new(&entry.matcher, &local)).collect();
+            let rules = extents.split_last().map(|(_, rules)| rules).unwrap_or_default();
+            let index = ExtentIndex::new(rules);
+            Variant { assumed, ordered, extents, index }
         });
         let variants: Vec<Variant> = variants.collect();
-        if variants.iter().any(|of| of.ordered.entries().len() > MOST_ENTRIES) {
-            return Err(TooComplex);
-        }
         let first = variants.first();
         let entries = first.into_iter().flat_map(|of| of.ordered.entries().iter().zip(&of.extents));
         let entries = entries.map(|(entry, extent)| Examined {
@@ -112,13 +116,14 @@ impl<'r> List<'r> {
         let own = Entry::new(Policy::Accept, EntryKind::Default, own);
         let own = Ordered::new(direction, vec![own], Policy::Drop);
         let mut list = Self { rules, interface, direction, entries, variants, own };
+        let mut budget = Budget::of_questions(MOST_QUESTIONS);
         for position in 0..list.entries.len() {
-            list.examine(position)?;
+            list.examine(position, &mut budget)?;
         }
         Ok(list)
     }
 
-    fn examine(&mut self, position: usize) -> Result<(), TooComplex> {
+    fn examine(&mut self, position: usize, budget: &mut Budget) -> Result<(), TooComplex> {
         let Some(Examined { entry, .. }) = self.entries.get(position) else { return Ok(()) };
         if entry.kind == EntryKind::Default {
             return Ok(());
@@ -138,18 +143,19 @@ impl<'r> List<'r> {
             if !known && !met.iter().any(|at| self.differs(variant, *at)) {
                 continue;
             }
-            let with = self.list(variant, met.iter().copied());
-            let others: Vec<usize> = met.iter().copied().filter(|at| *at != position).collect();
+            // What decides without the entry says what decides with it, since only packets that it matches are asked
+            // for.
+            let others: Vec<usize> = met.into_iter().filter(|at| *at != position).collect();
             let without = self.list(variant, others.iter().copied());
-            // Positions in the short lists → in the whole one; the default stands last in each.
-            let at = |of: &[usize], index: EntryIndex| {
-                of.get(index.0 as usize).copied().unwrap_or(self.entries.len() - 1)
+            // Positions in the short list → in the whole one; the default stands last in each.
+            let at = |index: EntryIndex| {
+                others.get(index.0 as usize).copied().unwrap_or(self.entries.len() - 1)
             };
             let matcher = variant.ordered.entries().get(position).map(|of| of.matcher.clone());
             let question = self.own(Question::all().matching(matcher.into_iter().collect()));
-            let found = parts(&[&with, &without, &self.own], &question, |_| true)?;
+            let found = parts_within(&[&without, &self.own], &question, |_| true, budget)?;
             for Part { region, deciders } in found {
-                let [decider, next, own] = deciders.as_slice() else { continue };
+                let [next, own] = deciders.as_slice() else { continue };
                 if self.own.entry(*own).is_some_and(|entry| entry.policy == Policy::Accept) {
                     if matches == Matches::Nothing {
                         matches = Matches::OwnPackets;
@@ -157,10 +163,10 @@ impl<'r> List<'r> {
                     continue;
                 }
                 matches = Matches::Some;
-                let decider = at(&met, *decider);
-                if decider != position {
-                    if before.iter().all(|covering| covering.position != decider) {
-                        before.push(Covering { position: decider, region });
+                let next = at(*next);
+                if next < position {
+                    if before.iter().all(|covering| covering.position != next) {
+                        before.push(Covering { position: next, region });
                     }
                     continue;
                 }
@@ -168,7 +174,6 @@ impl<'r> List<'r> {
                 if known {
                     decides.push(region);
                 }
-                let next = at(&others, *next);
                 if self.policy(next) != Some(policy) {
                     instead = None;
                 }
@@ -241,10 +246,7 @@ impl<'r> List<'r> {
 
     /// The entries that match some of the packets, but for the default.
     fn meeting(variant: &Variant, extent: &Extent) -> Vec<usize> {
-        let entries = variant.extents.iter().enumerate();
-        let last = variant.extents.len().saturating_sub(1);
-        let others = entries.filter(|(position, _)| *position != last);
-        others.filter(|(_, of)| of.meets(extent)).map(|(position, _)| position).collect()
+        variant.index.meeting(&variant.extents, extent)
     }
 
     /// Whether an entry matches something else than under no assumption.

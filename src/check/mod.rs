@@ -126,12 +126,11 @@ fn check_at(rules: &RuleSet, today: Date, firsts: impl Fn(&RuleSet) -> Vec<usize
 
     let exposed = exposure::find(rules, together);
     // What should not be open at all is not missed in the other family.
-    let closes = |place| {
-        let dangerous = |of: &Finding| of.place == place && of.severity == Severity::Error;
-        exposed.iter().any(dangerous)
-    };
+    let dangerous = exposed.iter().filter(|of| of.severity == Severity::Error);
+    let closes: HashSet<_> = dangerous.map(|of| of.place).collect();
     let mut findings = anomalies::find(single, &each);
-    let omitted = omissions::find(single, &each).into_iter().filter(|of| !closes(of.place));
+    let omitted =
+        omissions::find(single, &each).into_iter().filter(|of| !closes.contains(&of.place));
     findings.extend(omitted);
     for example in findings.iter_mut().filter_map(|of| of.example.as_mut()) {
         example.interface = whole(example.interface);

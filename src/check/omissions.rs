@@ -1,6 +1,8 @@
 //! What rules forget: the other family, ICMP of it, DNS, data connections; and quotas (SEMANTICS A8,
 //! A11).
 
+use std::collections::HashSet;
+
 use ipnet::IpNet;
 
 use super::exposure::EVERYBODY;
@@ -18,14 +20,12 @@ const MOST_ADDRESSES: [u128; 2] = [6_000, 65_536];
 
 pub(super) fn find(rules: &RuleSet, lists: &[List<'_>]) -> Vec<Finding> {
     let mut found: Vec<Finding> = Vec::new();
+    let mut known = HashSet::new();
     let mut add = |finding: Finding| {
-        let same = |known: &Finding| {
-            let about = |of: &Finding| (of.code, of.place, of.group.clone());
-            about(known) == about(&finding)
-                && (finding.place.is_some() || known.message == finding.message)
-        };
         // Once, for a rule or a group that several interfaces have.
-        if finding.group.is_none() || !found.iter().any(same) {
+        let Some(group) = &finding.group else { return found.push(finding) };
+        let message = finding.place.is_none().then(|| finding.message.clone());
+        if known.insert((finding.code, finding.place, group.clone(), message)) {
             found.push(finding);
         }
     };

@@ -6,6 +6,7 @@
 //! the port, or the type and code of ICMP.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::LazyLock;
 
 use ipnet::IpNet;
 
@@ -326,11 +327,19 @@ impl Conditions {
         }
     }
 
+    /// Of a condition on each of [`Axis::ALL`].
+    pub(crate) fn from_axes(of: [Condition; Axis::ALL.len()]) -> Self {
+        Self { of }
+    }
+
     /// Met by what a whole packet can be: with the detail that its protocol has, and no other.
-    pub(crate) fn of_whole_packets() -> Self {
-        let services = (0..=u8::MAX).map(|proto| ServiceRange::whole(proto).values());
-        let services = condition(services, HIGHEST_SERVICE.into());
-        Self { of: [services, Condition::Any, Condition::Any, Condition::Any] }
+    pub(crate) fn of_whole_packets() -> &'static Self {
+        static WHOLE: LazyLock<Conditions> = LazyLock::new(|| {
+            let services = (0..=u8::MAX).map(|proto| ServiceRange::whole(proto).values());
+            let services = condition(services, HIGHEST_SERVICE.into());
+            Conditions { of: [services, Condition::Any, Condition::Any, Condition::Any] }
+        });
+        &WHOLE
     }
 
     pub(crate) fn on(&self, axis: Axis) -> &Condition {
@@ -372,6 +381,9 @@ fn port_range(range: PortRange) -> (Value, Value) {
 
 fn services(matcher: &Matcher) -> Condition {
     let Matcher { protocol, ports, icmp: wanted, .. } = matcher;
+    if (*protocol, *wanted) == (RuleProtocol::All, None) && ports.is_empty() {
+        return Condition::Any;
+    }
     let of_protocol = |proto: u8| -> Vec<(Value, Value)> {
         let any_port = ports.is_empty();
         let values = |detail| ServiceRange { proto, detail }.values();

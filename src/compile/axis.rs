@@ -1,6 +1,9 @@
 //! One axis of the index: value → elementary interval → bitmap of entries.
 
 use std::collections::HashMap;
+use std::hash::BuildHasher;
+
+use foldhash::fast::FixedState;
 
 use super::TooLarge;
 
@@ -37,20 +40,23 @@ pub(super) struct Axis<K> {
     /// Where each interval starts, ascending; the first at the lowest value.
     starts: Vec<K>,
     /// The class of each interval: the position of its bitmap's first word.
-    classes: Vec<usize>,
+    classes: Vec<u32>,
     /// The classes' bitmaps, one after the other, each `words` long.
     bitmaps: Vec<u64>,
     words: usize,
     /// The class of packets without a value on this axis: entries that ask for none.
-    absent: usize,
+    absent: u32,
 }
 
-/// Bitmaps of one axis take no more bytes: those of 50,000 entries that are all different come near.
-const MOST_BITMAPS: usize = 256 << 20;
+/// The classes that are known, by the hashes of their bitmaps.
+type Known = HashMap<u64, Vec<u32>, FixedState>;
 
 impl<K: Coordinate> Axis<K> {
-    /// Cuts an axis into intervals, unless their bitmaps come to too much.
-    pub(super) fn new(conditions: impl Iterator<Item = Condition<K>>) -> Result<Self, TooLarge> {
+    /// Cuts an axis into intervals, unless their bitmaps come to more than so many bytes.
+    pub(super) fn new(
+        conditions: impl Iterator<Item = Condition<K>>,
+        most: usize,
+    ) -> Result<Self, TooLarge> {
         // Each entry's intervals, as the values where it begins and ceases to match.
         let mut events: Vec<(K, u32)> = Vec::new();
         let mut any: Vec<u32> = Vec::new();
@@ -76,36 +82,41 @@ impl<K: Coordinate> Axis<K> {
         }
         let mut axis =
             Self { starts: Vec::new(), classes: Vec::new(), bitmaps: Vec::new(), words, absent: 0 };
-        let mut known = HashMap::new();
-        axis.absent = axis.class(&bits, &mut known);
+        let mut known = Known::default();
+        axis.absent = axis.class(&bits, &mut known)?;
         let mut events = events.into_iter().peekable();
         let mut start = Some(K::MIN);
         while let Some(at) = start {
             while let Some((_, entry)) = events.next_if(|(value, _)| *value == at) {
                 toggle(&mut bits, entry);
             }
-            let class = axis.class(&bits, &mut known);
+            let class = axis.class(&bits, &mut known)?;
             // Neighbours of one class need no bound between them.
             if axis.classes.last() != Some(&class) {
                 axis.starts.push(at);
                 axis.classes.push(class);
             }
             start = events.peek().map(|(value, _)| *value);
-            if size_of_val(axis.bitmaps.as_slice()) > MOST_BITMAPS {
+            if size_of_val(axis.bitmaps.as_slice()) > most {
                 return Err(TooLarge);
             }
         }
         Ok(axis)
     }
 
-    fn class(&mut self, bits: &[u64], known: &mut HashMap<Vec<u64>, usize>) -> usize {
-        if let Some(class) = known.get(bits) {
-            return *class;
+    fn class(&mut self, bits: &[u64], known: &mut Known) -> Result<u32, TooLarge> {
+        let alike = known.entry(FixedState::default().hash_one(bits)).or_default();
+        let same = |class: &&u32| {
+            let first = **class as usize;
+            self.bitmaps.get(first..first + self.words) == Some(bits)
+        };
+        if let Some(class) = alike.iter().find(same) {
+            return Ok(*class);
         }
-        let class = self.bitmaps.len();
+        let class = u32::try_from(self.bitmaps.len()).map_err(|_| TooLarge)?;
         self.bitmaps.extend_from_slice(bits);
-        known.insert(bits.to_vec(), class);
-        class
+        alike.push(class);
+        Ok(class)
     }
 
     /// The entries whose condition on this axis the value meets.
@@ -121,7 +132,9 @@ impl<K: Coordinate> Axis<K> {
         value.map_or_else(|| self.bitmap(self.absent), |value| self.matching(value))
     }
 
-    fn bitmap(&self, class: usize) -> &[u64] {
+    #[inline]
+    fn bitmap(&self, class: u32) -> &[u64] {
+        let class = class as usize;
         self.bitmaps.get(class..class + self.words).unwrap_or_default()
     }
 

@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, LazyLock};
 
-use super::partition::AXES;
 use super::region::Set;
-use crate::compile::axes::{Condition, Conditions, Family, ServiceRange, Value};
+use super::sets::{AXES, both, overlap, values};
+use crate::compile::axes::{Conditions, Family, ServiceRange};
 use crate::rules::{Addresses, Matcher};
 
 /// All packets that a matcher matches, of both families. Each family's are a box: a set of values on
@@ -15,7 +15,7 @@ pub struct Extent {
 }
 
 /// Most entries have the same few sets on an axis, of which every service is a long one.
-type Sets = [Arc<Set>; AXES.len()];
+pub(super) type Sets = [Arc<Set>; AXES.len()];
 
 /// The services of all packets that are whole.
 static WHOLE_SERVICES: LazyLock<Arc<Set>> = LazyLock::new(|| Arc::new(whole_services()));
@@ -38,6 +38,11 @@ impl Extent {
             found.iter().all(|set| !set.is_empty()).then_some(found)
         });
         Self { boxes }
+    }
+
+    /// The box of a family; `None` where it has no packet.
+    pub(super) fn sets(&self, family: usize) -> Option<&Sets> {
+        self.boxes.get(family)?.as_ref()
     }
 
     /// Whether there is no such packet.
@@ -69,40 +74,10 @@ impl Extent {
     }
 }
 
-fn values(conditions: &Conditions, axis: crate::compile::axes::Axis) -> Set {
-    match conditions.on(axis) {
-        Condition::Any => vec![(0, Value::MAX)],
-        Condition::In(intervals) => intervals.clone(),
-    }
-}
-
 /// The services of all packets that are whole.
 fn whole_services() -> Set {
     let services = (0..=u8::MAX).map(|proto| ServiceRange::whole(proto).values());
     let mut set: Set = services.collect();
     set.sort_unstable();
     set
-}
-
-/// The values in both sets.
-fn both(a: &Set, b: &Set) -> Set {
-    let (mut a, mut b) = (a.iter().copied().peekable(), b.iter().copied().peekable());
-    let mut found = Set::new();
-    while let (Some(x), Some(y)) = (a.peek().copied(), b.peek().copied()) {
-        let (first, last) = (x.0.max(y.0), x.1.min(y.1));
-        if first <= last {
-            found.push((first, last));
-        }
-        // Whichever ends first meets nothing further.
-        if x.1 < y.1 {
-            a.next()
-        } else {
-            b.next()
-        };
-    }
-    found
-}
-
-fn overlap(a: &Set, b: &Set) -> bool {
-    !both(a, b).is_empty()
 }

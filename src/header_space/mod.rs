@@ -23,10 +23,14 @@
 //! # Ok::<(), sgreplay::header_space::TooComplex>(())
 //! ```
 
+mod bounds;
 mod extent;
+mod meeting;
 mod partition;
 mod region;
+mod sets;
 
 pub use extent::Extent;
-pub use partition::{Part, Question, TooComplex, parts};
+pub use meeting::ExtentIndex;
+pub use partition::{Budget, Part, Question, TooComplex, parts, parts_within};
 pub use region::{AddressRange, Detail, PortService, Region};

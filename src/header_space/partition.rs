@@ -8,7 +8,9 @@ use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
 
+use super::bounds::Bounds;
 use super::region::{Region, Set};
+use super::sets::{AXES, union};
 use crate::compile::axes::{Axis, Condition, Conditions, Family, Value};
 use crate::flow::Direction;
 use crate::rules::{Addresses, EntryIndex, Interface, Matcher, Ordered};
@@ -58,13 +60,10 @@ impl Question {
 #[error("the rules cut the space of all packets into too many parts to list")]
 pub struct TooComplex;
 
-/// Copies of entries that a walk may look at: bounds its time, to some seconds.
-const MOST_COPIES: usize = 1 << 26;
+/// Copies of entries that a question may look at: bounds its time, to some seconds.
+const MOST_COPIES: usize = 1 << 27;
 /// More parts than this help nobody.
 const MOST_PARTS: usize = 1 << 17;
-
-/// Services first, since only some have source ports; peers next, since most rules name one.
-pub(super) const AXES: [Axis; 4] = [Axis::Service, Axis::Peer, Axis::Local, Axis::SourcePort];
 
 /// The parts of the space of all packets that a question asks for and whose deciders, one of each list,
 /// are to be kept. The lists must be of one direction.
@@ -76,11 +75,45 @@ pub fn parts(
     question: &Question,
     keep: impl Fn(&[EntryIndex]) -> bool,
 ) -> Result<Vec<Part>, TooComplex> {
+    parts_within(lists, question, keep, &mut Budget::default())
+}
+
+/// How much may be looked at, in one question or in several together.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    copies: usize,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { copies: MOST_COPIES }
+    }
+}
+
+impl Budget {
+    /// As much as so many questions may.
+    pub fn of_questions(count: usize) -> Self {
+        Self { copies: MOST_COPIES.saturating_mul(count) }
+    }
+}
+
+/// The same within a budget, of which it takes what it looks at.
+///
+/// # Errors
+/// When there are too many parts, or the budget is spent.
+pub fn parts_within(
+    lists: &[&Ordered],
+    question: &Question,
+    keep: impl Fn(&[EntryIndex]) -> bool,
+    budget: &mut Budget,
+) -> Result<Vec<Part>, TooComplex> {
     let direction = lists.first().map_or(Direction::Ingress, |list| list.direction());
     let mut found = Vec::new();
     for family in [Family::V4, Family::V6] {
         let mut walk = Walk::new(lists, question, family, &keep);
+        walk.budget = *budget;
         let top = walk.node((0..).zip(&walk.candidates).map(|(n, _)| n).collect(), 0)?;
+        *budget = walk.budget;
         let mut values = [const { Vec::new() }; AXES.len()];
         let mut boxes = Vec::new();
         walk.boxes(top, 0, &mut values, &mut boxes)?;
@@ -105,6 +138,48 @@ struct Candidate {
     free_from: usize,
 }
 
+/// So many candidates are walked in the order of [`AXES`], whatever it costs.
+const FEW: usize = 2_000;
+
+/// The order in which axes are asked: that of [`AXES`], but the first is the one that leaves the fewest of many candidates,
+/// since those are what is copied.
+fn order(candidates: &[Candidate]) -> [(Axis, usize); AXES.len()] {
+    let mut place = 0..;
+    let mut order = AXES.map(|axis| (axis, place.next().unwrap_or_default()));
+    if candidates.len() > FEW {
+        let first = (0..AXES.len()).min_by_key(|place| met(candidates, *place)).unwrap_or(0);
+        if let Some(moved) = order.get_mut(..=first) {
+            moved.rotate_right(1);
+        }
+    }
+    order
+}
+
+/// How many candidates are met in an interval of an axis, on average.
+fn met(candidates: &[Candidate], place: usize) -> usize {
+    let Some(axis) = AXES.get(place) else { return usize::MAX };
+    let (mut firsts, mut ends, mut any) = (Vec::new(), Vec::new(), 0);
+    for candidate in candidates {
+        match candidate.conditions.on(*axis) {
+            Condition::Any => any += 1,
+            Condition::In(intervals) => {
+                firsts.extend(intervals.iter().map(|(first, _)| *first));
+                ends.extend(intervals.iter().filter_map(|(_, last)| last.checked_add(1)));
+            }
+        }
+    }
+    firsts.sort_unstable();
+    ends.sort_unstable();
+    let mut bounds = [firsts.as_slice(), &ends, &[0]].concat();
+    bounds.sort_unstable();
+    bounds.dedup();
+    let open = |bound: &Value| {
+        let begun = firsts.partition_point(|first| first <= bound);
+        any + begun - ends.partition_point(|end| end <= bound)
+    };
+    bounds.iter().map(open).sum::<usize>() / bounds.len().max(1)
+}
+
 /// By what sets of values a node leads to nodes of the next axis; behind the last axis to labels.
 type Branches = Vec<(u32, Set)>;
 
@@ -113,6 +188,8 @@ const DROPPED: u32 = u32::MAX;
 
 struct Walk<'w> {
     candidates: Vec<Candidate>,
+    /// The axes in the order in which they are asked, each with its place in [`AXES`].
+    order: [(Axis, usize); AXES.len()],
     lists: usize,
     gates: usize,
     keep: &'w dyn Fn(&[EntryIndex]) -> bool,
@@ -122,7 +199,7 @@ struct Walk<'w> {
     equal: HashMap<(usize, Branches), u32, FixedState>,
     labels: Vec<Vec<EntryIndex>>,
     label_numbers: HashMap<Vec<EntryIndex>, u32, FixedState>,
-    copies: usize,
+    budget: Budget,
 }
 
 impl<'w> Walk<'w> {
@@ -132,29 +209,45 @@ impl<'w> Walk<'w> {
         family: Family,
         keep: &'w dyn Fn(&[EntryIndex]) -> bool,
     ) -> Self {
-        let mut candidates = Vec::new();
+        // Gates of one matcher bound the whole walk: nothing outside is asked for.
+        let single = question.gates.iter().filter_map(|gate| match gate.as_slice() {
+            [matcher] => Some(matcher),
+            _ => None,
+        });
+        let bounds = Bounds::new(single, family);
+        let mut candidates: Vec<Candidate> = Vec::new();
         let mut add = |list: usize, conditions: &mut dyn Iterator<Item = Conditions>| {
             for (entry, conditions) in (0..).map(EntryIndex).zip(conditions) {
-                if conditions.never() {
-                    continue;
-                }
-                let asks = |axis: &Axis| matches!(conditions.on(*axis), Condition::In(_));
-                let free_from = AXES.iter().rposition(asks).map_or(0, |last| last + 1);
-                candidates.push(Candidate { list, entry, conditions, free_from });
+                let Some(conditions) = bounds.clip(&conditions) else { continue };
+                candidates.push(Candidate { list, entry, conditions, free_from: 0 });
             }
         };
         for (n, list) in lists.iter().enumerate() {
             let matchers = list.entries().iter().map(|entry| &entry.matcher);
             add(n, &mut matchers.map(|matcher| Conditions::new(matcher, family)));
         }
-        for (n, gate) in question.gates.iter().enumerate() {
+        let several = question.gates.iter().filter(|gate| gate.len() != 1);
+        let mut gates = 0;
+        for gate in several {
             let conditions = gate.iter().map(|matcher| Conditions::new(matcher, family));
-            add(lists.len() + n, &mut { conditions });
+            add(lists.len() + gates, &mut { conditions });
+            gates += 1;
         }
-        let gates = question.gates.len() + 1;
-        add(lists.len() + gates - 1, &mut std::iter::once(Conditions::of_whole_packets()));
+        if let Some(conditions) = bounds.into_conditions() {
+            let (list, entry) = (lists.len() + gates, EntryIndex(0));
+            candidates.push(Candidate { list, entry, conditions, free_from: 0 });
+        }
+        gates += 1;
+        let order = order(&candidates);
+        for candidate in &mut candidates {
+            let asks = |(axis, _): &(Axis, usize)| {
+                matches!(candidate.conditions.on(*axis), Condition::In(_))
+            };
+            candidate.free_from = order.iter().rposition(asks).map_or(0, |last| last + 1);
+        }
         Self {
             candidates,
+            order,
             lists: lists.len(),
             gates,
             keep,
@@ -163,7 +256,7 @@ impl<'w> Walk<'w> {
             equal: HashMap::default(),
             labels: Vec::new(),
             label_numbers: HashMap::default(),
-            copies: 0,
+            budget: Budget::default(),
         }
     }
 
@@ -194,17 +287,19 @@ impl<'w> Walk<'w> {
     }
 
     fn node(&mut self, list: Vec<u32>, depth: usize) -> Result<u32, TooComplex> {
-        let Some(axis) = AXES.get(depth) else { return Ok(self.label(&list)) };
+        let Some((axis, _)) = self.order.get(depth).copied() else {
+            return Ok(self.label(&list));
+        };
         let key = (list, depth);
         if let Some(known) = self.known.get(&key) {
             return Ok(*known);
         }
         let mut branches: Branches = Vec::new();
         let mut places: HashMap<u32, usize, FixedState> = HashMap::default();
-        let mut events = self.events(&key.0, *axis).into_iter().peekable();
+        let mut events = self.events(&key.0, axis).into_iter().peekable();
         let any = |number: &u32| {
             let candidate = self.candidates.get(*number as usize);
-            candidate.is_some_and(|c| matches!(c.conditions.on(*axis), Condition::Any))
+            candidate.is_some_and(|c| matches!(c.conditions.on(axis), Condition::Any))
         };
         let mut matching: Vec<u32> = key.0.iter().copied().filter(any).collect();
         let mut start = Some(0);
@@ -216,10 +311,8 @@ impl<'w> Walk<'w> {
                 }
             }
             start = events.peek().map(|(value, _)| *value);
-            self.copies += matching.len() + 1;
-            if self.copies > MOST_COPIES {
-                return Err(TooComplex);
-            }
+            self.budget.copies =
+                self.budget.copies.checked_sub(matching.len() + 1).ok_or(TooComplex)?;
             let Some(possible) = self.possible(&matching, depth + 1) else { continue };
             let next = self.node(possible, depth + 1)?;
             if next == DROPPED {
@@ -306,7 +399,8 @@ impl<'w> Walk<'w> {
             return Ok(());
         }
         for (next, set) in self.nodes.get(node as usize).into_iter().flatten() {
-            if let Some(value) = values.get_mut(depth) {
+            let place = self.order.get(depth).map_or(depth, |(_, place)| *place);
+            if let Some(value) = values.get_mut(place) {
                 value.clone_from(set);
             }
             self.boxes(*next, depth + 1, values, found)?;
@@ -345,16 +439,4 @@ fn merged(mut boxes: Vec<(usize, Values)>) -> Vec<(usize, Values)> {
         boxes = kept;
     }
     boxes
-}
-
-/// The same values in ascending intervals that do not touch.
-fn union(set: &mut Set) {
-    set.sort_unstable();
-    set.dedup_by(|later, earlier| {
-        let touches = earlier.1.checked_add(1).is_none_or(|after| later.0 <= after);
-        if touches {
-            earlier.1 = earlier.1.max(later.1);
-        }
-        touches
-    });
 }

@@ -30,9 +30,9 @@ pub fn yaml(file: &str, text: &str) -> Result<RuleSet, ParseError> {
     if !reader.faults.is_empty() {
         return Err(failed(placed(text, reader.faults)));
     }
-    let parts = parts.unwrap_or_default();
-    let described = parts.clone();
-    RuleSet::new(parts).map_err(|invalid| {
+    // Long files come near the bounds on memory.
+    drop(document);
+    RuleSet::of_parts(parts.unwrap_or_default()).map_err(|(described, invalid)| {
         let faults = invalid.into_iter().map(|Invalid { place, message }| {
             let about = described.about(place).map_or_else(String::new, |about| about + ": ");
             (path(place, &described, reader.security_groups), format!("{about}{message}"))

@@ -306,7 +306,12 @@ impl RuleSet {
     ///
     /// # Errors
     /// Every fault found, in the order of the file.
-    pub fn new(mut parts: Parts) -> Result<Self, Vec<Invalid>> {
+    pub fn new(parts: Parts) -> Result<Self, Vec<Invalid>> {
+        Self::of_parts(parts).map_err(|(_, faults)| faults)
+    }
+
+    /// The same; beside the faults the parts, by which they are described.
+    pub(crate) fn of_parts(mut parts: Parts) -> Result<Self, (Box<Parts>, Vec<Invalid>)> {
         let host_bits = mask_host_bits(&mut parts);
         define_known_tags(&mut parts);
         for group in &mut parts.groups {
@@ -315,7 +320,7 @@ impl RuleSet {
         }
         let faults = validate::faults(&parts);
         if !faults.is_empty() {
-            return Err(faults);
+            return Err((Box::new(parts), faults));
         }
         let Parts {
             cloud,

@@ -328,8 +328,10 @@ fn of_groups(
         );
     }
     // The third and fourth keys are for attribution only: they cannot change a verdict.
-    found.sort_by_key(|(_, _, rule)| {
-        (rule.priority, rule.policy, Reverse(rule.create_time), rule.id.clone())
+    found.sort_by(|(_, _, one), (_, _, two)| {
+        let [one, two] = [one, two]
+            .map(|rule| (rule.priority, rule.policy, Reverse(rule.create_time), &rule.id));
+        one.cmp(&two)
     });
     let entry = |(group, position, rule): (usize, usize, &Rule)| {
         let kind = EntryKind::Rule { group, rule: position };

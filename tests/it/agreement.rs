@@ -18,7 +18,7 @@ use sgreplay::rules::{
 };
 
 #[path = "../../benches/support/mod.rs"]
-mod support;
+pub(crate) mod support;
 
 use support::sets::{self, Draw, Shape};
 
@@ -185,6 +185,43 @@ fn long_lists() {
             let of_v6 = of_v6.map(|(flow, (src, dst))| FlowTuple { src, dst, ..*flow });
             all_agree(&v6, &of_v6.collect::<Vec<_>>());
         }
+    }
+}
+
+/// Lists of which only bitmaps can be had, which are cut into blocks; their memory grows with the list, not with its
+/// square.
+#[test]
+fn lists_too_long_for_diagrams() {
+    let mut memory = Vec::new();
+    for rules in [12_000, 48_000] {
+        let ordered = sets::ordered(Shape::Group, rules, 1);
+        let compiled = Compiled::within(&ordered, 0);
+        assert_eq!(compiled.index().layout(), Layout::Bitmaps);
+        memory.push(compiled.index().memory_usage());
+        for draw in Draw::ALL {
+            for flow in sets::flows(&ordered, draw, 200, 1) {
+                assert_eq!(compiled.decide(&flow), Reference(&ordered).decide(&flow), "{flow}");
+            }
+        }
+    }
+    assert!(memory[1] < 5 * memory[0] && memory[1] < 128 << 20, "{memory:?}");
+}
+
+/// Few entries with so many networks that blocks have fewer entries than others.
+#[test]
+fn entries_with_many_networks() {
+    let entry = |n: u32| {
+        let net =
+            |m: u32| IpNet::from(IpAddr::from(Ipv4Addr::from_bits(0x0a00_0000 + m * 300 + n)));
+        let peer = Addresses::Nets((0..2_000).map(net).collect());
+        let policy = if n.is_multiple_of(2) { Policy::Accept } else { Policy::Drop };
+        Entry::new(policy, EntryKind::System(Builtin::Slb), Matcher { peer, ..Matcher::any() })
+    };
+    let entries = (0..300).map(entry).collect();
+    let ordered = Ordered::new(Direction::Ingress, entries, Policy::Drop);
+    let compiled = Compiled::within(&ordered, 0);
+    for flow in sets::flows(&ordered, Draw::Rules, 1_000, 1) {
+        assert_eq!(compiled.decide(&flow), Reference(&ordered).decide(&flow), "{flow}");
     }
 }
 

@@ -15,6 +15,7 @@ use sgreplay::flow::{Direction, FlowTuple, Protocol, Transport, endpoint};
 use sgreplay::header_space::{Part, Question, parts};
 use sgreplay::rules::{Addresses, Entry, EntryIndex, EntryKind, Matcher, Ordered, Policy, RuleSet};
 
+use crate::agreement::support::sets::{self, Draw, Shape};
 use crate::agreement::{entry, flow};
 use crate::support::{capture, output_in, packet as packet_of, root};
 
@@ -210,6 +211,28 @@ proptest! {
 }
 
 /// Swapping rules that cannot meet changes nothing, and no packet is looked at for it.
+/// Of long lists that have nothing in common every part is listed, within the bound on what a question looks at: the
+/// axis that leaves the fewest entries is asked first.
+#[test]
+fn long_lists_are_compared_whole() {
+    let lists = [1, 2].map(|seed| sets::ordered(Shape::Group, 1_200, seed));
+    let policies = |deciders: &[EntryIndex]| -> Vec<Policy> {
+        let entries = lists.iter().zip(deciders).filter_map(|(list, index)| list.entry(*index));
+        entries.map(|entry| entry.policy).collect()
+    };
+    let turns = |deciders: &[EntryIndex]| policies(deciders).windows(2).any(|of| of[0] != of[1]);
+    let turned = parts(&lists.each_ref(), &Question::all(), turns).unwrap();
+    assert!(turned.len() > 500, "{}", turned.len());
+    for list in &lists {
+        for flow in sets::flows(list, Draw::Rules, 300, 1).iter().filter(|flow| whole(flow)) {
+            let deciders = lists.each_ref().map(|list| Reference(list).decide(flow)).to_vec();
+            let part = part_of(&turned, flow);
+            let expected = turns(&deciders).then_some(&deciders);
+            assert_eq!(part.map(|part| &part.deciders), expected, "{flow}");
+        }
+    }
+}
+
 #[test]
 fn moved_rules_are_equivalent() {
     let all = ["tcp, ports: 22", "tcp, ports: 80", "udp, ports: 53"];

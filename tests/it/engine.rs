@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use sgreplay::Error;
 use sgreplay::collect::Coverage;
-use sgreplay::engine::{self, Binding, EachFrame, ReplayRequest, RulesFile, RulesRequest};
+use sgreplay::engine::{
+    self, Binding, EachFrame, ReplayRequest, RulesFile, RulesRequest, RulesText,
+};
 use sgreplay::sources::{Input, SourceOptions, Sources};
 use sgreplay::verdict::{Judged, Verdict};
 
@@ -121,4 +123,19 @@ fn questions_are_errors() {
     let mut sources = open(&[&captures().join("story.pcap")]);
     let error = engine::bind(&mut rules, &mut sources, &binding()).unwrap_err();
     assert!(error.to_string().contains("which of them the instance has"), "{error}");
+}
+
+/// A program that keeps texts and no files, such as one that sends rules to another machine.
+#[test]
+fn texts_are_rules_as_their_file_is() {
+    let path = captures().join("current.yaml");
+    let request = RulesRequest::default();
+    let text = std::fs::read_to_string(&path).unwrap();
+    let texts = vec![("current.yaml".to_owned(), text)];
+    let read = RulesText::new("current.yaml".to_owned(), texts, &request.options).unwrap();
+    let of_text = RulesFile::from_text(read, &request).unwrap();
+    let of_file = RulesFile::load(&path, &request).unwrap();
+    assert_eq!(of_text.rules, of_file.rules);
+    assert_eq!(of_text.input.sha256, of_file.input.sha256);
+    assert_eq!(of_text.input.path, "current.yaml");
 }

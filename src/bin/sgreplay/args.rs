@@ -24,6 +24,7 @@ use crate::command::test::TestArgs;
 /// denied, by which rule and why
 #[derive(Debug, Parser)]
 #[command(
+    name = "sgreplay",
     version,
     // Not the name that it was called by, which may be anything.
     bin_name = "sgreplay",

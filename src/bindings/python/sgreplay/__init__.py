@@ -12,12 +12,7 @@ from __future__ import annotations
 
 import datetime as _datetime
 import os as _os
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Protocol, Sequence, Tuple, Union, overload
-
-try:
-    from typing import Literal
-except ImportError:  # pragma: no cover
-    from typing_extensions import Literal  # type: ignore[assignment]
+from typing import Any, Dict, Iterable, List, Literal, Mapping, Optional, Protocol, Tuple, Union, cast, overload
 
 from . import _sgreplay
 from ._sgreplay import (
@@ -59,6 +54,7 @@ __all__ = [
 Path = Union[str, "_os.PathLike[str]"]
 Time = Union[str, int, float, _datetime.datetime]
 Texts = Union[str, Iterable[str]]
+_Rows = List[Dict[str, Any]]
 
 
 class ArrowStream(Protocol):
@@ -113,6 +109,7 @@ class Rules:
     """Rules that were read: immutable, shared by threads, pickled as the texts that they were read from."""
 
     __slots__ = ("_rules",)
+    _rules: _sgreplay._Rules
 
     def __init__(self) -> None:
         raise TypeError("Rules.load(path) or Rules.parse(text) reads rules")
@@ -410,14 +407,14 @@ class Diff(_Found):
     """What a change of rules does."""
 
     @property
-    def changes(self) -> List[Dict[str, Any]]:
+    def changes(self) -> _Rows:
         """Connections of the captures whose verdict or rule changes."""
-        return self.summary.get("changes", [])
+        return cast(_Rows, self.summary.get("changes", []))
 
     @property
-    def regions(self) -> List[Dict[str, Any]]:
+    def regions(self) -> _Rows:
         """Regions of all possible packets whose verdict turns, exactly."""
-        return self.summary.get("regions", [])
+        return cast(_Rows, self.summary.get("regions", []))
 
     def fails(self, on: Literal["newly_denied", "newly_allowed", "any"]) -> bool:
         """Whether a connection is newly denied, newly allowed, or either, as `--fail-on` asks; without captures, whether
@@ -464,9 +461,9 @@ class Check(_Found):
     """What is wrong with rules themselves."""
 
     @property
-    def findings(self) -> List[Dict[str, Any]]:
+    def findings(self) -> _Rows:
         """What was found: `code`, `severity`, `group`, `rule`, `message` and more."""
-        return self.summary["findings"]
+        return cast(_Rows, self.summary["findings"])
 
     def fails(self, on: Literal["warning", "error"]) -> bool:
         """Whether something of this severity or a higher one was found. Raises NoFullAnswer where not all was checked."""
@@ -532,9 +529,9 @@ class Test(_Found):
     __test__ = False
 
     @property
-    def results(self) -> List[Dict[str, Any]]:
+    def results(self) -> _Rows:
         """Each expectation with its outcome."""
-        return self.summary["results"]
+        return cast(_Rows, self.summary["results"])
 
     def fails(self) -> bool:
         """Whether an expectation is not met. Raises NoFullAnswer where all are met and rules are missing."""

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use arrow_schema::Schema;
+use arrow_array::{Array, RecordBatch};
+use arrow_schema::{DataType, Schema};
 use pyo3::prelude::*;
 
 use crate::error::{self, ColumnFault};
@@ -111,6 +112,16 @@ pub(crate) struct Columns {
 }
 
 impl Columns {
+    /// Whether one of them is a dictionary in a batch.
+    pub(crate) fn have_dictionary(&self, batch: &RecordBatch) -> bool {
+        let Self { src, dst, proto, ports, icmp_type, icmp_code, .. } = self;
+        let all = [src, dst, proto].into_iter().chain(ports.iter().flatten());
+        let mut all = all.chain(icmp_type).chain(icmp_code);
+        all.any(|column| {
+            matches!(batch.column(column.position).data_type(), DataType::Dictionary(..))
+        })
+    }
+
     /// Finds them by the names that the caller gives, and by those that are known.
     pub(crate) fn find(schema: &Schema, names: &Names) -> Result<Self, ColumnFault> {
         let find = |role| find(schema, names, role);

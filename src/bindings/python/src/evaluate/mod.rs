@@ -14,12 +14,11 @@ use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use pyo3::prelude::*;
 use self_cell::self_cell;
 use sgreplay::capture::{Frame, LinkType};
-use sgreplay::decode::{Decoded, Undecodable, Why};
+use sgreplay::decode::Decoded;
 use sgreplay::engine;
 use sgreplay::flow::{FlowTuple, Fragment, Packet, Protocol, Transport};
 use sgreplay::replay::{Options, Replay, Sessions};
 use sgreplay::rules::RuleSet;
-use sgreplay::sources::Input;
 use sgreplay::verdict::{Judged, Reason};
 
 use crate::command::gate::Unsure;
@@ -31,8 +30,8 @@ use crate::{capsule, running};
 use columns::{Columns, Names};
 use values::{Addresses, Named, Numbers, Protocols};
 
-/// Rows that are judged at once: few enough to stay in a near cache.
-const AT_ONCE: usize = 256;
+/// Rows that are read at once.
+const AT_ONCE: usize = 4096;
 
 type Judging<'r> = Replay<'r>;
 
@@ -62,6 +61,8 @@ struct Evaluated {
     schema: SchemaRef,
     stop: Arc<AtomicBool>,
     rows: u64,
+    /// Rows that were judged.
+    judged: u64,
     /// Rows of ICMP without a type.
     echoes: u64,
     ended: bool,
@@ -94,79 +95,84 @@ impl Evaluated {
             schema,
             stop,
             rows: 0,
+            judged: 0,
             echoes: 0,
             ended: false,
         })
     }
 
     fn evaluate(&mut self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-        let values = Values::read(batch, &self.columns, self.rows).map_err(of_column)?;
         let rows = batch.num_rows();
         let mut out = VerdictColumns::with_capacity(rows);
-        let mut decoded = Vec::with_capacity(AT_ONCE);
-        let (vocabulary, first) = (&self.vocabulary, self.rows);
-        let stop = Arc::clone(&self.stop);
-        let echoes = self.engine.with_dependent_mut(|_, replay| {
-            let mut echoes = 0;
-            let mut row = 0;
-            while row < rows {
+        // The values of a few rows stay in a near cache; those of a dictionary are read for all rows at once.
+        let at_once = if self.columns.have_dictionary(batch) { rows } else { AT_ONCE };
+        let mut row = 0;
+        while row < rows {
+            if self.stop.load(Ordering::Relaxed) {
                 // The caller raises the interrupt.
-                if stop.load(Ordering::Relaxed) {
-                    break;
-                }
-                let end = rows.min(row + AT_ONCE);
-                decoded.clear();
-                decoded.extend((row..end).map(|row| values.packet(row, &mut echoes)));
-                let inputs: Vec<Input<'_>> = decoded
-                    .iter()
-                    .zip(first + row as u64 + 1..)
-                    .map(|(decoded, number)| Input {
-                        // It has no bytes.
-                        frame: Frame::new(number, LinkType::RAW, &[]),
-                        decoded,
-                        selected: true,
-                        in_window: true,
-                    })
-                    .collect();
-                let judged = replay.judge_batch(&inputs, |_, judged| {
-                    match (judged.deciding(), judged) {
-                        (Some(judgement), _) => out.judged(judgement, vocabulary),
-                        (None, Judged::NotEvaluated(reason)) => out.not_evaluated(*reason),
-                        (None, Judged::At(..)) => out.not_evaluated(Reason::NotLocal),
-                    }
-                    Ok::<(), std::convert::Infallible>(())
-                });
-                let Ok(()) = judged;
-                row = end;
+                return Err(ArrowError::ComputeError("interrupted".to_owned()));
             }
-            echoes
-        });
-        if self.stop.load(Ordering::Relaxed) {
-            return Err(ArrowError::ComputeError("interrupted".to_owned()));
+            let part = batch.slice(row, at_once.min(rows - row));
+            self.judge(&part, &mut out).map_err(of_column)?;
+            row += part.num_rows();
         }
-        self.echoes += echoes;
-        self.rows += rows as u64;
-        let [_, direction, verdict, reason, group, rule, layer] = out.finish(vocabulary)?;
+        let [_, direction, verdict, reason, group, rule, layer] = out.finish(&self.vocabulary)?;
         let mut columns = batch.columns().to_vec();
         columns.extend([direction, verdict, reason, group, rule, layer]);
         RecordBatch::try_new(SchemaRef::clone(&self.schema), columns)
     }
 
+    fn judge(
+        &mut self,
+        batch: &RecordBatch,
+        out: &mut VerdictColumns,
+    ) -> Result<(), error::ColumnFault> {
+        let values = Values::read(batch, &self.columns, self.rows)?;
+        let (vocabulary, first, rows) = (&self.vocabulary, self.rows, batch.num_rows());
+        let (echoes, evaluated) = (&mut self.echoes, &mut self.judged);
+        self.engine.with_dependent_mut(|_, replay| {
+            for (row, number) in (0..rows).zip(first + 1..) {
+                let judged = match values.flow(row, echoes) {
+                    Ok(flow) => {
+                        replay.judge_tuple(&flow).unwrap_or_else(|| weigh(replay, flow, number))
+                    }
+                    Err(reason) => Judged::NotEvaluated(reason),
+                };
+                match (judged.deciding(), judged) {
+                    (Some(judgement), _) => {
+                        *evaluated += 1;
+                        out.judged(judgement, vocabulary);
+                    }
+                    (None, Judged::NotEvaluated(reason)) => out.not_evaluated(reason),
+                    (None, Judged::At(..)) => out.not_evaluated(Reason::NotLocal),
+                }
+            }
+        });
+        self.rows += rows as u64;
+        Ok(())
+    }
+
     /// What is to be said of all rows.
     fn warnings(&self) -> Vec<String> {
-        let (rows, echoes) = (self.rows, self.echoes);
+        let Self { rows, echoes, judged, .. } = *self;
         self.engine.with_dependent(|rules, replay| {
             let stats = replay.stats();
             let mut said: Vec<String> =
                 rules.unknown_members().into_iter().map(|warning| warning.0).collect();
             said.extend(Unsure::of_any_verdict(stats).texts);
+            if stats.open_question() > 0 {
+                said.push(format!(
+                    "{} rows between members of a group denied by an egress rule; the cloud's documents disagree on \
+                     whether intra-group access goes first: intra_group_egress assumes that it does",
+                    stats.open_question(),
+                ));
+            }
             if echoes > 0 {
                 said.push(format!(
                     "{echoes} of {rows} rows are ICMP without a type, and are taken for echo requests"
                 ));
             }
-            let packets = stats.packets();
-            if packets.allowed + packets.denied == 0 && packets.total() > 0 {
+            if judged == 0 && rows > 0 {
                 said.push(format!("none of {rows} rows was evaluated: see their reasons"));
             }
             said
@@ -197,6 +203,14 @@ impl RecordBatchReader for Evaluated {
     fn schema(&self) -> SchemaRef {
         SchemaRef::clone(&self.schema)
     }
+}
+
+/// Judges a tuple whose answer hangs on something that is not known, which is counted.
+#[cold]
+fn weigh(replay: &mut Replay<'_>, flow: FlowTuple, number: u64) -> Judged {
+    // A hop limit that shows no router, as flow logs are judged.
+    let packet = Packet { flow, tcp_flags: None, fragment: Fragment::No, hop_limit: u8::MAX };
+    replay.judge(&Frame::new(number, LinkType::RAW, &[]), &Decoded::Packet(packet))
 }
 
 fn of_column(fault: error::ColumnFault) -> ArrowError {
@@ -263,13 +277,13 @@ impl Values {
         })
     }
 
-    /// The packet that a row stands for.
-    fn packet(&self, row: usize, echoes: &mut u64) -> Decoded {
-        let not = |why| Decoded::Failed(Undecodable::new(why));
+    /// The tuple of a row, or why there is none.
+    #[inline]
+    fn flow(&self, row: usize, echoes: &mut u64) -> Result<FlowTuple, Reason> {
         let ends = (self.src.get(row), self.dst.get(row), self.proto.get(row));
-        let (Some(src), Some(dst), Some(proto)) = ends else { return not(Why::Truncated) };
+        let (Some(src), Some(dst), Some(proto)) = ends else { return Err(Reason::Truncated) };
         if src.is_ipv4() != dst.is_ipv4() {
-            return not(Why::Malformed);
+            return Err(Reason::Malformed);
         }
         let proto = match proto {
             Named { proto: Protocol::ICMP, is_word: true } if src.is_ipv6() => Protocol::ICMPV6,
@@ -280,19 +294,12 @@ impl Values {
             _ if proto.has_ports() => {
                 let ports = self.ports.as_ref();
                 let ports = ports.and_then(|[src, dst]| Some((src.get(row)?, dst.get(row)?)));
-                let Some((src, dst)) = ports else { return not(Why::Truncated) };
+                let (src, dst) = ports.ok_or(Reason::Truncated)?;
                 Transport::Ports { src, dst }
             }
             _ => Transport::Absent,
         };
-        let flow = FlowTuple { src, dst, proto, transport };
-        // That of a packet on its own link, as the records of flow logs have it.
-        Decoded::Packet(Packet {
-            flow,
-            tcp_flags: None,
-            fragment: Fragment::No,
-            hop_limit: u8::MAX,
-        })
+        Ok(FlowTuple { src, dst, proto, transport })
     }
 
     fn icmp(&self, row: usize, proto: Protocol, echoes: &mut u64) -> Transport {

@@ -9,7 +9,7 @@ use arrow_array::{ArrayRef, DictionaryArray, PrimitiveArray, StringArray};
 use arrow_schema::{ArrowError, DataType};
 use sgreplay::flow::Direction;
 use sgreplay::labels::Labels;
-use sgreplay::rules::{Layer, RuleSet};
+use sgreplay::rules::{EntryIndex, Layer, RuleSet, SharedLists};
 use sgreplay::verdict::{Judgement, Reason, Verdict};
 
 /// The type of columns of words, of which there are few: signed, since pandas takes no other.
@@ -72,8 +72,9 @@ const LAYERS: [Layer; 2] = [Layer::SecurityGroup, Layer::NetworkAcl];
 /// The vocabulary of verdicts by a rule set.
 #[derive(Debug)]
 pub(crate) struct Vocabulary {
-    /// By interface, direction and position of the entry.
+    /// By list, direction and position of the entry.
     entries: Vec<[Vec<LabelKeys>; 2]>,
+    shared: SharedLists,
     unknown: LabelKeys,
     interfaces: ArrayRef,
     directions: ArrayRef,
@@ -94,7 +95,7 @@ impl Vocabulary {
             let count = u32::try_from(ordered.entries().len()).unwrap_or(u32::MAX);
             (0..count)
                 .map(|entry| {
-                    let entry = sgreplay::rules::EntryIndex(entry);
+                    let entry = EntryIndex(entry);
                     let label = labels.entry(interface, direction, entry);
                     LabelKeys {
                         group: groups.key(&label.group),
@@ -105,9 +106,12 @@ impl Vocabulary {
                 .collect()
         };
         let interfaces = rules.interfaces();
-        let entries = (0..interfaces.len()).map(|i| Direction::BOTH.map(|d| keys(i, d))).collect();
+        let shared = SharedLists::new(rules);
+        let lists = shared.first_interfaces().iter();
+        let entries = lists.map(|first| Direction::BOTH.map(|d| keys(*first, d))).collect();
         Self {
             entries,
+            shared,
             unknown,
             interfaces: values(interfaces.iter().map(|eni| eni.id.as_str())),
             directions: values(Direction::BOTH.map(Direction::as_str)),
@@ -121,7 +125,7 @@ impl Vocabulary {
 
     fn label(&self, judgement: &Judgement) -> LabelKeys {
         let Judgement { interface, decided_in, entry, .. } = *judgement;
-        let of_interface = self.entries.get(interface);
+        let of_interface = self.shared.of(interface).and_then(|list| self.entries.get(list));
         let entries = of_interface.and_then(|by_direction| by_direction.get(decided_in as usize));
         let found = entries.and_then(|entries| entries.get(entry.0 as usize));
         found.copied().unwrap_or(self.unknown)

@@ -404,6 +404,58 @@ impl<'r> Replay<'r> {
         Ok(())
     }
 
+    /// Judges a tuple by itself, as [`Sessions::Off`] judges a packet that crossed no router, and counts nothing. `None`
+    /// where the answer hangs on something that is not known: [`Replay::judge`] counts it.
+    #[inline]
+    pub fn judge_tuple(&self, flow: &FlowTuple) -> Option<Judged> {
+        if self.has_unknown_members {
+            return None;
+        }
+        let [sender, receiver] = match self.by_frame {
+            false => self.interfaces.judging(flow, None),
+            true => self.judging_without_frame(flow),
+        };
+        let at = |interface, direction| self.judge_tuple_at(interface, direction, flow);
+        Some(match (sender, receiver) {
+            (None, None) => Judged::NotEvaluated(Reason::NotLocal),
+            (Some(sender), None) => Judged::At(at(sender, Direction::Egress)?, None),
+            (None, Some(receiver)) => Judged::At(at(receiver, Direction::Ingress)?, None),
+            (Some(sender), Some(receiver)) => {
+                let second = at(receiver, Direction::Ingress)?;
+                Judged::At(at(sender, Direction::Egress)?, Some(second))
+            }
+        })
+    }
+
+    fn judge_tuple_at(
+        &self,
+        interface: usize,
+        direction: Direction,
+        flow: &FlowTuple,
+    ) -> Option<Judgement> {
+        let (ordered, _) = self.lists(interface).of(direction);
+        let entry = self.entry(interface, direction, flow);
+        let (verdict, reason) = entry_answer(ordered.entry(entry));
+        let is_denied_egress = direction == Direction::Egress && verdict == Verdict::Deny;
+        if is_denied_egress && self.has_mate(interface, flow.dst) {
+            return None;
+        }
+        Some(Judgement {
+            interface,
+            direction,
+            verdict,
+            reason,
+            decided_in: direction,
+            entry,
+            connection: None,
+            local_began: direction == Direction::Egress,
+            opened: None,
+            stray: false,
+            reply: None,
+            flow_class: 0,
+        })
+    }
+
     #[cold]
     fn note_unevaluated(&mut self, frame: &Frame<'_>, decoded: &Decoded, reason: Reason) {
         let is_local = |addr| self.interfaces.find(addr).is_some();
@@ -437,6 +489,12 @@ impl<'r> Replay<'r> {
     #[cold]
     fn judging(&self, frame: &Frame<'_>, flow: &FlowTuple) -> [Option<usize>; 2] {
         let [sender, receiver] = self.interfaces.judging(flow, self.captured_at(frame));
+        [sender.filter(|_| !self.rules.cloud().is_one_way()), receiver]
+    }
+
+    #[cold]
+    fn judging_without_frame(&self, flow: &FlowTuple) -> [Option<usize>; 2] {
+        let [sender, receiver] = self.interfaces.judging(flow, None);
         [sender.filter(|_| !self.rules.cloud().is_one_way()), receiver]
     }
 
@@ -902,10 +960,7 @@ impl<'r> Replay<'r> {
         special: Special,
     ) -> Decision {
         let (ordered, _) = self.lists(interface).of(direction);
-        let (verdict, reason) = match ordered.entry(entry) {
-            Some(Entry { policy, kind, .. }) => ((*policy).into(), (*kind).into()),
-            None => (Verdict::Deny, Reason::Default),
-        };
+        let (verdict, reason) = entry_answer(ordered.entry(entry));
         let is_denied_egress = direction == Direction::Egress && verdict == Verdict::Deny;
         if is_denied_egress && self.has_mate(interface, flow.dst) {
             self.stats.count_open_question();
@@ -967,9 +1022,7 @@ impl<'r> Replay<'r> {
         if kind.special == Special::SessionLimit {
             return (Verdict::Deny, Reason::SessionLimit);
         }
-        let entry = self.entries(kind.interface, kind.direction).get(kind.entry.0 as usize);
-        let answer = |entry: &Entry| (entry.policy.into(), entry.kind.into());
-        entry.map_or((Verdict::Deny, Reason::Default), answer)
+        entry_answer(self.entries(kind.interface, kind.direction).get(kind.entry.0 as usize))
     }
 
     /// The entries of one interface and direction, each with its position.
@@ -979,6 +1032,15 @@ impl<'r> Replay<'r> {
         direction: Direction,
     ) -> impl Iterator<Item = (EntryIndex, &Entry)> {
         (0..).map(EntryIndex).zip(self.entries(interface, direction))
+    }
+}
+
+/// The answer of an entry; no packet falls through all of them.
+#[inline]
+fn entry_answer(entry: Option<&Entry>) -> (Verdict, Reason) {
+    match entry {
+        Some(Entry { policy, kind, .. }) => ((*policy).into(), (*kind).into()),
+        None => (Verdict::Deny, Reason::Default),
     }
 }
 

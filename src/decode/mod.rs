@@ -90,7 +90,8 @@ impl Header {
 }
 
 impl Undecodable {
-    fn new(why: Why) -> Self {
+    /// A frame of which no header is known.
+    pub fn new(why: Why) -> Self {
         Self { why, header: Header::Link, offset: 0, non_ip: None, seen: None }
     }
 

@@ -94,8 +94,16 @@ impl RulesFile {
     /// # Errors
     /// When a file cannot be read, is of no format that is read, or holds rules that the cloud would refuse.
     pub fn load(path: &Path, request: &RulesRequest) -> Result<Self, Error> {
+        Self::from_text(RulesText::read(path, &request.options)?, request)
+    }
+
+    /// The rules of a text that was read.
+    ///
+    /// # Errors
+    /// As [`RulesFile::load`].
+    pub fn from_text(text: RulesText, request: &RulesRequest) -> Result<Self, Error> {
         let LoadOptions { groups, partial, .. } = &request.options;
-        let mut read = Self::of_text(RulesText::read(path, &request.options)?, request)?;
+        let mut read = Self::of_text(text, request)?;
         let missing = read.rules.incomplete().iter();
         read.warnings.extend(missing.map(|missing| format!("{}: {missing}", read.input.path)));
         if *partial {
@@ -204,6 +212,18 @@ impl RulesText {
                 }
             }
         }
+        Ok(Self { warnings, ..Self::new(name, texts, options)? })
+    }
+
+    /// Recognises texts that are one rule set together, each under its file's name.
+    ///
+    /// # Errors
+    /// When they are of no format that is read.
+    pub fn new(
+        name: String,
+        texts: Vec<(String, String)>,
+        options: &LoadOptions,
+    ) -> Result<Self, Error> {
         let mut hash = Sha256::new();
         for (file, text) in &texts {
             if texts.len() > 1 {
@@ -213,7 +233,7 @@ impl RulesText {
         }
         let sources = texts.iter().map(|(name, text)| Source { name, text });
         let content = parse::load(&sources.collect::<Vec<_>>(), options)?;
-        Ok(Self { name, sha256: hex(&hash.finalize()), content, texts, warnings })
+        Ok(Self { name, sha256: hex(&hash.finalize()), texts, content, warnings: Vec::new() })
     }
 }
 

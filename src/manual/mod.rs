@@ -6,6 +6,7 @@
 //! [CI]: crate::manual::ci
 //! [JSON and CSV]: crate::manual::json
 //! [performance]: crate::manual::performance
+//! [Python]: crate::manual::python
 //!
 #![doc = include_str!("README.md")]
 
@@ -20,6 +21,7 @@ macro_rules! pages {
 [CI]: crate::manual::ci
 [JSON and CSV]: crate::manual::json
 [performance]: crate::manual::performance
+[Python]: crate::manual::python
 
 "
     };
@@ -45,3 +47,6 @@ pub mod json {}
 
 #[doc = concat!(pages!(), include_str!("performance.md"))]
 pub mod performance {}
+
+#[doc = concat!(pages!(), include_str!("python.md"))]
+pub mod python {}

@@ -1,6 +1,6 @@
 //! Where the rules of a file stand.
 
-use std::cell::OnceCell;
+use std::sync::OnceLock;
 
 use super::group::group_path;
 use crate::yaml::{Places, Position, Segment};
@@ -9,13 +9,13 @@ use crate::yaml::{Places, Position, Segment};
 #[derive(Debug, Default)]
 pub struct Positions {
     text: String,
-    places: OnceCell<Places>,
+    places: OnceLock<Places>,
 }
 
 impl Positions {
     /// Of a file's text.
     pub fn new(text: String) -> Self {
-        Self { text, places: OnceCell::new() }
+        Self { text, places: OnceLock::new() }
     }
 
     /// Line and column, from 1, of a rule, by the positions of its group and of the rule in it.

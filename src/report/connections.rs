@@ -51,13 +51,22 @@ impl Connections {
         labels: &Labels,
         rows: &mut Rows<impl Write>,
     ) -> io::Result<()> {
-        for row in self.rows(part) {
+        self.cells(part, labels).try_for_each(|cells| rows.row(&cells))
+    }
+
+    /// The cells of the rows under [`Connections::COLUMNS`], in order of opening.
+    pub fn cells<'a>(
+        &'a self,
+        part: RowPart,
+        labels: &'a Labels,
+    ) -> impl Iterator<Item = [Cell<'a>; 23]> {
+        self.rows(part).map(|row| {
             let Row { connection, flow, first_frame, times, sent, .. } = row;
             let [(packets, bytes), (packets_back, bytes_back)] = *sent;
             let label = label(row, labels);
             let ports = flow.transport.ports();
             let icmp = flow.transport.icmp();
-            rows.row(&[
+            [
                 Some(*connection).filter(|number| *number > 0).into(),
                 Cell::Owned(community_id(flow)),
                 Cell::Number(*first_frame),
@@ -81,9 +90,8 @@ impl Connections {
                 Cell::Text(&label.group),
                 Cell::Text(&label.rule),
                 Cell::Text(label.layer.as_str()),
-            ])?;
-        }
-        Ok(())
+            ]
+        })
     }
 
     /// The same for people, as a table.

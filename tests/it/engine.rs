@@ -4,10 +4,16 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use sgreplay::Error;
+use sgreplay::capture::Capture;
 use sgreplay::collect::Coverage;
-use sgreplay::engine::{self, Binding, EachFrame, ReplayRequest, RulesFile, RulesRequest};
+use sgreplay::decode::decode;
+use sgreplay::engine::{
+    self, Binding, EachFrame, ReplayRequest, RulesFile, RulesRequest, RulesText,
+};
+use sgreplay::flow::Fragment;
+use sgreplay::replay::{Options, Replay, Sessions};
 use sgreplay::sources::{Input, SourceOptions, Sources};
-use sgreplay::verdict::{Judged, Verdict};
+use sgreplay::verdict::{Judged, Judgement, Verdict};
 
 use crate::support::{ipv4, output_in, pcap, root};
 
@@ -121,4 +127,58 @@ fn questions_are_errors() {
     let mut sources = open(&[&captures().join("story.pcap")]);
     let error = engine::bind(&mut rules, &mut sources, &binding()).unwrap_err();
     assert!(error.to_string().contains("which of them the instance has"), "{error}");
+}
+
+/// A program that keeps texts and no files, such as one that sends rules to another machine.
+#[test]
+fn texts_are_rules_as_their_file_is() {
+    let path = captures().join("current.yaml");
+    let request = RulesRequest::default();
+    let text = std::fs::read_to_string(&path).unwrap();
+    let texts = vec![("current.yaml".to_owned(), text)];
+    let read = RulesText::new("current.yaml".to_owned(), texts, &request.options).unwrap();
+    let of_text = RulesFile::from_text(read, &request).unwrap();
+    let of_file = RulesFile::load(&path, &request).unwrap();
+    assert_eq!(of_text.rules, of_file.rules);
+    assert_eq!(of_text.input.sha256, of_file.input.sha256);
+    assert_eq!(of_text.input.path, "current.yaml");
+}
+
+/// A caller that has tuples and no packets, such as the rows of a table.
+#[test]
+fn a_tuple_is_judged_as_its_packet_is_without_sessions() {
+    let mut judged_tuples = 0;
+    for (rules, capture) in [
+        ("current.yaml", "story.pcap"),
+        ("proposed.yaml", "story.pcap"),
+        ("current.yaml", "scan.pcap"),
+        ("two-instances.yaml", "two-instances.pcap"),
+    ] {
+        let read = RulesFile::load(&captures().join(rules), &RulesRequest::default()).unwrap();
+        let mut rules = read.rules;
+        if !rules.lists_interfaces() {
+            rules.set_local(binding().local);
+        }
+        let mut replay = Replay::new(&rules, Options::default().with_sessions(Sessions::Off));
+        let mut capture = Capture::open(&captures().join(capture)).unwrap();
+        while let Some(frame) = capture.next_frame().unwrap() {
+            let decoded = decode(frame.link, frame.data);
+            let judged = replay.judge(&frame, &decoded);
+            let Some(packet) = decoded.packet().filter(|packet| packet.fragment == Fragment::No)
+            else {
+                continue;
+            };
+            let Some(of_tuple) = replay.judge_tuple(&packet.flow) else { continue };
+            let answers = |of: &Judged| -> Vec<_> {
+                let answer = |of: &Judgement| {
+                    (of.interface, of.direction, of.verdict, of.reason, of.decided_in, of.entry)
+                };
+                of.judgements().map(answer).collect()
+            };
+            assert_eq!(of_tuple.verdict(), judged.verdict(), "{}", packet.flow);
+            assert_eq!(answers(&of_tuple), answers(&judged), "{}", packet.flow);
+            judged_tuples += 1;
+        }
+    }
+    assert!(judged_tuples > 500, "{judged_tuples}");
 }

@@ -48,12 +48,12 @@ const ORDER: [&str; 34] = [
 /// The path of a module, from the root of the library.
 type Module = Vec<String>;
 
-/// Files of a folder, without the program's.
+/// Files of a folder, without the program's and those of packages for other languages.
 fn files(dir: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         match path.is_dir() {
-            true if path.ends_with("bin") => {}
+            true if path.ends_with("bin") || path.ends_with("bindings") => {}
             true => files(&path, found),
             false if path.extension().is_some_and(|of| of == "rs") => found.push(path),
             false => {}

@@ -27,6 +27,7 @@ use crate::command::test::TestArgs;
 /// denied, by which rule and why
 #[derive(Debug, Parser)]
 #[command(
+    name = "sgreplay",
     version,
     long_version = long_version(),
     // Not the name that it was called by, which may be anything.

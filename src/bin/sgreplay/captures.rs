@@ -3,6 +3,8 @@
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread::available_parallelism;
 
 use sgreplay::capture::{FlowLogFields, FlowLogOptions};
@@ -84,6 +86,18 @@ pub(crate) struct CaptureArgs {
     /// third decodes. More have no effect. The result is the same for any number.
     #[arg(long, value_name = "N", value_parser = whole::<NonZeroUsize>, help_heading = "Input", hide_short_help = true)]
     pub threads: Option<NonZeroUsize>,
+    /// Of who runs commands in a process that has signals and a terminal of its own
+    #[arg(skip)]
+    pub host: Option<Host>,
+}
+
+/// What a process that is no program of its own has instead of signals and a terminal.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Host {
+    /// Ends the run early once it is set.
+    pub interrupted: Arc<AtomicBool>,
+    /// Whether to show how far reading is.
+    pub progress: bool,
 }
 
 impl CaptureArgs {
@@ -138,6 +152,7 @@ const TWO: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
 /// The captures of a command.
 pub(crate) struct Captures {
     sources: Sources,
+    progress: bool,
 }
 
 impl Captures {
@@ -175,11 +190,16 @@ impl Captures {
             live: args.live,
             flow_logs: FlowLogOptions { fields: args.fields.clone(), ..FlowLogOptions::default() },
         };
-        let mut sources = Sources::open(paths, options, signals::interrupted())?;
+        let interrupted = match &args.host {
+            Some(host) => Arc::clone(&host.interrupted),
+            None => signals::interrupted(),
+        };
+        let mut sources = Sources::open(paths, options, interrupted)?;
         if !auto.is_empty() {
             terminal::say(&chosen(&sources.choose_tunnels()?));
         }
-        Ok(Self { sources })
+        let progress = args.host.as_ref().map_or(!terminal::is_quiet(), |host| host.progress);
+        Ok(Self { sources, progress })
     }
 
     /// Whether standard input is among them.
@@ -257,7 +277,7 @@ impl Captures {
 
     /// Shows the user how far reading is.
     fn watched<T>(mut self, run: impl FnOnce(Sources) -> T) -> T {
-        let bar = terminal::progress(self.sources.size());
+        let bar = terminal::progress(self.sources.size(), self.progress);
         let shown = bar.clone();
         self.sources.on_progress(move |bytes, frames| {
             shown.set_position(bytes);

@@ -126,9 +126,9 @@ fn fitted(text: &str, width: usize) -> String {
     out
 }
 
-/// Progress over `bytes` of input, on standard error and only if that is a terminal.
-pub(crate) fn progress(bytes: Option<u64>) -> ProgressBar {
-    if !io::stderr().is_terminal() || words() == Words::Few {
+/// Progress over `bytes` of input, where it is wanted, on standard error and only if that is a terminal.
+pub(crate) fn progress(bytes: Option<u64>, wanted: bool) -> ProgressBar {
+    if !io::stderr().is_terminal() || !wanted {
         return ProgressBar::hidden();
     }
     let bar = match bytes {

@@ -150,7 +150,7 @@ fn status(
 }
 
 /// Why not all was checked, if it was not.
-pub(super) fn unchecked(checked: &Checked) -> Option<String> {
+pub(crate) fn unchecked(checked: &Checked) -> Option<String> {
     let why =
         "some rules cut the space of packets too finely to be checked, so there is no full answer";
     (!checked.too_complex.is_empty()).then(|| why.to_owned())

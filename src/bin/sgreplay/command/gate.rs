@@ -36,7 +36,7 @@ impl Default for GateArgs {
 }
 
 /// Why a gate that holds nothing against the rules does not pass: some of them are missing.
-pub(super) fn incomplete(rules: &RuleSet) -> Option<String> {
+pub(crate) fn incomplete(rules: &RuleSet) -> Option<String> {
     let (first, more) = rules.incomplete().split_first()?;
     let more = match more.len() {
         0 => String::new(),
@@ -48,12 +48,12 @@ pub(super) fn incomplete(rules: &RuleSet) -> Option<String> {
 }
 
 /// The status of a gate on which nothing is held against the rules, unless there is a reason to say no more.
-pub(super) fn passes(unanswered: Option<String>) -> Result<ExitStatus, Failure> {
+pub(crate) fn passes(unanswered: Option<String>) -> Result<ExitStatus, Failure> {
     unanswered.map_or(Ok(ExitStatus::Done), |why| Err(Failure::Usage(why)))
 }
 
 /// Frames that carry or hide traffic and were not evaluated.
-pub(super) struct Unevaluated {
+pub(crate) struct Unevaluated {
     counts: Vec<UnevaluatedCount>,
     frames: u64,
     /// Those that were evaluated.
@@ -63,7 +63,7 @@ pub(super) struct Unevaluated {
 impl Unevaluated {
     /// Tunnels that were judged as they are count too where the local address is a guess, since a traffic mirror's
     /// receiver is in all packets of a capture and is not the instance, and where they are most of what was judged.
-    pub(super) fn new(stats: &Stats, local: &Local) -> Self {
+    pub(crate) fn new(stats: &Stats, local: &Local) -> Self {
         let packets = stats.packets();
         let (mut counts, mut judged) =
             (stats.unevaluated().counts(), packets.allowed + packets.denied);
@@ -98,7 +98,7 @@ impl Unevaluated {
     }
 
     /// How many there are, most of them why, with an example and what helps; `None` where there are none.
-    pub(super) fn text(&self) -> Option<String> {
+    pub(crate) fn text(&self) -> Option<String> {
         let first = self.counts.first()?;
         let UnevaluatedCount { reason, detail, frames, example, help } = first;
         let most = match self.counts.len() {
@@ -123,10 +123,10 @@ fn share(part: u64, all: u64) -> f64 {
 
 /// Connections whose verdict depends on something that is not known.
 #[derive(Default)]
-pub(super) struct Unsure {
+pub(crate) struct Unsure {
     connections: u64,
     /// What it depends on.
-    pub(super) texts: Vec<String>,
+    pub(crate) texts: Vec<String>,
 }
 
 impl Unsure {
@@ -148,7 +148,7 @@ impl Unsure {
     }
 
     /// Those of a replay: connections whose initiator is guessed, and those that are allowed and may be denied.
-    pub(super) fn of_replay(stats: &Stats) -> Self {
+    pub(crate) fn of_replay(stats: &Stats) -> Self {
         let mut found = Self::default();
         if let Some((n, frame)) = stats.guessed() {
             found.connections += n;
@@ -161,14 +161,14 @@ impl Unsure {
     }
 
     /// The same, and those that are denied and may be allowed.
-    pub(super) fn of_any_verdict(stats: &Stats) -> Self {
+    pub(crate) fn of_any_verdict(stats: &Stats) -> Self {
         let mut found = Self::of_replay(stats);
         found.add(stats.may_be_allowed(), stats);
         found
     }
 
     /// Connections on which a change may have one of these effects, and has not as far as is known.
-    pub(super) fn of_diff(diff: &Diff<'_>, effects: &[Effect]) -> Self {
+    pub(crate) fn of_diff(diff: &Diff<'_>, effects: &[Effect]) -> Self {
         let mut found = Self::default();
         for doubts in effects.iter().filter_map(|effect| diff.doubts(*effect)) {
             found.add(doubts, diff.proposed().stats());
@@ -220,30 +220,30 @@ fn missing(end: &Ended, lost_records_count: bool) -> Option<(f64, String)> {
 }
 
 /// Whether a condition that was asked for can be answered at all.
-pub(super) struct Gate<'a> {
-    pub(super) end: &'a Ended,
-    pub(super) stats: &'a Stats,
+pub(crate) struct Gate<'a> {
+    pub(crate) end: &'a Ended,
+    pub(crate) stats: &'a Stats,
     /// What the condition depends on.
-    pub(super) doubts: Unsure,
+    pub(crate) doubts: Unsure,
     /// Packets that only one of two rule sets judges, and the first of them.
-    pub(super) one_sided: Option<(u64, u64)>,
-    pub(super) local: &'a Local,
+    pub(crate) one_sided: Option<(u64, u64)>,
+    pub(crate) local: &'a Local,
     /// Sessions that were forgotten.
-    pub(super) evicted: u64,
+    pub(crate) evicted: u64,
     /// In percent.
-    pub(super) max_unevaluated: f64,
-    pub(super) allow_truncated: bool,
+    pub(crate) max_unevaluated: f64,
+    pub(crate) allow_truncated: bool,
     /// Whether records that a flow log has lost may hide what is asked for.
-    pub(super) lost_records_count: bool,
+    pub(crate) lost_records_count: bool,
     /// Why the rules themselves allow no full answer, if they do not.
-    pub(super) of_rules: Option<String>,
+    pub(crate) of_rules: Option<String>,
     /// The option, in messages.
-    pub(super) asked_by: &'a str,
+    pub(crate) asked_by: &'a str,
 }
 
 impl Gate<'_> {
     /// Why there is no full answer, if there is none.
-    pub(super) fn unanswered(&self) -> Option<String> {
+    pub(crate) fn unanswered(&self) -> Option<String> {
         let Self {
             end,
             stats,
@@ -328,7 +328,7 @@ impl Gate<'_> {
 
     /// The status: whether the condition holds, unless the input does not allow an answer. Where it already holds,
     /// that is the answer.
-    pub(super) fn status(&self, fails: bool) -> Result<ExitStatus, Failure> {
+    pub(crate) fn status(&self, fails: bool) -> Result<ExitStatus, Failure> {
         match (fails, self.unanswered()) {
             (true, _) => Ok(ExitStatus::Failed),
             (false, Some(why)) => Err(Failure::Usage(why)),
@@ -339,7 +339,7 @@ impl Gate<'_> {
 
 /// The last word of a run over captures: what is to be said of damage, and the status, by the gate where a condition
 /// was asked for.
-pub(super) fn finish(gate: &Gate<'_>, fails: Option<bool>) -> Result<ExitStatus, Failure> {
+pub(crate) fn finish(gate: &Gate<'_>, fails: Option<bool>) -> Result<ExitStatus, Failure> {
     let ended = ended(gate.end);
     match fails {
         Some(true) => Ok(ExitStatus::Failed),

@@ -18,7 +18,7 @@ use crate::args::{cidr, whole};
 use crate::captures::Captures;
 use crate::exit::Failure;
 use crate::output::{Output, Outputs};
-use crate::{input, terminal};
+use crate::{input, program, terminal};
 
 /// How packets are judged.
 #[derive(Debug, clap::Args)]
@@ -252,7 +252,7 @@ fn tap(text: &str) -> Result<CapturePoint, String> {
 }
 
 /// Whether everything can be read as often as it has to be.
-pub(super) fn readable(captures: &Captures, rules: &[&Path], hash: bool) -> Result<(), Failure> {
+pub(crate) fn readable(captures: &Captures, rules: &[&Path], hash: bool) -> Result<(), Failure> {
     let stdin = rules.iter().filter(|path| path.as_os_str() == input::STDIN).count();
     let usage = |message: &str| Err(Failure::Usage(message.to_owned()));
     if stdin > 0 && captures.read_stdin() {
@@ -280,7 +280,7 @@ impl Report {
     /// Opens the file before anything is read.
     pub(super) fn create(outputs: &mut Outputs) -> Result<Option<Self>, Failure> {
         let Some(output) = outputs.create("report")? else { return Ok(None) };
-        let words = std::env::args_os().skip(1).map(|word| escape::shell(&escape::os(&word)));
+        let words = program::words().map(|word| escape::shell(&escape::os(word)));
         let command =
             std::iter::once("sgreplay".to_owned()).chain(words).collect::<Vec<_>>().join(" ");
         Ok(Some(Self { output, overview: Overview::default(), command }))
@@ -307,18 +307,18 @@ pub(super) fn rules(
 }
 
 /// Whether packets of captures can be judged by these rules.
-pub(super) fn can_judge(rules: &RuleSet, path: &str, taps: &[CapturePoint]) -> Result<(), Failure> {
+pub(crate) fn can_judge(rules: &RuleSet, path: &str, taps: &[CapturePoint]) -> Result<(), Failure> {
     engine::can_judge(rules, taps).map_err(|error| Failure::Usage(format!("{path}: {error}")))
 }
 
 /// What the user says of interfaces.
-pub(super) fn binding(args: &JudgeArgs) -> Binding {
+pub(crate) fn binding(args: &JudgeArgs) -> Binding {
     Binding { local: args.local.clone(), interfaces: args.interface.clone() }
 }
 
 /// What a command keeps of connections beside their sessions, all of it within `--memory`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Keeps {
+pub(crate) enum Keeps {
     /// Nothing.
     Nothing,
     /// A row for each.
@@ -342,7 +342,7 @@ impl Keeps {
     }
 
     /// Bytes for what is kept beside the sessions.
-    pub(super) fn memory(self, args: &JudgeArgs) -> usize {
+    pub(crate) fn memory(self, args: &JudgeArgs) -> usize {
         self.shares(bytes(args.memory)).1
     }
 }
@@ -351,7 +351,7 @@ fn bytes(size: ByteSize) -> usize {
     usize::try_from(size.as_u64()).unwrap_or(usize::MAX)
 }
 
-pub(super) fn options(args: &JudgeArgs, sessions: Sessions, keeps: Keeps) -> Options {
+pub(crate) fn options(args: &JudgeArgs, sessions: Sessions, keeps: Keeps) -> Options {
     let midstream = match args.midstream {
         MidstreamArg::Infer => Midstream::Infer,
         MidstreamArg::FirstPacket => Midstream::FirstPacket,
@@ -365,7 +365,7 @@ pub(super) fn options(args: &JudgeArgs, sessions: Sessions, keeps: Keeps) -> Opt
 }
 
 /// Gives the one interface of rules that list none its addresses, where the user names them.
-pub(super) fn set_local(rules: &mut RuleSet, given: &[IpNet]) -> Result<(), Failure> {
+pub(crate) fn set_local(rules: &mut RuleSet, given: &[IpNet]) -> Result<(), Failure> {
     match (given.is_empty(), rules.lists_interfaces()) {
         (true, _) => {}
         (false, true) => {

@@ -16,7 +16,7 @@ pub(crate) mod scenarios;
 pub(crate) mod services;
 pub(crate) mod suggest;
 pub(crate) mod test;
-mod warnings;
+pub(crate) mod warnings;
 
 use std::io;
 
@@ -52,7 +52,7 @@ fn row_format(format: Format) -> Option<RowFormat> {
 }
 
 /// A summary as JSON, with lists added to it.
-fn with<const N: usize>(
+pub(crate) fn with<const N: usize>(
     summary: &impl Serialize,
     lists: [(&str, Vec<Value>); N],
 ) -> Result<Value, Failure> {

@@ -10,7 +10,7 @@ use sgreplay::report::{
     AggregationStep, Holdout, Learned, RulesInput, plural, suggestion_json, suggestion_yaml,
 };
 use sgreplay::rules::{Invalid, RuleSet};
-use sgreplay::sources::Input;
+use sgreplay::sources::{Ended, Input};
 use sgreplay::suggest::{Observation, Observed, Suggestion, Wants, Widening, count, everything};
 use sgreplay::verdict::Judged;
 
@@ -90,10 +90,40 @@ fn bound(text: &str) -> Result<Widening, String> {
 const USUAL: Widening = Widening { v4: 24, v6: 64 };
 
 pub(crate) fn run(args: &SuggestArgs) -> Result<ExitStatus, Failure> {
+    let Suggested { learned, steps, holdout, rules, end } = suggest(args, || rules(args))?;
+    let mut out = stdout();
+    match args.format {
+        TextOrJson::Text => {
+            write!(out, "{}", suggestion_yaml(&learned, &steps, holdout.as_ref(), &rules))?;
+        }
+        TextOrJson::Json => {
+            let json = suggestion_json(&learned, &steps, holdout.as_ref(), &rules);
+            write!(out, "{}", pretty(&json)?)?;
+        }
+    }
+    out.flush()?;
+    ended(&end)
+}
+
+/// Suggested rules, with their account.
+pub(crate) struct Suggested {
+    pub(crate) learned: Learned,
+    pub(crate) steps: Vec<AggregationStep>,
+    pub(crate) holdout: Option<Holdout>,
+    pub(crate) rules: RuleSet,
+    /// How reading ended.
+    pub(crate) end: Ended,
+}
+
+/// Learns from the connections that the rules allow which `read` gives.
+pub(crate) fn suggest(
+    args: &SuggestArgs,
+    read: impl FnOnce() -> Result<(RuleSet, Option<RulesInput>), Failure>,
+) -> Result<Suggested, Failure> {
     let mut captures = Captures::new(&args.capture)?;
     let files: Vec<&Path> = args.rules.iter().map(PathBuf::as_path).collect();
     judging::readable(&captures, &files, false)?;
-    let (mut rules, input) = rules(args)?;
+    let (mut rules, input) = read()?;
     let bound = captures.bind(&mut rules, &judging::binding(&args.judge))?;
     let options = judging::options(&args.judge, Sessions::On, Keeps::Observations);
     let request = ReplayRequest { options, ..ReplayRequest::default() };
@@ -119,7 +149,7 @@ pub(crate) fn run(args: &SuggestArgs) -> Result<ExitStatus, Failure> {
     let until = window.zip(args.holdout).map(|(window, percent)| end_of_first(window, percent));
     let Lists { first, rest, scans, unnamed } = Lists::new(args, &observed, until);
     if first.is_empty() {
-        let what = if args.rules.is_some() { "the rules allow" } else { "the capture shows" };
+        let what = if input.is_some() { "the rules allow" } else { "the capture shows" };
         ended(&end)?;
         return Err(Failure::Usage(format!(
             "{what} no connection to learn from, and no rules at all would cut everything"
@@ -149,18 +179,7 @@ pub(crate) fn run(args: &SuggestArgs) -> Result<ExitStatus, Failure> {
         cut: rest.iter().filter(|one| !suggestion.allows(one)).copied().collect(),
     });
     let steps = steps(&first, &suggestion, closing);
-    let mut out = stdout();
-    match args.format {
-        TextOrJson::Text => {
-            write!(out, "{}", suggestion_yaml(&learned, &steps, holdout.as_ref(), &suggested))?;
-        }
-        TextOrJson::Json => {
-            let json = suggestion_json(&learned, &steps, holdout.as_ref(), &suggested);
-            write!(out, "{}", pretty(&json)?)?;
-        }
-    }
-    out.flush()?;
-    ended(&end)
+    Ok(Suggested { learned, steps, holdout, rules: suggested, end })
 }
 
 /// Who is allowed to which service.
@@ -186,18 +205,28 @@ impl Sink for Watch<'_> {
     }
 }
 
+/// Whether rules can be learned from what these allow.
+pub(crate) fn can_learn(
+    rules: &RuleSet,
+    input: &RulesInput,
+    args: &SuggestArgs,
+) -> Result<(), Failure> {
+    judging::can_judge(rules, &input.path, &args.judge.interface)?;
+    if !rules.cloud().is_stateful() {
+        let cloud = rules.cloud();
+        return Err(Failure::Usage(format!(
+            "rules are learned from connections, and rules of {cloud} know none; leave --rules out"
+        )));
+    }
+    Ok(())
+}
+
 /// The rules whose allowed connections are learned from; rules that allow everything where none are named.
-fn rules(args: &SuggestArgs) -> Result<(RuleSet, Option<RulesInput>), Failure> {
+pub(crate) fn rules(args: &SuggestArgs) -> Result<(RuleSet, Option<RulesInput>), Failure> {
     Ok(match &args.rules {
         Some(path) => {
             let (rules, input) = judging::rules(path, &args.judge, PlanSide::Proposed)?;
-            judging::can_judge(&rules, &input.path, &args.judge.interface)?;
-            if !rules.cloud().is_stateful() {
-                let cloud = rules.cloud();
-                return Err(Failure::Usage(format!(
-                    "rules are learned from connections, and rules of {cloud} know none; leave --rules out"
-                )));
-            }
+            can_learn(&rules, &input, args)?;
             (rules, Some(input))
         }
         None if !args.judge.interface.is_empty() => {

@@ -91,7 +91,7 @@ pub(crate) fn run(args: &TestArgs) -> Result<ExitStatus, Failure> {
 }
 
 /// Tests the expectations of a file.
-pub(super) fn test(
+pub(crate) fn test(
     rules: &RuleSet,
     path: &Path,
 ) -> Result<(Vec<Tested>, sgreplay::report::RulesInput), Failure> {

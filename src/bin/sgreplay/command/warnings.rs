@@ -17,7 +17,7 @@ use super::gate::Unevaluated;
 use super::judging::unsure;
 
 /// Why the result is not of the whole input, if it is not.
-pub(super) fn partial(end: &Ended) -> Option<String> {
+pub(crate) fn partial(end: &Ended) -> Option<String> {
     let mut why: Vec<String> = end.damage.iter().map(CaptureError::to_string).collect();
     if end.interrupted {
         why.push("interrupted; what follows is the traffic read so far".to_owned());
@@ -26,12 +26,12 @@ pub(super) fn partial(end: &Ended) -> Option<String> {
 }
 
 /// Packets that the capturing machines say they have dropped; `None` where one of them does not say.
-pub(super) fn dropped(end: &Ended) -> Option<u64> {
+pub(crate) fn dropped(end: &Ended) -> Option<u64> {
     end.inputs.iter().map(|input| input.counts.dropped).sum()
 }
 
 /// What the captures themselves give cause to say.
-pub(super) fn of_captures(end: &Ended, stats: &Stats, local: &Local) -> Vec<String> {
+pub(crate) fn of_captures(end: &Ended, stats: &Stats, local: &Local) -> Vec<String> {
     let mut warnings: Vec<String> = end.damage.iter().map(CaptureError::to_string).collect();
     warnings.extend(unsure(local));
     if end.live {
@@ -105,7 +105,7 @@ pub(super) fn of_captures(end: &Ended, stats: &Stats, local: &Local) -> Vec<Stri
 }
 
 /// What is to be said of packets whose time cannot be used.
-pub(super) fn unusable_times(end: &Ended) -> Option<String> {
+pub(crate) fn unusable_times(end: &Ended) -> Option<String> {
     let packets: u64 = end.inputs.iter().map(|input| input.counts.unusable_times).sum();
     (packets > 0).then(|| {
         format!(
@@ -117,7 +117,7 @@ pub(super) fn unusable_times(end: &Ended) -> Option<String> {
 }
 
 /// What may be the name server of a VPC of AWS, which no rule stops: the base of the VPC plus two (SEMANTICS H-a).
-pub(super) fn may_be_resolver(rules: &RuleSet, replay: &Replay<'_>) -> Option<String> {
+pub(crate) fn may_be_resolver(rules: &RuleSet, replay: &Replay<'_>) -> Option<String> {
     const DOMAIN: u16 = 53;
     if rules.cloud() != Cloud::Aws || !rules.switches().vpc_cidrs.is_empty() {
         return None;
@@ -183,7 +183,7 @@ fn of_flow_logs(end: &Ended) -> Vec<String> {
 }
 
 /// What is to be said where the table of sessions had no room.
-pub(super) fn evicted(evicted: u64, options: Options) -> Option<String> {
+pub(crate) fn evicted(evicted: u64, options: Options) -> Option<String> {
     let most = ByteSize::b(options.session_memory as u64);
     (evicted > 0).then(|| {
         format!(
@@ -195,15 +195,15 @@ pub(super) fn evicted(evicted: u64, options: Options) -> Option<String> {
 }
 
 /// Places given with `--interface` that no frame has come from.
-pub(super) struct Unseen<'a>(Vec<&'a CapturePoint>);
+pub(crate) struct Unseen<'a>(Vec<&'a CapturePoint>);
 
 impl<'a> Unseen<'a> {
-    pub(super) fn new(given: &'a [CapturePoint]) -> Self {
+    pub(crate) fn new(given: &'a [CapturePoint]) -> Self {
         Self(given.iter().collect())
     }
 
     #[inline]
-    pub(super) fn look(&mut self, frame: &Frame<'_>) {
+    pub(crate) fn look(&mut self, frame: &Frame<'_>) {
         if !self.0.is_empty() {
             let elsewhere =
                 |name: &String, tap: &CapturePoint| *name != tap.interface && *name != tap.source;
@@ -211,7 +211,7 @@ impl<'a> Unseen<'a> {
         }
     }
 
-    pub(super) fn warnings(self) -> impl Iterator<Item = String> {
+    pub(crate) fn warnings(self) -> impl Iterator<Item = String> {
         self.0.into_iter().map(|CapturePoint { interface: eni, source: of }| {
             format!(
                 "--interface {eni}={of}: no packet was captured there; it is neither a capture named on \

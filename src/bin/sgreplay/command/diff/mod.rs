@@ -67,7 +67,7 @@ pub(crate) fn run(args: &DiffArgs, outputs: &mut Outputs) -> Result<ExitStatus, 
 }
 
 /// What a change of rules does.
-pub(super) enum Compared<'c> {
+pub(crate) enum Compared<'c> {
     /// Over every possible packet.
     Rules {
         summary: RegionsSummary,
@@ -89,18 +89,19 @@ pub(super) enum Compared<'c> {
 }
 
 /// Rows of changed connections on standard output.
-pub(super) type ChangeRows = Box<Rows<Stdout>>;
+pub(crate) type ChangeRows = Box<Rows<Stdout>>;
 
 /// The captures of a comparison, and how far they answer it.
-pub(super) struct Traffic<'c> {
-    end: Ended,
+pub(crate) struct Traffic<'c> {
+    /// How reading ended.
+    pub(crate) end: Ended,
     local: Local,
     diff: &'c Diff<'c>,
 }
 
 impl Traffic<'_> {
     /// The gate of conditions about these effects.
-    pub(super) fn gate<'g>(
+    pub(crate) fn gate<'g>(
         &'g self,
         args: &GateArgs,
         effects: &[Effect],
@@ -126,7 +127,7 @@ impl Traffic<'_> {
 impl Compared<'_> {
     /// Why a gate does not pass on it, beside what captures do not answer: rules are missing, or interfaces were
     /// not compared.
-    pub(super) fn unanswered(&self) -> Option<String> {
+    pub(crate) fn unanswered(&self) -> Option<String> {
         let (Self::Rules { rules, .. } | Self::Traffic { rules, .. }) = self;
         let [current, proposed] = rules;
         let missing = rules.iter().find_map(|rules| gate::incomplete(rules));
@@ -143,7 +144,7 @@ impl Compared<'_> {
 
     /// Connections that the change has this effect on and nobody has accepted; regions, where there is
     /// no traffic.
-    pub(super) fn open(&self, effect: Effect) -> u64 {
+    pub(crate) fn open(&self, effect: Effect) -> u64 {
         match self {
             Self::Rules { turned, .. } => {
                 turned.iter().filter(|one| one.effect == effect).count() as u64
@@ -161,7 +162,7 @@ impl Compared<'_> {
 type Read = (RuleSet, RulesInput);
 
 /// Compares what `read` gives, once it is known that it can be asked for, and hands over what was found.
-pub(super) fn compare<T>(
+pub(crate) fn compare<T>(
     args: &DiffArgs,
     outputs: &mut Outputs,
     read: impl FnOnce(&mut Outputs) -> Result<[Read; 2], Failure>,
@@ -232,7 +233,7 @@ fn of_rules<T>(
 
 impl DiffFailOn {
     /// What it asks for.
-    fn effects(self) -> &'static [Effect] {
+    pub(crate) fn effects(self) -> &'static [Effect] {
         match self {
             Self::NewlyDenied => &[Effect::NewlyDenied],
             Self::NewlyAllowed => &[Effect::NewlyAllowed],
@@ -576,7 +577,7 @@ fn markdown(compared: &Compared<'_>) -> String {
 }
 
 /// For people.
-pub(super) fn text(compared: &Compared<'_>) -> Text {
+pub(crate) fn text(compared: &Compared<'_>) -> Text {
     match compared {
         Compared::Rules { summary, turned, labels, .. } => {
             regions_text(summary, turned, *labels, terminal::room())
@@ -588,7 +589,7 @@ pub(super) fn text(compared: &Compared<'_>) -> Text {
 }
 
 /// For programs.
-pub(super) fn json(compared: &Compared<'_>) -> Result<Value, Failure> {
+pub(crate) fn json(compared: &Compared<'_>) -> Result<Value, Failure> {
     match compared {
         Compared::Rules { summary, turned, labels, .. } => {
             with(summary, [("regions", regions_json(turned, *labels, None))])

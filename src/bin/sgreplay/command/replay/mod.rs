@@ -197,7 +197,12 @@ fn fails(
     Ok([fails, uncovered].into_iter().flatten().reduce(|a, b| a || b))
 }
 
-fn warnings(rules: &RuleSet, replay: &Replay<'_>, end: &Ended, local: &Local) -> Vec<String> {
+pub(crate) fn warnings(
+    rules: &RuleSet,
+    replay: &Replay<'_>,
+    end: &Ended,
+    local: &Local,
+) -> Vec<String> {
     let of_rules = rules.over_quota().into_iter().chain(rules.unknown_members());
     let mut warnings: Vec<String> = of_rules.map(|warning| warning.0).collect();
     let stats = replay.stats();
@@ -332,6 +337,20 @@ impl Table {
     }
 }
 
+/// What is to be said of rows that were written too early.
+pub(crate) fn went_on(connections: &Connections) -> Option<String> {
+    let went_on = connections.went_on();
+    (went_on > 0).then(|| {
+        format!(
+            "{} on from rows written before for want of memory, with the same number; --memory allows more",
+            match went_on {
+                1 => "1 row goes".to_owned(),
+                _ => format!("{went_on} rows go"),
+            },
+        )
+    })
+}
+
 /// What is printed, and when.
 enum Printed<'l> {
     /// The summary, at the end.
@@ -415,16 +434,7 @@ impl<'l> Printed<'l> {
     /// What is to be said of rows that were written too early.
     fn warning(&self) -> Option<String> {
         let Self::Connections { connections, .. } = self else { return None };
-        let went_on = connections.went_on();
-        (went_on > 0).then(|| {
-            format!(
-                "{} on from rows written before for want of memory, with the same number; --memory allows more",
-                match went_on {
-                    1 => "1 row goes".to_owned(),
-                    _ => format!("{went_on} rows go"),
-                },
-            )
-        })
+        went_on(connections)
     }
 
     #[inline]

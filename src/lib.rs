@@ -156,5 +156,18 @@ pub use rules::RuleSet;
 pub use sources::{SourceOptions, Sources};
 pub use verdict::{Judged, Reason, Verdict};
 
+/// The features that this build has, by name.
+pub fn features() -> impl Iterator<Item = &'static str> {
+    let all = [
+        ("cli", cfg!(feature = "cli")),
+        ("hcl", cfg!(feature = "hcl")),
+        ("html", cfg!(feature = "html")),
+        ("parquet", cfg!(feature = "parquet")),
+        ("threads", cfg!(feature = "threads")),
+        ("zstd", cfg!(feature = "zstd")),
+    ];
+    all.into_iter().filter(|(_, on)| *on).map(|(name, _)| name)
+}
+
 /// The manual: semantics, formats, CI, JSON, performance.
 pub mod manual;

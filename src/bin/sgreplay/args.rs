@@ -53,14 +53,7 @@ pub(crate) struct Args {
 /// The version with what this build can do.
 fn long_version() -> &'static str {
     static TEXT: LazyLock<String> = LazyLock::new(|| {
-        let all = [
-            ("hcl", cfg!(feature = "hcl")),
-            ("html", cfg!(feature = "html")),
-            ("parquet", cfg!(feature = "parquet")),
-            ("threads", cfg!(feature = "threads")),
-            ("zstd", cfg!(feature = "zstd")),
-        ];
-        let features: Vec<&str> = all.iter().filter(|(_, on)| *on).map(|(name, _)| *name).collect();
+        let features: Vec<&str> = sgreplay::features().collect();
         format!(
             "{}\nfeatures: {}\nSIMD: {}\nbuild: {} for {}-{}",
             env!("CARGO_PKG_VERSION"),

@@ -17,12 +17,13 @@ use crate::input::{STDIN, name};
 use crate::signals;
 
 /// The arguments that name a file to be written. Every other path among the arguments is read.
-const OUTPUTS: [&str; 9] = [
+const OUTPUTS: [&str; 10] = [
     "report",
     "write_denied",
     "write_allowed",
     "write_changed",
     "annotate",
+    "code_quality",
     "save",
     "markdown",
     "sarif",
@@ -535,7 +536,6 @@ mod tests {
     fn every_path_is_read_or_written() {
         let read = [
             "accept",
-            "capture",
             "captures",
             "compare",
             "current",
@@ -546,6 +546,7 @@ mod tests {
             "proposed",
             "read",
             "rules",
+            "what",
         ];
         let mut command = Args::command();
         command.build();

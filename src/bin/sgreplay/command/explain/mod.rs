@@ -434,10 +434,13 @@ fn remedy(one: &Explained<'_>) -> Option<Text> {
             [only] => Some((label, only)),
             _ => None,
         });
-    if let Some((label, field)) = lacking.into_iter().next() {
+    // A rule for the service that another peer may use is nearer than one for the peer and another service.
+    let nearest = lacking
+        .min_by_key(|(_, field)| !matches!(field, MatchStep::Source | MatchStep::Destination));
+    if let Some((label, field)) = nearest {
         let (rule, group) = (&label.rule, &label.group);
         out.line(format_args!(
-            "nearest: rule {rule} of {group}; all but its {} matches",
+            "nearest: rule {rule} of {group}; only its {} does not match",
             field.as_str()
         ));
     }

@@ -2,9 +2,9 @@
 //!
 //! The format is recognised by content, never by name: classic pcap in both byte orders with µs or
 //! ns times and its variants, pcapng and snoop, plain, in gzip, zstd, xz, bzip2 or lz4, and in a tar
-//! archive in any of them. Formats that are not read are named, with the command that converts them. A capture is read once, front to back, in batches of
-//! frames with the bytes they lie in, so it may be larger than memory and need not be seekable. A flow
-//! log is read too: its records become frames that say what they say ([`Frame::log`]).
+//! archive in any of them. An error names an unsupported format, and the command that converts it. A capture is read
+//! once, front to back, in batches of frames, so it may be larger than memory and need not be seekable. The records of a
+//! flow log become frames ([`Frame::log`]).
 //!
 //! ```no_run
 //! let mut capture = sgreplay::capture::Capture::open("ssh.pcap".as_ref())?;
@@ -18,12 +18,15 @@
 //! before it has been yielded by then.
 
 mod archive;
+mod batch;
 mod beside;
 mod buffer;
 mod counts;
 mod error;
 mod flow_log;
 mod foreign;
+mod frame;
+mod link_type;
 mod names;
 mod open;
 mod pcap;
@@ -34,12 +37,12 @@ mod write;
 
 use std::fs::File;
 use std::io::Read;
-use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
 
 use crate::escape;
 use archive::Archive;
+pub use batch::Batch;
+use batch::Record;
 use beside::Switch;
 use buffer::Buffer;
 pub use counts::{CaptureCounts, SharedCounts};
@@ -47,228 +50,10 @@ pub use error::{CaptureError, CaptureErrorKind, os_error};
 pub use flow_log::{
     FlowLog, FlowLogCounts, FlowLogFields, FlowLogKind, FlowLogOptions, LogRecord, Opener, Recorded,
 };
+pub use frame::{DirectionHint, Frame};
+pub use link_type::LinkType;
 use open::{InArchive, Opened, Opening};
 pub use write::{PcapWriter, WriteError};
-
-/// The link-layer type of a frame, by its number in the registry of link types at tcpdump.org.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct LinkType(pub u32);
-
-impl LinkType {
-    /// BSD loopback: a 4-byte address family in the byte order of the capturing machine.
-    pub const NULL: Self = Self(0);
-    /// Ethernet.
-    pub const ETHERNET: Self = Self(1);
-    /// SLIP, behind a direction and 15 bytes of the driver's.
-    pub const SLIP: Self = Self(8);
-    /// PPP, alone or in HDLC-like framing.
-    pub const PPP: Self = Self(9);
-    /// FDDI.
-    pub const FDDI: Self = Self(10);
-    /// Raw IP as some BSDs number it.
-    pub const RAW_BSD: Self = Self(12);
-    /// Raw IP as OpenBSD numbers it.
-    pub const RAW_OPENBSD: Self = Self(14);
-    /// PPP in HDLC-like framing.
-    pub const PPP_HDLC: Self = Self(50);
-    /// `PPPoE` without the Ethernet header.
-    pub const PPP_ETHER: Self = Self(51);
-    /// LLC over ATM.
-    pub const ATM_RFC1483: Self = Self(100);
-    /// Raw IP, version by the first nibble.
-    pub const RAW: Self = Self(101);
-    /// Cisco's HDLC.
-    pub const C_HDLC: Self = Self(104);
-    /// 802.11 wireless.
-    pub const IEEE802_11: Self = Self(105);
-    /// Frame relay.
-    pub const FRELAY: Self = Self(107);
-    /// OpenBSD loopback: a 4-byte address family in network byte order.
-    pub const LOOP: Self = Self(108);
-    /// BSD's device for `IPsec`: packets inside tunnels, in clear.
-    pub const ENC: Self = Self(109);
-    /// Linux "cooked" capture.
-    pub const LINUX_SLL: Self = Self(113);
-    /// BSD's packet filter.
-    pub const PFLOG: Self = Self(117);
-    /// 802.11 wireless behind a Prism header.
-    pub const IEEE802_11_PRISM: Self = Self(119);
-    /// 802.11 wireless behind a radiotap header.
-    pub const IEEE802_11_RADIOTAP: Self = Self(127);
-    /// ARCNET as Linux gives it.
-    pub const ARCNET_LINUX: Self = Self(129);
-    /// DOCSIS, of cable modems.
-    pub const DOCSIS: Self = Self(143);
-    /// 802.11 wireless behind a header of the AVS project.
-    pub const IEEE802_11_AVS: Self = Self(163);
-    /// Ethernet of Juniper's routers.
-    pub const JUNIPER_ETHER: Self = Self(178);
-    /// Per-packet information, which carries frames of other link types.
-    pub const PPI: Self = Self(192);
-    /// 802.15.4 with a frame check sequence.
-    pub const IEEE802_15_4: Self = Self(195);
-    /// PPP behind a direction.
-    pub const PPP_WITH_DIR: Self = Self(204);
-    /// Cisco's HDLC behind a direction.
-    pub const C_HDLC_WITH_DIR: Self = Self(205);
-    /// Frame relay behind a direction.
-    pub const FRELAY_WITH_DIR: Self = Self(206);
-    /// MPLS.
-    pub const MPLS: Self = Self(219);
-    /// Solaris' device for IP.
-    pub const IPNET: Self = Self(226);
-    /// Raw IPv4.
-    pub const IPV4: Self = Self(228);
-    /// Raw IPv6.
-    pub const IPV6: Self = Self(229);
-    /// 802.15.4 without a frame check sequence.
-    pub const IEEE802_15_4_NOFCS: Self = Self(230);
-    /// Linux netfilter log (`tcpdump -i nflog`).
-    pub const NFLOG: Self = Self(239);
-    /// IP over InfiniBand.
-    pub const IP_OVER_INFINIBAND: Self = Self(242);
-    /// Messages between Linux and its programs.
-    pub const NETLINK: Self = Self(253);
-    /// macOS `pktap`, which carries frames of other link types.
-    pub const PKTAP: Self = Self(258);
-    /// Linux sockets between a virtual machine and its host.
-    pub const VSOCK: Self = Self(271);
-    /// Linux "cooked" capture, version 2 (`tcpdump -i any`).
-    pub const LINUX_SLL2: Self = Self(276);
-    /// Ethernet with the tag of a Broadcom switch behind the addresses.
-    pub const BROADCOM_TAG: Self = Self(281);
-    /// Ethernet behind the tag of a Broadcom switch.
-    pub const BROADCOM_TAG_PREPENDED: Self = Self(282);
-    /// Ethernet with the tag of a Marvell switch behind the addresses.
-    pub const DSA_TAG: Self = Self(284);
-    /// Ethernet with the longer tag of a Marvell switch behind the addresses.
-    pub const EDSA_TAG: Self = Self(285);
-}
-
-/// Which way the capturing machine says that a packet went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum DirectionHint {
-    /// Received by the capturing machine, addressed to it.
-    Inbound,
-    /// Sent by the capturing machine.
-    Outbound,
-}
-
-/// One packet as it lies in a capture.
-///
-/// ```
-/// use sgreplay::Frame;
-/// use sgreplay::capture::LinkType;
-///
-/// let frame = Frame::new(1, LinkType::RAW, &[0x45]).at(1_700_000_000_000_000_000).cut_from(60);
-/// assert_eq!((frame.data.len(), frame.wire_len), (1, 60));
-/// ```
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct Frame<'a> {
-    /// Position in the capture, counted from 1 as Wireshark does.
-    pub number: u64,
-    /// How to read the first bytes.
-    pub link: LinkType,
-    /// Nanoseconds since 1970-01-01 UTC; `None` for pcapng's Simple Packet Blocks, which have no time, and
-    /// for times that this cannot hold ([`CaptureCounts::unusable_times`]).
-    pub time_ns: Option<u64>,
-    /// Bytes on the wire; more than `data.len()` when a snap length cut the packet.
-    pub wire_len: u32,
-    /// Direction as pcapng's `epb_flags` state it.
-    pub hint: Option<DirectionHint>,
-    /// What the capturing machine calls the interface, where the capture says so (pcapng's `if_name`).
-    pub interface: Option<&'a String>,
-    /// What a flow log's record says, if this stands for one and is no packet.
-    pub log: Option<&'a LogRecord>,
-    /// The captured bytes.
-    pub data: &'a [u8],
-}
-
-impl<'a> Frame<'a> {
-    /// A whole frame without a time.
-    pub fn new(number: u64, link: LinkType, data: &'a [u8]) -> Self {
-        let wire_len = u32::try_from(data.len()).unwrap_or(u32::MAX);
-        Self { number, link, time_ns: None, wire_len, hint: None, interface: None, log: None, data }
-    }
-
-    /// Says when it was captured, in nanoseconds since 1970-01-01 UTC.
-    #[must_use]
-    pub fn at(self, time_ns: u64) -> Self {
-        Self { time_ns: Some(time_ns), ..self }
-    }
-
-    /// Says how long it was on the wire, where a snap length cut it.
-    #[must_use]
-    pub fn cut_from(self, wire_len: u32) -> Self {
-        Self { wire_len, ..self }
-    }
-
-    /// Says which way it went.
-    #[must_use]
-    pub fn going(self, hint: DirectionHint) -> Self {
-        Self { hint: Some(hint), ..self }
-    }
-
-    /// Says what the capturing machine calls the interface.
-    #[must_use]
-    pub fn on(self, interface: &'a String) -> Self {
-        Self { interface: Some(interface), ..self }
-    }
-}
-
-/// A record's place in the buffer: what a format's reader finds before the bytes are lent out.
-#[derive(Debug)]
-struct Record {
-    link: LinkType,
-    time_ns: Option<u64>,
-    wire_len: u32,
-    hint: Option<DirectionHint>,
-    /// Position among the names of the reader.
-    interface: Option<u16>,
-    data: Range<usize>,
-}
-
-/// Frames read at once, with the bytes they lie in. Reuse it: its memory is then allocated once.
-#[derive(Debug, Default)]
-pub struct Batch {
-    bytes: Vec<u8>,
-    records: Vec<Record>,
-    /// The number of the first frame.
-    first: u64,
-    /// What the records' interfaces are called.
-    names: Arc<Vec<String>>,
-    /// What each record of a flow log says; empty for a capture.
-    logs: Vec<LogRecord>,
-}
-
-impl Batch {
-    /// The frames, in the order of the capture.
-    pub fn frames(&self) -> impl Iterator<Item = Frame<'_>> {
-        self.frames_from(0)
-    }
-
-    /// The frames from a position in the batch on.
-    pub fn frames_from(&self, position: usize) -> impl Iterator<Item = Frame<'_>> {
-        (position..self.records.len()).filter_map(|position| self.frame(position))
-    }
-
-    /// The number of the first frame.
-    pub(crate) fn first(&self) -> u64 {
-        self.first
-    }
-
-    #[inline]
-    fn frame(&self, position: usize) -> Option<Frame<'_>> {
-        let record = self.records.get(position)?;
-        let Record { link, time_ns, wire_len, hint, interface, ref data } = *record;
-        let number = self.first + position as u64;
-        let data = self.bytes.get(data.clone())?;
-        let interface = interface.and_then(|name| self.names.get(usize::from(name)));
-        let log = self.logs.get(position);
-        Some(Frame { number, link, time_ns, wire_len, hint, interface, log, data })
-    }
-}
 
 /// How much of a file that is no capture its error shows.
 const SHOWN_OF_NO_CAPTURE: usize = 16;

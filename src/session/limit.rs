@@ -7,7 +7,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
-use super::SessionSlot;
+use super::slot::SessionSlot;
 use crate::flow::FlowTuple;
 
 /// The sessions held at each interface.

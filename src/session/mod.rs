@@ -1,4 +1,4 @@
-//! Connections: which are live, and who began them (SEMANTICS A6).
+//! Connections: live sessions and their initiators (SEMANTICS A6).
 //!
 //! The table is told what was opened and with what outcome; it does not judge. A denied opening is
 //! kept too: the rest of that connection would never have existed.
@@ -11,21 +11,26 @@
 //! F16), and a denied connection stays denied (F15). At the bound, expired sessions that no later packet
 //! depends on are dropped, and where that leaves no room, those that have been idle longest.
 
+mod eviction;
 mod icmp;
 mod initiator;
 mod key;
 mod limit;
+mod packed;
+mod slot;
 mod state;
 mod table;
 
 use std::hash::{BuildHasher, RandomState};
-use std::net::IpAddr;
 
 pub(crate) use icmp::{is_icmp_reply, is_tracked_icmp};
 pub(crate) use initiator::INTERRUPTION;
 pub use initiator::{Initiator, Opening, Openings};
 use key::Words;
 use limit::Limit;
+use packed::{DENIED_ELSEWHERE, HELD, STATE, STOPPED, Session};
+use slot::Family;
+pub use slot::{SessionSlot, SlotFinder};
 use state::{IdleTimes, State};
 use table::Table;
 
@@ -36,7 +41,7 @@ use crate::rules::Interface;
 /// IPv4 sessions.
 pub const MOST_MEMORY: usize = 1 << 30;
 
-/// What was decided when a connection opened, at one interface.
+/// The decision on a connection's opening packet at one interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Opened {
     /// The connection's number, counted from 1 in order of opening; its lowest 33 bits are kept.
@@ -62,180 +67,7 @@ pub struct SessionTable {
     /// What an interface can hold, where that is limited.
     limit: Option<Limit>,
 }
-
-/// A session in 16 bytes, since the memory that look-ups touch is what they cost. The default is a free slot.
-#[derive(Clone, Copy, Debug, Default)]
-struct Session {
-    /// Time of the newest packet, in ns.
-    last: u64,
-    /// From the lowest bit: 4 of the state, whether it is allowed, whether it was judged as egress, whether it
-    /// counts against its interface's limit, whether the other end denied it, whether a network ACL has stopped an
-    /// answer, 22 of the flow class, 33 of the connection. Zero in a free slot: connections are counted from 1.
-    what: u64,
-}
-
-const STATE: u64 = 0xf;
-const ALLOWED: u64 = 1 << 4;
-const EGRESS: u64 = 1 << 5;
-const HELD: u64 = 1 << 6;
-const DENIED_ELSEWHERE: u64 = 1 << 7;
-const STOPPED: u64 = 1 << 8;
-const CLASS_AT: u32 = 9;
-const CLASS: u64 = (1 << 22) - 1;
-const CONNECTION_AT: u32 = 31;
-
-impl Session {
-    fn new(opened: Opened, state: State, last: u64) -> Self {
-        let Opened { connection, allowed, direction, flow_class } = opened;
-        let what = connection << CONNECTION_AT
-            | (u64::from(flow_class) & CLASS) << CLASS_AT
-            | if direction == Direction::Egress { EGRESS } else { 0 }
-            | if allowed { ALLOWED } else { 0 }
-            | state as u64;
-        Self { last, what }
-    }
-
-    #[inline]
-    fn is_free(&self) -> bool {
-        self.what == 0
-    }
-
-    #[inline]
-    fn opened(&self) -> Opened {
-        let flow_class = (self.what >> CLASS_AT & CLASS) as u32;
-        Opened {
-            connection: self.connection(),
-            allowed: self.is_allowed(),
-            direction: self.direction(),
-            flow_class,
-        }
-    }
-
-    #[inline]
-    fn connection(&self) -> u64 {
-        self.what >> CONNECTION_AT
-    }
-
-    #[inline]
-    fn is_allowed(&self) -> bool {
-        self.what & ALLOWED != 0
-    }
-
-    #[inline]
-    fn direction(&self) -> Direction {
-        if self.what & EGRESS == 0 { Direction::Ingress } else { Direction::Egress }
-    }
-
-    #[inline]
-    fn state(&self) -> State {
-        State::from_number(self.what & STATE)
-    }
-
-    #[inline]
-    fn expired(&self, now: u64, idle_times: &IdleTimes) -> bool {
-        now.saturating_sub(self.last) >= idle_times.get(self.what)
-    }
-
-    fn expires(&self, idle_times: &IdleTimes) -> u64 {
-        self.last.saturating_add(idle_times.get(self.what))
-    }
-
-    #[inline]
-    fn is_held(&self) -> bool {
-        self.what & HELD != 0
-    }
-
-    /// Whether its opening packet got through at neither end or at only one.
-    fn never_existed(&self) -> bool {
-        self.what & (ALLOWED | DENIED_ELSEWHERE) != ALLOWED
-    }
-
-    /// Whether later packets are judged by it although it has expired: those of a closed connection are strays
-    /// (SEMANTICS F16), those of a denied one are denied (F15).
-    fn outlives_expiry(&self) -> bool {
-        self.state() == State::Closed || self.is_denied_tcp()
-    }
-
-    /// A denied TCP connection stays denied until a SYN opens its tuple anew, however long it was idle (SEMANTICS
-    /// F15).
-    #[inline]
-    fn is_denied_tcp(&self) -> bool {
-        !self.is_allowed() && self.state().is_tcp()
-    }
-}
-
-/// Where a packet's session lies, if there is one. See [`SessionTable::fetch`].
-///
-/// Half a cache line, since every packet has one or two: a key of IPv6 addresses would not fit in, and is
-/// made again from the packet when it is needed.
-#[derive(Clone, Copy, Debug)]
-pub struct SessionSlot {
-    hash: u64,
-    /// Of IPv4 addresses.
-    key: [u64; 2],
-    interface: u16,
-    direction: Direction,
-    family: Family,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Family {
-    V4,
-    V6,
-}
-
-/// Finds packets' places, on any thread.
-#[derive(Clone, Copy, Debug)]
-pub struct SlotFinder {
-    /// Differs from run to run, so that no capture can be made to collide. No answer depends on it.
-    seed: u64,
-}
-
-impl SlotFinder {
-    /// The place of a packet.
-    #[inline(always)]
-    #[expect(
-        clippy::inline_always,
-        reason = "measured: to move a place takes longer than to find it"
-    )]
-    pub fn slot(&self, interface: usize, direction: Direction, flow: &FlowTuple) -> SessionSlot {
-        // INVARIANT: a rule set has at most 65,535 interfaces.
-        let interface = u16::try_from(interface).unwrap_or(u16::MAX);
-        let (key, hash, family) = match (flow.src, flow.dst) {
-            (IpAddr::V4(src), IpAddr::V4(dst)) => {
-                let key = key::v4(interface, direction, [src, dst], flow);
-                (key, key::hash(self.seed, &key), Family::V4)
-            }
-            _ => ([0, 0], self.hash_v6(interface, direction, flow), Family::V6),
-        };
-        SessionSlot { hash, key, interface, direction, family }
-    }
-
-    #[inline(never)]
-    fn hash_v6(self, interface: u16, direction: Direction, flow: &FlowTuple) -> u64 {
-        key::hash(self.seed, &key::v6(interface, direction, flow))
-    }
-}
-
-impl SessionSlot {
-    /// The interface's position.
-    #[inline]
-    pub fn interface(&self) -> usize {
-        self.interface.into()
-    }
-
-    /// The packet's direction there.
-    #[inline]
-    pub fn direction(&self) -> Direction {
-        self.direction
-    }
-
-    fn v6(&self, flow: &FlowTuple) -> [u64; 5] {
-        key::v6(self.interface, self.direction, flow)
-    }
-}
-
-/// What the table knows of a packet's connection.
+/// The session that a packet matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionMatch {
     /// It belongs to this one.
@@ -278,12 +110,12 @@ impl SessionTable {
         self.evicted
     }
 
-    /// What finds packets' places in the table.
+    /// The slot finder of the table.
     pub fn places(&self) -> SlotFinder {
         self.places
     }
 
-    /// Brings the sessions of many packets near, so that the accesses to memory overlap.
+    /// Prefetches the sessions of many packets, so that memory accesses overlap.
     #[inline]
     pub fn fetch<'p>(&self, places: impl Iterator<Item = &'p SessionSlot>) {
         let touched = places.fold(0, |touched, place| {
@@ -296,7 +128,7 @@ impl SessionTable {
         std::hint::black_box(touched);
     }
 
-    /// Looks a packet's session up, and lets the packet move it on.
+    /// Looks up the session of a packet, and updates it.
     #[inline]
     pub fn track(&mut self, place: &SessionSlot, packet: &Packet, now: u64) -> SessionMatch {
         let session = match place.family {
@@ -462,8 +294,12 @@ impl SessionTable {
         let (v4, v6) = (self.v4.memory(), self.v6.memory());
         let (table_memory, idle_times) = (self.most_memory, &self.idle_times);
         let dropped = match family {
-            Family::V4 => make_room(&mut self.v4, idle_times, now, table_memory.saturating_sub(v6)),
-            Family::V6 => make_room(&mut self.v6, idle_times, now, table_memory.saturating_sub(v4)),
+            Family::V4 => {
+                eviction::make_room(&mut self.v4, idle_times, now, table_memory.saturating_sub(v6))
+            }
+            Family::V6 => {
+                eviction::make_room(&mut self.v6, idle_times, now, table_memory.saturating_sub(v4))
+            }
         };
         self.evicted += dropped.evicted;
         if let (true, Some(limit)) = (dropped.any, &mut self.limit) {
@@ -501,44 +337,4 @@ fn over(
     }
     let is_stray = session.state() == State::Closed && !flags.accepts();
     Some(if is_stray { SessionMatch::AfterClose } else { SessionMatch::Expired })
-}
-
-/// What had to make room.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Dropped {
-    any: bool,
-    /// Sessions that later packets may depend on.
-    evicted: u64,
-}
-
-/// Makes room in a full table that may take so many bytes: by growing, else by dropping what has expired and
-/// decides nothing any more, else by dropping the quarter that has been idle longest.
-fn make_room<K: Words>(
-    table: &mut Table<K>,
-    idle_times: &[IdleTimes],
-    now: u64,
-    most_memory: usize,
-) -> Dropped {
-    if table.homes() == 0 || table.memory_to_double() <= most_memory {
-        table.double();
-        return Dropped::default();
-    }
-    table.retain(|key, session| {
-        let of_interface = idle_times.get(key.interface());
-        session.outlives_expiry()
-            || of_interface.is_some_and(|idle_times| !session.expired(now, idle_times))
-    });
-    if table.len() <= table.homes() / 2 {
-        return Dropped { any: true, evicted: 0 };
-    }
-    let (age, before) = (|session: &Session| (session.last, session.connection()), table.len());
-    // A sample is as good, and takes no memory to speak of.
-    let step = (before >> 16).max(1);
-    let mut ages: Vec<_> = table.entries().step_by(step).map(|(_, session)| age(session)).collect();
-    let quarter = ages.len() / 4;
-    let (_, oldest_kept, _) = ages.select_nth_unstable(quarter);
-    let oldest_kept = *oldest_kept;
-    drop(ages);
-    table.retain(|_, session| age(session) >= oldest_kept);
-    Dropped { any: true, evicted: (before - table.len()) as u64 }
 }

@@ -5,8 +5,8 @@
 //! cache. [`Table::touch`] only reads a slot; doing so for a batch of packets first, with nothing in
 //! between, lets the processor wait for all of them at once.
 
-use super::Session;
 use super::key::{self, Words};
+use super::packed::Session;
 
 #[derive(Debug)]
 pub(super) struct Table<K> {

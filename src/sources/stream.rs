@@ -2,7 +2,10 @@
 
 use std::num::NonZeroUsize;
 
-use super::{CaptureInput, ClockAhead, ClockBackwards, PATIENCE, Source};
+use super::PATIENCE;
+use super::ended::{CaptureInput, ClockAhead, ClockBackwards};
+use super::options::Order;
+use super::source::Source;
 use crate::capture::{CaptureError, FlowLogOptions, Frame};
 use crate::decode::{Decoded, Tunnels};
 use crate::read_ahead::{Ahead, DecodedBatch, Next};
@@ -203,6 +206,14 @@ impl Head {
             known.times += 1;
             known.most_ns = known.most_ns.max(time - self.clock);
         }
+    }
+}
+
+/// Whether a capture's turn may have come, so that it has to be open.
+pub(super) fn is_due(source: &Source, order: Order, streams: &[Stream]) -> bool {
+    match order {
+        Order::Time => streams.iter().all(|stream| stream.turn() >= source.turn()),
+        Order::AsNamed => streams.is_empty(),
     }
 }
 

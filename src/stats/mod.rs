@@ -1,9 +1,13 @@
-//! What a run counts. Nothing is dropped silently: the verdicts add up to the packets judged.
+//! Statistics of a replay. Nothing is silently dropped: the verdicts add up to the packets judged.
 //!
 //! Memory does not grow with the packets: there is one counter per entry, and one per kind of
 //! connection (an entry, a protocol, a destination port), up to a limit.
 
+mod counts;
+mod flow_class;
+mod marks;
 mod peers;
+mod results;
 mod unevaluated;
 
 use std::collections::HashMap;
@@ -11,134 +15,22 @@ use std::collections::HashMap;
 use foldhash::fast::FixedState;
 
 use crate::capture::Frame;
-use crate::decode::{Decoded, tunnel_of};
+use crate::decode::Decoded;
 use crate::doubts::{Doubts, Supposition};
 use crate::flow::{Direction, FlowTuple, Packet, Transport};
-use crate::restrictions::{Obstacle, SMTP, obstacle};
+use crate::restrictions::{SMTP, obstacle};
 use crate::rules::EntryIndex;
 use crate::session::Opening;
 use crate::verdict::{Judged, Judgement, Reason, Reply, Stopped, Verdict};
+pub use counts::{ByVerdict, Count};
+pub use flow_class::{FlowClass, Special};
+use marks::Mark;
 pub(crate) use peers::Room as PeerRoom;
 pub use peers::{PeerCount, Peers};
 pub(crate) use unevaluated::Hidden;
 pub use unevaluated::{Unevaluated, UnevaluatedCount};
 
-/// Packets, bytes on the wire and connections.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Count {
-    /// Packets.
-    pub packets: u64,
-    /// Bytes on the wire.
-    pub bytes: u64,
-    /// Connections.
-    pub connections: u64,
-}
-
-impl Count {
-    fn packet(&mut self, bytes: u64, opens: bool) {
-        self.packets += 1;
-        self.bytes += bytes;
-        self.connections += u64::from(opens);
-    }
-}
-
-impl std::ops::Add for Count {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
-        Self {
-            packets: self.packets + other.packets,
-            bytes: self.bytes + other.bytes,
-            connections: self.connections + other.connections,
-        }
-    }
-}
-
-/// Counters by verdict.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ByVerdict {
-    /// Allowed wherever they were judged.
-    pub allowed: u64,
-    /// Denied somewhere.
-    pub denied: u64,
-    /// Not judged.
-    pub not_evaluated: u64,
-}
-
-impl ByVerdict {
-    /// All of them.
-    pub fn total(&self) -> u64 {
-        self.allowed + self.denied + self.not_evaluated
-    }
-
-    fn add(&mut self, verdict: Verdict, count: u64) {
-        *self.count_mut(verdict) += count;
-    }
-
-    fn count_mut(&mut self, verdict: Verdict) -> &mut u64 {
-        match verdict {
-            Verdict::Allow => &mut self.allowed,
-            Verdict::Deny => &mut self.denied,
-            Verdict::NotEvaluated => &mut self.not_evaluated,
-        }
-    }
-}
-
-/// Connections of one kind: decided by one entry, in one protocol, to one port.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FlowClass {
-    /// Position of the interface.
-    pub interface: usize,
-    /// The direction in which they were opened.
-    pub direction: Direction,
-    /// The entry that decided.
-    pub entry: EntryIndex,
-    /// The first of them, in its initiator's direction; without ports where there are so many kinds that this
-    /// one is told apart from others by its protocol only.
-    pub example: FlowTuple,
-    /// The frame that opened it.
-    pub first_frame: u64,
-    /// Different peers.
-    pub peers: Peers,
-    /// What is likely to block them on the way, if the rules do not.
-    pub obstacle: Option<Obstacle>,
-    /// What tells them from ordinary connections.
-    pub special: Special,
-}
-
-/// What tells a kind from that of ordinary connections which the same entry decides.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Special {
-    /// Nothing.
-    #[default]
-    No,
-    /// The entry allows them, and there was no room for their sessions.
-    SessionLimit,
-    /// Packets after their connection closed, each judged by itself (SEMANTICS F16).
-    Stray,
-    /// Connections that were allowed, and answers of which a network ACL stops (SEMANTICS H6).
-    Reply,
-}
-
-impl FlowClass {
-    /// Notes the peer of a connection, or of a packet that is judged alone.
-    fn add_peer(&mut self, frame: &Frame<'_>, flow: &FlowTuple, room: &mut peers::Room) {
-        // An answer goes the other way than its connection.
-        let peer = match self.special {
-            Special::Reply => flow.peer(self.direction.opposite()),
-            _ => flow.peer(self.direction),
-        };
-        if self.first_frame == 0 {
-            self.first_frame = frame.number;
-            if self.example.transport != Transport::Absent {
-                self.example = *flow;
-            }
-        }
-        self.peers.add_within(peer, room);
-    }
-}
-
-/// What changes of a kind with every packet, apart from the rest, so that it stays in the nearest cache.
+/// The counters of a flow class, apart from the rest, so that they stay in the L1 cache.
 #[derive(Clone, Copy, Debug)]
 struct Counter {
     count: Count,
@@ -156,7 +48,7 @@ fn remainder(port: u16) -> u64 {
     1 << (port % 64)
 }
 
-/// Everything that a summary says.
+/// Statistics of a replay.
 #[derive(Debug)]
 pub struct Stats {
     /// Packets by verdict and reason.
@@ -193,16 +85,6 @@ pub struct Stats {
     marks: Option<Vec<Mark>>,
 }
 
-/// What is known of a connection that may be counted later than it was opened.
-#[derive(Clone, Copy, Debug, Default)]
-struct Mark {
-    opening: Option<Opening>,
-    denied: bool,
-    /// An answer was stopped before the connection was counted.
-    cut: bool,
-    counted: bool,
-}
-
 impl Stats {
     /// Nothing counted yet; `carrier_ports` are the ports that carriers block on the way.
     pub fn new(carrier_ports: &[u16]) -> Self {
@@ -233,11 +115,6 @@ impl Stats {
         }
     }
 
-    /// Counts only packets that are selected from now on, and connections with the first such packet.
-    pub(crate) fn select(&mut self) {
-        self.marks = Some(Vec::new());
-    }
-
     /// The number of the next connection.
     pub(crate) fn next_connection(&mut self) -> u64 {
         self.opened += 1;
@@ -247,12 +124,6 @@ impl Stats {
     /// Counts a connection whose verdict rests on the answer to SEMANTICS F1.
     pub(crate) fn count_open_question(&mut self) {
         self.open_question += 1;
-    }
-
-    /// Connections (without sessions: packets) between members of a group that a custom egress rule
-    /// denies, and that intra-group access would allow if it went first (SEMANTICS F1).
-    pub fn open_question(&self) -> u64 {
-        self.open_question
     }
 
     /// The kind of a connection, or of a packet that is judged alone.
@@ -301,7 +172,7 @@ impl Stats {
         })
     }
 
-    /// Brings the counters of many answers near, so that the accesses to memory overlap.
+    /// Prefetches the counters of many answers, so that memory accesses overlap.
     #[inline]
     pub(crate) fn fetch<'j>(&self, answers: impl Iterator<Item = &'j Judged>) {
         let judgements = answers.flat_map(Judged::judgements);
@@ -378,72 +249,6 @@ impl Stats {
         }
     }
 
-    /// Whether only some of the packets are reported.
-    pub(crate) fn selects(&self) -> bool {
-        self.marks.is_some()
-    }
-
-    /// Remembers what a packet opens, whether it is selected or not. `None` where the packet is not counted; else,
-    /// where it is the first selected one of a connection that was opened before, whether that is denied, and how it
-    /// was opened.
-    #[inline]
-    #[expect(
-        clippy::option_option,
-        reason = "whether it counts, and then whether it counts its connection"
-    )]
-    fn mark(&mut self, judged: &Judged, selected: bool) -> Option<Option<(bool, Opening)>> {
-        // Most packets open nothing and are judged at one interface.
-        if let Judged::At(first, None) = judged
-            && first.opened.is_none()
-            && first.reply.is_none()
-        {
-            if !selected {
-                return None;
-            }
-            let number = first.connection.and_then(|number| usize::try_from(number).ok());
-            let mark = self.marks.as_deref_mut().zip(number).and_then(|(of, n)| of.get_mut(n));
-            let Some(mark) = mark.filter(|mark| !mark.counted) else { return Some(None) };
-            mark.counted = true;
-            self.cut += u64::from(mark.cut);
-            return Some(Some((mark.denied, mark.opening.unwrap_or(Opening::Seen))));
-        }
-        let changes = |of: &Judgement| of.opened.is_some() || of.reply.is_some();
-        if !selected && !judged.judgements().any(changes) {
-            return None;
-        }
-        let marks = self.marks.get_or_insert_default();
-        let (mut opens, mut late, mut cut_before) = (false, None, false);
-        for judgement in judged.judgements() {
-            let Some(connection) = judgement.connection else { continue };
-            let number = usize::try_from(connection).unwrap_or(usize::MAX);
-            if let Some((opening, _)) = judgement.opened {
-                if marks.len() <= number {
-                    marks.resize(number + 1, Mark::default());
-                }
-                let Some(mark) = marks.get_mut(number) else { continue };
-                mark.opening = Some(opening);
-                mark.denied |= judgement.verdict == Verdict::Deny;
-                mark.counted |= selected;
-                opens = true;
-            } else if let Some(mark) = marks.get_mut(number) {
-                if judgement.reply.is_some_and(|of| of.stopped == Stopped::First) {
-                    mark.denied = true;
-                    mark.cut |= !selected && !mark.counted;
-                    cut_before |= !selected && mark.counted;
-                }
-                if selected && !std::mem::replace(&mut mark.counted, true) {
-                    late = Some((mark.denied, mark.opening.unwrap_or(Opening::Seen)));
-                    self.cut += u64::from(mark.cut);
-                }
-            }
-        }
-        if cut_before {
-            self.cut += 1;
-            self.cut_connection();
-        }
-        selected.then(|| late.filter(|_| !opens))
-    }
-
     /// Counts a packet at one interface. `opens` says of the connection that it opens, if it does, whether it
     /// is denied anywhere, and how it was found. `late` says that it counts a connection which was opened before.
     #[inline]
@@ -458,7 +263,7 @@ impl Stats {
         let kind = judgement.flow_class as usize;
         if let Some(Counter { count, has_peers, .. }) = self.counters.get_mut(kind) {
             let opens = judgement.opened.is_some() || late;
-            count.packet(frame.wire_len.into(), opens);
+            count.add_packet(frame.wire_len.into(), opens);
             if !*has_peers && (opens || judgement.connection.is_none()) {
                 self.note_peer(frame, packet, judgement);
             }
@@ -513,7 +318,7 @@ impl Stats {
         }
         if reply.stopped == Stopped::No {
             let key = (judgement.interface, judgement.direction, reply.other_entry);
-            self.replies.entry(key).or_default().packet(frame.wire_len.into(), false);
+            self.replies.entry(key).or_default().add_packet(frame.wire_len.into(), false);
         } else if reply.stopped.is_first()
             && judgement.opened.is_none()
             && let Some(counter) = self.counters.get_mut(reply.opened_as as usize)
@@ -523,63 +328,9 @@ impl Stats {
         }
     }
 
-    /// Connections that were allowed, and answers of which a network ACL stops; they are among the denied ones.
-    pub fn cut(&self) -> u64 {
-        self.cut
-    }
-
-    /// Packets by verdict.
-    pub fn packets(&self) -> ByVerdict {
-        let mut packets = ByVerdict::default();
-        for (verdict, reasons) in Verdict::ALL.iter().copied().zip(self.answers) {
-            packets.add(verdict, reasons.iter().sum());
-        }
-        packets
-    }
-
-    /// Connections by verdict; none without sessions.
-    pub fn connections(&self) -> ByVerdict {
-        self.connections
-    }
-
-    /// Packets without SYN after their connection closed, by verdict: they are among [`Self::packets`] and belong to
-    /// no connection (SEMANTICS F16).
-    pub fn strays(&self) -> ByVerdict {
-        self.strays
-    }
-
     /// Notes a frame that carries or hides traffic and was not evaluated.
     pub(crate) fn note_unevaluated(&mut self, hidden: Hidden, frame: u64) {
         self.unevaluated.note(hidden, 1, frame);
-    }
-
-    /// Frames that carry or hide traffic and were not evaluated.
-    pub fn unevaluated(&self) -> &Unevaluated {
-        &self.unevaluated
-    }
-
-    /// Packets of tunnels that were judged as they are, by the name of the tunnel.
-    pub fn tunnelled(&self) -> Vec<UnevaluatedCount> {
-        let mut found = Unevaluated::default();
-        for (kind, count) in self.flow_classes() {
-            if let Some(name) = tunnel_of(&kind.example) {
-                found.note(Hidden::Tunnel(name), count.packets, kind.first_frame);
-            }
-        }
-        found.counts()
-    }
-
-    /// Packets by reason, those that occurred, in the order of [`Reason::ALL`].
-    pub fn reasons(&self) -> impl Iterator<Item = (Reason, u64)> {
-        let packets =
-            |position: usize| self.answers.iter().filter_map(move |of| of.get(position)).sum();
-        let counts = Reason::ALL.iter().copied().enumerate();
-        counts.map(move |(position, reason)| (reason, packets(position))).filter(|(_, n)| *n > 0)
-    }
-
-    /// Connections already under way when the capture started, by how their initiator was inferred.
-    pub fn midstream(&self) -> impl Iterator<Item = (Opening, u64)> {
-        Opening::INFERRED.into_iter().zip(self.midstream).filter(|(_, count)| *count > 0)
     }
 
     /// Counts a connection whose initiator is unknown and decides the verdict.
@@ -597,62 +348,6 @@ impl Stats {
     /// Counts a connection whose far end may be a member of too many groups to ask about.
     pub(crate) fn note_unweighed(&mut self, frame: u64) {
         self.unweighed.get_or_insert((0, frame)).0 += 1;
-    }
-
-    /// Connections whose far end may be a member of too many groups to ask about, and the first frame of the first.
-    pub fn unweighed(&self) -> Option<(u64, u64)> {
-        self.unweighed
-    }
-
-    /// Connections that are allowed, and packets that are allowed alone, which would be denied if their far end were a
-    /// member of a group of which nobody has said who is (SEMANTICS F26).
-    pub fn may_be_denied(&self) -> &Doubts {
-        &self.doubts[1]
-    }
-
-    /// Those that are denied, and would be allowed.
-    pub fn may_be_allowed(&self) -> &Doubts {
-        &self.doubts[0]
-    }
-
-    /// Connections whose initiator is unknown ([`Opening::FirstSender`]) and decides the verdict, and the first frame of
-    /// the first of them.
-    pub fn guessed(&self) -> Option<(u64, u64)> {
-        let first_senders = self.midstream().find(|(how, _)| *how == Opening::FirstSender);
-        // At two interfaces it is noted twice; one that is not selected is not counted.
-        self.guessed.zip(first_senders).map(|((n, frame), (_, most))| (n.min(most), frame))
-    }
-
-    /// Bytes on the wire.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    /// Earliest and latest time, ns since the epoch; `None` where no packet has one.
-    pub fn times(&self) -> Option<(u64, u64)> {
-        (self.times.0 <= self.times.1).then_some(self.times)
-    }
-
-    /// What each entry decided, by interface and direction, the packets of the connections that it let
-    /// open or denied included. Entries that decided nothing are not in it.
-    pub fn by_entry(&self) -> HashMap<(usize, Direction, EntryIndex), Count, FixedState> {
-        let mut counts = HashMap::<_, Count, _>::default();
-        for (FlowClass { interface, direction, entry, .. }, count) in self.flow_classes() {
-            let sum = counts.entry((*interface, *direction, *entry)).or_default();
-            *sum = *sum + count;
-        }
-        #[expect(clippy::iter_over_hash_type, reason = "sums do not depend on the order")]
-        for (key, count) in &self.replies {
-            let sum = counts.entry(*key).or_default();
-            *sum = *sum + *count;
-        }
-        counts
-    }
-
-    /// The kinds of connections, in order of first appearance.
-    pub fn flow_classes(&self) -> impl Iterator<Item = (&FlowClass, Count)> {
-        let counted = self.kinds.iter().zip(&self.counters);
-        counted.map(|(kind, of)| (kind, of.count)).filter(|(_, count)| count.packets > 0)
     }
 }
 

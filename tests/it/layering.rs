@@ -45,6 +45,80 @@ const ORDER: [&str; 34] = [
     "manual",
 ];
 
+/// Files of over 400 lines, without unit tests, each with its reason.
+const LONG: [(&str, &str); 25] = [
+    (
+        "bin/sgreplay/command/ci/mod.rs",
+        "The command reads its configuration, runs every part and prints one report; it is not split yet.",
+    ),
+    (
+        "bin/sgreplay/command/diff/mod.rs",
+        "The command has a variant with traffic and one without; it is not split yet.",
+    ),
+    (
+        "bin/sgreplay/command/explain/mod.rs",
+        "The command explains a tuple, a frame or a line, as text or JSON; it is not split yet.",
+    ),
+    (
+        "bin/sgreplay/command/judging.rs",
+        "The arguments that all judging commands share stand beside their conversion into options.",
+    ),
+    (
+        "bin/sgreplay/command/replay/mod.rs",
+        "The command's sinks and its output formats are not split yet.",
+    ),
+    (
+        "bin/sgreplay/output.rs",
+        "An output must differ from every input and output, by one comparison of identities.",
+    ),
+    (
+        "capture/flow_log/columns.rs",
+        "Each field's names in all dialects and the lines that they apply to are one table.",
+    ),
+    (
+        "capture/pcapng.rs",
+        "One reader holds the state of a section, which every block type reads or changes.",
+    ),
+    ("check/omissions.rs", "It is a list of short checks, a function each."),
+    ("compile/axes.rs", "It converts packets and conditions to numbers on the same axes."),
+    ("compile/diagram.rs", "One algorithm builds, merges and lays out a diagram."),
+    (
+        "direction/inference.rs",
+        "The evidence for local addresses is weighed in one order of precedence.",
+    ),
+    ("header_space/partition.rs", "It is one recursive walk over the axes, with its budget."),
+    ("header_space/region.rs", "It is one type, with its conversions and its text."),
+    ("parse/alibaba.rs", "It reads the answers of one cloud's tools, a function per resource."),
+    ("parse/aws.rs", "It reads the answers of one cloud's tools, a function per resource."),
+    ("parse/azure.rs", "It reads the answers of one cloud's tools, a function per resource."),
+    (
+        "parse/hcl/mod.rs",
+        "It evaluates blocks, attributes and references of one language in one scope.",
+    ),
+    ("read_ahead.rs", "It is one protocol between the threads that read, decode and judge."),
+    (
+        "report/changes.rs",
+        "It prints the same changes as rows, JSON and text, so that their numbers agree.",
+    ),
+    (
+        "report/coverage.rs",
+        "It prints the same usage as JSON and text, so that their numbers agree.",
+    ),
+    (
+        "report/text.rs",
+        "It prints the summary, with the number formats that other reports use too.",
+    ),
+    (
+        "rules/membership.rs",
+        "Assumptions about unknown members stand beside the groups that they apply to.",
+    ),
+    ("rules/order.rs", "It defines the one order of entries, with the types that it consists of."),
+    ("rules/validate/mod.rs", "One checker goes over all parts of a rule set in file order."),
+];
+
+/// A longer file needs a reason.
+const MOST_LINES: usize = 400;
+
 /// The path of a module, from the root of the library.
 type Module = Vec<String>;
 
@@ -219,4 +293,26 @@ fn one_module_reads_yaml() {
         known += usize::from(knows);
     }
     assert!(known > 0, "the test has found nothing to check");
+}
+
+/// A long file has a reason in the list, and a file that is not long any more has left it.
+#[test]
+fn a_file_over_400_lines_has_a_reason() {
+    let src = support::root().join("src");
+    let mut all = Vec::new();
+    files(&src, &mut all);
+    files(&src.join("bin/sgreplay"), &mut all);
+    let long = all.iter().filter_map(|file| {
+        let text = std::fs::read_to_string(file).unwrap();
+        let lines = text.split("#[cfg(test)]\nmod tests {").next().unwrap().lines().count();
+        let name = file.strip_prefix(&src).unwrap().to_str().unwrap().replace('\\', "/");
+        (lines > MOST_LINES).then_some(name)
+    });
+    let long: BTreeSet<String> = long.collect();
+    let listed: BTreeSet<String> = LONG.iter().map(|(file, _)| (*file).to_owned()).collect();
+    let without_reason: Vec<_> = long.difference(&listed).collect();
+    assert!(without_reason.is_empty(), "split them, or give a reason: {without_reason:?}");
+    let not_long: Vec<_> = listed.difference(&long).collect();
+    assert!(not_long.is_empty(), "they are not long any more: {not_long:?}");
+    assert!(LONG.iter().all(|(_, reason)| reason.ends_with('.')), "a reason is a sentence");
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use super::FlowLogKind;
+use super::kind::FlowLogKind;
 
 /// What a record can tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

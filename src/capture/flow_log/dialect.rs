@@ -5,10 +5,11 @@ use serde_json::Value;
 use super::azure::Tuples;
 use super::columns::{Columns, Field, FlowLogFields, Line, Values};
 use super::google::Reports;
+use super::hubble;
+use super::kind::FlowLogKind;
 use super::record::{Addresses, Entry};
 use super::suricata::Events;
 use super::value::{Read, word};
-use super::{FlowLogKind, hubble};
 use crate::capture::CaptureErrorKind;
 
 /// How JSON values are records.

@@ -12,10 +12,14 @@
 
 mod azure;
 mod columns;
+mod counts;
+mod detect;
 mod dialect;
 mod frame;
 mod google;
 mod hubble;
+mod kind;
+mod line;
 mod objects;
 mod record;
 #[cfg(feature = "parquet")]
@@ -26,101 +30,23 @@ mod value;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde::Serialize;
 use serde_json::Value;
 
 use super::buffer::Buffer;
 use super::names::Names;
-use super::{CaptureErrorKind, LinkType, Record, SHOWN_OF_NO_CAPTURE};
+use super::{CaptureErrorKind, LinkType, Record};
 pub use columns::FlowLogFields;
 use columns::{Columns, Field, Line};
-use dialect::{Dialect, Recognised};
+pub use counts::{FlowLog, FlowLogCounts};
+use dialect::Dialect;
+pub use kind::FlowLogKind;
+use line::line_at;
 use objects::{Scanner, Step};
 use record::{Addresses, Entry, Flow};
 pub use record::{LogRecord, Opener, Recorded};
 #[cfg(feature = "parquet")]
 use rows::Rows;
 use value::Read;
-
-/// Whose flow log it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FlowLogKind {
-    /// VPC flow logs of Alibaba Cloud.
-    Alibaba,
-    /// VPC flow logs of AWS.
-    Aws,
-    /// Flow logs of network security groups and virtual networks of Azure.
-    Azure,
-    /// VPC flow logs of Google Cloud.
-    Google,
-    /// Suricata's `eve.json`.
-    Suricata,
-    /// Hubble's flows: Cilium's.
-    Hubble,
-    /// Zeek's `conn.log`.
-    Zeek,
-    /// The CSV of `nfdump`.
-    Nfdump,
-    /// Headers for filters of `ClassBench`: what classifiers are compared by.
-    ClassBench,
-}
-
-impl FlowLogKind {
-    /// The name in reports.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Alibaba => "Alibaba Cloud VPC flow log",
-            Self::Aws => "AWS VPC flow log",
-            Self::Azure => "Azure flow log",
-            Self::Google => "Google Cloud VPC flow log",
-            Self::Suricata => "Suricata eve.json",
-            Self::Hubble => "Hubble flows",
-            Self::Zeek => "Zeek conn.log",
-            Self::Nfdump => "nfdump CSV",
-            Self::ClassBench => "ClassBench trace",
-        }
-    }
-}
-
-/// What a flow log holds, as far as it was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct FlowLogCounts {
-    /// Whose it is.
-    pub kind: FlowLogKind,
-    /// Records that became frames.
-    pub records: u64,
-    /// Packets that those stand for.
-    pub packets: u64,
-    /// Windows in which an interface had no traffic (`NODATA`).
-    pub no_data: u64,
-    /// Windows of which the cloud has lost records (`SKIPDATA`).
-    pub skipped: u64,
-    /// Records without a protocol, of which nothing can be said.
-    pub no_protocol: u64,
-    /// ICMP records without a type, taken for echo requests.
-    pub no_icmp_type: u64,
-    /// Records of connections that were judged before.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub continuations: u64,
-    /// Connections that were open before the log begins.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub already_open: u64,
-    /// Records of flows that the other end has reported.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub duplicates: u64,
-    /// Events that are no flows.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub passed_over: u64,
-    /// Records of packets with other addresses, of which those of the record are judged.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub other_address: u64,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-fn is_zero(n: &u64) -> bool {
-    *n == 0
-}
 
 /// What is said of flow logs beside them.
 #[derive(Clone, Debug, Default)]
@@ -131,21 +57,6 @@ pub struct FlowLogOptions {
     /// the packets had.
     pub addresses: Arc<Addresses>,
 }
-
-/// The counts of a flow log that another thread may be reading; of a capture there are none.
-#[derive(Clone, Debug, Default)]
-pub struct FlowLog(Option<Arc<Mutex<FlowLogCounts>>>);
-
-impl FlowLog {
-    /// What was read so far; `None` where it is a capture and no flow log.
-    pub fn counts(&self) -> Option<FlowLogCounts> {
-        let counts = self.0.as_ref()?;
-        Some(*counts.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-/// The longest line that is believed.
-const LONGEST_LINE: usize = 1 << 20;
 
 /// The most records that are held in order to be judged in the order of their times.
 const MOST_HELD: usize = 1 << 21;
@@ -190,115 +101,8 @@ impl Source {
 }
 
 impl Reader {
-    /// Whether the source starts as a flow log does; lines before its first record are read then.
-    pub(super) fn start(
-        buffer: &mut Buffer,
-        options: &FlowLogOptions,
-    ) -> Result<Option<Self>, CaptureErrorKind> {
-        let is_text = |b: &u8| !b.is_ascii_control() || b.is_ascii_whitespace();
-        buffer.fill_to(SHOWN_OF_NO_CAPTURE)?;
-        if !buffer.unread().iter().take(SHOWN_OF_NO_CAPTURE).all(is_text) {
-            return Ok(None);
-        }
-        let fields = options.fields.as_ref();
-        let mut start = 0;
-        let columns = loop {
-            // What is no text is no flow log; whoever asks says what it is.
-            let Ok(Some((line, end))) = line_at(buffer, start) else { break None };
-            let text = line.trim_start();
-            let is_json = text.starts_with(['{', '[']);
-            match Columns::detect(line, fields) {
-                Some(columns) => break Some(columns),
-                // Remarks and empty lines come before a header; anything else is no flow log.
-                None if text.is_empty() || text.starts_with('#') => start = end,
-                None if is_json => break None,
-                None => {
-                    return match Columns::nearest(line) {
-                        Some(missing) => Err(CaptureErrorKind::NearlyAFlowLog { missing }),
-                        None => Ok(None),
-                    };
-                }
-            }
-        };
-        match columns {
-            Some(columns) => Ok(Some(Self::new(Source::Lines(Box::new(columns)), options))),
-            None => Self::start_objects(buffer, options),
-        }
-    }
-
-    /// The same of JSON values.
-    fn start_objects(
-        buffer: &mut Buffer,
-        options: &FlowLogOptions,
-    ) -> Result<Option<Self>, CaptureErrorKind> {
-        let unread = buffer.unread();
-        let shown: Vec<u8> = unread.iter().copied().take(SHOWN_OF_NO_CAPTURE).collect();
-        let first =
-            unread.strip_prefix(b"\xef\xbb\xbf").unwrap_or(unread).trim_ascii_start().first();
-        if !matches!(first, Some(b'{' | b'[')) {
-            return Ok(None);
-        }
-        let no_capture = || CaptureErrorKind::NotACapture { start: shown.clone() };
-        let mut scanner = Scanner::new();
-        let step = match scanner.next(buffer, true) {
-            // What is no JSON is no flow log; an answer that ends inside its first record is one.
-            Err(CaptureErrorKind::FlowLog { .. } | CaptureErrorKind::FlowLogCutOff { .. })
-                if scanner.list().is_none() =>
-            {
-                return Err(no_capture());
-            }
-            step => step?,
-        };
-        let value = match step {
-            Step::Element(length) => {
-                let element = buffer.unread().get(..length).unwrap_or_default();
-                Some(serde_json::from_slice::<Value>(element).map_err(|_| no_capture())?)
-            }
-            Step::Wait | Step::End => None,
-        };
-        let fields = options.fields.as_ref();
-        match Dialect::detect(value.as_ref(), scanner.list(), fields)? {
-            Recognised::Dialect(dialect) => {
-                Ok(Some(Self::new(Source::Objects(Box::new((scanner, dialect))), options)))
-            }
-            Recognised::Unknown => {
-                let text = value.map(|value| value.to_string()).unwrap_or_default();
-                Err(match Columns::nearest(&text) {
-                    Some(missing) => CaptureErrorKind::NearlyAFlowLog { missing },
-                    None => no_capture(),
-                })
-            }
-        }
-    }
-
-    /// A Parquet file, which is read whole; `None` where the source does not start as one.
-    #[cfg(feature = "parquet")]
-    pub(super) fn start_rows(
-        buffer: &mut Buffer,
-        options: &FlowLogOptions,
-    ) -> Result<Option<Self>, CaptureErrorKind> {
-        if !buffer.unread().starts_with(rows::MAGIC) {
-            return Ok(None);
-        }
-        let of = Rows::start(buffer)?;
-        Ok(Some(Self::new(Source::Rows(Box::new(of)), options)))
-    }
-
     fn new(source: Source, options: &FlowLogOptions) -> Self {
-        let counts = FlowLogCounts {
-            kind: source.kind(),
-            records: 0,
-            packets: 0,
-            no_data: 0,
-            skipped: 0,
-            no_protocol: 0,
-            no_icmp_type: 0,
-            continuations: 0,
-            already_open: 0,
-            duplicates: 0,
-            passed_over: 0,
-            other_address: 0,
-        };
+        let counts = FlowLogCounts::new(source.kind());
         let holds = match &source {
             Source::Lines(columns) => columns.may_be_newest_first(),
             Source::Objects(of) => of.0.is_plain_list() || of.0.list() == Some("results"),
@@ -549,33 +353,4 @@ impl Reader {
             data: start..self.bytes.len(),
         })
     }
-}
-
-/// The line that starts so many bytes into what is unread, without its end, and where the next starts.
-/// The last one need have no end; there is none after it.
-fn line_at(buffer: &mut Buffer, start: usize) -> Result<Option<(&str, usize)>, CaptureErrorKind> {
-    let mut searched = start;
-    let (length, end) = loop {
-        let unread = buffer.unread();
-        if let Some(at) =
-            unread.get(searched..).and_then(|rest| rest.iter().position(|b| *b == b'\n'))
-        {
-            break (searched + at, searched + at + 1);
-        }
-        searched = unread.len();
-        if searched - start.min(searched) > LONGEST_LINE {
-            return Err(CaptureErrorKind::LineTooLong);
-        }
-        if !buffer.fill_to(searched + 1)? {
-            if searched <= start {
-                return Ok(None);
-            }
-            break (searched, searched);
-        }
-    };
-    let line = buffer.unread().get(start..length).unwrap_or_default();
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
-    let line = std::str::from_utf8(line).map_err(|_| CaptureErrorKind::LineNotText)?;
-    Ok(Some((line, end)))
 }

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 
-use super::FlowLogKind;
 use super::columns::{Field, Values};
+use super::kind::FlowLogKind;
 use crate::capture::DirectionHint;
 use crate::flow::{Protocol, TcpFlags, Transport};
 

@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 
-use super::{Block, Places, Referred, Resource, not_known};
+use super::block::Block;
+use super::places::{Places, Referred, not_known};
+use super::resource::Resource;
 use crate::flow::Direction;
 use crate::parse::json::Faults;
 use crate::parse::loaded::{Found, FoundInterface, Later, Loaded};

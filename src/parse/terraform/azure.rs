@@ -4,7 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
-use super::{Block, Places, Referred, Resource, is_own, not_known, warn_of_literals};
+use super::block::Block;
+use super::places::{Places, Referred, is_own, not_known, warn_of_literals};
+use super::resource::Resource;
 use crate::parse::azure;
 use crate::parse::json::{Faults, Json, last_part, reading, short_id};
 use crate::parse::loaded::{Found, FoundGroup, FoundInterface, Later, Loaded};

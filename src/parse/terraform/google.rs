@@ -2,8 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
+use super::block::Block;
 use super::kinds::{Role, kind};
-use super::{Block, Places, Resource};
+use super::places::Places;
+use super::resource::Resource;
 use crate::parse::google::{self, Network, project_in};
 use crate::parse::json::{Faults, Json, last_part, reading};
 use crate::parse::loaded::{FoundInterface, Later, Loaded};

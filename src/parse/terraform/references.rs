@@ -1,11 +1,13 @@
-//! What attributes of resources refer to, by the configuration in a plan.
+//! References of attributes to resources, by the configuration in a plan.
 
 use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
-use super::Resource;
+use super::address::{join, last_module, plain, split, steps, without_keys};
+use super::index::Index;
 use super::kinds::cloud_of;
+use super::resource::Resource;
 use crate::rules::parse_cidr_as_written;
 
 /// References of a configuration, by module.
@@ -367,55 +369,6 @@ impl<'v> Expression<'v> {
     }
 }
 
-/// Resources by what references name. A plan has as many of both, so none of them may go over all of the others.
-#[derive(Default)]
-pub(super) struct Index<'r> {
-    addresses: HashMap<&'r str, Vec<&'r Resource<'r>>>,
-    /// By module, and by the rest of the address without keys.
-    names: HashMap<(String, String), Vec<&'r Resource<'r>>>,
-    modules: HashMap<&'r str, Vec<&'r Resource<'r>>>,
-}
-
-impl<'r> Index<'r> {
-    pub(super) fn new(resources: &'r [Resource<'r>]) -> Self {
-        let mut index = Self::default();
-        for resource in resources {
-            let (module, name) = split(&resource.address);
-            let key = (module.to_owned(), without_keys(name));
-            index.addresses.entry(&resource.address).or_default().push(resource);
-            index.names.entry(key).or_default().push(resource);
-            index.modules.entry(module).or_default().push(resource);
-        }
-        index
-    }
-
-    /// The instances of a resource in a module that a reference without a key can mean: where it has the key of the
-    /// resource that refers, the one with that.
-    fn instances(
-        &self,
-        module: &str,
-        target: &str,
-        from: &str,
-        by_key: bool,
-    ) -> Vec<&'r Resource<'r>> {
-        let named = self.names.get(&(module.to_owned(), target.to_owned()));
-        // One with a key.
-        let exact = || self.addresses.get(join(module, target).as_str());
-        let all: Vec<&'r Resource<'r>> =
-            named.or_else(exact).into_iter().flatten().copied().collect();
-        let key = |address: &str| {
-            let (_, name) = split(address);
-            name.find('[').map(|at| name.split_at(at).1.to_owned())
-        };
-        let same = all
-            .iter()
-            .copied()
-            .filter(|of| key(&of.address).is_some() && key(&of.address) == key(from));
-        let same: Vec<_> = same.collect();
-        if by_key && all.len() > 1 && same.len() == 1 { same } else { all }
-    }
-}
-
 /// All references of an expression, of blocks in it too.
 fn listed(expression: &Value) -> Vec<&str> {
     match expression {
@@ -425,80 +378,5 @@ fn listed(expression: &Value) -> Vec<&str> {
         },
         Value::Array(all) => all.iter().flat_map(listed).collect(),
         _ => Vec::new(),
-    }
-}
-
-/// The steps of an address, with the keys that are in brackets: `module`, `svc["a.b"]`, `aws_instance`, `db`.
-fn steps(address: &str) -> Vec<&str> {
-    let (mut found, mut start, mut depth) = (Vec::new(), 0, 0_usize);
-    for (at, c) in address.char_indices() {
-        match c {
-            '[' => depth += 1,
-            ']' => depth = depth.saturating_sub(1),
-            '.' if depth == 0 => {
-                found.extend(address.get(start..at));
-                start = at + 1;
-            }
-            _ => {}
-        }
-    }
-    found.extend(address.get(start..));
-    found
-}
-
-/// `svc` of `svc["a"]`
-fn plain(step: &str) -> &str {
-    step.split('[').next().unwrap_or(step)
-}
-
-/// An address without its keys.
-pub(super) fn without_keys(address: &str) -> String {
-    steps(address).into_iter().map(plain).collect::<Vec<_>>().join(".")
-}
-
-/// The module of a resource's address, and the rest of it.
-pub(super) fn split(address: &str) -> (&str, &str) {
-    let steps = steps(address);
-    let mut length = 0;
-    for pair in steps.chunks(2) {
-        match pair {
-            ["module", name] => length += "module.".len() + name.len() + 1,
-            _ => break,
-        }
-    }
-    let module = address.get(..length.saturating_sub(1)).unwrap_or_default();
-    (module, address.get(length..).unwrap_or_default())
-}
-
-/// The module above another, and the last step.
-fn last_module(module: &str) -> (&str, &str) {
-    let steps = steps(module);
-    let [.., _, name] = steps.as_slice() else { return ("", "") };
-    let last = "module.".len() + name.len();
-    let at = module.len().saturating_sub(last);
-    let above = module.get(..at.saturating_sub(1)).unwrap_or_default();
-    (above, module.get(at..).unwrap_or_default())
-}
-
-fn join(module: &str, rest: &str) -> String {
-    if module.is_empty() { rest.to_owned() } else { format!("{module}.{rest}") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_taken_apart() {
-        let address = "module.a[\"x.y\"].module.b[0].aws_security_group.this[\"k.l\"]";
-        let (module, name) = split(address);
-        assert_eq!(
-            (module, name),
-            ("module.a[\"x.y\"].module.b[0]", "aws_security_group.this[\"k.l\"]")
-        );
-        assert_eq!(without_keys(address), "module.a.module.b.aws_security_group.this");
-        assert_eq!(last_module(module), ("module.a[\"x.y\"]", "module.b[0]"));
-        assert_eq!(last_module("module.a"), ("", "module.a"));
-        assert_eq!(split("aws_security_group.web"), ("", "aws_security_group.web"));
     }
 }

@@ -1,0 +1,58 @@
+//! Effects of a change on packets and connections, and their counts.
+
+/// The effect of the change on a packet or a connection, the worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Effect {
+    /// Allowed by the current rules, denied by the proposed ones.
+    NewlyDenied,
+    /// Denied by the current rules, allowed by the proposed ones.
+    NewlyAllowed,
+    /// The same answer, by another rule.
+    OtherRule,
+    /// The same answer for the same reason.
+    Unchanged,
+}
+
+impl Effect {
+    /// All, the worst first.
+    pub const ALL: &'static [Self] =
+        &[Self::NewlyDenied, Self::NewlyAllowed, Self::OtherRule, Self::Unchanged];
+
+    /// The word in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NewlyDenied => "newly_denied",
+            Self::NewlyAllowed => "newly_allowed",
+            Self::OtherRule => "other_rule",
+            Self::Unchanged => "unchanged",
+        }
+    }
+}
+
+/// Counts by effect.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Effects([u64; Effect::ALL.len()]);
+
+impl Effects {
+    /// The count of one effect.
+    pub fn count(&self, effect: Effect) -> u64 {
+        self.0.get(effect as usize).copied().unwrap_or_default()
+    }
+
+    /// The sum of all effects.
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    pub(super) fn add(&mut self, effect: Effect) {
+        if let Some(count) = self.0.get_mut(effect as usize) {
+            *count += 1;
+        }
+    }
+
+    pub(super) fn remove(&mut self, effect: Effect) {
+        if let Some(count) = self.0.get_mut(effect as usize) {
+            *count = count.saturating_sub(1);
+        }
+    }
+}

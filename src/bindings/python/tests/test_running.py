@@ -91,7 +91,7 @@ def test_the_command_is_the_program():
     def run(*words):
         return subprocess.run([sys.executable, "-m", "sgreplay", *words], capture_output=True, text=True)
 
-    assert run("--version").stdout == f"sgreplay {sgreplay.__version__}\n"
+    assert run("--version").stdout.splitlines()[0] == f"sgreplay {sgreplay.__version__}"
     rules = ["replay", "--rules", "current.yaml", "story.pcap", "--local=10.0.0.5"]
     assert run(*rules, "--fail-on", "denied").returncode == 1
     ran = run("replay", "--rules", "none.yaml", "story.pcap")

@@ -255,8 +255,9 @@ impl<'r> Replay<'r> {
         let lists = shared.first_interfaces().iter().map(|interface| {
             let (ingress, ingress_replies) = compiled(*interface, Direction::Ingress);
             let (egress, egress_replies) = compiled(*interface, Direction::Egress);
-            let about_members = [&ingress, &egress]
-                .map(|(ordered, _)| ordered.entries().iter().any(Entry::is_about_members));
+            let is_met = |of: &Entry| of.is_about_members() && !of.has_no_members();
+            let about_members =
+                [&ingress, &egress].map(|(ordered, _)| ordered.entries().iter().any(is_met));
             let members = AddressSet::new(rules.group_members(*interface));
             Lists { ingress, egress, ingress_replies, egress_replies, members, about_members }
         });
@@ -913,13 +914,16 @@ impl<'r> Replay<'r> {
     #[inline]
     fn entry(&self, interface: usize, direction: Direction, flow: &FlowTuple) -> EntryIndex {
         let lists = self.lists(interface);
-        let (_, compiled) = lists.of(direction);
+        let (ordered, compiled) = lists.of(direction);
+        let entry = compiled.decide(flow);
+        // Only entries about members match more than they do at the interface.
         if lists.about_members[direction as usize]
+            && ordered.entry(entry).is_some_and(Entry::is_about_members)
             && self.interfaces.has(interface, flow.peer(direction))
         {
             return self.entry_without_own(interface, direction, flow);
         }
-        compiled.decide(flow)
+        entry
     }
 
     /// The same for a packet between addresses of the interface, which is no member of its own group.

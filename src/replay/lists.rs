@@ -34,8 +34,9 @@ impl Lists {
         };
         let (ingress, ingress_replies) = compiled(Direction::Ingress);
         let (egress, egress_replies) = compiled(Direction::Egress);
-        let about_members = [&ingress, &egress]
-            .map(|(ordered, _)| ordered.entries().iter().any(Entry::is_about_members));
+        let is_met = |of: &Entry| of.is_about_members() && !of.has_no_members();
+        let about_members =
+            [&ingress, &egress].map(|(ordered, _)| ordered.entries().iter().any(is_met));
         let members = AddressSet::new(rules.group_members(interface));
         Self { ingress, egress, ingress_replies, egress_replies, members, about_members }
     }

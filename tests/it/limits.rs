@@ -305,6 +305,22 @@ fn faults_among_many_interfaces() {
     assert!(status == 2 && err.contains("networks and port ranges"), "{err}");
 }
 
+/// Every rule would be held against every other.
+#[test]
+fn many_rules_are_checked() {
+    let dir = folder();
+    let rule = |n: u32| {
+        let [_, a, b, c] = n.to_be_bytes();
+        format!("  - {{direction: ingress, protocol: tcp, ports: 443, source: 20.{a}.{b}.{c}}}\n")
+    };
+    let rules: Vec<String> = (0..40_000).map(rule).collect();
+    let text = format!("security_groups:\n- id: sg-a\n  rules:\n{}", rules.concat());
+    std::fs::write(dir.path().join("f"), text).unwrap();
+    // 2 if something was not checked.
+    let (status, err) = within(1024, dir.path(), &["check", "f", "--fail-on", "error"]);
+    assert_eq!(status, 0, "{err}");
+}
+
 /// Words of any length in messages.
 #[test]
 fn long_words() {

@@ -24,7 +24,7 @@ pub struct Options {
     /// and counted.
     pub session_memory: usize,
     /// The most bytes that the index of one interface's rules in one direction takes: see
-    /// [`Compiled::within`].
+    /// [`Compiled::within`](crate::evaluate::Compiled::within).
     pub index_memory: usize,
 }
 

@@ -440,7 +440,7 @@ fn remedy(one: &Explained<'_>) -> Option<Text> {
     if let Some((label, field)) = nearest {
         let (rule, group) = (&label.rule, &label.group);
         out.line(format_args!(
-            "nearest: rule {rule} of {group}; only its {} does not match",
+            "nearest: rule {rule} of {group}, which matches but for its {}",
             field.as_str()
         ));
     }

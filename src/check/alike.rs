@@ -28,7 +28,7 @@ pub(super) fn firsts(rules: &RuleSet) -> Vec<usize> {
     let mut known: HashMap<(usize, Differences), usize, FixedState> = HashMap::default();
     let mut found = Vec::with_capacity(rules.interfaces().len());
     for (position, eni) in rules.interfaces().iter().enumerate() {
-        let list = shared.of(position).unwrap_or_default();
+        let list = shared.list(position).unwrap_or_default();
         let is_alone = members.get(list) == Some(&1);
         let axes = match is_alone {
             true => None,

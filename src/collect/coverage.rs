@@ -180,7 +180,7 @@ fn origin<'k>(
     kinds: &'k [[Vec<Origin>; 2]],
     (interface, direction, entry): Place,
 ) -> Option<&'k Origin> {
-    kinds.get(shared.of(interface)?)?.get(direction as usize)?.get(entry.0 as usize)
+    kinds.get(shared.list(interface)?)?.get(direction as usize)?.get(entry.0 as usize)
 }
 
 /// What traffic used of all entries.

@@ -62,7 +62,7 @@ pub struct KeyV6([u32; 10]);
 
 #[cfg(test)]
 impl KeyV4 {
-    pub(super) fn of(words: [u32; 4]) -> Self {
+    pub(super) fn from_words(words: [u32; 4]) -> Self {
         Self(words)
     }
 }
@@ -246,7 +246,7 @@ impl ServiceRange {
     }
 
     /// A packet's own; `None` where it does not have the detail that its protocol has.
-    pub(crate) fn of(flow: &FlowTuple) -> Option<Self> {
+    pub(crate) fn from_flow(flow: &FlowTuple) -> Option<Self> {
         let whole = Self::whole(flow.proto.0);
         let detail = match (flow.transport, whole.detail) {
             (Transport::Ports { dst, .. }, Detail::Ports(..)) => Detail::Ports(dst, dst),

@@ -18,7 +18,7 @@ pub(super) struct Deciders {
 impl Deciders {
     /// The number of the entry that decided.
     pub(super) fn decider(&self, judgement: &Judgement) -> Option<u32> {
-        let lists = self.numbers.get(self.shared.of(judgement.interface)?)?;
+        let lists = self.numbers.get(self.shared.list(judgement.interface)?)?;
         lists.get(judgement.decided_in as usize)?.get(judgement.entry.0 as usize).copied()
     }
 }

@@ -119,7 +119,7 @@ pub fn parts_within(
         walk.boxes(top, 0, &mut values, &mut boxes)?;
         for (label, values) in merged(boxes) {
             let deciders = walk.labels.get(label).cloned().unwrap_or_default();
-            let regions = Region::of(direction, family, values);
+            let regions = Region::from_box(direction, family, values);
             found.extend(
                 regions.into_iter().map(|region| Part { region, deciders: deciders.clone() }),
             );

@@ -86,7 +86,7 @@ impl fmt::Display for AddressRange {
 impl Region {
     /// The regions that a box stands for: packets with ports and those without have no source port in
     /// common, so they may be told apart. None where there is no such packet.
-    pub(super) fn of(
+    pub(super) fn from_box(
         direction: Direction,
         family: Family,
         [services, peers, locals, source_ports]: [Set; 4],
@@ -170,7 +170,8 @@ impl Region {
             Some((src, _)) => src.into(),
             None => Value::from(NO_SOURCE_PORT),
         };
-        ServiceRange::of(flow).is_some_and(|service| within(service.values().0, &self.services))
+        ServiceRange::from_flow(flow)
+            .is_some_and(|service| within(service.values().0, &self.services))
             && within(source_port, &self.source_ports)
             && address(flow.peer(self.direction), &self.peers)
             && address(flow.local(self.direction), &self.locals)

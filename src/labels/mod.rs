@@ -134,7 +134,10 @@ impl Labels {
         direction: Direction,
         entry: EntryIndex,
     ) -> Option<&(Label, Policy)> {
-        self.entries.get(self.shared.of(interface)?)?.get(direction as usize)?.get(entry.0 as usize)
+        self.entries
+            .get(self.shared.list(interface)?)?
+            .get(direction as usize)?
+            .get(entry.0 as usize)
     }
 
     /// The name of what decided a judgement.

@@ -282,7 +282,7 @@ impl<'r> Replay<'r> {
     /// The entries of one interface and direction, in evaluation order; interfaces with the same entries share them, with
     /// all members of their groups ([`RuleSet::ordered_for_all`]).
     pub fn entries(&self, interface: usize, direction: Direction) -> &[Entry] {
-        let lists = self.shared.of(interface).and_then(|list| self.lists.get(list));
+        let lists = self.shared.list(interface).and_then(|list| self.lists.get(list));
         lists.map_or(&[], |lists| lists.list(direction).0.entries())
     }
 

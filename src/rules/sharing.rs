@@ -79,7 +79,7 @@ impl SharedLists {
     }
 
     /// The number of an interface's list.
-    pub fn of(&self, interface: usize) -> Option<usize> {
+    pub fn list(&self, interface: usize) -> Option<usize> {
         self.of_interfaces.get(interface).copied()
     }
 
@@ -161,7 +161,7 @@ mod tests {
             let shared = SharedLists::new(&rules);
             let mut random = sample::Random(seed);
             for interface in 0..rules.interfaces().len() {
-                let first = shared.first_interfaces()[shared.of(interface).unwrap()];
+                let first = shared.first_interfaces()[shared.list(interface).unwrap()];
                 for direction in Direction::BOTH {
                     let own = rules.ordered(interface, direction);
                     let list = rules.ordered_for_all(first, direction, &Assumption::default());

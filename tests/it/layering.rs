@@ -46,26 +46,10 @@ const ORDER: [&str; 34] = [
 ];
 
 /// Files of over 400 lines, without unit tests, each with its reason.
-const LONG: [(&str, &str); 25] = [
-    (
-        "bin/sgreplay/command/ci/mod.rs",
-        "The command reads its configuration, runs every part and prints one report; it is not split yet.",
-    ),
-    (
-        "bin/sgreplay/command/diff/mod.rs",
-        "The command has a variant with traffic and one without; it is not split yet.",
-    ),
-    (
-        "bin/sgreplay/command/explain/mod.rs",
-        "The command explains a tuple, a frame or a line, as text or JSON; it is not split yet.",
-    ),
+const LONG: [(&str, &str); 21] = [
     (
         "bin/sgreplay/command/judging.rs",
         "The arguments that all judging commands share stand beside their conversion into options.",
-    ),
-    (
-        "bin/sgreplay/command/replay/mod.rs",
-        "The command's sinks and its output formats are not split yet.",
     ),
     (
         "bin/sgreplay/output.rs",

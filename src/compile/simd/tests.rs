@@ -74,7 +74,7 @@ proptest! {
         let table = Table::new(cells);
         let wide = Table::new(a.iter().copied().take(8).collect());
         let of = [a.as_slice(), &b, &at];
-        let keys: Vec<KeyV4> = a.iter().zip(&b).map(|(a, b)| KeyV4::of([*a, *b, !a, !b])).collect();
+        let keys: Vec<KeyV4> = a.iter().zip(&b).map(|(a, b)| KeyV4::from_words([*a, *b, !a, !b])).collect();
         let expected = all_of(Scalar, of, bits, &table, &wide);
         let words: Vec<u32> = keys.iter().map(|key| key.word(word)).collect();
         if let Some(lanes) = Avx2::detect() {

@@ -17,7 +17,7 @@ use sgreplay::report::Cell;
 use sgreplay::sources::Input;
 use sgreplay::verdict::Judged;
 
-use crate::command::replay::went_on;
+use crate::command::replay::print::went_on;
 use crate::packets::{push_addr, time, timestamp};
 use crate::replay::{Run, Watch};
 use crate::table::Table;

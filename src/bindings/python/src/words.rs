@@ -125,7 +125,7 @@ impl Vocabulary {
 
     fn label(&self, judgement: &Judgement) -> LabelKeys {
         let Judgement { interface, decided_in, entry, .. } = *judgement;
-        let of_interface = self.shared.of(interface).and_then(|list| self.entries.get(list));
+        let of_interface = self.shared.list(interface).and_then(|list| self.entries.get(list));
         let entries = of_interface.and_then(|by_direction| by_direction.get(decided_in as usize));
         let found = entries.and_then(|entries| entries.get(entry.0 as usize));
         found.copied().unwrap_or(self.unknown)

@@ -1,41 +1,40 @@
 //! `sgreplay diff`: what a change of rules does to a capture.
 
 mod args;
+mod notes;
+mod print;
+mod sinks;
 
 use std::cell::Cell;
-use std::io::Write;
-use std::ops::ControlFlow;
 use std::path::Path;
 
-use serde_json::Value;
 use sgreplay::baseline::Accepted;
-use sgreplay::capture::{Frame, PcapWriter};
 use sgreplay::check;
 use sgreplay::collect::Changed;
-use sgreplay::diff::{self, Change, Diff, Effect, Turned};
-use sgreplay::engine::{DiffSink, Outcome, PlanSide, ReplayRequest};
-use sgreplay::escape::{self, Text};
+use sgreplay::diff::{self, Diff, Effect, Turned};
+use sgreplay::engine::{Outcome, PlanSide, ReplayRequest};
 use sgreplay::labels::{BothLabels, Labels};
 use sgreplay::replay::Sessions;
 use sgreplay::report::{
-    CHANGE_COLUMNS, DiffInputs, DiffJson, DiffSummary, Local, REGION_COLUMNS, RegionsSummary,
-    RowFormat, Rows, RulesInput, change_rows, diff_markdown, diff_page, diff_text, plural,
-    region_rows, regions_json, regions_markdown, regions_text, rule_counts,
+    DiffInputs, DiffSummary, Local, RegionsSummary, Rows, RulesInput, diff_page, rule_counts,
 };
 use sgreplay::rules::RuleSet;
-use sgreplay::sources::{Ended, Input};
-use sgreplay::verdict::Judged;
+use sgreplay::sources::Ended;
 
 use super::gate::{self, Gate, Unsure};
 use super::judging::{self, Keeps, Report};
-use super::{pretty, summary_rows, warnings, with};
+use super::warnings;
 use crate::args::SummaryFormat;
 use crate::captures::Captures;
 use crate::command::gate::GateArgs;
 use crate::exit::{ExitStatus, Failure};
-use crate::output::{Output, Outputs, Stdout, stdout};
-use crate::{input, terminal};
+use crate::input;
+use crate::output::{Outputs, Stdout};
 pub(crate) use args::{DiffArgs, DiffFailOn};
+use notes::{coarser, of_both, same_interfaces, unknown_members, unused};
+use print::print;
+pub(crate) use print::{json, text};
+use sinks::{Listed, Sinks, Writers};
 
 pub(crate) fn run(args: &DiffArgs, outputs: &mut Outputs) -> Result<ExitStatus, Failure> {
     if args.rules.is_some() {
@@ -242,39 +241,6 @@ impl DiffFailOn {
     }
 }
 
-/// What the two rule sets give cause to say.
-fn of_both(current: &RuleSet, proposed: &RuleSet, inputs: &DiffInputs) -> Vec<String> {
-    let mut warnings = Vec::new();
-    for (which, rules) in [("current", current), ("proposed", proposed)] {
-        let found = rules.over_quota().into_iter();
-        warnings.extend(found.map(|warning| format!("{which} rules: {}", warning.0)));
-    }
-    if inputs.current.sha256 == inputs.proposed.sha256
-        && inputs.current.path == inputs.proposed.path
-        || current == proposed
-    {
-        warnings.push("the proposed rules are the current ones, byte by byte".to_owned());
-    }
-    let [gone, new] = diff::unpaired(current, proposed);
-    for (which, ids) in [("current", gone), ("proposed", new)] {
-        if !ids.is_empty() {
-            let ids = ids.join(", ");
-            warnings.push(format!("only the {which} rules have {ids}, so it is not compared"));
-        }
-    }
-    warnings
-}
-
-/// Rules that match no packet of a capture, of both rule sets.
-fn unknown_members(current: &RuleSet, proposed: &RuleSet) -> Vec<String> {
-    let sides = [("current", current), ("proposed", proposed)].into_iter();
-    let each = sides.flat_map(|(which, rules)| {
-        let found = rules.unknown_members().into_iter();
-        found.map(move |warning| format!("{which} rules: {}", warning.0))
-    });
-    each.collect()
-}
-
 fn of_traffic<T>(
     args: &DiffArgs,
     outputs: &mut Outputs,
@@ -349,263 +315,4 @@ fn of_traffic<T>(
     let compared =
         Compared::Traffic { summary, diff: &diff, turned, changed, rows, rules, traffic };
     report(compared, outputs)
-}
-
-/// Where packets go.
-struct Sinks<'a> {
-    labels: BothLabels<'a>,
-    unseen: warnings::Unseen<'a>,
-    page: Option<Report>,
-    writers: Writers,
-    listed: Listed<'a>,
-}
-
-impl DiffSink for Sinks<'_> {
-    type Error = Failure;
-
-    #[inline]
-    fn frame(
-        &mut self,
-        input: &Input<'_>,
-        judged: [&Judged; 2],
-        effect: Effect,
-    ) -> Result<ControlFlow<()>, Failure> {
-        let Input { frame, decoded, selected, .. } = input;
-        self.unseen.look(frame);
-        if *selected {
-            if let Some(page) = &mut self.page {
-                let [_, proposed] = judged;
-                page.overview.add(frame, decoded, proposed, Some(effect), self.labels.proposed);
-            }
-            self.writers.write(frame, judged, effect, self.labels)?;
-        }
-        Ok(ControlFlow::Continue(()))
-    }
-
-    fn pause(&mut self, diff: &mut Diff<'_>) -> Result<(), Failure> {
-        match diff.is_full() {
-            true => self.listed.add(&diff.take_over()),
-            false => Ok(()),
-        }
-    }
-}
-
-/// The pcaps of changed packets and of all, each with a comment.
-struct Writers {
-    changed: Option<PcapWriter>,
-    annotated: Option<PcapWriter>,
-}
-
-impl Writers {
-    fn create(outputs: &mut Outputs) -> Result<Self, Failure> {
-        Ok(Self {
-            changed: outputs.create("write_changed")?.map(Output::frames).transpose()?,
-            annotated: outputs.create("annotate")?.map(Output::pcapng).transpose()?,
-        })
-    }
-
-    fn write(
-        &mut self,
-        frame: &Frame<'_>,
-        [current, proposed]: [&Judged; 2],
-        effect: Effect,
-        labels: BothLabels<'_>,
-    ) -> Result<(), Failure> {
-        let comment = || {
-            let now = labels.current.comment(current);
-            let then = labels.proposed.comment(proposed);
-            Some(match effect {
-                Effect::Unchanged => then,
-                _ => format!("{}: {then}; was {now}", effect.as_str().replace('_', " ")),
-            })
-        };
-        if let Some(writer) = &mut self.annotated {
-            writer.write_commented(frame, comment)?;
-        }
-        if let (Some(writer), Effect::NewlyDenied | Effect::NewlyAllowed) =
-            (&mut self.changed, effect)
-        {
-            writer.write_commented(frame, comment)?;
-        }
-        Ok(())
-    }
-
-    fn finish(self) -> Result<(), Failure> {
-        for writer in [self.changed, self.annotated].into_iter().flatten() {
-            writer.finish()?;
-        }
-        Ok(())
-    }
-}
-
-/// Changed connections as they end, and their rows.
-struct Listed<'l> {
-    changed: Changed<'l>,
-    rows: Option<ChangeRows>,
-    format: Option<RowFormat>,
-}
-
-impl<'l> Listed<'l> {
-    fn new(args: &DiffArgs, changed: Changed<'l>, memory: usize) -> Self {
-        let format = summary_rows(args.format);
-        let (format, changed) = match format {
-            Some(RowFormat::Json) => (None, changed.with_list(memory)),
-            format => (format, changed),
-        };
-        Self { changed, rows: None, format }
-    }
-
-    fn add(&mut self, changes: &[Change]) -> Result<(), Failure> {
-        for change in changes {
-            self.changed.add(change);
-        }
-        let Some(format) = self.format else { return Ok(()) };
-        let mut rows = match self.rows.take() {
-            Some(rows) => rows,
-            None => Box::new(Rows::new(stdout(), format, "change", CHANGE_COLUMNS.to_vec())?),
-        };
-        change_rows(changes, self.changed.labels, &mut rows)?;
-        self.rows = Some(rows);
-        Ok(())
-    }
-}
-
-/// What is not said, or less finely, for want of memory.
-fn coarser(args: &DiffArgs, diff: &Diff<'_>, changed: &Changed<'_>) -> Vec<String> {
-    let mut warnings: Vec<String> = changed.coarser().into_iter().collect();
-    if diff.forgotten() > 0 {
-        warnings.push(format!(
-            "{} of packets judged by themselves forgotten for want of memory; one that goes on is counted again; \
-             --memory allows more",
-            plural(diff.forgotten(), "tuple"),
-        ));
-    }
-    let not_listed = changed.not_listed();
-    if not_listed > 0 && args.format == SummaryFormat::Json {
-        warnings.push(format!(
-            "`changes` leaves out {} for want of memory; -f ndjson lists every one, --memory allows more",
-            plural(not_listed, "connection"),
-        ));
-    }
-    warnings
-}
-
-/// Accepted changes that accept nothing.
-fn unused(accepted: &Accepted, changed: &Changed<'_>) -> Vec<String> {
-    let mut warnings = Vec::new();
-    for (n, (entry, used)) in accepted.entries().iter().zip(changed.by_entry()).enumerate() {
-        let (filter, until) = (&entry.filter, entry.until.unwrap_or_default());
-        if accepted.expired(n) {
-            warnings.push(format!("`{filter}` was accepted until {until}, and is no longer"));
-        } else if *used == 0 {
-            warnings.push(format!("`{filter}` is accepted, and no connection changes so"));
-        }
-    }
-    warnings
-}
-
-/// Whether both are about the same interfaces, so that they can be compared.
-fn same_interfaces(
-    current: &mut RuleSet,
-    proposed: &mut RuleSet,
-    args: &DiffArgs,
-) -> Result<(), Failure> {
-    current.stand_in_as(proposed);
-    proposed.stand_in_as(current);
-    if current.lists_interfaces() != proposed.lists_interfaces() {
-        let [now, then] = sides(args);
-        let (with, without) = if current.lists_interfaces() { (now, then) } else { (then, now) };
-        return Err(Failure::Usage(format!(
-            "{} lists interfaces and {} does not, so it is not known which addresses both are about; \
-             list them in both, or in neither",
-            input::name(with),
-            input::name(without),
-        )));
-    }
-    let [gone, _] = diff::unpaired(current, proposed);
-    if gone.len() == current.interfaces().len() {
-        let ids = |rules: &RuleSet| {
-            let ids: Vec<&str> = rules.interfaces().iter().map(|eni| eni.id.as_str()).collect();
-            ids.join(", ")
-        };
-        return Err(Failure::Usage(format!(
-            "{} is about {} and {} about {}: they have no interface in common",
-            input::name(sides(args)[0]),
-            ids(current),
-            input::name(sides(args)[1]),
-            ids(proposed),
-        )));
-    }
-    Ok(())
-}
-
-fn print(args: &DiffArgs, compared: &Compared<'_>) -> Result<(), Failure> {
-    let mut out = stdout();
-    match (summary_rows(args.format), compared) {
-        (None, _) if args.format == SummaryFormat::Markdown => {
-            write!(out, "{}", markdown(compared))?;
-        }
-        (None, _) => write!(out, "{}", terminal::results(text(compared)))?,
-        (Some(RowFormat::Json), Compared::Rules { .. }) => {
-            write!(out, "{}", pretty(&json(compared)?)?)?;
-        }
-        (Some(RowFormat::Json), Compared::Traffic { summary, turned, changed, .. }) => {
-            escape::write_pretty_json(&mut out, &traffic_json(summary, turned, changed)?)?;
-        }
-        (Some(format), Compared::Rules { summary, turned, labels, .. }) => {
-            let mut rows = Rows::new(out, format, "region", REGION_COLUMNS.to_vec())?;
-            region_rows(turned, *labels, &mut rows)?;
-            return Ok(rows.finish(summary)?);
-        }
-        (Some(_), Compared::Traffic { summary, rows, .. }) => {
-            return Ok(rows.take().map_or(Ok(()), |rows| rows.finish(summary))?);
-        }
-    }
-    Ok(out.flush()?)
-}
-
-/// For a comment on a change.
-fn markdown(compared: &Compared<'_>) -> String {
-    match compared {
-        Compared::Rules { summary, turned, labels, .. } => {
-            regions_markdown(summary, turned, *labels)
-        }
-        Compared::Traffic { summary, diff, turned, changed, .. } => {
-            diff_markdown(summary, diff, turned, changed)
-        }
-    }
-}
-
-/// For people.
-pub(crate) fn text(compared: &Compared<'_>) -> Text {
-    match compared {
-        Compared::Rules { summary, turned, labels, .. } => {
-            regions_text(summary, turned, *labels, terminal::room())
-        }
-        Compared::Traffic { summary, diff, turned, changed, .. } => {
-            diff_text(summary, diff, turned, changed, terminal::room())
-        }
-    }
-}
-
-/// For programs.
-pub(crate) fn json(compared: &Compared<'_>) -> Result<Value, Failure> {
-    match compared {
-        Compared::Rules { summary, turned, labels, .. } => {
-            with(summary, [("regions", regions_json(turned, *labels, None))])
-        }
-        Compared::Traffic { summary, turned, changed, .. } => {
-            let json = traffic_json(summary, turned, changed)?;
-            Ok(serde_json::to_value(json).map_err(std::io::Error::from)?)
-        }
-    }
-}
-
-fn traffic_json<'d>(
-    summary: &DiffSummary,
-    turned: &[Turned],
-    changed: &'d Changed<'d>,
-) -> Result<DiffJson<'d>, Failure> {
-    let regions = regions_json(turned, changed.labels, Some(changed.seen()));
-    Ok(DiffJson { rest: with(summary, [("regions", regions)])?, changed })
 }

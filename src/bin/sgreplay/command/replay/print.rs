@@ -1,0 +1,245 @@
+//! What a replay prints: the summary, or a row for each packet or connection.
+
+use super::super::judging::Keeps;
+use super::super::{pretty, summary_rows};
+use super::args::{Per, ReplayArgs};
+use crate::args::SummaryFormat;
+use crate::exit::Failure;
+use crate::output::{Stdout, stdout};
+use crate::terminal;
+use sgreplay::capture::Frame;
+use sgreplay::collect::{Connections, RowPart};
+use sgreplay::decode::{Decoded, Tunnels, embedded};
+use sgreplay::escape::Text;
+use sgreplay::labels::Labels;
+use sgreplay::replay::{Replay, Sessions};
+use sgreplay::report::{
+    DECODE_COLUMNS, PacketAnswer, RowFormat, Rows, Summary, VERDICT_COLUMNS, decode_cells,
+    packet_line, replay_markdown, text_summary, verdict_cells,
+};
+use sgreplay::sources::Input;
+use sgreplay::verdict::Judged;
+use std::io::Write;
+
+/// Where rows per connection are written: for people, or, from the first row on, for programs.
+pub(super) enum Table {
+    Text(Stdout),
+    Rows(RowFormat, Option<Box<Rows<Stdout>>>),
+}
+
+impl Table {
+    fn new(format: Option<RowFormat>) -> Self {
+        format.map_or_else(|| Self::Text(stdout()), |format| Self::Rows(format, None))
+    }
+
+    fn write(
+        &mut self,
+        connections: &Connections,
+        part: RowPart,
+        labels: &Labels,
+    ) -> Result<(), Failure> {
+        match self {
+            Self::Text(out) => {
+                let mut rows = connections.text(part, labels, terminal::room());
+                rows.blank();
+                out.write_all(terminal::results(rows).as_bytes())?;
+            }
+            Self::Rows(format, rows) => {
+                if rows.is_none() {
+                    let columns = Connections::COLUMNS.to_vec();
+                    *rows = Some(Box::new(Rows::new(stdout(), *format, "connection", columns)?));
+                }
+                if let Some(rows) = rows {
+                    connections.write(part, labels, rows)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is to be said of rows that were written too early.
+pub(crate) fn went_on(connections: &Connections) -> Option<String> {
+    let went_on = connections.went_on();
+    (went_on > 0).then(|| {
+        format!(
+            "{} on from rows written before for want of memory, with the same number; --memory allows more",
+            match went_on {
+                1 => "1 row goes".to_owned(),
+                _ => format!("{went_on} rows go"),
+            },
+        )
+    })
+}
+
+/// What is printed, and when.
+pub(super) enum Printed<'l> {
+    /// The summary, at the end.
+    Summary { format: Option<RowFormat>, labels: &'l Labels },
+    /// The summary, for a comment on a change.
+    Markdown { labels: &'l Labels },
+    /// A line per packet as they come, then the summary.
+    PacketText { out: Stdout, labels: &'l Labels, tunnels: Tunnels, start: Option<u64> },
+    /// A row per packet as they come.
+    PacketRows { rows: Box<Rows<Stdout>>, labels: &'l Labels },
+    /// A row per connection, at the end.
+    Connections { out: Table, labels: &'l Labels, connections: Connections },
+}
+
+impl<'l> Printed<'l> {
+    pub(super) fn new(
+        args: &ReplayArgs,
+        labels: &'l Labels,
+        tunnels: Tunnels,
+        sessions: Sessions,
+    ) -> Result<Self, Failure> {
+        let format = summary_rows(args.format);
+        if args.format == SummaryFormat::Markdown && args.per.is_some() {
+            let message = "markdown is for the summary; --per is for text and programs";
+            return Err(Failure::Usage(message.to_owned()));
+        }
+        if args.format == SummaryFormat::Markdown {
+            return Ok(Self::Markdown { labels });
+        }
+        Ok(match (args.per, format) {
+            (None, Some(RowFormat::Csv)) | (Some(Per::Connection), _) => {
+                if sessions == Sessions::Off {
+                    let message = "without sessions there are no connections; ask for --per packet";
+                    return Err(Failure::Usage(message.to_owned()));
+                }
+                let connections = Connections::within(Keeps::Rows.memory(&args.judge));
+                Self::Connections { out: Table::new(format), labels, connections }
+            }
+            (None, _) => Self::Summary { format, labels },
+            // Nothing is to be said of any packet.
+            (Some(Per::Packet), None) if terminal::is_quiet() => Self::Summary { format, labels },
+            (Some(Per::Packet), None) => {
+                Self::PacketText { out: stdout(), labels, tunnels, start: None }
+            }
+            (Some(Per::Packet), Some(format)) => {
+                let columns = [DECODE_COLUMNS.as_slice(), VERDICT_COLUMNS.as_slice()].concat();
+                Self::PacketRows {
+                    rows: Box::new(Rows::new(stdout(), format, "packet", columns)?),
+                    labels,
+                }
+            }
+        })
+    }
+
+    /// Whether the text of the summary, which names the local address, is all there is.
+    pub(super) fn is_summary(&self) -> bool {
+        matches!(self, Self::Summary { format: None, .. })
+    }
+
+    /// Adds a packet to its connection, whether it is selected or not.
+    #[inline]
+    pub(super) fn connection(&mut self, input: &Input<'_>, judged: &Judged) {
+        if let Self::Connections { connections, .. } = self {
+            connections.add(input, judged);
+        }
+    }
+
+    /// Writes rows that there is no room for.
+    pub(super) fn make_room(&mut self, replay: &Replay<'_>) -> Result<(), Failure> {
+        match self {
+            Self::Connections { out, labels, connections } if connections.is_full() => {
+                connections.choose_over(replay);
+                out.write(connections, RowPart::Over, labels)?;
+                connections.forget_over();
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What is to be said of rows that were written too early.
+    pub(super) fn warning(&self) -> Option<String> {
+        let Self::Connections { connections, .. } = self else { return None };
+        went_on(connections)
+    }
+
+    #[inline]
+    pub(super) fn packet(
+        &mut self,
+        frame: &Frame<'_>,
+        decoded: &Decoded,
+        judged: &Judged,
+    ) -> Result<(), Failure> {
+        match self {
+            Self::Summary { .. } | Self::Markdown { .. } | Self::Connections { .. } => {}
+            Self::PacketText { out, labels, tunnels, start } => {
+                *start = start.or(frame.time_ns);
+                let not = match judged {
+                    Judged::At(..) => None,
+                    Judged::NotEvaluated(reason) => Some(PacketAnswer::Not(*reason)),
+                };
+                let embedded = embedded(frame.link, frame.data, tunnels);
+                let at =
+                    judged.judgements().map(|judgement| PacketAnswer::Judged(judgement, labels));
+                for answer in not.into_iter().chain(at) {
+                    let line = packet_line(frame, decoded, embedded.as_ref(), *start, Some(answer));
+                    writeln!(out, "{line}")?;
+                }
+            }
+            Self::PacketRows { rows, labels } => {
+                let decoded = decode_cells(frame, decoded);
+                for verdict in verdict_cells(judged, labels) {
+                    rows.row(&[decoded.as_slice(), verdict.as_slice()].concat())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(
+        self,
+        summary: &Summary,
+        replay: &Replay<'_>,
+        more: &Text,
+    ) -> Result<(), Failure> {
+        let room = terminal::room();
+        let with_summary = |mut text: Text, labels| {
+            text.append(&text_summary(summary, replay, labels, room));
+            text.append(more);
+            terminal::results(text)
+        };
+        match self {
+            Self::PacketRows { rows, .. } => rows.finish(summary)?,
+            Self::Markdown { labels } => {
+                print(stdout(), &replay_markdown(summary, replay, labels))?;
+            }
+            Self::Connections { mut out, labels, connections } => {
+                out.write(&connections, RowPart::All, labels)?;
+                match out {
+                    Table::Text(out) => print(out, &with_summary(Text::default(), labels))?,
+                    Table::Rows(_, Some(rows)) => rows.finish(summary)?,
+                    Table::Rows(_, None) => {}
+                }
+            }
+            Self::PacketText { out, labels, .. } => {
+                let mut text = Text::default();
+                text.blank();
+                print(out, &with_summary(text, labels))?;
+            }
+            Self::Summary { format, labels } => {
+                let text = match format {
+                    None => with_summary(Text::default(), labels),
+                    Some(RowFormat::Ndjson) => return ndjson(summary),
+                    Some(_) => pretty(summary)?,
+                };
+                print(stdout(), &text)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// NDJSON without rows: the summary object alone.
+fn ndjson(summary: &Summary) -> Result<(), Failure> {
+    Ok(Rows::new(stdout(), RowFormat::Ndjson, "", Vec::new())?.finish(summary)?)
+}
+
+fn print(mut out: Stdout, text: &str) -> Result<(), Failure> {
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}

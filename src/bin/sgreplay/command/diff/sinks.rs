@@ -1,4 +1,4 @@
-//! What a comparison feeds with each packet: writers, rows, the page.
+//! Sinks of a comparison: writers, rows, the page.
 
 use super::super::judging::Report;
 use super::super::{summary_rows, warnings};

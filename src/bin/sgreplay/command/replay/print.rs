@@ -1,4 +1,4 @@
-//! What a replay prints: the summary, or a row for each packet or connection.
+//! Prints a replay: the summary, or a row for each packet or connection.
 
 use super::super::judging::Keeps;
 use super::super::{pretty, summary_rows};

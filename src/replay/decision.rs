@@ -15,7 +15,7 @@ pub(super) struct Decision {
     pub(super) verdict: Verdict,
     pub(super) reason: Reason,
     pub(super) entry: EntryIndex,
-    /// The flow class of the connection: see [`Stats::flow_class`].
+    /// The flow class of the connection: see [`Stats::flow_class`](crate::stats::Stats::flow_class).
     pub(super) flow_class: u32,
 }
 

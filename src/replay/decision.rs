@@ -73,11 +73,10 @@ impl Replay<'_> {
         flow: &FlowTuple,
     ) -> EntryIndex {
         let lists = self.lists(interface);
-        let (ordered, compiled) = lists.list(direction);
+        let (_, compiled) = lists.list(direction);
         let entry = compiled.decide(flow);
         // Only entries about members match more than they do at the interface.
-        if lists.about_members[direction as usize]
-            && ordered.entry(entry).is_some_and(Entry::is_about_members)
+        if lists.is_about_members(direction, entry)
             && self.interfaces.has(interface, flow.peer(direction))
         {
             return self.find_entry_without_own(interface, direction, flow);

@@ -15,8 +15,9 @@ pub(super) struct Lists {
     pub(super) egress_replies: Option<(Compiled, u32)>,
     /// Members of its groups, for open question F1.
     pub(super) members: AddressSet,
-    /// Whether entries match members of its groups, ingress first: an interface is no member to itself.
-    pub(super) about_members: [bool; 2],
+    /// Which entries match members of its groups, ingress first: an interface is no member to itself. Empty where none
+    /// does.
+    about_members: [Vec<bool>; 2],
 }
 
 impl Lists {
@@ -35,17 +36,31 @@ impl Lists {
         let (ingress, ingress_replies) = compiled(Direction::Ingress);
         let (egress, egress_replies) = compiled(Direction::Egress);
         let is_met = |of: &Entry| of.is_about_members() && !of.has_no_members();
-        let about_members =
-            [&ingress, &egress].map(|(ordered, _)| ordered.entries().iter().any(is_met));
+        let about_members = [&ingress, &egress].map(|(ordered, _)| {
+            let entries: Vec<bool> = ordered.entries().iter().map(is_met).collect();
+            if entries.contains(&true) { entries } else { Vec::new() }
+        });
         let members = AddressSet::new(rules.group_members(interface));
         Self { ingress, egress, ingress_replies, egress_replies, members, about_members }
     }
 
+    #[inline]
     pub(super) fn list(&self, direction: Direction) -> &(Ordered, Compiled) {
         match direction {
             Direction::Ingress => &self.ingress,
             Direction::Egress => &self.egress,
         }
+    }
+
+    /// Whether an entry matches members of its groups.
+    #[inline]
+    pub(super) fn is_about_members(&self, direction: Direction, entry: EntryIndex) -> bool {
+        let [ingress, egress] = &self.about_members;
+        let entries = match direction {
+            Direction::Ingress => ingress,
+            Direction::Egress => egress,
+        };
+        entries.get(entry.0 as usize).copied().unwrap_or_default()
     }
 
     /// The entry of the network ACL that decides on a reply.

@@ -63,9 +63,30 @@ fn annotations_and_code_quality() {
         b"",
     );
     assert_eq!(status, 2, "{stderr}");
-    // Without rules the file that is missing is named.
-    let (status, _, stderr) = output_in(dir.path(), &["ci"], b"");
-    assert!(status == 2 && stderr.contains("sgreplay.yaml"), "{stderr}");
+}
+
+/// Captures and assertions of a file that is not found would be left out, so its absence is an error, unless the command
+/// line has two rule sets to compare; and then it is said.
+#[test]
+fn a_missing_file_passes_nothing() {
+    let dir = story();
+    std::fs::remove_file(dir.path().join("sgreplay.yaml")).unwrap();
+    let both = ["--current", "current.yaml", "--proposed", "current.yaml"];
+    for (args, is_enough) in [
+        (&[][..], false),
+        (&["--proposed", "proposed.yaml"], false),
+        (&["--current", "current.yaml"], false),
+        (&both, true),
+        (&["sgreplay.yaml", "--current", "current.yaml", "--proposed", "current.yaml"], false),
+    ] {
+        let (status, _, stderr) = output_in(dir.path(), &[&["ci"][..], args].concat(), b"");
+        assert_eq!(status, if is_enough { 0 } else { 2 }, "{args:?}: {stderr}");
+        assert!(stderr.contains("sgreplay.yaml"), "{args:?}: {stderr}");
+    }
+    // One that is there and cannot be read is not absent.
+    std::fs::create_dir(dir.path().join("sgreplay.yaml")).unwrap();
+    let (status, _, stderr) = output_in(dir.path(), &[&["ci"][..], &both].concat(), b"");
+    assert_eq!(status, 2, "{stderr}");
 }
 
 #[test]

@@ -25,9 +25,12 @@ The file, with everything that it may say; paths are relative to it:
   code_quality: gl-code-quality.json # GitLab
   junit: sgreplay.xml")]
 pub(crate) struct CiArgs {
-    /// Configuration file: what to check and what fails
-    #[arg(value_name = "FILE", default_value = "sgreplay.yaml")]
-    pub file: PathBuf,
+    /// Configuration: what to check and what fails [default: sgreplay.yaml]
+    ///
+    /// Configuration: what to check and what fails [default: sgreplay.yaml]. Where there is no sgreplay.yaml, --plan, or
+    /// --current and --proposed together, are compared over all possible packets, and newly denied ones and new errors fail.
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
     /// Override the proposed rules
     #[arg(long, value_name = "FILE", help_heading = "Rules")]
     pub proposed: Option<PathBuf>,

@@ -1,5 +1,17 @@
 //! The file of `sgreplay ci`: what is asked of a proposal.
 
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+use serde::Deserialize;
+use sgreplay::diff::Effect;
+use sgreplay::engine::{CapturePoint, read_text};
+use sgreplay::escape;
+use sgreplay::rules::{FieldError, Severity};
+use sgreplay::yaml::{self, YamlError};
+
 use super::args::{CiArgs, CiFormat};
 use crate::args::cidr;
 use crate::captures::CaptureArgs;
@@ -9,15 +21,7 @@ use crate::command::judging::{JudgeArgs, SwitchArgs, TagNames, tag as tag_of};
 use crate::exit::Failure;
 use crate::input::{self, STDIN};
 use crate::output::Named;
-use ipnet::IpNet;
-use serde::Deserialize;
-use sgreplay::diff::Effect;
-use sgreplay::engine::{CapturePoint, read_text};
-use sgreplay::escape::{self};
-use sgreplay::rules::{FieldError, Severity};
-use sgreplay::yaml::{self, YamlError};
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use crate::terminal;
 
 /// The file beside the rules.
 #[derive(Debug, Deserialize)]
@@ -116,6 +120,24 @@ pub(super) enum FailOn {
 /// The file that is read where none is named.
 const USUAL_FILE: &str = "sgreplay.yaml";
 
+impl CiArgs {
+    /// The configuration file.
+    pub(super) fn file(&self) -> &Path {
+        self.file.as_deref().unwrap_or(Path::new(USUAL_FILE))
+    }
+
+    /// Whether there is no file and none is needed: none is named, and the command line has two rule sets to compare.
+    fn needs_no_file(&self) -> bool {
+        let has_both = self.plan.is_some() || self.current.is_some() && self.proposed.is_some();
+        // A file that is there and cannot be read is an error.
+        let is_absent = || {
+            let found = std::fs::symlink_metadata(USUAL_FILE);
+            found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        };
+        self.file.is_none() && has_both && is_absent()
+    }
+}
+
 /// What fails where the file does not say.
 const USUAL: [FailOn; 3] = [FailOn::NewlyDenied, FailOn::NewError, FailOn::Expectations];
 
@@ -124,17 +146,21 @@ impl Config {
         if args.annotations.is_some() && args.format != CiFormat::Text {
             return Err(Failure::Usage("--annotations needs -f text".to_owned()));
         }
-        let name = input::name(&args.file);
-        // Rules on the command line need no file.
-        let has_rules = args.plan.is_some() || args.proposed.is_some();
-        let is_absent = args.file == Path::new(USUAL_FILE) && !args.file.exists();
-        let text = if has_rules && is_absent { "{}".to_owned() } else { read_text(&args.file)? };
+        let name = input::name(args.file());
+        let text = if args.needs_no_file() {
+            terminal::say(&format!(
+                "there is no {USUAL_FILE}: no captures and no assertions; newly denied packets and new errors fail"
+            ));
+            "{}".to_owned()
+        } else {
+            read_text(args.file())?
+        };
         let mut config: Self = yaml::read(&text).map_err(|YamlError { at, message }| {
             let at = at.map_or_else(String::new, |(line, column)| format!(":{line}:{column}"));
             Failure::Usage(format!("{name}{at}: {message}"))
         })?;
         // What the file names lies beside it; what the command line names, where it was typed.
-        let dir = args.file.parent().unwrap_or(Path::new("")).to_owned();
+        let dir = args.file().parent().unwrap_or(Path::new("")).to_owned();
         let place = |path: &Path| match path.as_os_str() == STDIN {
             true => path.to_owned(),
             false => dir.join(path),

@@ -33,15 +33,15 @@ pub(crate) fn run(args: &CiArgs, outputs: &mut Outputs) -> Result<ExitStatus, Fa
     let config = Config::read(args)?;
     outputs.add(config.files(args))?;
     let Some(proposed) = config.proposed.clone() else {
-        let name = input::name(&args.file);
+        let name = input::name(args.file());
         return Err(Failure::Usage(format!(
             "{name}: `proposed:` names no rules file, nor `plan:` a plan"
         )));
     };
     if let Some(why) = config.unanswerable() {
-        return Err(Failure::Usage(format!("{}: {why}", input::name(&args.file))));
+        return Err(Failure::Usage(format!("{}: {why}", input::name(args.file()))));
     }
-    let name = input::name(&args.file);
+    let name = input::name(args.file());
     let switches = config.switches(&name)?;
     let request = |side| RulesRequest { side, ..(&switches).into() };
     let rules = input::rules_file(&proposed, &request(PlanSide::Proposed))?;

@@ -95,6 +95,28 @@ fn a_rule_to_add_allows_the_packet() {
     assert!(out.contains("newly_allowed") && out.contains("198.51.100.7"), "{out}");
 }
 
+/// A rule of a security group is not said to allow what a network ACL denies too.
+#[test]
+fn no_rule_is_offered_that_is_not_enough() {
+    let dir = tempfile::tempdir().unwrap();
+    let acl = |entries: &str| {
+        format!(
+            "{{cloud: aws, security_groups: [{{id: sg-a, rules: []}}], network_acls: [{{id: acl-a, interfaces: eni-a, rules: [{entries}]}}], \
+             interfaces: [{{id: eni-a, addresses: [10.0.0.5], security_groups: [sg-a]}}]}}"
+        )
+    };
+    let offers = |entries: &str| {
+        std::fs::write(dir.path().join("rules.yaml"), acl(entries)).unwrap();
+        let args = ["explain", "--rules", "rules.yaml", "tcp 198.51.100.7:40000 > 10.0.0.5:22"];
+        let (status, out, stderr) = output_in(dir.path(), &args, b"");
+        assert_eq!(status, 0, "{stderr}");
+        out.contains("to allow it")
+    };
+    let all = "{direction: ingress, number: 100, protocol: all, source: 0.0.0.0/0}";
+    assert!(offers(all));
+    assert!(!offers(""));
+}
+
 #[test]
 fn one_frame() {
     assert_snapshot!(

@@ -1,18 +1,22 @@
 //! The walk of a packet through the rules, as text and as JSON.
 
-use super::super::{pretty, stdout};
-use super::{Explained, Opening};
-use crate::args::TextOrJson;
-use crate::exit::{ExitStatus, Failure};
+use std::io::Write;
+
 use serde_json::{Value, json};
 use sgreplay::escape::{self, Text};
-use sgreplay::evaluate::Examined;
+use sgreplay::evaluate::{Examined, explain};
 use sgreplay::flow::{Direction, FlowTuple, Transport};
 use sgreplay::labels::Label;
 use sgreplay::report::SCHEMA;
-use sgreplay::rules::{Addresses, Cloud, EntryIndex, EntryKind, Layer, MatchStep, Matcher, Policy};
+use sgreplay::rules::{
+    Addresses, Cloud, EntryIndex, EntryKind, Layer, MatchStep, Matcher, Ordered, Policy,
+};
 use sgreplay::verdict::{Reason, Verdict};
-use std::io::Write;
+
+use super::{Explained, Opening};
+use crate::args::TextOrJson;
+use crate::command::{pretty, stdout};
+use crate::exit::{ExitStatus, Failure};
 
 pub(super) fn not_evaluated(
     format: TextOrJson,
@@ -78,6 +82,10 @@ fn remedy(one: &Explained<'_>) -> Option<Text> {
         return None;
     }
     let Opening { flow, direction, .. } = one.opening;
+    let denies = |list: &&Ordered| {
+        explain(list, &flow).last().is_none_or(|step| step.entry.policy == Policy::Drop)
+    };
+    let is_the_only_layer = one.layers.iter().filter(denies).count() == 1;
     let mut out = Text::default();
     let accepts = steps.iter().filter(|(_, step)| {
         matches!(step.entry.kind, EntryKind::Rule { .. }) && step.entry.policy == Policy::Accept
@@ -98,9 +106,8 @@ fn remedy(one: &Explained<'_>) -> Option<Text> {
         ));
     }
     // Of other clouds a rule needs a priority, which is a choice.
-    if matches!(one.rules.cloud(), Cloud::Alibaba | Cloud::Aws)
-        && label.layer == Layer::SecurityGroup
-    {
+    let needs_no_priority = matches!(one.rules.cloud(), Cloud::Alibaba | Cloud::Aws);
+    if needs_no_priority && is_the_only_layer && label.layer == Layer::SecurityGroup {
         let group = label.group.split('+').next().unwrap_or_default();
         let ports = match flow.transport {
             Transport::Ports { dst, .. } => format!(", ports: {dst}"),

@@ -105,7 +105,7 @@ pub(super) fn captures(
         let size: u64 = together.iter().map(|capture| capture.size).sum();
         push_line!(
             out,
-            "captures {} of them: {} packets, {} (-v lists them)",
+            "captures {} files: {} packets, {} (-v lists them)",
             count(together.len() as u64),
             count(frames),
             bytes(size),

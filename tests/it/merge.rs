@@ -143,3 +143,24 @@ fn every_capture_has_its_own_hash() {
         "all were opened, so nothing was tried"
     );
 }
+
+/// Many captures share a line; `-v`, JSON, and whatever there is more to say of one, name them.
+#[test]
+fn many_captures_share_a_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let names: Vec<String> = (0..6).map(|n| format!("{n}.pcap")).collect();
+    for name in &names {
+        std::fs::copy(support::capture("ssh.pcap"), dir.path().join(name)).unwrap();
+    }
+    std::fs::copy(support::capture("proposed.yaml"), dir.path().join("rules.yaml")).unwrap();
+    let base = ["replay", "--rules", "rules.yaml", "--local", "10.0.0.5", "."];
+    let lines = |more: &[&str]| {
+        let (status, out, stderr) = output_in(dir.path(), &[&base, more].concat(), b"");
+        assert_eq!(status, 0, "{stderr}");
+        let starts = |word: &str| out.lines().filter(|line| line.starts_with(word)).count();
+        (starts("captures 6 files: 1,218 packets, "), starts("capture  "))
+    };
+    assert_eq!(lines(&[]), (1, 0));
+    assert_eq!(lines(&["-v"]), (0, 6));
+    assert_eq!(lines(&["--hash"]), (0, 6));
+}

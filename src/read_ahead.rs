@@ -264,7 +264,7 @@ impl Ahead {
     /// Starts to read. The work is done by so many threads, whoever asks among them: one does all, two
     /// read beside whoever asks, and who has less to do decodes, three decode apart from both. The frames
     /// are the same. What may have to be waited for ([`Capture::may_wait`]) is read apart even from one, in turns. Without
-    /// the feature `threads`, whoever asks does all.
+    /// the feature `threads`, the caller does all.
     ///
     /// The threads end with the capture, or soon after this is dropped; nobody waits for them, since one
     /// may be blocked on a pipe that says nothing.

@@ -1,4 +1,4 @@
-//! What a change of rules does to every possible packet: the exact difference.
+//! The exact difference of two rule sets over all possible packets.
 //!
 //! Entries that both lists have in common, in the same order, cannot make a difference to a packet by
 //! themselves: the first of them that matches is the same in both. So every packet whose verdict turns

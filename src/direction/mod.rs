@@ -70,7 +70,7 @@ impl Interfaces {
         }
     }
 
-    /// Whether the interface has the address, whoever else has it.
+    /// Whether the interface has the address; another may have it too.
     #[cold]
     pub(crate) fn has(&self, interface: usize, addr: IpAddr) -> bool {
         let nets = self.own.get(interface);

@@ -218,7 +218,7 @@ impl RulesText {
     /// Recognises texts that are one rule set together, each under its file's name.
     ///
     /// # Errors
-    /// When they are of no format that is read.
+    /// When their format is not known.
     pub fn new(
         name: String,
         texts: Vec<(String, String)>,

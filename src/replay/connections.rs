@@ -1,6 +1,5 @@
 //! A packet at one interface: of a live session, the first of a connection, or judged by itself.
 
-use super::decision::Decision;
 use super::{Midstream, Replay, Sessions};
 use crate::capture::{Frame, LogRecord};
 use crate::decode::embedded;
@@ -161,21 +160,7 @@ impl Replay<'_> {
         if self.has_unknown_members && special != Special::Stray {
             self.note_doubts(interface, direction, &packet.flow, &decision, false);
         }
-        let Decision { verdict, reason, entry, flow_class } = decision;
-        Judgement {
-            interface,
-            direction,
-            verdict,
-            reason,
-            decided_in: direction,
-            entry,
-            connection: None,
-            local_began: direction == Direction::Egress,
-            opened: None,
-            stray: special == Special::Stray,
-            reply: None,
-            flow_class,
-        }
+        decision.judgement(interface, direction, special == Special::Stray)
     }
 }
 

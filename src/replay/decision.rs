@@ -8,7 +8,7 @@ use crate::evaluate::Evaluator;
 use crate::flow::{Direction, FlowTuple};
 use crate::rules::{Builtin, Entry, EntryIndex, EntryKind};
 use crate::stats::Special;
-use crate::verdict::{Reason, Verdict};
+use crate::verdict::{Judgement, Reason, Verdict};
 
 /// The decision of the rules on a packet that opens a connection, or is judged by itself.
 pub(super) struct Decision {
@@ -17,6 +17,33 @@ pub(super) struct Decision {
     pub(super) entry: EntryIndex,
     /// The flow class of the connection: see [`Stats::flow_class`](crate::stats::Stats::flow_class).
     pub(super) flow_class: u32,
+}
+
+impl Decision {
+    /// The judgement of a packet by itself.
+    #[inline]
+    pub(super) fn judgement(
+        self,
+        interface: usize,
+        direction: Direction,
+        stray: bool,
+    ) -> Judgement {
+        let Self { verdict, reason, entry, flow_class } = self;
+        Judgement {
+            interface,
+            direction,
+            verdict,
+            reason,
+            decided_in: direction,
+            entry,
+            connection: None,
+            local_began: direction == Direction::Egress,
+            opened: None,
+            stray,
+            reply: None,
+            flow_class,
+        }
+    }
 }
 
 #[expect(

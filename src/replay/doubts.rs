@@ -36,7 +36,7 @@ impl Replay<'_> {
         decision: &Decision,
         guessed: bool,
     ) {
-        // The session table is full, whoever began the connection.
+        // The session table is full, which does not depend on who began the connection.
         if decision.reason == Reason::SessionLimit {
             return;
         }

@@ -1,7 +1,7 @@
 //! Tuples judged by themselves, without statistics.
 
 use super::Replay;
-use super::decision::decision_of_entry;
+use super::decision::{Decision, decision_of_entry};
 use crate::flow::{Direction, FlowTuple};
 use crate::verdict::{Judged, Judgement, Reason, Verdict};
 
@@ -42,19 +42,7 @@ impl Replay<'_> {
         if is_denied_egress && self.has_fellow_member(interface, flow.dst) {
             return None;
         }
-        Some(Judgement {
-            interface,
-            direction,
-            verdict,
-            reason,
-            decided_in: direction,
-            entry,
-            connection: None,
-            local_began: direction == Direction::Egress,
-            opened: None,
-            stray: false,
-            reply: None,
-            flow_class: 0,
-        })
+        let decision = Decision { verdict, reason, entry, flow_class: 0 };
+        Some(decision.judgement(interface, direction, false))
     }
 }

@@ -1,4 +1,4 @@
-//! What a change of rules does: a row per connection, and grouped for people.
+//! Changed connections: a row for each, and grouped for people.
 
 use std::collections::BTreeMap;
 use std::io;

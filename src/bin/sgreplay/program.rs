@@ -36,7 +36,7 @@ pub(crate) fn main(words: Vec<OsString>) -> ExitStatus {
     });
     match run(&args.command, quiet, Named::of(&matches)) {
         Ok(status) => status,
-        // Whoever reads the output has seen enough: `sgreplay … | head`.
+        // The reader has closed the pipe: `sgreplay … | head`.
         Err(Failure::ClosedPipe) => ExitStatus::Done,
         Err(Failure::StandardError(message)) => {
             // Nothing can be done about a standard output that does not take it.

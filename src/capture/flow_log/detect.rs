@@ -26,7 +26,7 @@ impl Reader {
         let fields = options.fields.as_ref();
         let mut start = 0;
         let columns = loop {
-            // What is no text is no flow log; whoever asks says what it is.
+            // A flow log is text; the caller names other formats.
             let Ok(Some((line, end))) = line_at(buffer, start) else { break None };
             let text = line.trim_start();
             let is_json = text.starts_with(['{', '[']);

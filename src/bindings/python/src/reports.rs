@@ -97,7 +97,7 @@ fn warnings(json: &serde_json::Value) -> Vec<String> {
     list.into_iter().flatten().filter_map(|text| text.as_str().map(str::to_owned)).collect()
 }
 
-/// What a change of rules does: to captures, or, without any, to all packets that could be.
+/// Compares two rule sets: on captures, or, without any, over all possible packets.
 #[pyfunction]
 pub(crate) fn diff(
     py: Python<'_>,

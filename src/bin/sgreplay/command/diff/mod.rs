@@ -65,7 +65,7 @@ pub(crate) fn run(args: &DiffArgs, outputs: &mut Outputs) -> Result<ExitStatus, 
     )
 }
 
-/// What a change of rules does.
+/// The result of a comparison.
 pub(crate) enum Compared<'c> {
     /// Over every possible packet.
     Rules {

@@ -1,15 +1,16 @@
 //! Warnings about a comparison.
 
-use super::args::DiffArgs;
-use super::sides;
-use crate::args::SummaryFormat;
-use crate::exit::Failure;
-use crate::input;
 use sgreplay::baseline::Accepted;
 use sgreplay::collect::Changed;
 use sgreplay::diff::{self, Diff};
 use sgreplay::report::{DiffInputs, plural};
 use sgreplay::rules::RuleSet;
+
+use super::args::DiffArgs;
+use super::sides;
+use crate::args::SummaryFormat;
+use crate::exit::Failure;
+use crate::input;
 
 /// What the two rule sets give cause to say.
 pub(super) fn of_both(current: &RuleSet, proposed: &RuleSet, inputs: &DiffInputs) -> Vec<String> {

@@ -1,12 +1,7 @@
 //! A comparison as text, Markdown and JSON.
 
-use super::super::{pretty, summary_rows, with};
-use super::Compared;
-use super::args::DiffArgs;
-use crate::args::SummaryFormat;
-use crate::exit::Failure;
-use crate::output::stdout;
-use crate::terminal;
+use std::io::Write;
+
 use serde_json::Value;
 use sgreplay::collect::Changed;
 use sgreplay::diff::Turned;
@@ -15,7 +10,14 @@ use sgreplay::report::{
     DiffJson, DiffSummary, REGION_COLUMNS, RowFormat, Rows, diff_markdown, diff_text, region_rows,
     regions_json, regions_markdown, regions_text,
 };
-use std::io::Write;
+
+use super::Compared;
+use super::args::DiffArgs;
+use crate::args::SummaryFormat;
+use crate::command::{pretty, summary_rows, with};
+use crate::exit::Failure;
+use crate::output::stdout;
+use crate::terminal;
 
 pub(super) fn print(args: &DiffArgs, compared: &Compared<'_>) -> Result<(), Failure> {
     let mut out = stdout();

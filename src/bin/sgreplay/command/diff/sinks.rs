@@ -1,11 +1,7 @@
 //! Sinks of a comparison: writers, rows, the page.
 
-use super::super::judging::Report;
-use super::super::{summary_rows, warnings};
-use super::ChangeRows;
-use super::args::DiffArgs;
-use crate::exit::Failure;
-use crate::output::{Output, Outputs, stdout};
+use std::ops::ControlFlow;
+
 use sgreplay::capture::{Frame, PcapWriter};
 use sgreplay::collect::Changed;
 use sgreplay::diff::{Change, Diff, Effect};
@@ -14,7 +10,13 @@ use sgreplay::labels::BothLabels;
 use sgreplay::report::{CHANGE_COLUMNS, RowFormat, Rows, change_rows};
 use sgreplay::sources::Input;
 use sgreplay::verdict::Judged;
-use std::ops::ControlFlow;
+
+use super::ChangeRows;
+use super::args::DiffArgs;
+use crate::command::judging::Report;
+use crate::command::{summary_rows, warnings};
+use crate::exit::Failure;
+use crate::output::{Output, Outputs, stdout};
 
 /// Where packets go.
 pub(super) struct Sinks<'a> {

@@ -1,12 +1,7 @@
 //! Prints a replay: the summary, or a row for each packet or connection.
 
-use super::super::judging::Keeps;
-use super::super::{pretty, summary_rows};
-use super::args::{Per, ReplayArgs};
-use crate::args::SummaryFormat;
-use crate::exit::Failure;
-use crate::output::{Stdout, stdout};
-use crate::terminal;
+use std::io::Write;
+
 use sgreplay::capture::Frame;
 use sgreplay::collect::{Connections, RowPart};
 use sgreplay::decode::{Decoded, Tunnels, embedded};
@@ -19,7 +14,14 @@ use sgreplay::report::{
 };
 use sgreplay::sources::Input;
 use sgreplay::verdict::Judged;
-use std::io::Write;
+
+use super::args::{Per, ReplayArgs};
+use crate::args::SummaryFormat;
+use crate::command::judging::Keeps;
+use crate::command::{pretty, summary_rows};
+use crate::exit::Failure;
+use crate::output::{Stdout, stdout};
+use crate::terminal;
 
 /// Where rows per connection are written: for people, or, from the first row on, for programs.
 pub(super) enum Table {

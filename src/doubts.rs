@@ -185,12 +185,12 @@ impl Doubts {
         self.last = frame;
     }
 
-    /// How many connections hang on anything.
+    /// How many connections depend on anything.
     pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// What is supposed, how many connections hang on it, and the frame that opens the first of them.
+    /// What is supposed, how many connections depend on it, and the frame that opens the first of them.
     pub fn iter(&self) -> impl Iterator<Item = (&Supposition, u64, u64)> {
         self.by.iter().map(|(supposed, (n, frame))| (supposed, *n, *frame))
     }

@@ -10,7 +10,7 @@ use super::{Entry, EntryKind, NicType, RuleSet};
 
 /// Which interfaces have the same entries.
 ///
-/// The entries of an interface hang on its groups, its subnets, its network card and its tags, and on its own addresses
+/// The entries of an interface depend on its groups, its subnets, its network card and its tags, and on its own addresses
 /// only where its group lets members reach each other: it is no member of its own group. The lists that are
 /// shared ([`RuleSet::ordered_for_all`]) have every member there, and [`RuleSet::is_met_at`] tells the interfaces apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub struct SharedLists {
     first: Vec<usize>,
 }
 
-/// What the entries of an interface hang on.
+/// Everything that the entries of an interface depend on.
 #[derive(PartialEq, Eq, Hash)]
 struct Key<'r> {
     groups: &'r [usize],

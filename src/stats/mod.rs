@@ -60,7 +60,7 @@ pub struct Stats {
     strays: ByVerdict,
     unevaluated: Unevaluated,
     midstream: [u64; Opening::INFERRED.len()],
-    /// Connections whose verdict hangs on a guess, and the first frame of the first.
+    /// Connections whose verdict depends on a guess, and the first frame of the first.
     guessed: Option<(u64, u64)>,
     /// Connections that would be allowed, and that would be denied, if something were so.
     doubts: [Doubts; 2],

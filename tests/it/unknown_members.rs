@@ -1,5 +1,5 @@
 //! Interfaces of which a file lists some only (SEMANTICS F26): groups that none of them has are judged by themselves,
-//! and a verdict that hangs on who the members of a group are passes no gate.
+//! and a verdict that depends on who the members of a group are passes no gate.
 
 use std::path::Path;
 
@@ -68,7 +68,7 @@ fn a_change_of_a_group_without_known_members_is_compared() {
 
 /// A packet of 10.0.1.7 passes if that is the load balancer. The proposed rules stop it, whoever it is.
 #[test]
-fn a_comparison_that_hangs_on_members_is_no_answer() {
+fn a_comparison_that_depends_on_members_is_no_answer() {
     let packets = [ipv4("10.0.1.7:40000", "10.0.0.5:443", "S")];
     let now = rules(PARTIAL, "0.0.0.0/0", "sg-alb");
     let then = rules(PARTIAL, "0.0.0.0/0", "10.9.9.9");
@@ -92,7 +92,7 @@ fn a_comparison_that_hangs_on_members_is_no_answer() {
 
 /// Only a rule that drops makes a replay's pass doubtful; a denied packet that may be a member's is said.
 #[test]
-fn a_replay_says_what_hangs_on_members() {
+fn a_replay_says_what_depends_on_members() {
     let packets = [ipv4("10.0.1.7:40000", "10.0.0.5:443", "S")];
     let file = |first: &str| {
         format!(

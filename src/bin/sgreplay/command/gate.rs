@@ -132,7 +132,7 @@ pub(crate) struct Unsure {
 impl Unsure {
     fn add(&mut self, doubts: &Doubts, stats: &Stats) {
         self.connections += doubts.total();
-        let texts = doubts.iter().map(|(supposed, n, frame)| hangs_on(supposed, n, frame, stats));
+        let texts = doubts.iter().map(|(supposed, n, frame)| depends_on(supposed, n, frame, stats));
         self.texts.extend(texts);
     }
 
@@ -153,7 +153,7 @@ impl Unsure {
         if let Some((n, frame)) = stats.guessed() {
             found.connections += n;
             let supposed = Supposition { receiver_began: true, ..Supposition::default() };
-            found.texts.push(hangs_on(&supposed, n, frame, stats));
+            found.texts.push(depends_on(&supposed, n, frame, stats));
         }
         found.add(stats.may_be_denied(), stats);
         found.add_unweighed(stats);
@@ -180,7 +180,7 @@ impl Unsure {
     }
 }
 
-fn hangs_on(supposed: &Supposition, connections: u64, frame: u64, stats: &Stats) -> String {
+fn depends_on(supposed: &Supposition, connections: u64, frame: u64, stats: &Stats) -> String {
     let (n, all) = (count(connections), plural(stats.connections().total(), "connection"));
     let groups: Vec<&str> = supposed.members_of.groups().collect();
     let began = match supposed.receiver_began {

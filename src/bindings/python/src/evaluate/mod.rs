@@ -205,7 +205,7 @@ impl RecordBatchReader for Evaluated {
     }
 }
 
-/// Judges a tuple whose answer hangs on something that is not known, which is counted.
+/// Judges a tuple whose answer depends on something that is not known, which is counted.
 #[cold]
 fn weigh(replay: &mut Replay<'_>, flow: FlowTuple, number: u64) -> Judged {
     // A hop limit that shows no router, as flow logs are judged.

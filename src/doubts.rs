@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::evaluate::{Compiled, Evaluator, Reference};
 use crate::flow::{Direction, FlowTuple};
-use crate::rules::{Assumption, Entry, Matcher, Ordered, RuleSet, UnknownGroups};
+use crate::rules::{Assumption, Entry, Matcher, Ordered, RuleSet, SharedLists, UnknownGroups};
 use crate::verdict::Verdict;
 
 /// Something that may be so.
@@ -89,11 +89,25 @@ pub(crate) struct UnknownMembers {
     groups: UnknownGroups,
     /// The entries about each group, as they match its members.
     about: Vec<(String, Matcher)>,
-    /// The lists that assumptions make, of those that were asked about.
-    worlds: BTreeMap<Assumption, (Ordered, Compiled)>,
 }
 
+/// The lists that assumptions make, of those that were asked about.
+pub(crate) type Worlds = BTreeMap<Assumption, (Ordered, Compiled)>;
+
 impl UnknownMembers {
+    /// Those of each list of a rule set, ingress first.
+    pub(crate) fn of_lists(
+        rules: &RuleSet,
+        shared: &SharedLists,
+        with_members: bool,
+    ) -> Vec<[Self; 2]> {
+        let of_list = |interface: &usize| {
+            [Direction::Ingress, Direction::Egress]
+                .map(|direction| Self::new(rules, *interface, direction, with_members))
+        };
+        shared.first_interfaces().iter().map(of_list).collect()
+    }
+
     /// Those of an interface's list; with those whose members reach each other, if they are asked for.
     pub(crate) fn new(
         rules: &RuleSet,
@@ -117,7 +131,7 @@ impl UnknownMembers {
                 about.extend(named.map(|group| (group.to_owned(), entry.matcher.clone())));
             }
         }
-        Self { groups, about, worlds: BTreeMap::new() }
+        Self { groups, about }
     }
 
     /// Whether there are none.
@@ -127,7 +141,8 @@ impl UnknownMembers {
 
     /// The verdicts of a packet under every assumption that may make a difference to it; `None` where these are too many.
     pub(crate) fn verdicts(
-        &mut self,
+        &self,
+        worlds: &mut Worlds,
         (rules, interface): (&RuleSet, usize),
         flow: &FlowTuple,
         direction: Direction,
@@ -147,10 +162,10 @@ impl UnknownMembers {
         let is_own = own.unwrap_or_default().iter().any(|net| net.contains(&peer));
         let mut verdicts = Vec::new();
         for assumed in assumptions.into_iter().filter(|assumed| !assumed.is_empty()) {
-            if self.worlds.len() > MOST_KEPT && !self.worlds.contains_key(&assumed) {
-                self.worlds.clear();
+            if worlds.len() > MOST_KEPT && !worlds.contains_key(&assumed) {
+                worlds.clear();
             }
-            let (ordered, compiled) = self.worlds.entry(assumed.clone()).or_insert_with_key(|of| {
+            let (ordered, compiled) = worlds.entry(assumed.clone()).or_insert_with_key(|of| {
                 let ordered = rules.ordered_for_all(interface, direction, of);
                 let compiled = Compiled::within(&ordered, index_memory);
                 (ordered, compiled)
@@ -183,6 +198,16 @@ impl Doubts {
         self.by.entry(supposed).or_insert((0, frame)).0 += 1;
         self.total += u64::from(frame != self.last);
         self.last = frame;
+    }
+
+    /// Adds those of other frames.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        for (supposed, (count, frame)) in &other.by {
+            let (known, first) = self.by.entry(supposed.clone()).or_insert((0, *frame));
+            *known += count;
+            *first = (*first).min(*frame);
+        }
+        self.total += other.total;
     }
 
     /// How many connections depend on anything.

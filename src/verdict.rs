@@ -158,8 +158,8 @@ pub struct Judgement {
     pub stray: bool,
     /// What the network ACL says of it, of a packet that answers the one which opened its connection.
     pub reply: Option<Reply>,
-    /// Position of the flow class that it is counted in.
-    pub flow_class: u32,
+    /// Position of the flow class that it is counted in, among those of the shard that judges it.
+    pub(crate) flow_class: u32,
 }
 
 impl Judgement {
@@ -177,7 +177,7 @@ pub struct Reply {
     /// of one that is stopped: the one that allowed the connection, in the list of the other direction.
     pub other_entry: EntryIndex,
     /// Position of the flow class in which the connection was counted when it was opened.
-    pub opened_as: u32,
+    pub(crate) opened_as: u32,
     /// Whether it stops the packet, although the connection was allowed.
     pub stopped: Stopped,
 }

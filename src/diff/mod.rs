@@ -189,7 +189,7 @@ impl<'r> Diff<'r> {
             Ok(())
         })?;
         let mut before = current.iter();
-        let (has_taken, selects) = (self.has_taken, self.proposed.stats().selects());
+        let (has_taken, selects) = (self.has_taken, self.proposed.selects());
         let one_sided = &mut self.one_sided;
         let Self { proposed, deciders, connections, packets, changes, known, flows, .. } = self;
         let stateless = self.current.options().sessions == Sessions::Off

@@ -233,9 +233,9 @@ fn survey(sources: &mut Sources, local: bool) -> Result<(Survey, Openings), Erro
             if local {
                 survey.add(frame, packet, inside);
             }
-            openings.observe(packet, frame.time_ns);
+            openings.observe(packet, 0, frame.time_ns);
             if let Some(record) = frame.log {
-                openings.observe_record(packet, record);
+                openings.observe_record(packet, 0, record);
             }
         }
     })?;

@@ -50,7 +50,7 @@ use std::ops::ControlFlow;
 use crate::capture::CaptureError;
 use crate::diff::Diff;
 use crate::error::Error;
-use crate::replay::{Options, Replay};
+use crate::replay::{Options, Replay, Workers};
 use crate::rules::RuleSet;
 use crate::session::Openings;
 use crate::sources::{self, Ended, Input, Sources};
@@ -88,6 +88,10 @@ pub struct Outcome<R> {
     pub local: Local,
 }
 
+/// The most packets between two pauses of a sink, whatever the number of threads, so that what it does then does not
+/// depend on that: enough for several threads to judge at once, few enough to keep a bound of memory.
+const BETWEEN_PAUSES: usize = 1 << 12;
+
 /// Judges every packet of the sources, in the order of their times.
 ///
 /// # Errors
@@ -101,12 +105,25 @@ pub fn replay<'r, S: Sink>(
     sink: &mut S,
 ) -> Result<Outcome<Replay<'r>>, S::Error> {
     let Bound { local, openings, capture_points } = bound;
-    let mut replay = prepared(rules, &sources, request.options, openings, capture_points);
+    let workers = Workers::new(sources.options().threads);
+    let replay = prepared(rules, &sources, request.options, openings, capture_points);
+    let mut replay = replay.with_workers(workers);
+    let wants_frames = sink.wants_frames();
     let ended = run::<S::Error>(sources, request.hash, |inputs| {
-        let judged = replay.judge_batch(inputs, |input, judged| go_on(sink.frame(input, judged)));
-        let more = stopped(judged)?;
-        sink.pause(&replay)?;
-        Ok(more)
+        if !wants_frames {
+            replay.count_batch(inputs);
+            return Ok(ControlFlow::Continue(()));
+        }
+        for inputs in inputs.chunks(BETWEEN_PAUSES) {
+            let judged =
+                replay.judge_batch(inputs, |input, judged| go_on(sink.frame(input, judged)));
+            let more = stopped(judged)?;
+            sink.pause(&replay)?;
+            if more.is_break() {
+                return Ok(more);
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     })?;
     Ok(Outcome { ended, replay, local })
 }
@@ -124,16 +141,24 @@ pub fn compare<'r, S: DiffSink>(
 ) -> Result<Outcome<Diff<'r>>, S::Error> {
     let BoundBoth { local, openings, capture_points: [current_points, proposed_points] } = bound;
     let options = request.options;
+    let workers = Workers::new(sources.options().threads);
     let before = prepared(current, &sources, options, openings.clone(), current_points);
     let after = prepared(proposed, &sources, options, openings, proposed_points);
+    let [before, after] = [before, after].map(|replay| replay.with_workers(workers.clone()));
     let diff = Diff::new((current, before), (proposed, after));
     let mut diff = diff.within(request.changes_memory);
     let ended = run::<S::Error>(sources, request.hash, |inputs| {
-        let judged = diff
-            .judge_batch(inputs, |input, judged, effect| go_on(sink.frame(input, judged, effect)));
-        let more = stopped(judged)?;
-        sink.pause(&mut diff)?;
-        Ok(more)
+        for inputs in inputs.chunks(BETWEEN_PAUSES) {
+            let judged = diff.judge_batch(inputs, |input, judged, effect| {
+                go_on(sink.frame(input, judged, effect))
+            });
+            let more = stopped(judged)?;
+            sink.pause(&mut diff)?;
+            if more.is_break() {
+                return Ok(more);
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     })?;
     diff.finish();
     Ok(Outcome { ended, replay: diff, local })

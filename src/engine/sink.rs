@@ -15,7 +15,14 @@ pub trait Sink {
     /// What ends the run, beside the engine's own errors.
     type Error: From<Error>;
 
-    /// Takes a packet, whether the selection chooses it ([`Input::selected`]) or not; a break ends the run.
+    /// Whether it wants the packets at all; where it does not, they are only counted, which is faster. The engine asks
+    /// once, before the first packet.
+    fn wants_frames(&self) -> bool {
+        true
+    }
+
+    /// Takes a packet, whether the selection chooses it ([`Input::selected`]) or not; a break ends the run. Packets are
+    /// counted in batches: the counters of the [`Replay`] may include some behind the one that ends the run.
     ///
     /// # Errors
     /// Whatever shall end the run.

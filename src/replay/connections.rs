@@ -1,6 +1,7 @@
 //! A packet at one interface: of a live session, the first of a connection, or judged by itself.
 
-use super::{Midstream, Replay, Sessions};
+use super::shard::Judge;
+use super::{Midstream, Sessions};
 use crate::capture::{Frame, LogRecord};
 use crate::decode::embedded;
 use crate::flow::{Direction, Packet, Protocol, Transport};
@@ -13,7 +14,7 @@ use crate::verdict::{Judgement, Reason, Verdict};
     clippy::indexing_slicing,
     reason = "interfaces are positions in the rule set, and there is one element for each, and for each list"
 )]
-impl Replay<'_> {
+impl Judge<'_, '_> {
     /// Judges a packet at one interface. `opens` is the number of the connection that it has opened at its
     /// other end. `put` writes the judgement in place, since moving one takes longer than finding it.
     #[inline]
@@ -25,7 +26,7 @@ impl Replay<'_> {
         opens: &mut Option<u64>,
         put: impl FnOnce(Judgement),
     ) {
-        if self.options.sessions == Sessions::Off {
+        if self.setup.options.sessions == Sessions::Off {
             return put(self.judge_alone(place, packet, Special::No));
         }
         if matches!(packet.flow.transport, Transport::Icmp { .. })
@@ -34,9 +35,9 @@ impl Replay<'_> {
             return put(self.judge_untracked_icmp(place, frame, packet));
         }
         // SEMANTICS A5.
-        match self.sessions.track(place, packet, self.now) {
+        match self.shard.sessions.track(place, packet, self.shard.now) {
             SessionMatch::Live(opened) => {
-                put(judge_in_session(place, opened, self.stats.entry_of(opened.flow_class)));
+                put(judge_in_session(place, opened, self.shard.stats.entry_of(opened.flow_class)));
             }
             SessionMatch::AfterClose => put(self.judge_alone(place, packet, Special::Stray)),
             other => put(self.judge_opening(place, packet, frame.log, other, opens)),
@@ -64,14 +65,16 @@ impl Replay<'_> {
         frame: &Frame<'_>,
         error: &Packet,
     ) -> Option<Judgement> {
-        let quoted = embedded(frame.link, frame.data, &self.tunnels)?;
+        let quoted = embedded(frame.link, frame.data, &self.setup.tunnels)?;
         let (interface, direction) = (at.interface(), at.direction());
-        let place = self.sessions.places().slot(interface, direction.opposite(), &quoted.flow);
-        let opened = self.sessions.at(&place, &quoted.flow, self.now)?;
-        let (ordered, _) = self.lists(interface).list(direction);
-        let entry = ordered.entry(self.find_entry(interface, direction, &error.flow));
+        let place =
+            self.shard.sessions.places().slot(interface, direction.opposite(), &quoted.flow);
+        let opened = self.shard.sessions.at(&place, &quoted.flow, self.shard.now)?;
+        let (ordered, _) = self.setup.lists(interface).list(direction);
+        let entry = ordered.entry(self.setup.find_entry(interface, direction, &error.flow));
         let always = entry.is_some_and(|entry| matches!(entry.kind, EntryKind::System(_)));
-        (!always).then(|| judge_in_session(at, opened, self.stats.entry_of(opened.flow_class)))
+        (!always)
+            .then(|| judge_in_session(at, opened, self.shard.stats.entry_of(opened.flow_class)))
     }
 
     /// Judges a packet of no live session: it opens one, or its connection began before the capture.
@@ -84,13 +87,13 @@ impl Replay<'_> {
         opens: &mut Option<u64>,
     ) -> Judgement {
         let (interface, direction) = (place.interface(), place.direction());
-        let timeouts = &self.rules.interfaces()[interface].timeouts;
-        let (initiator, opening) = match (session_match, self.options.midstream) {
+        let timeouts = &self.setup.rules.interfaces()[interface].timeouts;
+        let (initiator, opening) = match (session_match, self.setup.options.midstream) {
             (_, Midstream::Infer) if let Some(log) = log => {
-                self.openings.initiator_of_record(packet, log)
+                self.setup.openings.initiator_of_record(packet, self.shard.frame, log)
             }
             (SessionMatch::Unknown, Midstream::Infer) => {
-                self.openings.initiator(packet, self.now, timeouts)
+                self.setup.openings.initiator(packet, self.shard.frame, self.shard.now, timeouts)
             }
             (SessionMatch::Unknown, Midstream::FirstPacket)
                 if packet.tcp_flags.is_some_and(|flags| !flags.opens()) =>
@@ -101,7 +104,7 @@ impl Replay<'_> {
         };
         // A packet cut before its TCP flags may or may not open a connection.
         if (packet.flow.proto, packet.tcp_flags) == (Protocol::TCP, None) && log.is_none() {
-            self.stats.note_unevaluated(Hidden::Truncated, self.frame);
+            self.shard.stats.note_unevaluated(Hidden::Truncated, self.shard.frame);
         }
         // No reply opens a connection: an unsolicited one is judged by itself (SEMANTICS F17).
         if (initiator, log) == (Initiator::Sender, None) && session::is_icmp_reply(&packet.flow) {
@@ -113,27 +116,28 @@ impl Replay<'_> {
         };
         let mut decision = self.decide(interface, judged, &flow, Special::No);
         if decision.verdict == Verdict::Allow
-            && self.options.max_sessions.is_some()
-            && !self.sessions.has_room(place, &packet.flow, self.now)
+            && self.setup.options.max_sessions.is_some()
+            && !self.shard.sessions.has_room(place, &packet.flow, self.shard.now)
         {
             decision.verdict = Verdict::Deny;
             decision.reason = Reason::SessionLimit;
             let special = Special::SessionLimit;
             decision.flow_class =
-                self.stats.flow_class(interface, decision.entry, &flow, judged, special);
+                self.flow_class(interface, decision.entry, &flow, judged, special);
         }
-        let guessed = opening == Opening::FirstSender && self.options.midstream == Midstream::Infer;
-        if guessed || self.has_unknown_members {
+        let guessed =
+            opening == Opening::FirstSender && self.setup.options.midstream == Midstream::Infer;
+        if guessed || self.setup.has_unknown_members {
             self.note_doubts(interface, judged, &flow, &decision, guessed);
         }
-        let connection = *opens.get_or_insert_with(|| self.stats.next_connection());
+        let connection = *opens.get_or_insert_with(|| self.shard.stats.next_connection());
         let opened = Opened {
             connection,
             allowed: decision.verdict == Verdict::Allow,
             direction: judged,
             flow_class: decision.flow_class,
         };
-        self.sessions.open(place, packet, self.now, opened);
+        self.shard.sessions.open(place, packet, self.shard.now, opened);
         Judgement {
             interface,
             direction,
@@ -157,7 +161,7 @@ impl Replay<'_> {
         if decision.reason == Reason::System && !packet.crossed_no_router() {
             decision = self.decide_routed(interface, direction, &packet.flow, special);
         }
-        if self.has_unknown_members && special != Special::Stray {
+        if self.setup.has_unknown_members && special != Special::Stray {
             self.note_doubts(interface, direction, &packet.flow, &decision, false);
         }
         decision.judgement(interface, direction, special == Special::Stray)

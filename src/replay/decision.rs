@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
-use super::Replay;
 use super::lists::Lists;
+use super::setup::Setup;
+use super::shard::{Judge, Shard};
 use crate::evaluate::Evaluator;
 use crate::flow::{Direction, FlowTuple};
 use crate::rules::{Builtin, Entry, EntryIndex, EntryKind};
@@ -50,45 +51,11 @@ impl Decision {
     clippy::indexing_slicing,
     reason = "interfaces are positions in the rule set, and there is one element for each, and for each list"
 )]
-impl Replay<'_> {
+impl Setup<'_> {
     /// The lists of an interface.
     #[inline]
     pub(super) fn lists(&self, interface: usize) -> &Lists {
         &self.lists[self.shared.of_interfaces()[interface]]
-    }
-
-    /// Evaluates the rules on a packet.
-    #[inline]
-    pub(super) fn decide(
-        &mut self,
-        interface: usize,
-        direction: Direction,
-        flow: &FlowTuple,
-        special: Special,
-    ) -> Decision {
-        let entry = self.find_entry(interface, direction, flow);
-        self.make_decision(interface, direction, flow, entry, special)
-    }
-
-    /// Evaluates the rules on a packet that may have crossed a router: neighbour discovery is exempt only on its own
-    /// link (SEMANTICS F19).
-    #[cold]
-    pub(super) fn decide_routed(
-        &mut self,
-        interface: usize,
-        direction: Direction,
-        flow: &FlowTuple,
-        special: Special,
-    ) -> Decision {
-        let (ordered, _) = self.lists(interface).list(direction);
-        let decides = |entry: &Entry| {
-            entry.kind != EntryKind::System(Builtin::NeighbourDiscovery)
-                && entry.matcher.fails_on(flow, direction).is_none()
-                && self.rules.is_met_at(interface, entry, flow.peer(direction))
-        };
-        let position = ordered.entries().iter().position(decides);
-        let entry = EntryIndex(position.and_then(|at| u32::try_from(at).ok()).unwrap_or(u32::MAX));
-        self.make_decision(interface, direction, flow, entry, special)
     }
 
     /// The entry that decides at an interface.
@@ -137,6 +104,42 @@ impl Replay<'_> {
             && (!self.interfaces.has(interface, addr)
                 || self.rules.has_fellow_member(interface, addr))
     }
+}
+
+impl Judge<'_, '_> {
+    /// Evaluates the rules on a packet.
+    #[inline]
+    pub(super) fn decide(
+        &mut self,
+        interface: usize,
+        direction: Direction,
+        flow: &FlowTuple,
+        special: Special,
+    ) -> Decision {
+        let entry = self.setup.find_entry(interface, direction, flow);
+        self.make_decision(interface, direction, flow, entry, special)
+    }
+
+    /// Evaluates the rules on a packet that may have crossed a router: neighbour discovery is exempt only on its own
+    /// link (SEMANTICS F19).
+    #[cold]
+    pub(super) fn decide_routed(
+        &mut self,
+        interface: usize,
+        direction: Direction,
+        flow: &FlowTuple,
+        special: Special,
+    ) -> Decision {
+        let (ordered, _) = self.setup.lists(interface).list(direction);
+        let decides = |entry: &Entry| {
+            entry.kind != EntryKind::System(Builtin::NeighbourDiscovery)
+                && entry.matcher.fails_on(flow, direction).is_none()
+                && self.setup.rules.is_met_at(interface, entry, flow.peer(direction))
+        };
+        let position = ordered.entries().iter().position(decides);
+        let entry = EntryIndex(position.and_then(|at| u32::try_from(at).ok()).unwrap_or(u32::MAX));
+        self.make_decision(interface, direction, flow, entry, special)
+    }
 
     /// The decision of an entry.
     #[inline]
@@ -148,14 +151,28 @@ impl Replay<'_> {
         entry: EntryIndex,
         special: Special,
     ) -> Decision {
-        let (ordered, _) = self.lists(interface).list(direction);
+        let (ordered, _) = self.setup.lists(interface).list(direction);
         let (verdict, reason) = decision_of_entry(ordered.entry(entry));
         let is_denied_egress = direction == Direction::Egress && verdict == Verdict::Deny;
-        if is_denied_egress && self.has_fellow_member(interface, flow.dst) {
-            self.stats.count_open_question();
+        if is_denied_egress && self.setup.has_fellow_member(interface, flow.dst) {
+            self.shard.stats.count_open_question();
         }
-        let flow_class = self.stats.flow_class(interface, entry, flow, direction, special);
+        let flow_class = self.flow_class(interface, entry, flow, direction, special);
         Decision { verdict, reason, entry, flow_class }
+    }
+
+    /// The flow class of the packet that is judged.
+    #[inline]
+    pub(super) fn flow_class(
+        &mut self,
+        interface: usize,
+        entry: EntryIndex,
+        flow: &FlowTuple,
+        direction: Direction,
+        special: Special,
+    ) -> u32 {
+        let Shard { stats, frame, .. } = &mut *self.shard;
+        stats.flow_class(interface, entry, flow, direction, special, *frame)
     }
 }
 

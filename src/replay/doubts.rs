@@ -1,30 +1,16 @@
 //! Verdicts that are in doubt: an initiator that is only inferred, members of groups that are not known.
 
-use super::Replay;
 use super::decision::Decision;
-use crate::doubts::{Alternative, Supposition, UnknownMembers, Weighed};
+use super::shard::Judge;
+use crate::doubts::{Alternative, Supposition, Weighed};
 use crate::flow::{Direction, FlowTuple};
-use crate::rules::{RuleSet, SharedLists};
 use crate::verdict::{Reason, Verdict};
-
-/// The groups with unknown members that each list refers to, ingress first.
-pub(super) fn unknown_members(
-    rules: &RuleSet,
-    shared: &SharedLists,
-    with_members: bool,
-) -> Vec<[UnknownMembers; 2]> {
-    let of = |interface: &usize| {
-        [Direction::Ingress, Direction::Egress]
-            .map(|direction| UnknownMembers::new(rules, *interface, direction, with_members))
-    };
-    shared.first_interfaces().iter().map(of).collect()
-}
 
 #[expect(
     clippy::indexing_slicing,
     reason = "interfaces are positions in the rule set, and there is one element for each, and for each list"
 )]
-impl Replay<'_> {
+impl Judge<'_, '_> {
     /// Counts a connection that would get another verdict if its other end were the initiator, where the initiator is
     /// `guessed`, or if its far end were a member of a group with unknown members (SEMANTICS F26).
     #[cold]
@@ -44,25 +30,25 @@ impl Replay<'_> {
         let mut all = self.weigh_members(interface, judged, flow, &mut weighed, false);
         if guessed {
             let (other, reversed) = (judged.opposite(), flow.reversed());
-            let (ordered, _) = self.lists(interface).list(other);
-            let entry = ordered.entry(self.find_entry(interface, other, &reversed));
+            let (ordered, _) = self.setup.lists(interface).list(other);
+            let entry = ordered.entry(self.setup.find_entry(interface, other, &reversed));
             let otherwise = entry.map_or(Verdict::Deny, |entry| entry.policy.into());
             if otherwise != decision.verdict {
-                self.stats.note_guess(self.frame);
+                self.shard.stats.note_guess(self.shard.frame);
             }
             let supposed = Supposition { receiver_began: true, ..Supposition::default() };
             weighed.push((supposed, otherwise));
             all &= self.weigh_members(interface, other, &reversed, &mut weighed, true);
         }
         if !all {
-            self.stats.note_unweighed(self.frame);
+            self.shard.stats.note_unweighed(self.shard.frame);
         }
         for (supposed, verdict) in weighed {
             if verdict != decision.verdict && !supposed.members_of.is_empty() {
-                self.stats.note_doubt(verdict, supposed.clone(), self.frame);
+                self.shard.stats.note_doubt(verdict, supposed.clone(), self.shard.frame);
             }
-            if let Some(kept) = &mut self.alternatives {
-                kept.push(Alternative { frame: self.frame, supposed, verdict });
+            if let Some(kept) = &mut self.shard.alternatives {
+                kept.push(Alternative { frame: self.shard.frame, supposed, verdict });
             }
         }
     }
@@ -78,15 +64,16 @@ impl Replay<'_> {
         receiver_began: bool,
     ) -> bool {
         // The groups of a listed interface are known.
-        let is_listed = self.interfaces.find(flow.peer(direction)).is_some();
-        let list = self.shared.of_interfaces()[interface];
-        let unknown = &mut self.unknown_members[list][direction as usize];
+        let is_listed = self.setup.interfaces.find(flow.peer(direction)).is_some();
+        let list = self.setup.shared.of_interfaces()[interface];
+        let unknown = &self.setup.unknown_members[list][direction as usize];
         if is_listed || unknown.is_empty() {
             return true;
         }
-        let memory = self.options.index_memory;
-        let Some(verdicts) = unknown.verdicts((self.rules, interface), flow, direction, memory)
-        else {
+        let memory = self.setup.options.index_memory;
+        let worlds = self.shard.worlds.entry((list, direction)).or_default();
+        let rules = (self.setup.rules, interface);
+        let Some(verdicts) = unknown.verdicts(worlds, rules, flow, direction, memory) else {
             return false;
         };
         let supposed = |members_of| Supposition { receiver_began, members_of };

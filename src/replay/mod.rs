@@ -1,5 +1,6 @@
 //! The loop: capture → decode → direction → session → evaluate → verdict → sink.
 
+mod assign;
 mod connections;
 mod decision;
 mod doubts;
@@ -8,33 +9,33 @@ mod options;
 mod packets;
 mod points;
 mod replies;
+mod setup;
+mod shard;
 mod tuples;
+mod workers;
 
-use std::collections::HashMap;
-use std::iter;
-
-use foldhash::fast::FixedState;
+use std::sync::OnceLock;
 
 use crate::capture::Frame;
 use crate::decode::{Decoded, Tunnels};
-use crate::direction::Interfaces;
-use crate::doubts::{Alternative, UnknownMembers};
+use crate::doubts::Alternative;
 use crate::flow::{Direction, FlowTuple};
 use crate::fragment::FragmentTable;
-use crate::restrictions::CARRIER_BLOCKED;
-use crate::rules::{Entry, EntryIndex, Layer, RuleSet, SharedLists};
+use crate::rules::{Entry, EntryIndex, RuleSet, SharedLists};
 use crate::session::{Openings, SessionTable};
 use crate::sources::Input;
-use crate::stats::{FlowClass, Hidden, Special, Stats};
-use crate::verdict::{Judged, Reason, Verdict};
+use crate::stats::{FlowClass, Special, Stats};
+use crate::verdict::{Judged, Judgement, Reason, Verdict};
+use assign::{SHARDS, Share};
 use decision::decision_of_entry;
-use doubts::unknown_members;
-use lists::Lists;
 pub use options::{Midstream, Options, Sessions};
+use setup::Setup;
+use shard::{Judge, Shard};
+pub use workers::Workers;
 
-/// Packets whose sessions are fetched together. Enough to hide memory latency, few enough to
-/// stay in the L1 cache.
-const FETCHED_AT_ONCE: usize = 64;
+/// Packets that one thread judges at once: few enough to stay in a near cache, enough for each shard to have some. Fewer
+/// than these it judges sooner than others wake up.
+const FEW: usize = 1 << 10;
 
 /// A replay under way.
 ///
@@ -60,34 +61,21 @@ const FETCHED_AT_ONCE: usize = 64;
 /// ```
 #[derive(Debug)]
 pub struct Replay<'r> {
-    rules: &'r RuleSet,
-    options: Options,
-    lists: Vec<Lists>,
-    shared: SharedLists,
-    interfaces: Interfaces,
-    /// Interfaces by the names that frames carry.
-    taps: HashMap<String, usize, FixedState>,
-    /// Interfaces by their ids, which flow logs name.
-    ids: HashMap<String, usize, FixedState>,
-    sessions: SessionTable,
-    openings: Openings,
+    setup: Setup<'r>,
+    shards: Vec<Shard>,
+    /// What each shard has of the batch that is judged, and the shard of each packet.
+    shares: Vec<Share>,
+    assigned: Vec<u8>,
     fragments: FragmentTable,
-    tunnels: Tunnels,
-    /// Addresses alone do not determine the evaluation points: frames name their interfaces, or senders are
-    /// ignored ([`Cloud::is_one_way`](crate::rules::Cloud::is_one_way)).
-    by_frame: bool,
-    /// Some interface has a network ACL.
-    has_acls: bool,
     /// The time of the last frame that had one.
     now: u64,
-    /// The number of the frame that is judged.
-    frame: u64,
-    /// Groups with unknown members, by list, ingress first.
-    unknown_members: Vec<[UnknownMembers; 2]>,
-    has_unknown_members: bool,
-    /// Alternative verdicts, if the caller takes them.
-    alternatives: Option<Vec<Alternative>>,
-    stats: Stats,
+    /// The connections of each shard, by their numbers there, as they are numbered among all, in order of opening. None
+    /// where nobody has asked for answers.
+    numbers: Vec<Vec<u64>>,
+    connections: u64,
+    /// The statistics of all shards, where somebody has asked since a packet was judged.
+    stats: OnceLock<Stats>,
+    workers: Workers,
 }
 
 impl<'r> Replay<'r> {
@@ -98,44 +86,29 @@ impl<'r> Replay<'r> {
         if !rules.cloud().is_stateful() {
             options.sessions = Sessions::Off;
         }
-        let shared = SharedLists::new(rules);
-        let lists = shared.first_interfaces().iter();
-        let lists = lists.map(|interface| Lists::new(rules, *interface, options.index_memory));
-        let stats = Stats::new(rules.carrier_ports().unwrap_or(&CARRIER_BLOCKED));
-        let unknown_members = unknown_members(rules, &shared, false);
+        // What an interface holds in all is for one shard to know.
+        let shards = if options.max_sessions.is_some() { 1 } else { SHARDS };
+        let setup = Setup::new(rules, options);
+        let sessions = SessionTable::shards(rules.interfaces(), options.session_memory, shards);
+        let sessions = sessions.into_iter();
         Self {
-            rules,
-            options,
-            interfaces: Interfaces::new(rules.interfaces()),
-            taps: HashMap::default(),
-            ids: rules
-                .interfaces()
-                .iter()
-                .enumerate()
-                .map(|(n, eni)| (eni.id.clone(), n))
-                .collect(),
-            sessions: SessionTable::new(rules.interfaces(), options.session_memory)
-                .with_limit(options.max_sessions),
-            openings: Openings::default(),
+            shards: sessions.map(|sessions| Shard::new(&setup, sessions, shards)).collect(),
+            setup,
+            shares: (0..shards).map(|_| Share::default()).collect(),
+            assigned: Vec::new(),
             fragments: FragmentTable::default(),
-            tunnels: Tunnels::default(),
-            by_frame: rules.cloud().is_one_way(),
-            has_acls: rules.has_layer(Layer::NetworkAcl),
             now: 0,
-            frame: 0,
-            has_unknown_members: unknown_members.iter().flatten().any(|of| !of.is_empty()),
-            unknown_members,
-            alternatives: None,
-            stats,
-            lists: lists.collect(),
-            shared,
+            numbers: vec![Vec::new(); shards],
+            connections: 0,
+            stats: OnceLock::new(),
+            workers: Workers::default(),
         }
     }
 
     /// Adds the listening ports that reading ahead has found.
     #[must_use]
     pub fn with_openings(mut self, openings: Openings) -> Self {
-        self.openings = openings;
+        self.setup.openings = openings;
         self
     }
 
@@ -143,62 +116,82 @@ impl<'r> Replay<'r> {
     /// that interface only, so two interfaces may have the same address.
     #[must_use]
     pub fn with_taps(mut self, taps: impl IntoIterator<Item = (String, usize)>) -> Self {
-        self.taps = taps.into_iter().collect();
-        self.by_frame |= !self.taps.is_empty();
+        self.setup.taps = taps.into_iter().collect();
+        self.setup.by_frame |= !self.setup.taps.is_empty();
         self
     }
 
     /// Sets the tunnels that are decoded; packets that ICMP errors quote are decoded inside the same tunnels.
     #[must_use]
     pub fn with_tunnels(mut self, tunnels: Tunnels) -> Self {
-        self.tunnels = tunnels;
+        self.setup.tunnels = tunnels;
+        self
+    }
+
+    /// Judges large batches ([`Replay::judge_batch`]) on so many threads. No result depends on it.
+    #[must_use]
+    pub fn with_workers(mut self, workers: Workers) -> Self {
+        self.workers = workers;
         self
     }
 
     /// Keeps alternative verdicts for [`Replay::take_alternatives`]; `with_members` includes those that depend on
     /// access among members of a group.
     pub(crate) fn keep_alternatives(&mut self, with_members: bool) {
-        self.alternatives = Some(Vec::new());
+        for shard in &mut self.shards {
+            shard.alternatives = Some(Vec::new());
+        }
         if with_members {
-            self.unknown_members = unknown_members(self.rules, &self.shared, with_members);
-            self.has_unknown_members =
-                self.unknown_members.iter().flatten().any(|of| !of.is_empty());
+            self.setup.ask_for_members();
         }
     }
 
     /// Whether some interface has a network ACL.
     pub(crate) fn has_acls(&self) -> bool {
-        self.has_acls
+        self.setup.has_acls
     }
 
     /// Takes the alternative verdicts kept since the last call.
     pub(crate) fn take_alternatives(&mut self) -> Vec<Alternative> {
-        self.alternatives.as_mut().map(std::mem::take).unwrap_or_default()
+        let kept = self.shards.iter_mut().filter_map(|shard| shard.alternatives.as_mut());
+        let mut kept: Vec<Alternative> = kept.flat_map(std::mem::take).collect();
+        kept.sort_by_key(|of| of.frame);
+        kept
     }
 
     /// Counts only selected packets; a connection is counted with its first selected packet (SEMANTICS F21).
     #[must_use]
     pub fn with_selection(mut self) -> Self {
-        self.stats.select();
+        self.shards.iter_mut().for_each(|shard| shard.stats.select());
         self
+    }
+
+    /// Whether only some of the packets are reported.
+    pub(crate) fn selects(&self) -> bool {
+        self.shards.iter().any(|shard| shard.stats.selects())
     }
 
     /// Judges one frame. Frames come in the order of the capture.
     #[inline]
     pub fn judge(&mut self, frame: &Frame<'_>, decoded: &Decoded) -> Judged {
-        let mut points = None;
-        self.find_interfaces(frame, decoded, &mut points);
-        let mut judged = Judged::NotEvaluated(Reason::NotLocal);
-        self.evaluate_at(frame, decoded, &points, &mut judged);
-        self.stats.count(frame, decoded, &judged, true);
-        if let Judged::NotEvaluated(reason) = judged {
-            self.note_unevaluated(frame, decoded, reason);
-        }
+        self.stats.take();
+        self.setup.openings.forget_starts();
+        let (number, known) = self.assign(frame, decoded);
+        let Self { setup, shards, numbers, connections, .. } = self;
+        let number = usize::from(number);
+        let (Some(shard), Some(numbers)) = (shards.get_mut(number), numbers.get_mut(number)) else {
+            return Judged::NotEvaluated(Reason::NotLocal);
+        };
+        let mut judged = Judge { setup, shard }.judge(frame, decoded, known.as_ref());
+        number_connections(&mut judged, numbers, connections);
         judged
     }
 
     /// Judges frames in the order of the capture, and hands each with its answer to `each`, selected or not. Gives the
-    /// same answers as [`Replay::judge`], faster: the sessions of several packets are fetched at once.
+    /// same answers as [`Replay::judge`], faster: several threads judge, where there are some ([`Replay::with_workers`]),
+    /// and the sessions of several packets are fetched at once.
+    ///
+    /// All frames of the batch are judged and counted before the first is handed over.
     ///
     /// # Errors
     /// The first that `each` returns.
@@ -207,50 +200,59 @@ impl<'r> Replay<'r> {
         inputs: &[Input<'_>],
         mut each: impl FnMut(&Input<'_>, &Judged) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut points = [const { None }; FETCHED_AT_ONCE];
-        let mut answers = [const { Judged::NotEvaluated(Reason::NotLocal) }; FETCHED_AT_ONCE];
-        for inputs in inputs.chunks(FETCHED_AT_ONCE) {
-            for (points, input) in points.iter_mut().zip(inputs) {
-                self.find_interfaces(&input.frame, input.decoded, points);
-            }
-            let places = points.iter().take(inputs.len()).flatten();
-            let places = places.flat_map(|(first, second)| iter::once(first).chain(second));
-            self.sessions.fetch(places);
-            for ((judged, points), input) in answers.iter_mut().zip(&points).zip(inputs) {
-                self.evaluate_at(&input.frame, input.decoded, points, judged);
-            }
-            self.stats.fetch(answers.iter().take(inputs.len()));
-            for (judged, input) in answers.iter_mut().zip(inputs) {
-                self.stats.count(&input.frame, input.decoded, judged, input.selected);
-                if let Judged::NotEvaluated(reason) = &*judged {
-                    // The filter can always leave out a packet between other hosts.
-                    let may_be_chosen = input.in_window && *reason != Reason::NotLocal;
-                    if input.selected || may_be_chosen {
-                        self.note_unevaluated(&input.frame, input.decoded, *reason);
-                    }
-                }
+        for inputs in inputs.chunks(self.at_once()) {
+            self.judge_shares(inputs, true);
+            let Self { shards, numbers, connections, assigned, .. } = self;
+            let mut answers: Vec<_> =
+                shards.iter_mut().map(|shard| shard.answers.iter_mut()).zip(numbers).collect();
+            for (input, shard) in inputs.iter().zip(assigned) {
+                let Some((answers, numbers)) = answers.get_mut(usize::from(*shard)) else {
+                    continue;
+                };
+                let Some(judged) = answers.next() else { continue };
+                number_connections(judged, numbers, connections);
                 each(input, judged)?;
             }
         }
         Ok(())
     }
 
-    #[cold]
-    fn note_unevaluated(&mut self, frame: &Frame<'_>, decoded: &Decoded, reason: Reason) {
-        let is_local = |addr| self.interfaces.find(addr).is_some();
-        if let Some(hidden) = Hidden::classify(frame, decoded, reason, is_local) {
-            self.stats.note_unevaluated(hidden, frame.number);
+    /// Judges frames as [`Replay::judge_batch`] does, and only counts them. Connections that are opened here have no
+    /// number that a later answer could tell.
+    pub fn count_batch(&mut self, inputs: &[Input<'_>]) {
+        for inputs in inputs.chunks(self.at_once()) {
+            self.judge_shares(inputs, false);
+        }
+    }
+
+    /// Packets that are shared out at once.
+    fn at_once(&self) -> usize {
+        if self.workers.is_none() { FEW } else { usize::MAX }
+    }
+
+    fn judge_shares(&mut self, inputs: &[Input<'_>], keeps: bool) {
+        self.stats.take();
+        self.setup.openings.forget_starts();
+        self.assign_batch(inputs);
+        let Self { setup, shards, shares, workers, .. } = self;
+        let tasks = shards.iter_mut().zip(&*shares);
+        let judge = |(shard, share): (&mut Shard, &Share)| {
+            Judge { setup, shard }.judge_share(inputs, share, keeps);
+        };
+        match inputs.len() < FEW {
+            true => tasks.for_each(judge),
+            false => workers.each(tasks, judge),
         }
     }
 
     /// How packets are judged.
     pub fn options(&self) -> Options {
-        self.options
+        self.setup.options
     }
 
     /// Sessions that were evicted for lack of memory: see [`Options::session_memory`].
     pub fn sessions_evicted(&self) -> u64 {
-        self.sessions.evicted()
+        self.shards.iter().map(|shard| shard.sessions.evicted()).sum()
     }
 
     /// Whether more packets may belong to a connection, given its interface, the direction in which it was judged, its
@@ -263,32 +265,38 @@ impl<'r> Replay<'r> {
         flow: &FlowTuple,
         connection: u64,
     ) -> bool {
-        let place = self.sessions.places().slot(interface, direction, flow);
-        let session = self.sessions.at(&place, flow, self.now);
-        session.is_some_and(|opened| opened.connection == connection)
+        let shard = usize::from(self.shard_of(flow));
+        let Some((shard, numbers)) = self.shards.get(shard).zip(self.numbers.get(shard)) else {
+            return false;
+        };
+        let place = shard.sessions.places().slot(interface, direction, flow);
+        let session = shard.sessions.at(&place, flow, self.now);
+        session
+            .is_some_and(|opened| number_among_all(opened.connection, numbers) == Some(connection))
     }
 
     /// Bytes that the indexes of all interfaces take.
     pub fn index_memory(&self) -> usize {
-        let lists = self.lists.iter().flat_map(|lists| [&lists.ingress, &lists.egress]);
+        let lists = self.setup.lists.iter().flat_map(|lists| [&lists.ingress, &lists.egress]);
         lists.map(|(_, compiled)| compiled.index().memory_usage()).sum()
     }
 
     /// The statistics so far.
     pub fn stats(&self) -> &Stats {
-        &self.stats
+        self.stats.get_or_init(|| Stats::merged(self.shards.iter().map(|shard| &shard.stats)))
     }
 
     /// The entries of one interface and direction, in evaluation order; interfaces with the same entries share them, with
     /// all members of their groups ([`RuleSet::ordered_for_all`]).
     pub fn entries(&self, interface: usize, direction: Direction) -> &[Entry] {
-        let lists = self.shared.list(interface).and_then(|list| self.lists.get(list));
+        let list = self.setup.shared.list(interface);
+        let lists = list.and_then(|list| self.setup.lists.get(list));
         lists.map_or(&[], |lists| lists.list(direction).0.entries())
     }
 
     /// Which interfaces share their entries.
     pub fn shared_lists(&self) -> &SharedLists {
-        &self.shared
+        &self.setup.shared
     }
 
     /// The verdict on the connections of a flow class, and its reason.
@@ -308,4 +316,31 @@ impl<'r> Replay<'r> {
     ) -> impl Iterator<Item = (EntryIndex, &Entry)> {
         (0..).map(EntryIndex).zip(self.entries(interface, direction))
     }
+}
+
+/// Numbers the connections of an answer among those of all shards, in order of opening.
+#[inline]
+fn number_connections(judged: &mut Judged, numbers: &mut Vec<u64>, connections: &mut u64) {
+    let Judged::At(first, second) = judged else { return };
+    let mut number = |judgement: &mut Judgement| {
+        let Some(own) = judgement.connection else { return };
+        if judgement.opened.is_some() && own > numbers.len() as u64 {
+            // Those between were only counted.
+            numbers.resize(usize::try_from(own - 1).unwrap_or_default(), 0);
+            *connections += 1;
+            numbers.push(*connections);
+        }
+        judgement.connection = number_among_all(own, numbers);
+    };
+    number(first);
+    if let Some(second) = second {
+        number(second);
+    }
+}
+
+/// The number among all of a connection that has this number in its shard.
+#[inline]
+fn number_among_all(own: u64, numbers: &[u64]) -> Option<u64> {
+    let position = usize::try_from(own.checked_sub(1)?).ok()?;
+    numbers.get(position).copied().filter(|number| *number > 0)
 }

@@ -20,8 +20,9 @@ pub struct Options {
     /// The most sessions that one interface holds at once; beyond it new connections fail. The
     /// limit of an instance depends on its type (SEMANTICS A6).
     pub max_sessions: Option<usize>,
-    /// The most bytes that the session table takes; beyond it the sessions that have been idle longest are evicted,
-    /// and counted.
+    /// The most bytes that the session tables take; beyond it the sessions that have been idle longest are evicted,
+    /// and counted. Connections are shared out among several tables, each of which has a part of the memory, whatever the
+    /// number of threads.
     pub session_memory: usize,
     /// The most bytes that the index of one interface's rules in one direction takes: see
     /// [`Compiled::within`](crate::evaluate::Compiled::within).

@@ -1,28 +1,27 @@
 //! A packet at its evaluation points, reassembled from fragments where it is one.
 
-use super::Replay;
+use super::assign::Known;
 use super::points::EvaluationPoints;
+use super::shard::Judge;
 use crate::capture::Frame;
 use crate::decode::{Decoded, Undecodable};
 use crate::flow::{Fragment, Packet};
-use crate::session::{self, SessionSlot};
+use crate::session::SessionSlot;
 use crate::verdict::{Judged, Judgement, Reason, Verdict};
 
-impl Replay<'_> {
+impl Judge<'_, '_> {
     #[inline]
     pub(super) fn evaluate_at(
         &mut self,
         frame: &Frame<'_>,
         decoded: &Decoded,
         points: &EvaluationPoints,
+        known: Option<&Known>,
         judged: &mut Judged,
     ) {
-        let now = frame.time_ns.unwrap_or(self.now);
-        if now.saturating_sub(self.now) > session::INTERRUPTION {
-            self.openings.resume(now);
-        }
-        self.now = now;
-        self.frame = frame.number;
+        let now = frame.time_ns.or_else(|| known.map(|of| of.now));
+        self.shard.now = now.unwrap_or(self.shard.now);
+        self.shard.frame = frame.number;
         match (decoded, points) {
             (Decoded::Failed(Undecodable { why, .. }), _) => {
                 *judged = Judged::NotEvaluated((*why).into());
@@ -31,8 +30,8 @@ impl Replay<'_> {
             (Decoded::Packet(packet), Some(points)) if packet.fragment == Fragment::No => {
                 self.judge_packet(frame, packet, points, judged);
             }
-            (Decoded::Packet(packet), Some(points)) => {
-                self.judge_fragment(frame, packet, points, judged);
+            (Decoded::Packet(_), Some(points)) => {
+                self.judge_fragment(frame, known, points, judged);
             }
         }
     }
@@ -42,16 +41,16 @@ impl Replay<'_> {
     fn judge_fragment(
         &mut self,
         frame: &Frame<'_>,
-        packet: &Packet,
+        known: Option<&Known>,
         (first, second): &(SessionSlot, Option<SessionSlot>),
         judged: &mut Judged,
     ) {
-        let Some(packet) = self.fragments.complete(*packet, self.now) else {
+        let Some(packet) = known.and_then(|known| known.completed) else {
             *judged = Judged::NotEvaluated(Reason::FragmentWithoutFirst);
             return;
         };
         let place = |of: &SessionSlot| {
-            self.sessions.places().slot(of.interface(), of.direction(), &packet.flow)
+            self.shard.sessions.places().slot(of.interface(), of.direction(), &packet.flow)
         };
         let points = (place(first), second.as_ref().map(place));
         self.judge_packet(frame, &packet, &points, judged);
@@ -65,10 +64,6 @@ impl Replay<'_> {
         (first, second): &(SessionSlot, Option<SessionSlot>),
         judged: &mut Judged,
     ) {
-        self.openings.observe(packet, frame.time_ns);
-        if let Some(log) = frame.log {
-            self.openings.observe_record(packet, log);
-        }
         let mut opens = None;
         let judgement = |judgement| *judged = Judged::At(judgement, None);
         self.judge_at(first, frame, packet, &mut opens, judgement);
@@ -79,7 +74,7 @@ impl Replay<'_> {
                 self.note_denied_elsewhere(first, second, packet, judged);
             }
         }
-        if self.has_acls {
+        if self.setup.has_acls {
             self.judge_replies((first, second.as_ref()), packet, judged);
         }
     }
@@ -98,7 +93,7 @@ impl Replay<'_> {
         let opened = |of: &Judgement| of.opened.is_some();
         if opened(at_first) && opened(at_second) && at_first.verdict != at_second.verdict {
             let let_through = if at_first.verdict == Verdict::Allow { first } else { second };
-            self.sessions.deny_elsewhere(let_through, packet);
+            self.shard.sessions.deny_elsewhere(let_through, packet);
         }
     }
 }

@@ -1,30 +1,28 @@
 //! The interfaces at which a packet is judged.
 
-use super::Replay;
+use super::setup::Setup;
 use crate::capture::Frame;
 use crate::decode::Decoded;
 use crate::flow::{Direction, FlowTuple, Packet};
-use crate::session::SessionSlot;
+use crate::session::{SessionSlot, SlotFinder};
 
 /// The points at which a packet is judged: none, one of its ends, or sender and receiver.
 pub(super) type EvaluationPoints = Option<(SessionSlot, Option<SessionSlot>)>;
 
-impl Replay<'_> {
-    /// Finds the interfaces that a packet is judged at.
+impl Setup<'_> {
+    /// Finds the interfaces that a packet is judged at, and the slots of its sessions.
     #[inline]
-    pub(super) fn find_interfaces(
+    pub(super) fn find_points(
         &self,
+        slots: SlotFinder,
         frame: &Frame<'_>,
         decoded: &Decoded,
         points: &mut EvaluationPoints,
     ) {
         *points = None;
         let Decoded::Packet(Packet { flow, .. }) = decoded else { return };
-        let judging = match self.by_frame || frame.log.is_some() {
-            false => self.interfaces.judging(flow, None),
-            true => self.find_interfaces_of_frame(frame, flow),
-        };
-        let place = |interface, direction| self.sessions.places().slot(interface, direction, flow);
+        let judging = self.find_interfaces(frame, flow);
+        let place = |interface, direction| slots.slot(interface, direction, flow);
         let (first, direction) = match judging {
             [Some(sender), _] => (sender, Direction::Egress),
             [None, Some(receiver)] => (receiver, Direction::Ingress),
@@ -33,6 +31,19 @@ impl Replay<'_> {
         *points = Some((place(first, direction), None));
         if let ([Some(_), Some(receiver)], Some((_, second))) = (judging, points) {
             *second = Some(place(receiver, Direction::Ingress));
+        }
+    }
+
+    /// The interfaces of a packet's sender and receiver.
+    #[inline]
+    pub(super) fn find_interfaces(
+        &self,
+        frame: &Frame<'_>,
+        flow: &FlowTuple,
+    ) -> [Option<usize>; 2] {
+        match self.by_frame || frame.log.is_some() {
+            false => self.interfaces.judging(flow, None),
+            true => self.find_interfaces_of_frame(frame, flow),
         }
     }
 

@@ -1,13 +1,13 @@
 //! Replies of allowed connections, which network ACLs judge by themselves.
 
-use super::Replay;
+use super::shard::Judge;
 use crate::flow::Packet;
 use crate::rules::Policy;
 use crate::session::SessionSlot;
 use crate::stats::Special;
 use crate::verdict::{Judged, Judgement, Reason, Reply, Stopped, Verdict};
 
-impl Replay<'_> {
+impl Judge<'_, '_> {
     /// Judges a reply of an allowed connection by the network ACLs, which are stateless (SEMANTICS H6).
     pub(super) fn judge_replies(
         &mut self,
@@ -18,7 +18,7 @@ impl Replay<'_> {
         let Judged::At(at_first, at_second) = judged else { return };
         let is_cut = |place: &SessionSlot, judgement: &Judgement| {
             judgement.reason == Reason::ConnectionDenied
-                || self.sessions.is_stopped(place, &packet.flow)
+                || self.shard.sessions.is_stopped(place, &packet.flow)
         };
         let mut cut = is_cut(first, at_first)
             || second.zip(at_second.as_ref()).is_some_and(|(place, at)| is_cut(place, at));
@@ -45,7 +45,7 @@ impl Replay<'_> {
         {
             return;
         }
-        let lists = self.lists(interface);
+        let lists = self.setup.lists(interface);
         let Some(entry) = lists.find_reply_entry(direction, &packet.flow) else { return };
         let Some(decides) = lists.list(direction).0.entry(entry) else { return };
         let (opened_as, mut stopped, mut other_entry) = (judgement.flow_class, Stopped::No, entry);
@@ -53,14 +53,15 @@ impl Replay<'_> {
             (judgement.verdict, judgement.reason) = (Verdict::Deny, decides.kind.into());
             judgement.decided_in = direction;
             other_entry = std::mem::replace(&mut judgement.entry, entry);
-            stopped = match (is_error || self.sessions.mark_stopped(place, &packet.flow), cut) {
+            stopped = match (is_error || self.shard.sessions.mark_stopped(place, &packet.flow), cut)
+            {
                 (true, _) => Stopped::Again,
                 (false, true) => Stopped::FirstHere,
                 (false, false) => Stopped::First,
             };
             let opening = packet.flow.reversed();
             judgement.flow_class =
-                self.stats.flow_class(interface, entry, &opening, direction, Special::Reply);
+                self.flow_class(interface, entry, &opening, direction, Special::Reply);
         }
         judgement.reply = Some(Reply { other_entry, opened_as, stopped });
     }

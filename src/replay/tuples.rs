@@ -2,6 +2,7 @@
 
 use super::Replay;
 use super::decision::{Decision, decision_of_entry};
+use super::setup::Setup;
 use crate::flow::{Direction, FlowTuple};
 use crate::verdict::{Judged, Judgement, Reason, Verdict};
 
@@ -10,6 +11,13 @@ impl Replay<'_> {
     /// counts nothing. `None` where the verdict depends on something unknown: [`Replay::judge`] counts it.
     #[inline]
     pub fn judge_tuple(&self, flow: &FlowTuple) -> Option<Judged> {
+        self.setup.judge_tuple(flow)
+    }
+}
+
+impl Setup<'_> {
+    #[inline]
+    fn judge_tuple(&self, flow: &FlowTuple) -> Option<Judged> {
         if self.has_unknown_members {
             return None;
         }

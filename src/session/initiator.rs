@@ -1,6 +1,7 @@
 //! Who began a connection whose opening packet the capture does not hold.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 
 use foldhash::fast::RandomState;
@@ -60,59 +61,86 @@ impl Opening {
 /// More accepting ports than this are not remembered: a capture of a scan can hold any number.
 const MOST_ACCEPTING: usize = 1 << 16;
 
-/// What the capture has shown about who accepts connections.
+/// What the capture has shown about who accepts connections, and by which frame. Whoever judges a frame asks for what
+/// was known then, however many later ones were observed.
 #[derive(Clone, Debug, Default)]
 pub struct Openings {
-    accepting: HashSet<(IpAddr, u16), RandomState>,
-    /// When the recording began, or went on after an interruption.
-    start: Option<u64>,
+    /// Ports that accept connections, with the first frame that shows it.
+    accepting: HashMap<(IpAddr, u16), u64, RandomState>,
+    /// When the recording began, and went on after interruptions, with the first frame then.
+    starts: Vec<(u64, u64)>,
 }
 
 /// A silence longer than this, in ns, is taken for an interruption of the recording.
 pub(crate) const INTERRUPTION: u64 = 24 * 3600 * 1_000_000_000;
 
 impl Openings {
-    /// Learns from a packet.
+    /// Learns from a packet. Frames come in order; what is found in reading ahead, as frame 0, is known from the start.
     #[inline]
-    pub fn observe(&mut self, packet: &Packet, time: Option<u64>) {
-        if self.start.is_none() {
-            self.start = time;
+    pub fn observe(&mut self, packet: &Packet, frame: u64, time: Option<u64>) {
+        if self.starts.is_empty() {
+            self.starts.extend(time.map(|time| (frame, time)));
         }
         if packet.tcp_flags.is_some_and(TcpFlags::accepts)
             && let Some((sport, _)) = packet.flow.transport.ports()
-            && self.accepting.len() < MOST_ACCEPTING
         {
-            self.accepting.insert((packet.flow.src, sport));
+            self.note_accepting((packet.flow.src, sport), frame);
         }
+    }
+
+    /// Whether it is known when the recording began.
+    #[inline]
+    pub(crate) fn has_started(&self) -> bool {
+        !self.starts.is_empty()
     }
 
     /// The recording goes on after an interruption, in which connections may have begun.
     #[cold]
-    pub(crate) fn resume(&mut self, time: u64) {
-        self.start = Some(time);
+    pub(crate) fn resume(&mut self, frame: u64, time: u64) {
+        self.starts.push((frame, time));
+    }
+
+    /// All frames so far have been judged: nobody asks for what was known before them.
+    #[inline]
+    pub(crate) fn forget_starts(&mut self) {
+        self.starts.drain(..self.starts.len().saturating_sub(1));
+    }
+
+    fn note_accepting(&mut self, end: (IpAddr, u16), frame: u64) {
+        let is_full = self.accepting.len() >= MOST_ACCEPTING;
+        if let Entry::Vacant(new) = self.accepting.entry(end)
+            && !is_full
+        {
+            new.insert(frame);
+        }
     }
 
     /// Learns from a flow log's record who accepts connections, where it tells.
-    pub fn observe_record(&mut self, packet: &Packet, record: &LogRecord) {
+    pub fn observe_record(&mut self, packet: &Packet, frame: u64, record: &LogRecord) {
         let FlowTuple { src, dst, proto, transport } = packet.flow;
         if let (Protocol::TCP, Some((sport, dport)), Some(opener)) =
             (proto, transport.ports(), record.opener)
-            && self.accepting.len() < MOST_ACCEPTING
         {
-            self.accepting.insert(match opener {
+            let end = match opener {
                 Opener::Sender => (dst, dport),
                 Opener::Receiver => (src, sport),
-            });
+            };
+            self.note_accepting(end, frame);
         }
     }
 
     /// Who began the connection of a flow log's record of which no session is known. Records come when
     /// their window ends, in no order: that of an answer may come first, however late in the log.
-    pub fn initiator_of_record(&self, packet: &Packet, record: &LogRecord) -> (Initiator, Opening) {
+    pub fn initiator_of_record(
+        &self,
+        packet: &Packet,
+        frame: u64,
+        record: &LogRecord,
+    ) -> (Initiator, Opening) {
         match record.opener {
             Some(Opener::Sender) => (Initiator::Sender, Opening::Seen),
             Some(Opener::Receiver) => (Initiator::Receiver, Opening::Answer),
-            None => self.inferred(packet),
+            None => self.inferred(packet, frame),
         }
     }
 
@@ -124,6 +152,7 @@ impl Openings {
     pub fn initiator(
         &self,
         packet: &Packet,
+        frame: u64,
         now: u64,
         timeouts: &Timeouts,
     ) -> (Initiator, Opening) {
@@ -140,15 +169,16 @@ impl Openings {
             Protocol::ICMP | Protocol::ICMPV6 => timeouts.icmp,
             _ => return (Initiator::Sender, Opening::Seen),
         };
-        let since_start = now.saturating_sub(self.start.unwrap_or(now));
+        let started = self.starts.iter().rev().find(|(first, _)| *first <= frame);
+        let since_start = now.saturating_sub(started.map_or(now, |(_, time)| *time));
         if u128::from(since_start) >= timeout.as_nanos() {
             return (Initiator::Sender, Opening::Seen);
         }
-        self.inferred(packet)
+        self.inferred(packet, frame)
     }
 
     /// By ports, of which those that were seen to accept connections come first.
-    fn inferred(&self, packet: &Packet) -> (Initiator, Opening) {
+    fn inferred(&self, packet: &Packet, frame: u64) -> (Initiator, Opening) {
         let FlowTuple { src, dst, proto, transport } = packet.flow;
         match transport {
             Transport::Icmp { kind, id: Some(_), .. } if icmp::request(kind) != kind => {
@@ -156,8 +186,10 @@ impl Openings {
             }
             Transport::Icmp { .. } | Transport::Absent => (Initiator::Sender, Opening::Seen),
             Transport::Ports { src: sport, dst: dport } => {
-                let accepting =
-                    |addr, port| proto == Protocol::TCP && self.accepting.contains(&(addr, port));
+                let accepting = |addr, port| {
+                    let known = |end| self.accepting.get(end).is_some_and(|first| *first <= frame);
+                    proto == Protocol::TCP && known(&(addr, port))
+                };
                 let service = |port| port < 1024 || services::of_port(proto, port).is_some();
                 let by = |opening, source: bool, target: bool| match (source, target) {
                     (true, false) => Some((Initiator::Receiver, opening)),

@@ -22,6 +22,7 @@ mod state;
 mod table;
 
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 
 pub(crate) use icmp::{is_icmp_reply, is_tracked_icmp};
 pub(crate) use initiator::INTERRUPTION;
@@ -61,7 +62,7 @@ pub struct SessionTable {
     v4: Table<[u64; 2]>,
     v6: Table<[u64; 5]>,
     /// Of each interface.
-    idle_times: Vec<IdleTimes>,
+    idle_times: Arc<[IdleTimes]>,
     most_memory: usize,
     evicted: u64,
     /// What an interface can hold, where that is limited.
@@ -84,12 +85,24 @@ impl SessionTable {
     /// An empty table for the sessions of these interfaces, which takes at most so many bytes; 64 slots
     /// are always had.
     pub fn new(interfaces: &[Interface], most_memory: usize) -> Self {
+        let idle_times = interfaces.iter().map(|of| IdleTimes::new(&of.timeouts)).collect();
+        Self::with_idle_times(idle_times, most_memory)
+    }
+
+    /// So many tables for the sessions of these interfaces, which take at most so many bytes together.
+    pub fn shards(interfaces: &[Interface], most_memory: usize, shards: usize) -> Vec<Self> {
+        let first = Self::new(interfaces, most_memory / shards.max(1));
+        let another = |_| Self::with_idle_times(Arc::clone(&first.idle_times), first.most_memory);
+        (0..shards).map(another).collect()
+    }
+
+    fn with_idle_times(idle_times: Arc<[IdleTimes]>, most_memory: usize) -> Self {
         let seed = RandomState::new().hash_one(0);
         Self {
             places: SlotFinder { seed },
             v4: Table::new(seed),
             v6: Table::new(seed),
-            idle_times: interfaces.iter().map(|of| IdleTimes::new(&of.timeouts)).collect(),
+            idle_times,
             most_memory,
             evicted: 0,
             limit: None,

@@ -50,8 +50,6 @@ pub struct Input<'a> {
 
 /// How standard input is named.
 pub const STDIN: &str = "-";
-/// The most frames that are handed over at once: few enough to stay in a near cache.
-const HANDED_OVER: usize = 256;
 /// How long to wait for a pipe before looking at whether the user wants to stop.
 const PATIENCE: Duration = Duration::from_millis(50);
 /// How long an interrupted run still listens to a pipe.
@@ -234,7 +232,7 @@ impl Sources {
             let next = waiting.front().filter(|_| order == Order::Time).map(Source::turn);
             let Some((stream, until)) = stream::earliest(&mut streams, next) else { continue };
             stream.lend(|head, interface, batch| {
-                let room = if until.is_none() { HANDED_OVER.min(batch.len()) } else { 0 };
+                let room = if until.is_none() { batch.len() } else { 0 };
                 let mut handed_over = Vec::with_capacity(room);
                 for (mut frame, decoded) in head.rest(batch) {
                     if left == 0 || !head.is_before(&frame, until) {
@@ -254,13 +252,6 @@ impl Sources {
                     left -= u64::from(selected);
                     ended.selected += u64::from(selected);
                     handed_over.push(Input { frame, decoded, selected, in_window });
-                    if handed_over.len() == HANDED_OVER {
-                        if each(&handed_over)?.is_break() {
-                            left = 0;
-                            return Ok(());
-                        }
-                        handed_over.clear();
-                    }
                 }
                 if each(&handed_over)?.is_break() {
                     left = 0;

@@ -62,3 +62,11 @@ impl ByVerdict {
         }
     }
 }
+
+impl std::ops::AddAssign for ByVerdict {
+    fn add_assign(&mut self, other: Self) {
+        self.allowed += other.allowed;
+        self.denied += other.denied;
+        self.not_evaluated += other.not_evaluated;
+    }
+}

@@ -6,6 +6,7 @@
 mod counts;
 mod flow_class;
 mod marks;
+mod merge;
 mod peers;
 mod results;
 mod unevaluated;
@@ -42,6 +43,18 @@ struct Counter {
 /// Beyond this, connections of a new kind are told apart by protocol only. A scan has 65,536 kinds.
 const MOST_KINDS: usize = 1 << 18;
 
+/// A flow class while it is counted.
+#[derive(Clone, Debug)]
+struct Kind {
+    class: FlowClass,
+    /// What tells it apart from others, one number to be hashed.
+    key: u128,
+    /// The frame at which it was found: that of its first packet that counts may come later.
+    found: u64,
+    /// The frames that have shown the peers which are kept.
+    peer_frames: Vec<u64>,
+}
+
 /// A port's remainder by 64, as a bit.
 #[inline]
 fn remainder(port: u16) -> u64 {
@@ -74,9 +87,10 @@ pub struct Stats {
     carrier_ports: Vec<u16>,
     /// The remainders of ports where there may be an obstacle: nearly all ports have another.
     obstacles_at: u64,
-    /// By what tells kinds apart, one number to be hashed.
+    /// By what tells kinds apart.
     kind_of: HashMap<u128, u32, FixedState>,
-    kinds: Vec<FlowClass>,
+    kinds: Vec<Kind>,
+    most_kinds: usize,
     /// One for each kind.
     counters: Vec<Counter>,
     /// For the peers of all kinds.
@@ -88,6 +102,11 @@ pub struct Stats {
 impl Stats {
     /// Nothing counted yet; `carrier_ports` are the ports that carriers block on the way.
     pub fn new(carrier_ports: &[u16]) -> Self {
+        Self::of_shard(carrier_ports, 1)
+    }
+
+    /// The same for one of so many shards, each of which has a share of the memory.
+    pub(crate) fn of_shard(carrier_ports: &[u16], shards: usize) -> Self {
         Self {
             answers: Default::default(),
             connections: ByVerdict::default(),
@@ -109,8 +128,9 @@ impl Stats {
                 .fold(remainder(SMTP), |all, port| all | remainder(*port)),
             kind_of: HashMap::default(),
             kinds: Vec::new(),
+            most_kinds: MOST_KINDS / shards.max(1),
             counters: Vec::new(),
-            room: peers::Room::default(),
+            room: peers::Room::share(shards),
             marks: None,
         }
     }
@@ -126,7 +146,7 @@ impl Stats {
         self.open_question += 1;
     }
 
-    /// The kind of a connection, or of a packet that is judged alone.
+    /// The kind of a connection, or of a packet that is judged alone, at a frame.
     pub(crate) fn flow_class(
         &mut self,
         interface: usize,
@@ -134,6 +154,7 @@ impl Stats {
         flow: &FlowTuple,
         direction: Direction,
         special: Special,
+        frame: u64,
     ) -> u32 {
         let port = flow.transport.ports().map(|(_, dst)| dst);
         let port = port.or_else(|| flow.transport.icmp().map(|(kind, _)| kind.into()));
@@ -152,13 +173,13 @@ impl Stats {
         if let Some(known) = self.kind_of.get(&key) {
             return *known;
         }
-        let (key, example) = match self.kinds.len() < MOST_KINDS || obstacle.is_some() {
+        let (key, example) = match self.kinds.len() < self.most_kinds || obstacle.is_some() {
             true => (key, *flow),
             false => (of_any, FlowTuple { transport: Transport::Absent, ..*flow }),
         };
         *self.kind_of.entry(key).or_insert_with(|| {
             self.counters.push(Counter { count: Count::default(), entry, has_peers: false });
-            self.kinds.push(FlowClass {
+            let class = FlowClass {
                 interface,
                 direction,
                 entry,
@@ -167,7 +188,8 @@ impl Stats {
                 peers: Peers::default(),
                 obstacle,
                 special,
-            });
+            };
+            self.kinds.push(Kind { class, key, found: frame, peer_frames: Vec::new() });
             u32::try_from(self.kinds.len() - 1).unwrap_or(u32::MAX)
         })
     }
@@ -292,8 +314,9 @@ impl Stats {
             None if judgement.direction == judgement.decided_in => packet.flow,
             None => packet.flow.reversed(),
         };
-        kind.add_peer(frame, &flow, &mut self.room);
-        counter.has_peers = kind.peers.is_full();
+        kind.class.add_peer(frame, &flow, &mut self.room);
+        kind.peer_frames.resize(kind.class.peers.first().len(), frame.number);
+        counter.has_peers = kind.class.peers.is_full();
     }
 
     /// Counts what a network ACL does to an answer.
@@ -367,7 +390,7 @@ mod tests {
         };
         let mut kind = |entry, proto, port| {
             let flow = flow(proto, port);
-            stats.flow_class(0, EntryIndex(entry), &flow, Direction::Ingress, Special::No)
+            stats.flow_class(0, EntryIndex(entry), &flow, Direction::Ingress, Special::No, 1)
         };
         let ssh = kind(7, Protocol::TCP, 22);
         for (entry, port) in (0..5).flat_map(|entry| (0..=u16::MAX).map(move |port| (entry, port)))
@@ -382,7 +405,7 @@ mod tests {
         assert_ne!(blocked, new, "the warning about it names the port");
         let port = |kind: u32| {
             let kind = stats.kinds.get(kind as usize);
-            kind.and_then(|kind| kind.example.transport.ports()).map(|(_, port)| port)
+            kind.and_then(|kind| kind.class.example.transport.ports()).map(|(_, port)| port)
         };
         assert_eq!([ssh, new, blocked].map(port), [Some(22), None, Some(445)]);
     }

@@ -48,7 +48,36 @@ impl Default for Room {
     }
 }
 
+impl Room {
+    /// That of one of so many, who count for themselves.
+    pub(super) fn share(of: usize) -> Self {
+        let Self { kept, estimates } = Self::default();
+        Self { kept: kept / of.max(1), estimates: estimates / of.max(1) }
+    }
+
+    /// Of peers that were counted before, each within its own room.
+    fn of_counted() -> Self {
+        Self { kept: usize::MAX, estimates: usize::MAX }
+    }
+}
+
 impl Peers {
+    /// The peers that several have counted, each with the frames that have shown those it keeps.
+    pub(super) fn merged(counted: &[(&Self, &[u64])]) -> Self {
+        let (mut merged, mut room) = (Self::default(), Room::of_counted());
+        let kept = counted.iter().flat_map(|(of, frames)| frames.iter().zip(&of.first));
+        let mut kept: Vec<(&u64, &IpAddr)> = kept.collect();
+        kept.sort_by_key(|(frame, _)| **frame);
+        for (_, peer) in kept {
+            merged.add_within(*peer, &mut room);
+        }
+        for (of, _) in counted {
+            let estimate = of.estimate.clone();
+            merged.merge(Self { first: Vec::new(), estimate, uncounted: of.uncounted }, &mut room);
+        }
+        merged
+    }
+
     /// Adds a peer.
     pub fn add(&mut self, peer: IpAddr) {
         self.add_within(peer, &mut Room::default());
@@ -80,8 +109,8 @@ impl Peers {
     /// Adds the peers of others.
     pub(crate) fn merge(&mut self, other: Self, room: &mut Room) {
         // What the others took is free again.
-        room.kept += other.first.len();
-        room.estimates += usize::from(other.estimate.is_some());
+        room.kept = room.kept.saturating_add(other.first.len());
+        room.estimates = room.estimates.saturating_add(usize::from(other.estimate.is_some()));
         for peer in &other.first {
             self.add_within(*peer, room);
         }

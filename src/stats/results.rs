@@ -129,6 +129,6 @@ impl Stats {
     /// The kinds of connections, in order of first appearance.
     pub fn flow_classes(&self) -> impl Iterator<Item = (&FlowClass, Count)> {
         let counted = self.kinds.iter().zip(&self.counters);
-        counted.map(|(kind, of)| (kind, of.count)).filter(|(_, count)| count.packets > 0)
+        counted.map(|(kind, of)| (&kind.class, of.count)).filter(|(_, count)| count.packets > 0)
     }
 }

@@ -133,7 +133,9 @@ impl Hidden {
 impl Unevaluated {
     pub(crate) fn note(&mut self, hidden: Hidden, frames: u64, example: u64) {
         if hidden == Hidden::NotLocal {
-            self.not_local.get_or_insert((0, example)).0 += frames;
+            let (count, first) = self.not_local.get_or_insert((0, example));
+            *count += frames;
+            *first = example.min(*first);
             return;
         }
         let kind = |hidden| move |(known, ..): &&mut (Hidden, u64, u64)| *known == hidden;
@@ -147,6 +149,14 @@ impl Unevaluated {
                 *first = example.min(*first);
             }
             None => self.counts.push((hidden, frames, example)),
+        }
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        let not_local =
+            other.not_local.map(|(frames, example)| (Hidden::NotLocal, frames, example));
+        for (hidden, frames, example) in other.counts.iter().copied().chain(not_local) {
+            self.note(hidden, frames, example);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::support::{ipv4, output_in, pcap};
+use crate::support::{ipv4, output_in, pcap, pcap_every};
 
 const RULES: &str = "{security_groups: [{id: sg-a, rules: [
   {id: ssh, direction: ingress, protocol: tcp, ports: 22, source: 0.0.0.0/0}]}]}";
@@ -197,6 +197,8 @@ fn forgotten_sessions_are_no_answer() {
         .map(|n| ipv4(&format!("198.51.{}.{}:40000", n / 250, n % 250 + 1), SSH, "S"))
         .collect();
     let dir = dir(101, &packets);
+    let frames: Vec<&[u8]> = packets.iter().map(Vec::as_slice).collect();
+    std::fs::write(dir.path().join("x.pcap"), pcap_every(10_000, 101, &frames)).unwrap();
     all(dir.path(), true, &["--session-memory", "4kB"], 2, "--memory allows more");
 }
 

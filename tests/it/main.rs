@@ -60,6 +60,7 @@ mod readme;
 mod scenarios;
 mod selection;
 mod sessions;
+mod shards;
 mod signals;
 mod space;
 mod suggest;

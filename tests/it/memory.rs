@@ -107,12 +107,12 @@ fn csv_column(csv: &str, name: &str) -> Vec<u64> {
 /// Nothing of a connection is lost that goes on after its row was written.
 #[test]
 fn a_connection_may_have_two_rows_and_the_summary_says_so() {
-    let mut packets = scan(2_000);
+    let mut packets = scan(4_500);
     // Denied, so that it goes first; then it tries again.
     packets.insert(0, ipv4("203.0.114.9:40000", "10.0.0.5:22", "S"));
     packets.push(ipv4("203.0.114.9:40000", "10.0.0.5:22", "."));
     let dir = folder(&packets);
-    let words = [&ROWS[..], &["ndjson", "--memory", "1MiB"]].concat();
+    let words = [&ROWS[..], &["ndjson", "--memory", "2MiB"]].concat();
     let (status, out, _) = output_in(dir.path(), &words, b"");
     assert_eq!(status, 0);
     let lines: Vec<serde_json::Value> =
@@ -143,7 +143,7 @@ const DIFF: [&str; 8] = [
 /// Rows of changes are the same rows, whenever they are written.
 #[test]
 fn rows_of_changes_are_written_when_there_is_no_room_for_more() {
-    let mut packets = scan(3_000);
+    let mut packets = scan(4_500);
     // This connection is cut, and goes on after its row was written.
     packets.insert(0, ipv4("203.0.114.9:40000", "10.0.0.5:80", "S"));
     packets.push(ipv4("203.0.114.9:40000", "10.0.0.5:80", "."));
@@ -165,7 +165,7 @@ fn rows_of_changes_are_written_when_there_is_no_room_for_more() {
     let (whole, early) = (run("csv", &[]), run("csv", &["--memory", "1MiB"]));
     assert!(csv_column(&whole, "first_frame").is_sorted());
     let (whole, mut early) = (tuples(&whole), tuples(&early));
-    assert_eq!((whole.len(), early.len()), (1_001, 1_002));
+    assert_eq!((whole.len(), early.len()), (1_501, 1_502));
     // Of the connection that went on there are two rows, with a packet each.
     let place = |rows: &[Vec<String>]| rows.iter().position(|row| row[5] == "203.0.114.9").unwrap();
     let [first, second] = [early.remove(place(&early)), early.remove(place(&early))];
@@ -181,7 +181,7 @@ fn rows_of_changes_are_written_when_there_is_no_room_for_more() {
         for key in ["connections", "packets"] {
             assert_eq!(
                 summary[key]["newly_denied"].as_u64(),
-                Some(1_001 + u64::from(key == "packets"))
+                Some(1_501 + u64::from(key == "packets"))
             );
         }
         summary["warnings"].take().to_string()

@@ -501,8 +501,9 @@ fn client(number: u32) -> String {
 #[test]
 fn the_longest_idle_sessions_make_room() {
     let rules = rules(SSH_ONLY);
-    // 64 slots of 32 bytes and a copy of them while it is cleaned; the 49th session finds them full.
-    let options = Options::default().with_session_memory(4096);
+    // 64 slots of 32 bytes and a copy of them while it is cleaned; the 49th session finds them full. With a limit of
+    // sessions there is one table.
+    let options = Options::default().with_session_memory(4096).with_max_sessions(Some(1 << 20));
     let mut replay = Replay::new(&rules, options);
     let mut judge = |seconds: u32, src: &str, dst: &str, flags: &str| {
         let data = ipv4(src, dst, flags);

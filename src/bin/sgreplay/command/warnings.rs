@@ -202,6 +202,11 @@ impl<'a> Unseen<'a> {
         Self(given.iter().collect())
     }
 
+    /// Whether there are capture points at which no packet was seen yet.
+    pub(crate) fn any_left(&self) -> bool {
+        !self.0.is_empty()
+    }
+
     #[inline]
     pub(crate) fn look(&mut self, frame: &Frame<'_>) {
         if !self.0.is_empty() {

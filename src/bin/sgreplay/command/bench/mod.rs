@@ -270,7 +270,7 @@ impl Bench<'_> {
                 let inputs: Vec<Input<'_>> = batch.frames().zip(&decoded).map(input).collect();
                 bytes += inputs.iter().map(|input| u64::from(input.frame.wire_len)).sum::<u64>();
                 clock = Clock::start();
-                replay.judge_batch(&inputs, |_, _| Ok::<(), Failure>(()))?;
+                replay.count_batch(&inputs);
                 clock.lap(session);
                 spent.packets += inputs.len() as u64;
             }

@@ -132,6 +132,15 @@ struct Sinks<'a> {
 impl Sink for Sinks<'_> {
     type Error = Failure;
 
+    fn wants_frames(&self) -> bool {
+        self.unseen.any_left()
+            || self.printed.wants_packets()
+            || self.writers.any()
+            || self.report.is_some()
+            || self.coverage.is_some()
+            || self.recorded.is_some()
+    }
+
     #[inline]
     fn frame(&mut self, input: &Input<'_>, judged: &Judged) -> Result<ControlFlow<()>, Failure> {
         self.unseen.look(&input.frame);
@@ -263,6 +272,10 @@ impl Writers {
             allowed: create("write_allowed")?,
             annotated: outputs.create("annotate")?.map(Output::pcapng).transpose()?,
         })
+    }
+
+    fn any(&self) -> bool {
+        [&self.denied, &self.allowed, &self.annotated].into_iter().any(Option::is_some)
     }
 
     #[inline]

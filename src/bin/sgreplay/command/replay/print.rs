@@ -133,6 +133,11 @@ impl<'l> Printed<'l> {
         matches!(self, Self::Summary { format: None, .. })
     }
 
+    /// Whether it takes packets, and not only the counts.
+    pub(super) fn wants_packets(&self) -> bool {
+        !matches!(self, Self::Summary { .. } | Self::Markdown { .. })
+    }
+
     /// Adds a packet to its connection, whether it is selected or not.
     #[inline]
     pub(super) fn connection(&mut self, input: &Input<'_>, judged: &Judged) {

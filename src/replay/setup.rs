@@ -1,0 +1,74 @@
+//! What a replay judges by: the rules, compiled, and what is known of the interfaces.
+
+use std::collections::HashMap;
+
+use foldhash::fast::FixedState;
+
+use super::lists::Lists;
+use super::options::Options;
+use crate::decode::Tunnels;
+use crate::direction::Interfaces;
+use crate::doubts::UnknownMembers;
+use crate::rules::{Layer, RuleSet, SharedLists};
+use crate::session::Openings;
+
+/// What every shard judges by. Nothing in it changes while packets are judged, so that several threads may read it.
+#[derive(Debug)]
+pub(super) struct Setup<'r> {
+    pub(super) rules: &'r RuleSet,
+    pub(super) options: Options,
+    pub(super) lists: Vec<Lists>,
+    pub(super) shared: SharedLists,
+    pub(super) interfaces: Interfaces,
+    /// Interfaces by the names that frames carry.
+    pub(super) taps: HashMap<String, usize, FixedState>,
+    /// Interfaces by their ids, which flow logs name.
+    pub(super) ids: HashMap<String, usize, FixedState>,
+    pub(super) tunnels: Tunnels,
+    /// Of all packets that were handed over; each knows its own frame, and is judged by what earlier ones have shown.
+    pub(super) openings: Openings,
+    /// Addresses alone do not determine the evaluation points: frames name their interfaces, or senders are
+    /// ignored ([`Cloud::is_one_way`](crate::rules::Cloud::is_one_way)).
+    pub(super) by_frame: bool,
+    /// Some interface has a network ACL.
+    pub(super) has_acls: bool,
+    /// Groups with unknown members, by list, ingress first.
+    pub(super) unknown_members: Vec<[UnknownMembers; 2]>,
+    /// Whether there are any.
+    pub(super) has_unknown_members: bool,
+}
+
+impl<'r> Setup<'r> {
+    pub(super) fn new(rules: &'r RuleSet, options: Options) -> Self {
+        let shared = SharedLists::new(rules);
+        let lists = shared.first_interfaces().iter();
+        let lists = lists.map(|interface| Lists::new(rules, *interface, options.index_memory));
+        let unknown_members = UnknownMembers::of_lists(rules, &shared, false);
+        let ids = rules.interfaces().iter().enumerate().map(|(n, eni)| (eni.id.clone(), n));
+        Self {
+            rules,
+            options,
+            lists: lists.collect(),
+            shared,
+            interfaces: Interfaces::new(rules.interfaces()),
+            taps: HashMap::default(),
+            ids: ids.collect(),
+            tunnels: Tunnels::default(),
+            openings: Openings::default(),
+            by_frame: rules.cloud().is_one_way(),
+            has_acls: rules.has_layer(Layer::NetworkAcl),
+            has_unknown_members: has_any(&unknown_members),
+            unknown_members,
+        }
+    }
+
+    /// Includes groups whose members reach each other among those with unknown members.
+    pub(super) fn ask_for_members(&mut self) {
+        self.unknown_members = UnknownMembers::of_lists(self.rules, &self.shared, true);
+        self.has_unknown_members = has_any(&self.unknown_members);
+    }
+}
+
+fn has_any(unknown: &[[UnknownMembers; 2]]) -> bool {
+    unknown.iter().flatten().any(|of| !of.is_empty())
+}

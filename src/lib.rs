@@ -95,8 +95,9 @@
 //!
 //! # Features
 //!
-//! All are on by default; without them this is the bare library, in Rust alone, which also builds for wasm32.
+//! All but `arrow` are on by default; without them this is the bare library, in Rust alone, which also builds for wasm32.
 //!
+//! - `arrow`: results as Arrow tables, Parquet files and Arrow IPC files (with `parquet`).
 //! - `cli`: what only the program needs (with `html`).
 //! - `hcl`: rules in Terraform's own language.
 //! - `html`: the page for a browser.
@@ -127,6 +128,8 @@ pub mod parse;
 pub mod rules;
 
 // Where they meet.
+#[cfg(feature = "arrow")]
+pub mod arrow;
 pub mod assertions;
 pub mod baseline;
 pub mod check;
@@ -159,6 +162,7 @@ pub use verdict::{Judged, Reason, Verdict};
 /// The features that this build has, by name.
 pub fn features() -> impl Iterator<Item = &'static str> {
     let all = [
+        ("arrow", cfg!(feature = "arrow")),
         ("cli", cfg!(feature = "cli")),
         ("hcl", cfg!(feature = "hcl")),
         ("html", cfg!(feature = "html")),

@@ -44,6 +44,17 @@ impl Opening {
     pub const INFERRED: [Self; 4] =
         [Self::Answer, Self::AcceptingPort, Self::ServicePort, Self::FirstSender];
 
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Seen,
+        Self::Answer,
+        Self::AcceptingPort,
+        Self::ServicePort,
+        Self::FirstSender,
+        Self::AfterClose,
+        Self::Continued,
+    ];
+
     /// The word in reports.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::support;
 
 /// The modules of the library in order; a module may use those before it, and itself.
-const ORDER: [&str; 34] = [
+const ORDER: [&str; 35] = [
     "yaml",
     "escape",
     "flow",
@@ -41,6 +41,7 @@ const ORDER: [&str; 34] = [
     "error",
     "engine",
     "report",
+    "arrow",
     "convert",
     "manual",
 ];

@@ -36,7 +36,6 @@ mod reports;
 mod rules;
 mod running;
 mod table;
-mod words;
 
 use std::ffi::OsString;
 

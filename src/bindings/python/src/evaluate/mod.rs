@@ -13,6 +13,7 @@ use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use pyo3::prelude::*;
 use self_cell::self_cell;
+use sgreplay::arrow::{VerdictColumns, Vocabulary, name_type, word_type};
 use sgreplay::capture::{Frame, LinkType};
 use sgreplay::decode::Decoded;
 use sgreplay::engine;
@@ -25,7 +26,6 @@ use crate::command::gate::Unsure;
 use crate::error::{self, Raised};
 use crate::rules::Rules;
 use crate::table::{Stream, Table};
-use crate::words::{self, VerdictColumns, Vocabulary};
 use crate::{capsule, running};
 use columns::{Columns, Names};
 use values::{Addresses, Named, Numbers, Protocols};
@@ -223,8 +223,8 @@ const ADDED: [&str; 6] = ["direction", "verdict", "reason", "group", "rule", "la
 fn with_verdicts(schema: &Schema, prefix: &str) -> Result<SchemaRef, error::ColumnFault> {
     let types = |name: &str| -> DataType {
         match name {
-            "group" | "rule" => words::name(),
-            _ => words::word(),
+            "group" | "rule" => name_type(),
+            _ => word_type(),
         }
     };
     let mut fields: Vec<Arc<Field>> = schema.fields().iter().map(Arc::clone).collect();

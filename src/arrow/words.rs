@@ -4,26 +4,28 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::builder::{Int8Builder, Int32Builder};
+use arrow_array::cast::AsArray;
 use arrow_array::types::{ArrowDictionaryKeyType, Int8Type, Int32Type};
 use arrow_array::{ArrayRef, DictionaryArray, PrimitiveArray, StringArray};
 use arrow_schema::{ArrowError, DataType};
-use sgreplay::flow::Direction;
-use sgreplay::labels::Labels;
-use sgreplay::rules::{EntryIndex, Layer, RuleSet, SharedLists};
-use sgreplay::verdict::{Judgement, Reason, Verdict};
+
+use crate::flow::Direction;
+use crate::labels::Labels;
+use crate::rules::{EntryIndex, Layer, RuleSet, SharedLists};
+use crate::verdict::{Judgement, Reason, Verdict};
 
 /// The type of columns of words, of which there are few: signed, since pandas takes no other.
-pub(crate) fn word() -> DataType {
+pub fn word_type() -> DataType {
     DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8))
 }
 
 /// The type of columns of names, of which there may be many.
-pub(crate) fn name() -> DataType {
+pub fn name_type() -> DataType {
     DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
 }
 
 /// A column of keys into values.
-pub(crate) fn dictionary<K: ArrowDictionaryKeyType>(
+pub(super) fn dictionary<K: ArrowDictionaryKeyType>(
     keys: PrimitiveArray<K>,
     values: &ArrayRef,
 ) -> Result<ArrayRef, ArrowError> {
@@ -31,19 +33,20 @@ pub(crate) fn dictionary<K: ArrowDictionaryKeyType>(
 }
 
 /// The words of a column.
-pub(crate) fn values<'w>(words: impl IntoIterator<Item = &'w str>) -> ArrayRef {
+pub(super) fn values<'w>(words: impl IntoIterator<Item = &'w str>) -> ArrayRef {
     Arc::new(StringArray::from_iter_values(words))
 }
 
 /// Names, each with its key.
 #[derive(Debug, Default)]
-struct Names {
+pub(super) struct Names {
     keys: HashMap<String, i32>,
     names: Vec<String>,
 }
 
 impl Names {
-    fn key(&mut self, name: &str) -> i32 {
+    /// The key of a name, which is added if it is new.
+    pub(super) fn key(&mut self, name: &str) -> i32 {
         if let Some(key) = self.keys.get(name) {
             return *key;
         }
@@ -53,7 +56,12 @@ impl Names {
         key
     }
 
-    fn values(&self) -> ArrayRef {
+    pub(super) fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// All of them, in the order of their keys.
+    pub(super) fn values(&self) -> ArrayRef {
         values(self.names.iter().map(String::as_str))
     }
 }
@@ -71,7 +79,7 @@ const LAYERS: [Layer; 2] = [Layer::SecurityGroup, Layer::NetworkAcl];
 
 /// The vocabulary of verdicts by a rule set.
 #[derive(Debug)]
-pub(crate) struct Vocabulary {
+pub struct Vocabulary {
     /// By list, direction and position of the entry.
     entries: Vec<[Vec<LabelKeys>; 2]>,
     shared: SharedLists,
@@ -86,7 +94,8 @@ pub(crate) struct Vocabulary {
 }
 
 impl Vocabulary {
-    pub(crate) fn new(rules: &RuleSet) -> Self {
+    /// The names of all entries of a rule set, and all words.
+    pub fn new(rules: &RuleSet) -> Self {
         let labels = Labels::new(rules);
         let (mut groups, mut names) = (Names::default(), Names::default());
         let unknown = LabelKeys { group: groups.key(""), rule: names.key(""), layer: 0 };
@@ -123,6 +132,22 @@ impl Vocabulary {
         }
     }
 
+    /// The words of a column of verdicts; none where it has no dictionary.
+    pub(super) fn words(&self, column: &str) -> impl Iterator<Item = &str> {
+        let words = match column {
+            "interface" => Some(&self.interfaces),
+            "direction" => Some(&self.directions),
+            "verdict" => Some(&self.verdicts),
+            "reason" => Some(&self.reasons),
+            "group" => Some(&self.groups),
+            "rule" => Some(&self.rules),
+            "layer" => Some(&self.layers),
+            _ => None,
+        };
+        let words = words.and_then(|words| words.as_string_opt::<i32>());
+        words.into_iter().flatten().flatten()
+    }
+
     fn label(&self, judgement: &Judgement) -> LabelKeys {
         let Judgement { interface, decided_in, entry, .. } = *judgement;
         let of_interface = self.shared.list(interface).and_then(|list| self.entries.get(list));
@@ -140,7 +165,7 @@ fn position<T: Copy + PartialEq>(all: &[T], word: T) -> i8 {
 
 /// The columns of verdicts under way.
 #[derive(Debug)]
-pub(crate) struct VerdictColumns {
+pub struct VerdictColumns {
     interface: Int32Builder,
     direction: Int8Builder,
     verdict: Int8Builder,
@@ -151,7 +176,8 @@ pub(crate) struct VerdictColumns {
 }
 
 impl VerdictColumns {
-    pub(crate) fn with_capacity(rows: usize) -> Self {
+    /// None yet; there is room for so many rows.
+    pub fn with_capacity(rows: usize) -> Self {
         Self {
             interface: Int32Builder::with_capacity(rows),
             direction: Int8Builder::with_capacity(rows),
@@ -165,7 +191,7 @@ impl VerdictColumns {
 
     /// Adds a judgement.
     #[inline]
-    pub(crate) fn judged(&mut self, judgement: &Judgement, vocabulary: &Vocabulary) {
+    pub fn judged(&mut self, judgement: &Judgement, vocabulary: &Vocabulary) {
         let LabelKeys { group, rule, layer } = vocabulary.label(judgement);
         self.interface.append_value(i32::try_from(judgement.interface).unwrap_or(i32::MAX));
         self.direction.append_value(judgement.direction as i8);
@@ -177,7 +203,7 @@ impl VerdictColumns {
     }
 
     /// Adds a row that was not judged.
-    pub(crate) fn not_evaluated(&mut self, reason: Reason) {
+    pub fn not_evaluated(&mut self, reason: Reason) {
         self.interface.append_null();
         self.direction.append_null();
         self.verdict.append_value(Verdict::NotEvaluated as i8);
@@ -188,7 +214,10 @@ impl VerdictColumns {
     }
 
     /// The columns interface, direction, verdict, reason, group, rule, layer; what follows begins anew.
-    pub(crate) fn finish(&mut self, vocabulary: &Vocabulary) -> Result<[ArrayRef; 7], ArrowError> {
+    ///
+    /// # Errors
+    /// When the vocabulary is not that of the rows.
+    pub fn finish(&mut self, vocabulary: &Vocabulary) -> Result<[ArrayRef; 7], ArrowError> {
         let of_words =
             |keys: &mut Int8Builder, words: &ArrayRef| dictionary::<Int8Type>(keys.finish(), words);
         let of_names = |keys: &mut Int32Builder, names: &ArrayRef| {

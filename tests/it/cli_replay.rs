@@ -43,6 +43,24 @@ fn a_row_per_packet() {
     );
 }
 
+/// A build without the formats of tables does not offer them, and says where they are.
+#[cfg(not(feature = "arrow"))]
+#[test]
+fn a_build_without_tables_says_which_has_them() {
+    for format in ["parquet", "arrow"] {
+        let (status, out, err) =
+            output_in(&root().join("captures"), &replay(&["-f", format, "ssh.pcap"]), b"");
+        assert_eq!((status, out.as_str()), (2, ""));
+        let expected = format!(
+            "sgreplay: error: -f {format} is not in this build, which lacks the feature `arrow`: the Python package and the \
+             Debian package have it, and `cargo install` with `--features arrow`\n"
+        );
+        assert_eq!(err, expected);
+    }
+    let (_, help, _) = output_in(root(), &["replay", "--help"], b"");
+    assert!(help.contains("markdown") && !help.contains("parquet"), "{help}");
+}
+
 #[test]
 fn the_threads_do_not_show() {
     for name in ["ssh.pcap", "web.pcapng", "story.pcap"] {

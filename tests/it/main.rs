@@ -9,6 +9,8 @@
 mod agreement;
 mod allocation;
 mod annotate;
+#[cfg(feature = "arrow")]
+mod arrow;
 mod captures;
 mod cases;
 mod check;

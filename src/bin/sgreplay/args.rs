@@ -17,7 +17,7 @@ use crate::command::decode::DecodeArgs;
 use crate::command::diff::DiffArgs;
 use crate::command::explain::ExplainArgs;
 use crate::command::man::ManArgs;
-use crate::command::replay::ReplayArgs;
+use crate::command::replay::{ReplayArgs, ReplayFormat};
 use crate::command::scenarios::ScenariosArgs;
 use crate::command::services::ServicesArgs;
 use crate::command::suggest::SuggestArgs;
@@ -122,7 +122,7 @@ impl Command {
     /// Whether results go to standard output.
     pub(crate) fn prints(&self, quiet: bool) -> bool {
         let is_text = match self {
-            Self::Replay(args) => args.format == SummaryFormat::Text,
+            Self::Replay(args) => args.format == ReplayFormat::Text,
             Self::Diff(args) => args.format == SummaryFormat::Text,
             Self::Ci(args) => args.format == CiFormat::Text,
             Self::Bench(args) => args.format == TextOrJson::Text,

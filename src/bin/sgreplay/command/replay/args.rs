@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use sgreplay::replay::Sessions;
+use sgreplay::report::RowFormat;
 
-use crate::args::{SummaryFormat, percent};
+use crate::args::percent;
 use crate::captures::CaptureArgs;
 use crate::command::gate::GateArgs;
 use crate::command::judging::JudgeArgs;
@@ -39,8 +40,13 @@ pub(crate) struct ReplayArgs {
     ///
     /// Choose the output format: text for people, markdown for a comment on a change, the others for programs. csv
     /// without --per implies --per connection.
+    #[cfg_attr(
+        feature = "arrow",
+        doc = "parquet and arrow (an Arrow IPC file, also called Feather) are files with the same rows, and for a file:",
+        doc = "`-f parquet > rows.parquet`."
+    )]
     #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
-    pub format: SummaryFormat,
+    pub format: ReplayFormat,
     /// Track connections as the cloud does, or judge packets alone
     #[arg(long, value_name = "WHETHER", default_value = "on", help_heading = "Sessions")]
     pub sessions: OnOff,
@@ -89,6 +95,47 @@ pub(crate) struct ReplayArgs {
     /// Write an HTML report: one file that opens offline. Hashes the captures.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub report: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReplayFormat {
+    Text,
+    Json,
+    Ndjson,
+    Csv,
+    Markdown,
+    // In builds without them they are hidden, and `ReplayFormat::is_built_in` says which builds have them.
+    #[cfg_attr(not(feature = "arrow"), value(hide = true))]
+    Parquet,
+    #[cfg_attr(not(feature = "arrow"), value(hide = true))]
+    Arrow,
+}
+
+impl ReplayFormat {
+    /// How a summary or its rows are written; `None` for text, Markdown and files of tables.
+    pub(super) fn rows(self) -> Option<RowFormat> {
+        match self {
+            Self::Text | Self::Markdown | Self::Parquet | Self::Arrow => None,
+            Self::Json => Some(RowFormat::Json),
+            Self::Ndjson => Some(RowFormat::Ndjson),
+            Self::Csv => Some(RowFormat::Csv),
+        }
+    }
+
+    /// Whether it is for programs.
+    pub(super) fn is_for_programs(self) -> bool {
+        !matches!(self, Self::Text | Self::Markdown)
+    }
+
+    /// Whether it holds rows and nothing else: without `--per` those of connections.
+    pub(super) fn has_rows_only(self) -> bool {
+        matches!(self, Self::Csv) || self.is_table()
+    }
+
+    /// Whether it is a file of a table.
+    pub(super) fn is_table(self) -> bool {
+        matches!(self, Self::Parquet | Self::Arrow)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -2,6 +2,8 @@
 
 mod args;
 pub(crate) mod print;
+#[cfg(feature = "arrow")]
+mod table_file;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -21,19 +23,19 @@ use sgreplay::verdict::{Judged, Verdict};
 
 use super::gate::{self, Gate, Unsure};
 use super::judging::{self, Keeps, Report};
-use super::{summary_rows, warnings};
-use crate::args::SummaryFormat;
+use super::warnings;
 use crate::captures::Captures;
 use crate::exit::{ExitStatus, Failure};
 use crate::output::{Output, Outputs};
 use crate::{input, terminal};
-pub(crate) use args::{FailOn, OnOff, Per, ReplayArgs};
+pub(crate) use args::{FailOn, OnOff, Per, ReplayArgs, ReplayFormat};
 use print::Printed;
 
 const NOTHING_RECORDED: &str = "no record with a verdict of its own was judged, so there is nothing to compare: \
                                 --compare-action is for flow logs of a VPC";
 
 pub(crate) fn run(args: &ReplayArgs, outputs: &mut Outputs) -> Result<ExitStatus, Failure> {
+    print::can_be_printed(args.format)?;
     let mut captures = Captures::new(&args.capture)?;
     let hash = args.hash || args.report.is_some();
     judging::readable(&captures, &[&args.rules], hash)?;
@@ -49,7 +51,7 @@ pub(crate) fn run(args: &ReplayArgs, outputs: &mut Outputs) -> Result<ExitStatus
     let labels = Labels::new(&rules);
     let options = judging::options(&args.judge, args.sessions.into(), keeps(args));
     let sessions = if rules.cloud().is_stateful() { options.sessions } else { Sessions::Off };
-    let printed = Printed::new(args, &labels, captures.tunnels(), sessions)?;
+    let printed = Printed::new(args, &rules, &labels, captures.tunnels(), sessions)?;
     if bound.local.assumed && !printed.is_summary() {
         judging::say_local(&bound.local);
     }
@@ -81,7 +83,7 @@ pub(crate) fn run(args: &ReplayArgs, outputs: &mut Outputs) -> Result<ExitStatus
         let checked = check::check(&rules, input::today());
         report.write(|made| replay_page(&summary, &replay, &labels, made), &checked)?;
     }
-    if summary_rows(args.format).is_some() {
+    if args.format.is_for_programs() {
         summary = summary.with_decided(&replay, &labels);
     }
     summary.partial = warnings::partial(&end);
@@ -170,8 +172,9 @@ impl Sink for Sinks<'_> {
 
 /// What is kept beside the sessions: rows per connection, which are also what a table without `--per` has.
 fn keeps(args: &ReplayArgs) -> Keeps {
-    match (args.per, args.format) {
-        (Some(Per::Connection), _) | (None, SummaryFormat::Csv) => Keeps::Rows,
+    match args.per {
+        Some(Per::Connection) => Keeps::Rows,
+        None if args.format.has_rows_only() => Keeps::Rows,
         _ => Keeps::Nothing,
     }
 }

@@ -1,7 +1,9 @@
 //! Prints a replay: the summary, or a row for each packet or connection.
 
-use std::io::Write;
+use std::io::{self, IsTerminal, Write};
 
+#[cfg(feature = "arrow")]
+use sgreplay::arrow::TableFormat;
 use sgreplay::capture::Frame;
 use sgreplay::collect::{Connections, RowPart};
 use sgreplay::decode::{Decoded, Tunnels, embedded};
@@ -12,26 +14,68 @@ use sgreplay::report::{
     DECODE_COLUMNS, PacketAnswer, RowFormat, Rows, Summary, VERDICT_COLUMNS, decode_cells,
     packet_line, replay_markdown, text_summary, verdict_cells,
 };
+use sgreplay::rules::RuleSet;
 use sgreplay::sources::Input;
 use sgreplay::verdict::Judged;
 
-use super::args::{Per, ReplayArgs};
-use crate::args::SummaryFormat;
+use super::args::{Per, ReplayArgs, ReplayFormat};
+#[cfg(feature = "arrow")]
+use super::table_file::{ConnectionFile, PacketFile};
 use crate::command::judging::Keeps;
-use crate::command::{pretty, summary_rows};
+use crate::command::pretty;
 use crate::exit::Failure;
 use crate::output::{Stdout, stdout};
 use crate::terminal;
+
+/// Whether this build writes a format, and standard output takes it.
+pub(super) fn can_be_printed(format: ReplayFormat) -> Result<(), Failure> {
+    if !format.is_table() {
+        return Ok(());
+    }
+    let word = match format {
+        ReplayFormat::Parquet => "parquet",
+        _ => "arrow",
+    };
+    if cfg!(not(feature = "arrow")) {
+        return Err(Failure::Usage(format!(
+            "-f {word} is not in this build, which lacks the feature `arrow`: the Python package and the Debian package have it, \
+             and `cargo install` with `--features arrow`"
+        )));
+    }
+    if io::stdout().is_terminal() {
+        return Err(Failure::Usage(format!(
+            "-f {word} is no text, and standard output is a terminal; write to a file: > rows.{word}"
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(feature = "arrow")]
+fn table_format(format: ReplayFormat) -> Option<TableFormat> {
+    match format {
+        ReplayFormat::Parquet => Some(TableFormat::Parquet),
+        ReplayFormat::Arrow => Some(TableFormat::Arrow),
+        _ => None,
+    }
+}
 
 /// Where rows per connection are written: for people, or, from the first row on, for programs.
 pub(super) enum Table {
     Text(Stdout),
     Rows(RowFormat, Option<Box<Rows<Stdout>>>),
+    #[cfg(feature = "arrow")]
+    File(Box<ConnectionFile>),
 }
 
 impl Table {
-    fn new(format: Option<RowFormat>) -> Self {
-        format.map_or_else(|| Self::Text(stdout()), |format| Self::Rows(format, None))
+    fn new(format: ReplayFormat, rules: &RuleSet) -> Self {
+        #[cfg(feature = "arrow")]
+        if let Some(format) = table_format(format) {
+            return Self::File(Box::new(ConnectionFile::new(format, rules)));
+        }
+        #[cfg(not(feature = "arrow"))]
+        let _ = rules;
+        format.rows().map_or_else(|| Self::Text(stdout()), |format| Self::Rows(format, None))
     }
 
     fn write(
@@ -55,6 +99,8 @@ impl Table {
                     connections.write(part, labels, rows)?;
                 }
             }
+            #[cfg(feature = "arrow")]
+            Self::File(file) => file.write(connections, part, labels)?,
         }
         Ok(())
     }
@@ -84,6 +130,9 @@ pub(super) enum Printed<'l> {
     PacketText { out: Stdout, labels: &'l Labels, tunnels: Tunnels, start: Option<u64> },
     /// A row per packet as they come.
     PacketRows { rows: Box<Rows<Stdout>>, labels: &'l Labels },
+    /// The same as a file of a table.
+    #[cfg(feature = "arrow")]
+    PacketFile(Box<PacketFile>),
     /// A row per connection, at the end.
     Connections { out: Table, labels: &'l Labels, connections: Connections },
 }
@@ -91,26 +140,36 @@ pub(super) enum Printed<'l> {
 impl<'l> Printed<'l> {
     pub(super) fn new(
         args: &ReplayArgs,
+        rules: &RuleSet,
         labels: &'l Labels,
         tunnels: Tunnels,
         sessions: Sessions,
     ) -> Result<Self, Failure> {
-        let format = summary_rows(args.format);
-        if args.format == SummaryFormat::Markdown && args.per.is_some() {
+        let format = args.format.rows();
+        let is_markdown = args.format == ReplayFormat::Markdown;
+        if is_markdown && args.per.is_some() {
             let message = "markdown is for the summary; --per is for text and programs";
             return Err(Failure::Usage(message.to_owned()));
         }
-        if args.format == SummaryFormat::Markdown {
+        if is_markdown {
             return Ok(Self::Markdown { labels });
         }
-        Ok(match (args.per, format) {
-            (None, Some(RowFormat::Csv)) | (Some(Per::Connection), _) => {
+        #[cfg(feature = "arrow")]
+        if let (Some(Per::Packet), Some(format)) = (args.per, table_format(args.format)) {
+            return Ok(Self::PacketFile(Box::new(PacketFile::new(format, rules))));
+        }
+        let per = match args.per {
+            None if args.format.has_rows_only() => Some(Per::Connection),
+            per => per,
+        };
+        Ok(match (per, format) {
+            (Some(Per::Connection), _) => {
                 if sessions == Sessions::Off {
                     let message = "without sessions there are no connections; ask for --per packet";
                     return Err(Failure::Usage(message.to_owned()));
                 }
                 let connections = Connections::within(Keeps::Rows.memory(&args.judge));
-                Self::Connections { out: Table::new(format), labels, connections }
+                Self::Connections { out: Table::new(args.format, rules), labels, connections }
             }
             (None, _) => Self::Summary { format, labels },
             // Nothing is to be said of any packet.
@@ -194,6 +253,8 @@ impl<'l> Printed<'l> {
                     rows.row(&[decoded.as_slice(), verdict.as_slice()].concat())?;
                 }
             }
+            #[cfg(feature = "arrow")]
+            Self::PacketFile(file) => file.packet(frame, decoded, judged)?,
         }
         Ok(())
     }
@@ -212,6 +273,8 @@ impl<'l> Printed<'l> {
         };
         match self {
             Self::PacketRows { rows, .. } => rows.finish(summary)?,
+            #[cfg(feature = "arrow")]
+            Self::PacketFile(file) => file.finish(summary)?,
             Self::Markdown { labels } => {
                 print(stdout(), &replay_markdown(summary, replay, labels))?;
             }
@@ -221,6 +284,8 @@ impl<'l> Printed<'l> {
                     Table::Text(out) => print(out, &with_summary(Text::default(), labels))?,
                     Table::Rows(_, Some(rows)) => rows.finish(summary)?,
                     Table::Rows(_, None) => {}
+                    #[cfg(feature = "arrow")]
+                    Table::File(file) => file.finish(summary)?,
                 }
             }
             Self::PacketText { out, labels, .. } => {

@@ -1,6 +1,11 @@
 """The rows of a table are judged as the engine judges packets, whatever library the table is of."""
 
+import collections
+import concurrent.futures
+import os
+import pathlib
 import random
+import sys
 import warnings
 
 import duckdb
@@ -280,6 +285,62 @@ def test_a_stream_is_judged_as_it_is_taken(rules):
     next(stream)
     assert len(made) < 10
     assert 10_000 + sum(len(batch) for batch in stream) == 1_000_000
+
+
+def resident():
+    pages = pathlib.Path("/proc/self/statm").read_text().split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read of /proc")
+def test_the_memory_of_a_table_of_two_gigabytes_is_that_of_a_few_batches(rules):
+    """Each batch is made when it is asked for, with texts of its own, as a scan of Parquet files makes them."""
+    wanted = int(os.environ.get("SGREPLAY_TABLE_BYTES", 2 << 30))
+    many = 1 << 16
+    chosen = random.Random(11)
+    peers = [f"203.0.{chosen.randrange(256)}.{chosen.randrange(256)}" for _ in range(1000)]
+    pattern = pyarrow.table(
+        {
+            "srcaddr": [chosen.choice(peers) for _ in range(many)],
+            "dstaddr": ["10.0.0.5"] * many,
+            "protocol": pyarrow.array([chosen.choice([6, 17]) for _ in range(many)], pyarrow.uint8()),
+            "srcport": pyarrow.array([chosen.randrange(1024, 65536) for _ in range(many)], pyarrow.uint16()),
+            "dstport": pyarrow.array([chosen.choice([22, 80, 443, 53]) for _ in range(many)], pyarrow.uint16()),
+            # The other fields of a record.
+            "rest": [f"{n:0200}" for n in range(many)],
+        }
+    ).to_batches()[0]
+    every = pyarrow.array(range(many), pyarrow.uint32())
+    batches = -(-wanted // pattern.nbytes)
+    assert pattern.nbytes < 20 << 20
+
+    def made():
+        for _ in range(batches):
+            yield pattern.take(every)
+
+    reader = pyarrow.RecordBatchReader.from_batches(pattern.schema, made())
+    found, sizes, read = collections.Counter(), [], 0
+    for batch in sgreplay.evaluate(rules, reader, stream=True).to_pyarrow():
+        read += batch.nbytes
+        counts = batch["verdict"].dictionary_decode().value_counts()
+        found.update(dict(zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist())))
+        sizes.append(resident())
+    assert read > wanted
+    assert sum(found.values()) == batches * many and found["deny"] > 0
+    # As it is after some batches, so it stays.
+    first = max(sizes[: len(sizes) // 4])
+    assert max(sizes) - first < 64 << 20, (first, max(sizes))
+    once = collections.Counter(pyarrow.table(sgreplay.evaluate(rules, pattern))["verdict"].to_pylist())
+    assert found == {verdict: count * batches for verdict, count in once.items()}
+
+
+def test_tables_are_judged_by_several_threads_at_once(rules):
+    """Rules are shared; each thread has its own answer, that of a thread alone."""
+    tables = [rows_of(20_000).slice(n * 1000, 10_000) for n in range(8)]
+    expected = [pyarrow.table(sgreplay.evaluate(rules, of)) for of in tables]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda of: pyarrow.table(sgreplay.evaluate(rules, of)), tables))
+    assert found == expected
 
 
 def test_an_empty_table_has_the_columns_too(rules):

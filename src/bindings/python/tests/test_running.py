@@ -87,6 +87,39 @@ def test_the_memory_of_packets_does_not_grow_with_them(rules, long):
     assert len(sizes) > 3 and max(sizes) - sizes[0] < 64 << 20
 
 
+PROGRESS = """
+import sgreplay
+rules = sgreplay.Rules.load("current.yaml", local={local})
+sgreplay.replay(rules, {long!r}, progress={progress}).summary
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="terminals are made otherwise")
+@pytest.mark.parametrize("progress", [True, False])
+def test_a_bar_is_shown_on_a_terminal_where_it_is_asked_for(long, progress):
+    import pty
+
+    ours, its = pty.openpty()
+    code = PROGRESS.format(local=LOCAL, long=str(long), progress=progress)
+    words = [sys.executable, "-W", "ignore", "-c", code]
+    child = subprocess.Popen(words, stderr=its, stdout=subprocess.PIPE, env={**os.environ, "TERM": "xterm"})
+    os.close(its)
+    shown = b""
+    while True:
+        try:
+            part = os.read(ours, 4096)
+        # What Linux says when the last writer has closed a terminal.
+        except OSError:
+            break
+        if not part:
+            break
+        shown += part
+    os.close(ours)
+    assert child.wait() == 0 and child.stdout.read() == b""
+    child.stdout.close()
+    assert (b" packets " in shown) == progress, shown[-400:]
+
+
 def test_the_command_is_the_program():
     def run(*words):
         return subprocess.run([sys.executable, "-m", "sgreplay", *words], capture_output=True, text=True)

@@ -2,43 +2,27 @@
 
 use std::fmt;
 use std::num::NonZeroUsize;
-#[cfg(feature = "threads")]
-use std::sync::{Arc, Mutex, PoisonError};
+
+use pool::Pool;
 
 /// Threads among which the shards of a batch are shared out; none by default. They sleep while there is nothing to do.
 /// A clone is the same threads.
 #[derive(Clone, Default)]
 pub struct Workers {
-    #[cfg(feature = "threads")]
-    pool: Option<Arc<rayon::ThreadPool>>,
+    pool: Option<Pool>,
 }
 
 impl Workers {
     /// So many threads in all, the one that asks among them. Without the feature `threads`, and where the system gives
     /// no threads, that one does everything.
     pub fn new(threads: NonZeroUsize) -> Self {
-        #[cfg(feature = "threads")]
-        {
-            let beside = threads.get() - 1;
-            let build = || {
-                let pool = rayon::ThreadPoolBuilder::new().num_threads(beside);
-                pool.thread_name(|n| format!("judge-{n}")).build().ok().map(Arc::new)
-            };
-            Self { pool: if beside > 0 { build() } else { None } }
-        }
-        #[cfg(not(feature = "threads"))]
-        {
-            let _ = threads;
-            Self::default()
-        }
+        let beside = threads.get() - 1;
+        Self { pool: if beside > 0 { Pool::start(beside) } else { None } }
     }
 
     /// Whether there are none beside the thread that asks.
     pub(super) fn is_none(&self) -> bool {
-        #[cfg(feature = "threads")]
-        return self.pool.is_none();
-        #[cfg(not(feature = "threads"))]
-        true
+        self.pool.is_none()
     }
 
     /// Does every task, each on one of the threads, and returns when all are done.
@@ -47,25 +31,68 @@ impl Workers {
         tasks: impl Iterator<Item = T> + Send,
         work: impl Fn(T) + Sync,
     ) {
-        #[cfg(feature = "threads")]
-        if let Some(pool) = &self.pool {
-            let left = Mutex::new(tasks);
-            let next = || left.lock().unwrap_or_else(PoisonError::into_inner).next();
-            let work_on = || std::iter::from_fn(next).for_each(&work);
-            pool.in_place_scope(|scope| {
-                for _ in 0..pool.current_num_threads() {
-                    scope.spawn(|_| work_on());
-                }
-                work_on();
-            });
-            return;
+        match &self.pool {
+            Some(pool) => pool.each(tasks, work),
+            None => tasks.for_each(work),
         }
-        tasks.for_each(work);
     }
 }
 
 impl fmt::Debug for Workers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Workers")
+    }
+}
+
+#[cfg(feature = "threads")]
+mod pool {
+    use std::iter;
+    use std::sync::{Arc, Mutex, PoisonError};
+
+    use rayon::{ThreadPool, ThreadPoolBuilder};
+
+    #[derive(Clone)]
+    pub(super) struct Pool(Arc<ThreadPool>);
+
+    impl Pool {
+        pub(super) fn start(threads: usize) -> Option<Self> {
+            let builder = ThreadPoolBuilder::new().num_threads(threads);
+            let pool = builder.thread_name(|n| format!("judge-{n}")).build();
+            pool.ok().map(|pool| Self(Arc::new(pool)))
+        }
+
+        pub(super) fn each<T: Send>(
+            &self,
+            tasks: impl Iterator<Item = T> + Send,
+            work: impl Fn(T) + Sync,
+        ) {
+            let left = Mutex::new(tasks);
+            let next = || left.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let work_on = || iter::from_fn(next).for_each(&work);
+            self.0.in_place_scope(|scope| {
+                for _ in 0..self.0.current_num_threads() {
+                    scope.spawn(|_| work_on());
+                }
+                work_on();
+            });
+        }
+    }
+}
+
+#[cfg(not(feature = "threads"))]
+mod pool {
+    use std::convert::Infallible;
+
+    #[derive(Clone)]
+    pub(super) struct Pool(Infallible);
+
+    impl Pool {
+        pub(super) fn start(_: usize) -> Option<Self> {
+            None
+        }
+
+        pub(super) fn each<T>(&self, _: impl Iterator<Item = T>, _: impl Fn(T)) {
+            match self.0 {}
+        }
     }
 }

@@ -64,6 +64,11 @@ pub(crate) struct Run<'a> {
 
 /// Takes the packets of a run.
 pub(crate) trait Watch {
+    /// Whether it wants the packets, and not only their counts.
+    fn wants_packets(&self) -> bool {
+        true
+    }
+
     /// Takes a packet, whether it is selected or not; a break ends the run.
     fn packet(&mut self, run: Run<'_>, input: &Input<'_>, judged: &Judged) -> ControlFlow<()>;
 
@@ -81,6 +86,10 @@ pub(crate) trait Watch {
 
 /// Nobody takes them: the summary is all that is asked for.
 impl Watch for () {
+    fn wants_packets(&self) -> bool {
+        false
+    }
+
     fn packet(&mut self, _: Run<'_>, _: &Input<'_>, _: &Judged) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
@@ -105,6 +114,10 @@ struct Watching<'a, 'u, W> {
 
 impl<W: Watch> Sink for Watching<'_, '_, W> {
     type Error = Failure;
+
+    fn wants_frames(&self) -> bool {
+        self.watch.wants_packets() || self.unseen.any_left()
+    }
 
     #[inline]
     fn frame(&mut self, input: &Input<'_>, judged: &Judged) -> Result<ControlFlow<()>, Failure> {

@@ -173,7 +173,14 @@ impl Capture {
         let Some(archive) = &self.archive else { return Ok(false) };
         let opening =
             Opening { counts: &self.counts, switch: &self.switch, flow_logs: &self.flow_logs };
-        let next = open::next_in_archive(&self.name, archive, &opening)?;
+        // Damage between two captures stands before the frame that would come next.
+        let (frame, offset) = (Some(self.read + 1), self.offset());
+        let here = |error: CaptureError| match error.kind {
+            CaptureErrorKind::Archive { .. } => CaptureError { frame, offset, ..error },
+            // It names the file that cannot be read.
+            _ => error,
+        };
+        let next = open::next_in_archive(&self.name, archive, &opening).map_err(here)?;
         let InArchive::Capture { file, buffer, format } = next else { return Ok(false) };
         let is_log = |format: &Format| matches!(format, Format::FlowLog(_));
         if is_log(&self.format) || is_log(&format) {

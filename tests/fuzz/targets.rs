@@ -172,7 +172,9 @@ fn read(source: Box<dyn Read + Send>, len: usize) -> Reading {
             Ok(None) => break,
             Err(error) => {
                 assert!(!error.to_string().is_empty());
-                assert_eq!(error.frame, Some(reading.frames.len() as u64 + 1));
+                // Of an archive it may name a file that cannot be read, behind those that were.
+                let names_file = error.file.starts_with("x: ");
+                assert!(error.frame == Some(reading.frames.len() as u64 + 1) || names_file);
                 let after = capture.next_frame().map(|frame| frame.is_none());
                 assert!(after.is_ok_and(|ended| ended), "an end is an end");
                 reading.error = Some(error);

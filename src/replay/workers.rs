@@ -3,6 +3,7 @@
 use std::fmt;
 use std::num::NonZeroUsize;
 
+use super::assign::SHARDS;
 use pool::Pool;
 
 /// Threads among which the shards of a batch are shared out; none by default. They sleep while there is nothing to do.
@@ -13,10 +14,10 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// So many threads in all, the one that asks among them. Without the feature `threads`, and where the system gives
+    /// So many threads in all, the one that asks among them, and no more than there are shards. Without the feature `threads`, and where the system gives
     /// no threads, that one does everything.
     pub fn new(threads: NonZeroUsize) -> Self {
-        let beside = threads.get() - 1;
+        let beside = threads.get().min(SHARDS) - 1;
         Self { pool: if beside > 0 { Pool::start(beside) } else { None } }
     }
 

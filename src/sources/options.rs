@@ -13,7 +13,7 @@ pub struct SourceOptions {
     pub selection: Selection,
     /// Tunnels whose inner packets are judged.
     pub tunnels: Tunnels,
-    /// The number of threads that read and decode, the calling thread included.
+    /// The number of threads that read, decode and judge, the calling thread included.
     pub threads: NonZeroUsize,
     /// The order of several captures.
     pub order: Order,

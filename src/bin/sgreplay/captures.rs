@@ -82,8 +82,9 @@ pub(crate) struct CaptureArgs {
     pub until: Option<u64>,
     /// Use N threads [default: one per processor]
     ///
-    /// Use N threads [default: one per processor]. One thread reads and judges in turns, two do both at once, a
-    /// third decodes. More have no effect. The result is the same for any number.
+    /// Use N threads [default: one per processor]. One thread reads and judges in turns, from two on one
+    /// reads while the others judge, from three on another decodes; up to eight judge. The result is the same for any
+    /// number.
     #[arg(long, value_name = "N", value_parser = whole::<NonZeroUsize>, help_heading = "Input", hide_short_help = true)]
     pub threads: Option<NonZeroUsize>,
     /// Of who runs commands in a process that has signals and a terminal of its own

@@ -14,7 +14,7 @@ use sgreplay::direction::{ENDS, Interfaces};
 use sgreplay::engine::{Binding, RulesRequest, read_text};
 use sgreplay::evaluate::{Compiled, Evaluator, Reference};
 use sgreplay::flow::{Direction, FlowTuple};
-use sgreplay::replay::{Options, Replay};
+use sgreplay::replay::{Options, Replay, Workers};
 use sgreplay::report::{NotComparable, Stage, StageChange, Timings};
 use sgreplay::rules::{EntryIndex, Ordered, RuleSet};
 use sgreplay::session::Openings;
@@ -281,9 +281,11 @@ impl Bench<'_> {
     /// The whole replay, as `replay` does it.
     fn end_to_end(&self, captures: Captures) -> Result<Duration, Failure> {
         let start = Instant::now();
-        let mut replay = self.replay();
-        let ended =
-            captures.read(|inputs| replay.judge_batch(inputs, |_, _| Ok::<(), Failure>(())))?;
+        let mut replay = self.replay().with_workers(Workers::new(captures.threads()));
+        let ended = captures.read(|inputs| {
+            replay.count_batch(inputs);
+            Ok::<(), Failure>(())
+        })?;
         black_box(replay.stats().packets());
         match ended.damage.into_iter().next() {
             Some(damage) => Err(damage.into()),

@@ -109,21 +109,16 @@ pub fn replay<'r, S: Sink>(
     let replay = prepared(rules, &sources, request.options, openings, capture_points);
     let mut replay = replay.with_workers(workers);
     let wants_frames = sink.wants_frames();
-    let ended = run::<S::Error>(sources, request.hash, |inputs| {
+    let at_once = if wants_frames { BETWEEN_PAUSES } else { usize::MAX };
+    let ended = run::<S::Error>(sources, request.hash, at_once, |inputs| {
         if !wants_frames {
             replay.count_batch(inputs);
             return Ok(ControlFlow::Continue(()));
         }
-        for inputs in inputs.chunks(BETWEEN_PAUSES) {
-            let judged =
-                replay.judge_batch(inputs, |input, judged| go_on(sink.frame(input, judged)));
-            let more = stopped(judged)?;
-            sink.pause(&replay)?;
-            if more.is_break() {
-                return Ok(more);
-            }
-        }
-        Ok(ControlFlow::Continue(()))
+        let judged = replay.judge_batch(inputs, |input, judged| go_on(sink.frame(input, judged)));
+        let more = stopped(judged)?;
+        sink.pause(&replay)?;
+        Ok(more)
     })?;
     Ok(Outcome { ended, replay, local })
 }
@@ -147,18 +142,12 @@ pub fn compare<'r, S: DiffSink>(
     let [before, after] = [before, after].map(|replay| replay.with_workers(workers.clone()));
     let diff = Diff::new((current, before), (proposed, after));
     let mut diff = diff.within(request.changes_memory);
-    let ended = run::<S::Error>(sources, request.hash, |inputs| {
-        for inputs in inputs.chunks(BETWEEN_PAUSES) {
-            let judged = diff.judge_batch(inputs, |input, judged, effect| {
-                go_on(sink.frame(input, judged, effect))
-            });
-            let more = stopped(judged)?;
-            sink.pause(&mut diff)?;
-            if more.is_break() {
-                return Ok(more);
-            }
-        }
-        Ok(ControlFlow::Continue(()))
+    let ended = run::<S::Error>(sources, request.hash, BETWEEN_PAUSES, |inputs| {
+        let judged = diff
+            .judge_batch(inputs, |input, judged, effect| go_on(sink.frame(input, judged, effect)));
+        let more = stopped(judged)?;
+        sink.pause(&mut diff)?;
+        Ok(more)
     })?;
     diff.finish();
     Ok(Outcome { ended, replay: diff, local })
@@ -181,17 +170,26 @@ fn prepared<'r>(
     }
 }
 
-/// Reads the sources to their ends, or until `each` wants no more.
+/// Reads the sources to their ends, or until `each` wants no more. It gets at most so many packets at once.
 fn run<E: From<Error>>(
     sources: Sources,
     hash: bool,
+    at_once: usize,
     mut each: impl FnMut(&[Input<'_>]) -> Result<ControlFlow<()>, E>,
 ) -> Result<Ended, E> {
     let mut hashes = HashMap::new();
     for path in sources.paths().filter(|_| hash) {
         hashes.insert(sources::name(path), file_sha256(path)?);
     }
-    let read = sources.read(|inputs| each(inputs).map_err(Failed));
+    let read = sources.read(|inputs| {
+        inputs
+            .chunks(at_once)
+            .try_fold(ControlFlow::Continue(()), |more, inputs| match more {
+                ControlFlow::Continue(()) => each(inputs),
+                ControlFlow::Break(()) => Ok(more),
+            })
+            .map_err(Failed)
+    });
     let mut ended = read.map_err(|Failed(error)| error)?;
     // A capture whose turn never came is not among the inputs.
     for input in &mut ended.inputs {

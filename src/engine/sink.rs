@@ -15,8 +15,8 @@ pub trait Sink {
     /// What ends the run, beside the engine's own errors.
     type Error: From<Error>;
 
-    /// Whether it wants the packets at all; where it does not, they are only counted, which is faster. The engine asks
-    /// once, before the first packet.
+    /// Whether it wants the packets at all; where it does not, they are only counted, which is faster, and nothing
+    /// of it is called. The engine asks once, before the first packet.
     fn wants_frames(&self) -> bool {
         true
     }

@@ -10,7 +10,7 @@ use super::Replay;
 use crate::capture::Frame;
 use crate::decode::{Decoded, embedded};
 use crate::flow::{FlowTuple, Fragment, Packet, TcpFlags, Transport};
-use crate::session;
+use crate::session::{self, MULTIPLIER, halves};
 use crate::sources::Input;
 
 /// How many shards there are: more than most machines have processors for, few enough that a batch has many packets for
@@ -122,13 +122,10 @@ impl Replay<'_> {
 /// memory.
 #[inline]
 fn shard_of(flow: &FlowTuple) -> u8 {
-    const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
     let end = |addr: IpAddr, port: u16| match addr {
         IpAddr::V4(addr) => u64::from(addr.to_bits()) << 16 | u64::from(port),
-        IpAddr::V6(addr) => {
-            let half = |half: &[u16]| half.iter().fold(0, |all, part| all << 16 | u64::from(*part));
-            let (high, low) =
-                addr.segments().split_at_checked(4).map_or((0, 0), |(a, b)| (half(a), half(b)));
+        IpAddr::V6(_) => {
+            let [high, low] = halves(addr);
             (high.wrapping_mul(MULTIPLIER) ^ low).rotate_left(16) ^ u64::from(port)
         }
     };

@@ -86,9 +86,21 @@ impl Setup<'_> {
         direction: Direction,
         flow: &FlowTuple,
     ) -> EntryIndex {
+        self.find_entry_among(interface, direction, flow, |_| true)
+    }
+
+    /// The same among some of the entries, one after the other.
+    fn find_entry_among(
+        &self,
+        interface: usize,
+        direction: Direction,
+        flow: &FlowTuple,
+        is_among: impl Fn(&Entry) -> bool,
+    ) -> EntryIndex {
         let (ordered, _) = self.lists(interface).list(direction);
         let decides = |entry: &Entry| {
-            entry.matcher.fails_on(flow, direction).is_none()
+            is_among(entry)
+                && entry.matcher.fails_on(flow, direction).is_none()
                 && self.rules.is_met_at(interface, entry, flow.peer(direction))
         };
         let position = ordered.entries().iter().position(decides);
@@ -130,14 +142,9 @@ impl Judge<'_, '_> {
         flow: &FlowTuple,
         special: Special,
     ) -> Decision {
-        let (ordered, _) = self.setup.lists(interface).list(direction);
-        let decides = |entry: &Entry| {
-            entry.kind != EntryKind::System(Builtin::NeighbourDiscovery)
-                && entry.matcher.fails_on(flow, direction).is_none()
-                && self.setup.rules.is_met_at(interface, entry, flow.peer(direction))
-        };
-        let position = ordered.entries().iter().position(decides);
-        let entry = EntryIndex(position.and_then(|at| u32::try_from(at).ok()).unwrap_or(u32::MAX));
+        let crosses_routers =
+            |entry: &Entry| entry.kind != EntryKind::System(Builtin::NeighbourDiscovery);
+        let entry = self.setup.find_entry_among(interface, direction, flow, crosses_routers);
         self.make_decision(interface, direction, flow, entry, special)
     }
 

@@ -78,13 +78,11 @@ impl Judge<'_, '_> {
             answers.resize(room, Judged::NotEvaluated(Reason::NotLocal));
         }
         let mut known = share.known.iter().peekable();
-        let mut rest = &mut *answers;
-        for positions in share.positions.chunks(FETCHED_AT_ONCE) {
-            let room = std::mem::take(&mut rest);
-            let (here, behind) = room.split_at_mut(positions.len().min(room.len()));
+        for (n, positions) in share.positions.chunks(FETCHED_AT_ONCE).enumerate() {
+            // Answers that are not kept overwrite each other.
+            let first = if keeps { n * FETCHED_AT_ONCE } else { 0 };
+            let here = answers.get_mut(first..first + positions.len()).unwrap_or_default();
             self.judge_fetched(inputs, positions, (&mut points, here), &mut known);
-            // What nobody wants is overwritten.
-            rest = if keeps { behind } else { here };
         }
         (self.shard.points, self.shard.answers) = (points, answers);
     }

@@ -72,8 +72,8 @@ impl Opening {
 /// More accepting ports than this are not remembered: a capture of a scan can hold any number.
 const MOST_ACCEPTING: usize = 1 << 16;
 
-/// What the capture has shown about who accepts connections, and by which frame. Whoever judges a frame asks for what
-/// was known then, however many later ones were observed.
+/// What the capture has shown about who accepts connections, and the frame that showed it first. A frame is judged by
+/// what it and earlier frames have shown, even if later ones were observed already.
 #[derive(Clone, Debug, Default)]
 pub struct Openings {
     /// Ports that accept connections, with the first frame that shows it.

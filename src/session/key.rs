@@ -105,7 +105,7 @@ pub(super) fn v6(interface: u16, direction: Direction, flow: &FlowTuple) -> [u64
     [a, b, c, d, facts]
 }
 
-fn halves(addr: IpAddr) -> [u64; 2] {
+pub(crate) fn halves(addr: IpAddr) -> [u64; 2] {
     let bits = match addr {
         IpAddr::V4(addr) => addr.to_ipv6_mapped().to_bits(),
         IpAddr::V6(addr) => addr.to_bits(),
@@ -115,7 +115,7 @@ fn halves(addr: IpAddr) -> [u64; 2] {
 }
 
 /// The golden ratio in 64 bits, odd: its product spreads every bit of a word over both halves.
-const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+pub(crate) const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
 #[inline]
 pub(super) fn hash(seed: u64, key: &impl Words) -> u64 {

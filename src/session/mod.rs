@@ -28,6 +28,7 @@ pub(crate) use icmp::{is_icmp_reply, is_tracked_icmp};
 pub(crate) use initiator::INTERRUPTION;
 pub use initiator::{Initiator, Opening, Openings};
 use key::Words;
+pub(crate) use key::{MULTIPLIER, halves};
 use limit::Limit;
 use packed::{DENIED_ELSEWHERE, HELD, STATE, STOPPED, Session};
 use slot::Family;

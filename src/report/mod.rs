@@ -50,7 +50,10 @@ pub use sarif::{SarifResult, sarif};
 pub use suggestion::{AggregationStep, Holdout, Learned, suggestion_json, suggestion_yaml};
 pub use summary::{CaptureInput, Inputs, Local, RuleCount, RulesInput, Summary, rule_counts};
 pub use text::{bytes, count, duration, plural, summary as text_summary, time};
-pub use timings::{NotComparable, Stage, StageChange, Timings};
+pub use timings::{
+    Bound, Build, Change, Clock, Interval, Machine, Metric, NotComparable, Order, Outcome, Stage,
+    Timings,
+};
 
 use regions::region_tables;
 pub use table::{Room, escaped, table};

@@ -106,7 +106,7 @@ impl Command {
             Self::Replay(args) => args.fail_on.is_some() || args.min_coverage.is_some(),
             Self::Diff(args) => args.fail_on.is_some(),
             Self::Check(args) => args.fail_on.is_some(),
-            Self::Bench(args) => args.fail_on.is_some(),
+            Self::Bench(args) => !args.fail_on.is_empty(),
             Self::Test(_) | Self::Ci(_) => true,
             Self::Suggest(_)
             | Self::Convert(_)

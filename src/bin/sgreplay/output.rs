@@ -536,6 +536,8 @@ mod tests {
     fn every_path_is_read_or_written() {
         let read = [
             "accept",
+            "against_program",
+            "against_rules",
             "captures",
             "compare",
             "current",

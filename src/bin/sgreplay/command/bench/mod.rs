@@ -1,310 +1,255 @@
-//! `sgreplay bench`: what replaying takes, stage by stage, on somebody's own rules and traffic.
+//! `sgreplay bench`: the cost of replaying, stage by stage, on somebody's own rules and traffic.
 
 mod args;
+mod calibration;
+mod clock;
+mod counter;
+mod machine;
+mod measure;
+mod turns;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::hint::black_box;
 use std::io::Write;
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::time::Instant;
 
-use bytesize::ByteSize;
-use sgreplay::capture::{Batch, Capture};
-use sgreplay::decode::{Decoded, decode};
-use sgreplay::direction::{ENDS, Interfaces};
-use sgreplay::engine::{Binding, RulesRequest, read_text};
-use sgreplay::evaluate::{Compiled, Evaluator, Reference};
-use sgreplay::flow::{Direction, FlowTuple};
-use sgreplay::replay::{Options, Replay, Workers};
-use sgreplay::report::{NotComparable, Stage, StageChange, Timings};
-use sgreplay::rules::{EntryIndex, Ordered, RuleSet};
-use sgreplay::session::Openings;
-use sgreplay::sources::Input;
+use serde_json::Value;
+use sgreplay::engine::read_text;
+use sgreplay::report::{Bound, Change, Metric, NotComparable, Order, Outcome, Timings};
 
-use super::{judging, pretty};
+use self::measure::Bench;
+use self::turns::Side;
+use super::{pretty, with};
 use crate::args::TextOrJson;
-use crate::captures::{CaptureArgs, Captures};
 use crate::exit::{ExitStatus, Failure};
-use crate::output::{Output, Outputs, stdout};
+use crate::output::{Outputs, stdout};
 use crate::{input, terminal};
-pub(crate) use args::{BenchArgs, BenchFailOn};
+pub(crate) use args::BenchArgs;
 
-/// Captures with fewer packets are gone through as often as it takes to come to so many, or to pass the time.
-const FEWEST_PACKETS: u64 = 100_000;
-/// A capture of three packets would take minutes to come to so many.
-const LONGEST: Duration = Duration::from_secs(2);
-/// The list is asked for no more packets than this: it may be a thousand times slower than the rest.
-const MOST_LISTED: u64 = 100_000;
-
-/// The stages that one thread goes through, in the order of a packet's way.
-const STAGES: [&str; 6] = ["read", "decode", "list", "index", "index, batch", "session"];
+/// Fewer processes of a side give no answer: an interval of few values is too narrow too often.
+const FEWEST_TURNS: usize = 10;
+/// A measurement that is compared with one of another day has more, since it has to show how much processes differ.
+const FEWEST_APART: usize = 20;
+/// The spread of the processes at which a measurement by itself is good enough, and their number at most.
+const SMALL_SPREAD: f64 = 0.01;
+const MOST_TURNS: usize = 40;
+/// The bound of the words of a comparison, where no gate has one.
+const USUAL: Bound = Bound { metric: Metric::Slower, percent: 10.0 };
 
 pub(crate) fn run(args: &BenchArgs, outputs: &mut Outputs) -> Result<ExitStatus, Failure> {
-    let capture_args = CaptureArgs {
-        positional: args.captures.clone(),
-        threads: args.threads,
-        ..CaptureArgs::default()
-    };
-    let mut captures = Captures::new(&capture_args)?;
-    if captures.have_pipe() {
-        let message = "bench reads the captures several times, which a pipe does not allow";
+    if args.turn {
+        turns::end_with_parent();
+        let timings = Bench::new(args)?.turn()?;
+        let mut out = stdout();
+        write!(out, "{}", pretty(&timings)?)?;
+        out.flush()?;
+        return Ok(ExitStatus::Done);
+    }
+    if !args.fail_on.is_empty() && !args.compares() {
+        let message =
+            "--fail-on needs --compare, --against-program or --against-rules: slower than what?";
         return Err(Failure::Usage(message.to_owned()));
     }
-    if args.fail_on.is_some() && args.compare.is_none() {
-        return Err(Failure::Usage("--fail-on needs --compare: slower than what?".to_owned()));
-    }
-    let saved = args.compare.as_deref().map(read_text).transpose()?;
-    let not_comparable = |error: NotComparable| {
-        let path = args.compare.as_deref().map(input::name).unwrap_or_default();
-        Failure::Usage(format!("{path} {error}"))
-    };
-    let saved = saved.as_deref().map(Timings::saved).transpose().map_err(not_comparable)?;
+    let before = args.compare.as_deref().map(saved).transpose()?;
     let save = outputs.create("save")?;
-    let (mut rules, rules_input) = input::rules(&args.rules, &RulesRequest::default())?;
-    judging::can_judge(&rules, &rules_input.path, &[])?;
-    let binding = Binding { local: args.local.clone(), ..Binding::default() };
-    let openings = captures.bind(&mut rules, &binding)?.openings;
-    let bytes = |size: ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
-    let options = Options::default().with_index_memory(bytes(args.index_memory));
-
-    let names = args.captures.iter().map(|path| input::name(path)).collect();
-    let threads = captures.threads().get();
-    let mut timings = Timings::new(rules_input.path, names, threads, args.runs.get());
-    let lists = Lists::new(&rules, options.index_memory, &mut timings);
-    let mut bench = Bench { args, rules: &rules, lists, openings, options };
-    let mut ns: [Vec<f64>; STAGES.len()] = Default::default();
-    let mut all = Vec::new();
-    for _ in 0..args.runs.get() {
-        let mut spent = Spent::default();
-        let start = Instant::now();
-        while spent.packets < FEWEST_PACKETS && start.elapsed() < LONGEST {
-            let before = spent.packets;
-            timings.bytes = bench.stages(&mut spent)?;
-            timings.packets = spent.packets - before;
-            if timings.packets == 0 {
-                return Err(Failure::Usage("the captures hold no packet to measure".to_owned()));
-            }
+    // What is wrong with the arguments is said once and not by each process.
+    drop(Bench::new(args)?);
+    let other = match (&args.against_program, &args.against_rules) {
+        (Some(program), _) => Some(Side::other(args, program)?),
+        (None, Some(rules)) => {
+            input::rules(rules, &sgreplay::engine::RulesRequest::default())?;
+            Some(Side::own(args, rules)?)
         }
-        for (ns, one) in ns.iter_mut().zip(spent.ns_per_packet()) {
-            ns.push(one);
+        (None, None) => None,
+    };
+    let against = other.is_some();
+    let mut session = Session {
+        args,
+        own: Side::own(args, &args.rules)?,
+        other,
+        bounds: match args.fail_on.is_empty() {
+            true => vec![USUAL],
+            false => args.fail_on.clone(),
+        },
+        now: None,
+        before,
+    };
+    let changes = session.measure()?;
+    let Session { now: Some(now), before, .. } = session else {
+        return Err(Failure::Usage("nothing was measured".to_owned()));
+    };
+    let mut is_judged = true;
+    if let Some(before) = &before {
+        for difference in now.other_circumstances(before) {
+            terminal::say(&format!("warning: {difference}"));
         }
-        let (mut time, mut packets) = (Duration::ZERO, 0);
-        let start = Instant::now();
-        while packets < FEWEST_PACKETS && start.elapsed() < LONGEST {
-            let captures = Captures::new(&capture_args)?;
-            time += bench.end_to_end(captures)?;
-            packets += timings.packets;
+        if let Some(difference) = now.other_machine(before) {
+            is_judged = args.other_machine;
+            let way = match args.fail_on.is_empty() || is_judged {
+                true => "",
+                false => "; --fail-on judges by it only with --other-machine",
+            };
+            terminal::say(&format!("warning: {difference}{way}"));
         }
-        all.push(per_packet(time, packets));
     }
-    timings.stages = STAGES.iter().zip(ns).map(|(name, ns)| Stage::new(name, ns)).collect();
-    timings.stages.push(Stage::new("all", all));
-    let changes = saved.map(|saved| timings.compare(&saved)).transpose().map_err(not_comparable)?;
-    let changes = changes.unwrap_or_default();
-    let status = report(args, &timings, &changes, save)?;
+    let status = match () {
+        () if args.fail_on.is_empty() => ExitStatus::Done,
+        () if !is_judged => ExitStatus::CouldNot,
+        () => status(&changes),
+    };
+    let shown =
+        Shown { args, now: &now, other: before.as_ref().filter(|_| against), changes: &changes };
+    shown.print(status)?;
+    if let Some(save) = save {
+        save.whole(&pretty(&now)?)?;
+    }
     outputs.finish()?;
     Ok(status)
 }
 
-fn report(
-    args: &BenchArgs,
-    timings: &Timings,
-    changes: &[StageChange],
-    save: Option<Output>,
-) -> Result<ExitStatus, Failure> {
-    let json = pretty(timings)?;
-    let mut out = stdout();
-    match args.format {
-        TextOrJson::Text => write!(out, "{}", terminal::results(timings.text(changes)))?,
-        TextOrJson::Json => write!(out, "{json}")?,
-    }
-    if let Some(save) = save {
-        save.whole(&json)?;
-    }
-    let Some(BenchFailOn::Slower(percent)) = args.fail_on else {
-        out.flush()?;
-        return Ok(ExitStatus::Done);
-    };
-    let slower: Vec<_> = changes.iter().filter(|c| c.percent_slower() > percent).collect();
-    if args.format == TextOrJson::Text && !terminal::is_quiet() {
-        for change in &slower {
-            let (stage, grown) = (&change.stage, change.percent_slower());
-            writeln!(out, "slower by more than {percent} %: {stage} ({grown:+.1} %)")?;
-        }
-    }
-    out.flush()?;
-    Ok(if slower.is_empty() { ExitStatus::Done } else { ExitStatus::Failed })
+/// A measurement that was saved.
+fn saved(path: &Path) -> Result<Timings, Failure> {
+    Timings::saved(&read_text(path)?).map_err(|error| not_comparable(path, &error))
 }
 
-/// The rules in both evaluators, by interface and direction.
-struct Lists(Vec<[(Ordered, Compiled); 2]>);
-
-impl Lists {
-    /// Builds them, and says what that took.
-    fn new(rules: &RuleSet, index_memory: usize, timings: &mut Timings) -> Self {
-        let mut layouts = BTreeSet::new();
-        let lists = (0..rules.interfaces().len()).map(|interface| {
-            Direction::BOTH.map(|direction| {
-                let ordered = rules.ordered(interface, direction);
-                let start = Instant::now();
-                let compiled = Compiled::within(&ordered, index_memory);
-                timings.build_ns += u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
-                let entries = ordered.entries().iter();
-                timings.entries += entries.filter(|entry| !entry.has_no_members()).count();
-                timings.index_memory += compiled.index().memory_usage();
-                layouts.insert(compiled.index().layout().as_str());
-                (ordered, compiled)
-            })
-        });
-        let lists = lists.collect();
-        timings.index = layouts.into_iter().map(str::to_owned).collect();
-        Self(lists)
-    }
-
-    /// The flows as each list is asked for them.
-    fn asked<'f>(
-        &self,
-        interfaces: &Interfaces,
-        flows: impl Iterator<Item = &'f FlowTuple>,
-    ) -> Vec<(&(Ordered, Compiled), Vec<FlowTuple>)> {
-        let mut asked: BTreeMap<(usize, Direction), Vec<FlowTuple>> = BTreeMap::new();
-        for flow in flows {
-            for (at, direction) in interfaces.judging(flow, None).into_iter().zip(ENDS) {
-                if let Some(interface) = at {
-                    asked.entry((interface, direction)).or_default().push(*flow);
-                }
-            }
-        }
-        let list = |((interface, direction), flows): ((usize, Direction), _)| {
-            Some((self.0.get(interface)?.get(direction as usize)?, flows))
-        };
-        asked.into_iter().filter_map(list).collect()
-    }
+fn not_comparable(path: &Path, error: &NotComparable) -> Failure {
+    Failure::Usage(format!("{} {error}", input::name(path)))
 }
 
-/// What the stages took.
-#[derive(Default)]
-struct Spent {
-    packets: u64,
-    /// Packets that the list was asked for, and those that the index was.
-    listed: u64,
-    indexed: u64,
-    stages: [Duration; STAGES.len()],
-}
-
-impl Spent {
-    fn ns_per_packet(&self) -> [f64; STAGES.len()] {
-        let Self { packets, listed, indexed, stages } = self;
-        let [read, decode, list, index, batch, session] = *stages;
-        [
-            per_packet(read, *packets),
-            per_packet(decode, *packets),
-            per_packet(list, *listed),
-            per_packet(index, *indexed),
-            per_packet(batch, *indexed),
-            per_packet(session, *packets),
-        ]
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a few digits are shown")]
-fn per_packet(time: Duration, packets: u64) -> f64 {
-    time.as_nanos() as f64 / packets.max(1) as f64
-}
-
-struct Bench<'a> {
+/// The processes of a measurement.
+struct Session<'a> {
     args: &'a BenchArgs,
-    rules: &'a RuleSet,
-    lists: Lists,
-    openings: Openings,
-    options: Options,
+    own: Side,
+    other: Option<Side>,
+    bounds: Vec<Bound>,
+    now: Option<Timings>,
+    /// Saved, or of the other side.
+    before: Option<Timings>,
 }
 
-impl Bench<'_> {
-    fn replay(&self) -> Replay<'_> {
-        Replay::new(self.rules, self.options).with_openings(self.openings.clone())
-    }
-
-    /// Goes through the captures once, stage by stage, batch by batch; their bytes on the wire.
-    fn stages(&mut self, spent: &mut Spent) -> Result<u64, Failure> {
-        let interfaces = Interfaces::new(self.rules.interfaces());
-        let (mut replay, mut bytes) = (self.replay(), 0);
-        let (mut batch, mut decoded, mut found) = (Batch::default(), Vec::new(), Vec::new());
-        for path in &self.args.captures {
-            let mut capture = Capture::open(path)?;
-            loop {
-                let mut clock = Clock::start();
-                let more = capture.next_batch(&mut batch)?;
-                let [read, decoding, list, index, in_batch, session] = &mut spent.stages;
-                clock.lap(read);
-                if !more {
-                    break;
-                }
-                decoded.clear();
-                decoded.extend(batch.frames().map(|frame| decode(frame.link, frame.data)));
-                clock.lap(decoding);
-
-                let flows = decoded.iter().filter_map(Decoded::packet).map(|packet| &packet.flow);
-                for ((ordered, compiled), flows) in self.lists.asked(&interfaces, flows) {
-                    let mut clock = Clock::start();
-                    if spent.listed < MOST_LISTED {
-                        for flow in &flows {
-                            black_box(Reference(ordered).decide(flow));
-                        }
-                        clock.lap(list);
-                        spent.listed += flows.len() as u64;
-                    }
-                    clock = Clock::start();
-                    for flow in &flows {
-                        black_box(compiled.decide(flow));
-                    }
-                    clock.lap(index);
-                    found.resize(flows.len(), EntryIndex(0));
-                    clock = Clock::start();
-                    compiled.decide_all(&flows, black_box(&mut found));
-                    clock.lap(in_batch);
-                    spent.indexed += flows.len() as u64;
-                }
-
-                let input =
-                    |(frame, decoded)| Input { frame, decoded, selected: true, in_window: true };
-                let inputs: Vec<Input<'_>> = batch.frames().zip(&decoded).map(input).collect();
-                bytes += inputs.iter().map(|input| u64::from(input.frame.wire_len)).sum::<u64>();
-                clock = Clock::start();
-                replay.count_batch(&inputs);
-                clock.lap(session);
-                spent.packets += inputs.len() as u64;
+impl Session<'_> {
+    /// Starts one process after the other until the samples have an answer, or for as long as the user allows.
+    fn measure(&mut self) -> Result<Vec<Change>, Failure> {
+        let start = Instant::now();
+        let fewest = if self.other.is_some() { FEWEST_TURNS } else { FEWEST_APART };
+        for turn in 1.. {
+            self.turn(turn % 2 == 0)?;
+            let changes = self.compare()?;
+            let is_over = start.elapsed() >= self.args.time_limit;
+            let is_enough = match self.args.runs {
+                Some(runs) => turn >= runs.get(),
+                None => is_over || turn >= fewest && self.is_answered(turn, &changes),
+            };
+            if is_enough {
+                return Ok(changes);
             }
         }
-        Ok(bytes)
+        Ok(Vec::new())
     }
 
-    /// The whole replay, as `replay` does it.
-    fn end_to_end(&self, captures: Captures) -> Result<Duration, Failure> {
-        let start = Instant::now();
-        let mut replay = self.replay().with_workers(Workers::new(captures.threads()));
-        let ended = captures.read(|inputs| {
-            replay.count_batch(inputs);
-            Ok::<(), Failure>(())
-        })?;
-        black_box(replay.stats().packets());
-        match ended.damage.into_iter().next() {
-            Some(damage) => Err(damage.into()),
-            None => Ok(start.elapsed()),
+    /// A process of each side. Which is first alternates: the second may find caches warm or the processor hot.
+    fn turn(&mut self, other_first: bool) -> Result<(), Failure> {
+        let Some(other) = &self.other else { return add(&mut self.now, self.own.turn()?) };
+        if other_first {
+            add(&mut self.before, other.turn()?)?;
+            add(&mut self.now, self.own.turn()?)
+        } else {
+            add(&mut self.now, self.own.turn()?)?;
+            add(&mut self.before, other.turn()?)
         }
+    }
+
+    fn compare(&self) -> Result<Vec<Change>, Failure> {
+        let Some((now, before)) = self.now.as_ref().zip(self.before.as_ref()) else {
+            return Ok(Vec::new());
+        };
+        let order = if self.other.is_some() { Order::InTurns } else { Order::Apart };
+        let changes = now.compare(before, order, &self.bounds);
+        changes.map_err(|error| match &self.args.compare {
+            Some(path) => not_comparable(path, &error),
+            None => Failure::Usage(format!("the other side {error}")),
+        })
+    }
+
+    /// Whether more samples would answer nothing more.
+    fn is_answered(&self, turns: usize, changes: &[Change]) -> bool {
+        if self.before.is_some() {
+            return changes.iter().all(|change| !change.needs_samples());
+        }
+        let spread = self.now.as_ref().map_or(f64::MAX, Timings::spread);
+        spread < SMALL_SPREAD || turns >= MOST_TURNS
     }
 }
 
-struct Clock(Instant);
+fn add(timings: &mut Option<Timings>, turn: Timings) -> Result<(), Failure> {
+    let Some(timings) = timings else {
+        *timings = Some(turn);
+        return Ok(());
+    };
+    let changed =
+        |error| Failure::Usage(format!("the captures changed: an earlier process {error}"));
+    timings.add(turn).map_err(changed)
+}
 
-impl Clock {
-    fn start() -> Self {
-        Self(Instant::now())
+/// 1 where a stage is slower; else 2 where the samples of one do not tell.
+fn status(changes: &[Change]) -> ExitStatus {
+    let has = |outcome| changes.iter().any(|change| change.outcome == outcome);
+    if has(Outcome::Slower) {
+        ExitStatus::Failed
+    } else if changes.is_empty() || has(Outcome::CannotTell) {
+        ExitStatus::CouldNot
+    } else {
+        ExitStatus::Done
+    }
+}
+
+/// A measurement with its comparison, for people or programs.
+struct Shown<'a> {
+    args: &'a BenchArgs,
+    now: &'a Timings,
+    /// The other side of a measurement in turns.
+    other: Option<&'a Timings>,
+    changes: &'a [Change],
+}
+
+impl Shown<'_> {
+    fn print(&self, status: ExitStatus) -> Result<(), Failure> {
+        let mut out = stdout();
+        match self.args.format {
+            TextOrJson::Text => {
+                write!(out, "{}", terminal::results(self.now.text(self.changes)))?;
+                if !self.args.fail_on.is_empty() && !terminal::is_quiet() {
+                    writeln!(out, "{}", self.answer(status))?;
+                }
+            }
+            TextOrJson::Json => write!(out, "{}", self.json()?)?,
+        }
+        out.flush()?;
+        Ok(())
     }
 
-    /// Adds the time since the last lap.
-    fn lap(&mut self, to: &mut Duration) {
-        let now = Instant::now();
-        *to += now - self.0;
-        self.0 = now;
+    fn json(&self) -> Result<String, Failure> {
+        if !self.args.compares() {
+            return pretty(self.now);
+        }
+        let changes = self.changes.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>();
+        let mut object = with(self.now, [("changes", changes.map_err(std::io::Error::from)?)])?;
+        if let (Some(other), Value::Object(object)) = (self.other, &mut object) {
+            let other = serde_json::to_value(other).map_err(std::io::Error::from)?;
+            object.insert("against".to_owned(), other);
+        }
+        pretty(&object)
+    }
+
+    /// The answer of the gate.
+    fn answer(&self, status: ExitStatus) -> String {
+        let of = |outcome| -> String {
+            let stages = self.changes.iter().filter(|change| change.outcome == outcome);
+            stages.map(Change::name).collect::<Vec<_>>().join(", ")
+        };
+        match status {
+            ExitStatus::Done => "no stage is slower".to_owned(),
+            ExitStatus::Failed => format!("slower: {}", of(Outcome::Slower)),
+            ExitStatus::CouldNot => format!("cannot tell: {}", of(Outcome::CannotTell)),
+        }
     }
 }

@@ -135,6 +135,11 @@ impl<'r> Replay<'r> {
         self
     }
 
+    /// The threads that judge, for what else can be done in parts.
+    pub fn workers(&self) -> &Workers {
+        &self.workers
+    }
+
     /// Keeps alternative verdicts for [`Replay::take_alternatives`]; `with_members` includes those that depend on
     /// access among members of a group.
     pub(crate) fn keep_alternatives(&mut self, with_members: bool) {

@@ -1,4 +1,4 @@
-//! Threads that judge beside the one that asks.
+//! Threads that work beside the one that asks.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -14,8 +14,8 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// So many threads in all, the one that asks among them, and no more than there are shards. Without the feature `threads`, and where the system gives
-    /// no threads, that one does everything.
+    /// So many threads in all, the one that asks among them, and no more than there are shards. Without the feature
+    /// `threads`, and where the system gives no threads, that one does everything.
     pub fn new(threads: NonZeroUsize) -> Self {
         let beside = threads.get().min(SHARDS) - 1;
         Self { pool: if beside > 0 { Pool::start(beside) } else { None } }
@@ -24,6 +24,20 @@ impl Workers {
     /// Whether there are none beside the thread that asks.
     pub(super) fn is_none(&self) -> bool {
         self.pool.is_none()
+    }
+
+    /// What is made of each part of the items, in their order; a part has so many items, the last fewer.
+    pub fn in_parts<T: Sync, R: Send + Default>(
+        &self,
+        items: &[T],
+        of: NonZeroUsize,
+        make: impl Fn(&[T]) -> R + Sync,
+    ) -> Vec<R> {
+        let mut made: Vec<R> = Vec::new();
+        made.resize_with(items.len().div_ceil(of.get()), R::default);
+        let tasks = made.iter_mut().zip(items.chunks(of.get()));
+        self.each(tasks, |(made, items)| *made = make(items));
+        made
     }
 
     /// Does every task, each on one of the threads, and returns when all are done.

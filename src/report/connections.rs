@@ -13,8 +13,12 @@ use crate::collect::{Connections, Row, RowPart};
 use crate::escape::Text;
 use crate::flow::{FlowTuple, Transport};
 use crate::labels::{Label, Labels};
+use crate::replay::Workers;
 use crate::rules::services;
 use crate::session::Opening;
+
+/// The text of so many rows is in memory at once.
+const ROWS_AT_ONCE: usize = 1 << 14;
 
 impl Connections {
     /// The columns.
@@ -44,14 +48,21 @@ impl Connections {
         "layer",
     ];
 
-    /// Writes the rows, in order of opening.
+    /// Writes the rows, in order of opening, made by several threads.
     pub fn write(
         &self,
         part: RowPart,
         labels: &Labels,
         rows: &mut Rows<impl Write>,
+        workers: &Workers,
     ) -> io::Result<()> {
-        self.cells(part, labels).try_for_each(|cells| rows.row(&cells))
+        let chosen: Vec<&Row> = self.rows(part).collect();
+        for chosen in chosen.chunks(ROWS_AT_ONCE) {
+            rows.write_in_parts(chosen, workers, |row, style, made| {
+                style.append(&cells(row, labels), made)
+            })?;
+        }
+        Ok(())
     }
 
     /// The cells of the rows under [`Connections::COLUMNS`], in order of opening.
@@ -60,40 +71,8 @@ impl Connections {
         part: RowPart,
         labels: &'a Labels,
     ) -> impl Iterator<Item = [Cell<'a>; 23]> {
-        self.rows(part).map(|row| {
-            let Row { connection, flow, first_frame, times, sent, .. } = row;
-            let [(packets, bytes), (packets_back, bytes_back)] = *sent;
-            let label = label(row, labels);
-            let ports = flow.transport.ports();
-            let icmp = flow.transport.icmp();
-            [
-                Some(*connection).filter(|number| *number > 0).into(),
-                Cell::Owned(community_id(flow)),
-                Cell::Number(*first_frame),
-                times.map(|(first, _)| first).into(),
-                times.map(|(_, last)| last).into(),
-                Cell::Addr(flow.src),
-                Cell::Addr(flow.dst),
-                Cell::Number(flow.proto.0.into()),
-                ports.map(|(src, _)| src).into(),
-                ports.map(|(_, dst)| dst).into(),
-                icmp.map(|(kind, _)| kind).into(),
-                Cell::Number(packets),
-                Cell::Number(bytes),
-                Cell::Number(packets_back),
-                Cell::Number(bytes_back),
-                Cell::Text(row.opening.as_str()),
-                Cell::Text(labels.interface(row.interface as usize)),
-                Cell::Text(row.decided_in.as_str()),
-                Cell::Text(row.verdict.as_str()),
-                Cell::Text(row.reason.as_str()),
-                Cell::Text(&label.group),
-                Cell::Text(&label.rule),
-                Cell::Text(label.layer.as_str()),
-            ]
-        })
+        self.rows(part).map(|row| cells(row, labels))
     }
-
     /// The same for people, as a table.
     pub fn text(&self, part: RowPart, labels: &Labels, room: Room) -> Text {
         let header = ["", "verdict", "connection", "service", "packets", "bytes", "frame", "why"];
@@ -126,6 +105,39 @@ impl Connections {
         }
         table_within(&table, room.width)
     }
+}
+
+fn cells<'a>(row: &Row, labels: &'a Labels) -> [Cell<'a>; 23] {
+    let Row { connection, flow, first_frame, times, sent, .. } = row;
+    let [(packets, bytes), (packets_back, bytes_back)] = *sent;
+    let label = label(row, labels);
+    let ports = flow.transport.ports();
+    let icmp = flow.transport.icmp();
+    [
+        Some(*connection).filter(|number| *number > 0).into(),
+        Cell::Owned(community_id(flow)),
+        Cell::Number(*first_frame),
+        times.map(|(first, _)| first).into(),
+        times.map(|(_, last)| last).into(),
+        Cell::Addr(flow.src),
+        Cell::Addr(flow.dst),
+        Cell::Number(flow.proto.0.into()),
+        ports.map(|(src, _)| src).into(),
+        ports.map(|(_, dst)| dst).into(),
+        icmp.map(|(kind, _)| kind).into(),
+        Cell::Number(packets),
+        Cell::Number(bytes),
+        Cell::Number(packets_back),
+        Cell::Number(bytes_back),
+        Cell::Text(row.opening.as_str()),
+        Cell::Text(labels.interface(row.interface as usize)),
+        Cell::Text(row.decided_in.as_str()),
+        Cell::Text(row.verdict.as_str()),
+        Cell::Text(row.reason.as_str()),
+        Cell::Text(&label.group),
+        Cell::Text(&label.rule),
+        Cell::Text(label.layer.as_str()),
+    ]
 }
 
 fn label<'l>(row: &Row, labels: &'l Labels) -> &'l Label {

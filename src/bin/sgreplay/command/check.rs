@@ -123,7 +123,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitStatus, Failure> {
                 CheckFormat::Csv => RowFormat::Csv,
                 _ => RowFormat::Ndjson,
             };
-            let mut lines = Rows::new(out, format, "finding", FINDING_COLUMNS.to_vec())?;
+            let mut lines = Rows::new(out, format, "finding", &FINDING_COLUMNS)?;
             finding_rows(&rules, &checked, &positions, &mut lines)?;
             lines.finish(&summary)?;
             return status(args.fail_on, &rules, &checked);

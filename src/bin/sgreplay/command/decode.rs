@@ -53,7 +53,7 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<ExitStatus, Failure> {
     if args.embedded {
         columns.extend(EMBEDDED_COLUMNS);
     }
-    let mut rows = Rows::new(stdout(), format, "packet", columns)?;
+    let mut rows = Rows::new(stdout(), format, "packet", &columns)?;
     let mut packets = 0_u64;
     let end = captures.read(|inputs| {
         for Input { frame, decoded, .. } in inputs.iter().filter(|input| input.selected) {

@@ -83,7 +83,7 @@ pub(crate) fn run(args: &ScenariosArgs) -> Result<ExitStatus, Failure> {
         out.flush()?;
         return Ok(ExitStatus::Done);
     };
-    let mut rows = Rows::new(stdout(), format, "scenario", COLUMNS.to_vec())?;
+    let mut rows = Rows::new(stdout(), format, "scenario", &COLUMNS)?;
     for one in &chosen {
         let cells =
             [&one.id, &one.from, &one.title, &values(one)].map(|text| Cell::Owned(text.clone()));

@@ -45,7 +45,7 @@ pub(crate) fn run(args: &ServicesArgs) -> Result<ExitStatus, Failure> {
         out.flush()?;
         return Ok(ExitStatus::Done);
     };
-    let mut rows = Rows::new(stdout(), format, "service", COLUMNS.to_vec())?;
+    let mut rows = Rows::new(stdout(), format, "service", &COLUMNS)?;
     for line in lines {
         rows.row(&line.map(Cell::Owned))?;
     }

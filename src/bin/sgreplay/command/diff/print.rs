@@ -33,7 +33,7 @@ pub(super) fn print(args: &DiffArgs, compared: &Compared<'_>) -> Result<(), Fail
             escape::write_pretty_json(&mut out, &traffic_json(summary, turned, changed)?)?;
         }
         (Some(format), Compared::Rules { summary, turned, labels, .. }) => {
-            let mut rows = Rows::new(out, format, "region", REGION_COLUMNS.to_vec())?;
+            let mut rows = Rows::new(out, format, "region", &REGION_COLUMNS)?;
             region_rows(turned, *labels, &mut rows)?;
             return Ok(rows.finish(summary)?);
         }

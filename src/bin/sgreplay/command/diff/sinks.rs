@@ -129,7 +129,7 @@ impl<'l> Listed<'l> {
         let Some(format) = self.format else { return Ok(()) };
         let mut rows = match self.rows.take() {
             Some(rows) => rows,
-            None => Box::new(Rows::new(stdout(), format, "change", CHANGE_COLUMNS.to_vec())?),
+            None => Box::new(Rows::new(stdout(), format, "change", &CHANGE_COLUMNS)?),
         };
         change_rows(changes, self.changed.labels, &mut rows)?;
         self.rows = Some(rows);

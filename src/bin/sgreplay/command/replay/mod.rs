@@ -166,7 +166,7 @@ impl Sink for Sinks<'_> {
     }
 
     fn pause(&mut self, replay: &Replay<'_>) -> Result<(), Failure> {
-        self.printed.make_room(replay)
+        self.printed.pause(replay)
     }
 }
 

@@ -9,9 +9,9 @@ use sgreplay::collect::{Connections, RowPart};
 use sgreplay::decode::{Decoded, Tunnels, embedded};
 use sgreplay::escape::Text;
 use sgreplay::labels::Labels;
-use sgreplay::replay::{Replay, Sessions};
+use sgreplay::replay::{Replay, Sessions, Workers};
 use sgreplay::report::{
-    DECODE_COLUMNS, PacketAnswer, RowFormat, Rows, Summary, VERDICT_COLUMNS, decode_cells,
+    Cell, DECODE_COLUMNS, PacketAnswer, RowFormat, Rows, Summary, VERDICT_COLUMNS, decode_cells,
     packet_line, replay_markdown, text_summary, verdict_cells,
 };
 use sgreplay::rules::RuleSet;
@@ -83,6 +83,7 @@ impl Table {
         connections: &Connections,
         part: RowPart,
         labels: &Labels,
+        workers: &Workers,
     ) -> Result<(), Failure> {
         match self {
             Self::Text(out) => {
@@ -92,11 +93,11 @@ impl Table {
             }
             Self::Rows(format, rows) => {
                 if rows.is_none() {
-                    let columns = Connections::COLUMNS.to_vec();
+                    let columns = &Connections::COLUMNS;
                     *rows = Some(Box::new(Rows::new(stdout(), *format, "connection", columns)?));
                 }
                 if let Some(rows) = rows {
-                    connections.write(part, labels, rows)?;
+                    connections.write(part, labels, rows, workers)?;
                 }
             }
             #[cfg(feature = "arrow")]
@@ -120,6 +121,9 @@ pub(crate) fn went_on(connections: &Connections) -> Option<String> {
     })
 }
 
+/// A packet whose rows are written with those of its batch.
+type PacketCells = ([Cell<'static>; DECODE_COLUMNS.len()], Judged);
+
 /// What is printed, and when.
 pub(super) enum Printed<'l> {
     /// The summary, at the end.
@@ -129,7 +133,7 @@ pub(super) enum Printed<'l> {
     /// A line per packet as they come, then the summary.
     PacketText { out: Stdout, labels: &'l Labels, tunnels: Tunnels, start: Option<u64> },
     /// A row per packet as they come.
-    PacketRows { rows: Box<Rows<Stdout>>, labels: &'l Labels },
+    PacketRows { rows: Box<Rows<Stdout>>, labels: &'l Labels, waiting: Vec<PacketCells> },
     /// The same as a file of a table.
     #[cfg(feature = "arrow")]
     PacketFile(Box<PacketFile>),
@@ -180,8 +184,9 @@ impl<'l> Printed<'l> {
             (Some(Per::Packet), Some(format)) => {
                 let columns = [DECODE_COLUMNS.as_slice(), VERDICT_COLUMNS.as_slice()].concat();
                 Self::PacketRows {
-                    rows: Box::new(Rows::new(stdout(), format, "packet", columns)?),
+                    rows: Box::new(Rows::new(stdout(), format, "packet", &columns)?),
                     labels,
+                    waiting: Vec::new(),
                 }
             }
         })
@@ -205,12 +210,25 @@ impl<'l> Printed<'l> {
         }
     }
 
-    /// Writes rows that there is no room for.
-    pub(super) fn make_room(&mut self, replay: &Replay<'_>) -> Result<(), Failure> {
+    /// Between two batches of packets: writes the rows of the last one, and those that there is no room for.
+    pub(super) fn pause(&mut self, replay: &Replay<'_>) -> Result<(), Failure> {
         match self {
+            Self::PacketRows { rows, labels, waiting } => {
+                rows.write_in_parts(
+                    waiting,
+                    replay.workers(),
+                    |(decoded, judged), style, made| {
+                        verdict_cells(judged, labels).try_for_each(|verdict| {
+                            style.append(decoded.iter().chain(&verdict), made)
+                        })
+                    },
+                )?;
+                waiting.clear();
+                Ok(())
+            }
             Self::Connections { out, labels, connections } if connections.is_full() => {
                 connections.choose_over(replay);
-                out.write(connections, RowPart::Over, labels)?;
+                out.write(connections, RowPart::Over, labels, replay.workers())?;
                 connections.forget_over();
                 Ok(())
             }
@@ -247,11 +265,8 @@ impl<'l> Printed<'l> {
                     writeln!(out, "{line}")?;
                 }
             }
-            Self::PacketRows { rows, labels } => {
-                let decoded = decode_cells(frame, decoded);
-                for verdict in verdict_cells(judged, labels) {
-                    rows.row(&[decoded.as_slice(), verdict.as_slice()].concat())?;
-                }
+            Self::PacketRows { waiting, .. } => {
+                waiting.push((decode_cells(frame, decoded), *judged));
             }
             #[cfg(feature = "arrow")]
             Self::PacketFile(file) => file.packet(frame, decoded, judged)?,
@@ -279,7 +294,7 @@ impl<'l> Printed<'l> {
                 print(stdout(), &replay_markdown(summary, replay, labels))?;
             }
             Self::Connections { mut out, labels, connections } => {
-                out.write(&connections, RowPart::All, labels)?;
+                out.write(&connections, RowPart::All, labels, replay.workers())?;
                 match out {
                     Table::Text(out) => print(out, &with_summary(Text::default(), labels))?,
                     Table::Rows(_, Some(rows)) => rows.finish(summary)?,
@@ -308,7 +323,7 @@ impl<'l> Printed<'l> {
 
 /// NDJSON without rows: the summary object alone.
 fn ndjson(summary: &Summary) -> Result<(), Failure> {
-    Ok(Rows::new(stdout(), RowFormat::Ndjson, "", Vec::new())?.finish(summary)?)
+    Ok(Rows::new(stdout(), RowFormat::Ndjson, "", &[])?.finish(summary)?)
 }
 
 fn print(mut out: Stdout, text: &str) -> Result<(), Failure> {

@@ -134,6 +134,8 @@ pub(super) struct Columns {
     separator: Separator,
     /// The column of each field, by the field's number.
     places: [Option<usize>; Field::ALL.len()],
+    /// The other way round: the field of each column.
+    fields: Vec<Option<Field>>,
     /// The header's own text, which a log made of several repeats.
     header: Option<String>,
     width: usize,
@@ -153,6 +155,7 @@ enum Separator {
 }
 
 /// What a line turns out to be.
+#[expect(clippy::large_enum_variant, reason = "a box would be an allocation for every record")]
 pub(super) enum Line<'a> {
     Record(Values<'a>),
     /// Other columns from here on.
@@ -165,9 +168,10 @@ pub(super) enum Line<'a> {
     Damaged(String),
 }
 
-/// The values of a record.
+/// The values of a record, by the field's number.
+#[derive(Default)]
 pub(super) struct Values<'a> {
-    of: Vec<Option<Cow<'a, str>>>,
+    of: [Option<Cow<'a, str>>; Field::ALL.len()],
 }
 
 impl Values<'_> {
@@ -294,7 +298,10 @@ impl Columns {
         place(Field::Src).and(place(Field::Dst))?;
         let kind = Self::kind_by(|name| names.iter().any(|known| known == name));
         let width = names.len();
-        Some(Self { kind, separator, places, header: None, width, prefixed: false, message: None })
+        let field = |at| Field::ALL.into_iter().zip(places).find(|(_, place)| *place == Some(at));
+        let fields = (0..width).map(|at| field(at).map(|(field, _)| field)).collect();
+        let (header, message) = (None, None);
+        Some(Self { kind, separator, places, fields, header, width, prefixed: false, message })
     }
 
     fn kind_by(has: impl Fn(&str) -> bool) -> FlowLogKind {
@@ -394,7 +401,7 @@ impl Columns {
             Line::Record(Values { of }) => {
                 let owned =
                     |value: Option<Cow<'_, str>>| value.map(|text| Cow::Owned(text.into_owned()));
-                Line::Record(Values { of: of.into_iter().map(owned).collect() })
+                Line::Record(Values { of: of.map(owned) })
             }
             Line::Damaged(found) => Line::Damaged(found),
             Line::Columns(_) | Line::Nothing | Line::End => Line::Nothing,
@@ -402,28 +409,33 @@ impl Columns {
     }
 
     fn read_columns<'a>(&self, line: &'a str, separator: Separator) -> Line<'a> {
-        let values: Vec<Cow<'a, str>> = if line.contains('"') && separator == Separator::Comma {
+        let mut values = Values::default();
+        let mut found = 0;
+        let mut put = |value: Cow<'a, str>| {
+            let field = self.fields.get(found).copied().flatten();
+            if let Some(slot) = field.and_then(|field| values.of.get_mut(field as usize)) {
+                *slot = Some(value);
+            }
+            found += 1;
+        };
+        if line.contains('"') && separator == Separator::Comma {
             let mut reader =
                 csv::ReaderBuilder::new().has_headers(false).from_reader(line.as_bytes());
-            match reader.records().next() {
-                Some(Ok(record)) => {
-                    record.iter().map(|value| Cow::Owned(value.trim().to_owned())).collect()
-                }
-                _ => return Line::Damaged("the quotes of this line do not close".to_owned()),
-            }
+            let Some(Ok(record)) = reader.records().next() else {
+                return Line::Damaged("the quotes of this line do not close".to_owned());
+            };
+            record.iter().for_each(|value| put(Cow::Owned(value.trim().to_owned())));
         } else {
-            separator.split(line).map(|value| Cow::Borrowed(value.trim())).collect()
-        };
+            separator.split(line).for_each(|value| put(Cow::Borrowed(value.trim())));
+        }
         // A log that breaks off ends in a line of fewer; ClickHouse and others add some.
-        if values.len() < self.width {
+        if found < self.width {
             return Line::Damaged(format!(
-                "{} values, and the header names {} columns",
-                values.len(),
+                "{found} values, and the header names {} columns",
                 self.width
             ));
         }
-        let of = self.places.iter().map(|place| place.and_then(|place| values.get(place).cloned()));
-        Line::Record(Values { of: of.collect() })
+        Line::Record(values)
     }
 
     /// Objects need not have the same keys: those without a value are often left out.
@@ -443,17 +455,17 @@ impl Columns {
     }
 }
 
-impl<'a> Values<'a> {
+impl Values<'_> {
     /// Values by the names of their columns.
     pub(super) fn of_pairs(pairs: impl Iterator<Item = (String, String)>) -> Self {
-        let mut of: Vec<Option<Cow<'a, str>>> = vec![None; Field::ALL.len()];
+        let mut values = Self::default();
         for (name, text) in pairs {
             let field = Field::named(&plain(&name));
-            if let Some(slot) = field.and_then(|field| of.get_mut(field as usize)) {
+            if let Some(slot) = field.and_then(|field| values.of.get_mut(field as usize)) {
                 *slot = Some(Cow::Owned(text));
             }
         }
-        Self { of }
+        values
     }
 }
 

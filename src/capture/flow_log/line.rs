@@ -15,9 +15,7 @@ pub(super) fn line_at(
     let mut searched = start;
     let (length, end) = loop {
         let unread = buffer.unread();
-        if let Some(at) =
-            unread.get(searched..).and_then(|rest| rest.iter().position(|b| *b == b'\n'))
-        {
+        if let Some(at) = unread.get(searched..).and_then(|rest| memchr::memchr(b'\n', rest)) {
             break (searched + at, searched + at + 1);
         }
         searched = unread.len();

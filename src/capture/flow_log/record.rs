@@ -123,16 +123,18 @@ impl Entry {
             .saturating_add(number(Field::PacketsBack, "packets back")?);
         let bytes =
             number(Field::Bytes, "bytes")?.saturating_add(number(Field::BytesBack, "bytes back")?);
-        let hint = match values.get(Field::Direction).map(str::to_ascii_lowercase).as_deref() {
+        let is =
+            |found: &str, words: &[&str]| words.iter().any(|word| found.eq_ignore_ascii_case(word));
+        let hint = match values.get(Field::Direction) {
             None => None,
-            Some("in" | "ingress") => Some(DirectionHint::Inbound),
-            Some("out" | "egress") => Some(DirectionHint::Outbound),
+            Some(found) if is(found, &["in", "ingress"]) => Some(DirectionHint::Inbound),
+            Some(found) if is(found, &["out", "egress"]) => Some(DirectionHint::Outbound),
             Some(found) => return Err(format!("direction `{found}`; expected in or out")),
         };
-        let action = match values.get(Field::Action).map(str::to_ascii_uppercase).as_deref() {
+        let action = match values.get(Field::Action) {
             None => None,
-            Some("ACCEPT") => Some(Recorded::Accept),
-            Some("REJECT") => Some(Recorded::Reject),
+            Some(found) if is(found, &["accept"]) => Some(Recorded::Accept),
+            Some(found) if is(found, &["reject"]) => Some(Recorded::Reject),
             Some(found) => return Err(format!("action `{found}`; expected ACCEPT or REJECT")),
         };
         let opener = opener(kind, proto, values)?;
@@ -350,8 +352,12 @@ fn flags(text: &str) -> Option<TcpFlags> {
 pub(super) fn time(text: &str) -> Option<u64> {
     let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
     if let Ok(seconds) = seconds.parse::<u64>() {
+        let whole = seconds.checked_mul(1_000_000_000)?;
+        if fraction.is_empty() {
+            return Some(whole);
+        }
         let digits: String = fraction.chars().chain("000000000".chars()).take(9).collect();
-        return seconds.checked_mul(1_000_000_000)?.checked_add(digits.parse().ok()?);
+        return whole.checked_add(digits.parse().ok()?);
     }
     let civil = || jiff::tz::Offset::UTC.to_timestamp(text.parse().ok()?).ok();
     let stamp = text.parse::<jiff::Timestamp>().ok().or_else(civil)?;

@@ -53,6 +53,7 @@ pub struct AcceptError {
     /// Counted from 1.
     entry: Option<usize>,
     why: Why,
+    is_foreign: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +93,20 @@ impl fmt::Display for AcceptError {
 
 impl std::error::Error for AcceptError {}
 
+/// A file of accepted changes that says what they look like.
+const EXAMPLE: &str = "\
+- change: newly_denied
+  filter: tcp port 22 and net 198.51.100.0/24
+  reason: password guessing
+  until: 2026-12-31
+";
+
 impl AcceptError {
+    /// A short file of the kind that is expected, where this one is empty or of another kind.
+    pub fn example(&self) -> Option<&'static str> {
+        self.is_foreign.then_some(EXAMPLE)
+    }
+
     /// The file, as it was named.
     pub fn file(&self) -> &str {
         &self.file
@@ -113,7 +127,8 @@ impl Accepted {
     /// # Errors
     /// What is wrong, with the file and the line or the entry.
     pub fn parse(file: &str, text: &str, today: Date) -> Result<Self, AcceptError> {
-        let fault = |entry, why| AcceptError { file: file.to_owned(), entry, why };
+        let is_foreign = !["filter", "reason", "change"].iter().any(|key| text.contains(key));
+        let fault = |entry, why| AcceptError { file: file.to_owned(), entry, why, is_foreign };
         let entries: Vec<AcceptedChange> =
             yaml::read(text).map_err(|error| fault(None, Why::Text(error)))?;
         if entries.len() > MOST_ENTRIES {

@@ -11,7 +11,7 @@
 //!     otherwise: deny        # optional: for everybody else
 //! ```
 
-use super::error::placed;
+use super::error::{EXPECTATIONS_EXAMPLE, placed};
 use super::group::local;
 use super::reader::{Reader, one};
 use super::{Fault, ParseError};
@@ -47,9 +47,10 @@ pub fn expectations(
     text: &str,
     rules: &RuleSet,
 ) -> Result<Vec<Expectation>, ParseError> {
-    let failed = |faults: Vec<Fault>| ParseError { file: file.to_owned(), faults };
+    let failed = |faults: Vec<Fault>| ParseError::new(file, faults);
     let document: Value = yaml::read(text).map_err(|error| failed(vec![error.into()]))?;
     let mut reader = Reader::default();
+    let mut is_foreign = false;
     let mut found = Vec::new();
     let mut paths = Vec::new();
     let list = if let Some(list) = document.as_sequence() {
@@ -71,11 +72,13 @@ pub fn expectations(
         }
         _ if reader.faults.is_empty() => {
             reader.fault("nothing is expected; a file of expectations starts with `expectations:`");
+            is_foreign = true;
         }
-        _ => {}
+        _ => is_foreign = true,
     }
     if !reader.faults.is_empty() {
-        return Err(failed(placed(text, reader.faults)));
+        let example = is_foreign.then_some(EXPECTATIONS_EXAMPLE);
+        return Err(ParseError { example, ..failed(placed(text, reader.faults)) });
     }
     let places = Places::read(text);
     for (expectation, path) in found.iter_mut().zip(&paths) {

@@ -12,7 +12,38 @@ pub struct ParseError {
     pub file: String,
     /// In the order of the file; never empty.
     pub faults: Vec<Fault>,
+    /// A short file of the kind that is expected, where this one is empty or of another kind.
+    pub example: Option<&'static str>,
 }
+
+impl ParseError {
+    pub(super) fn new(file: &str, faults: Vec<Fault>) -> Self {
+        Self { file: file.to_owned(), faults, example: None }
+    }
+
+    /// The same of a file without any rules in it.
+    pub(super) fn foreign(file: &str, faults: Vec<Fault>) -> Self {
+        Self { example: Some(RULES_EXAMPLE), ..Self::new(file, faults) }
+    }
+}
+
+/// A rules file that says what rules files look like.
+pub(super) const RULES_EXAMPLE: &str = "\
+security_groups:
+  - id: sg-web
+    rules:
+      - {direction: ingress, protocol: tcp, ports: [80, 443], source: 0.0.0.0/0}
+      - {direction: ingress, protocol: tcp, ports: SSH, source: 203.0.113.0/24}
+";
+
+/// A file of expectations that says what they look like.
+pub(super) const EXPECTATIONS_EXAMPLE: &str = "\
+expectations:
+  - name: the web is open to everybody
+    ports: [80, 443]
+    source: 0.0.0.0/0
+    verdict: allow
+";
 
 /// One fault.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,7 +81,7 @@ const SHOWN: usize = 12;
 impl fmt::Display for ParseError {
     /// A line for each fault; what is in the file is escaped, and adds none.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, faults } = self;
+        let Self { file, faults, example: _ } = self;
         let file = escape::line(file);
         for (n, Fault { at, message }) in faults.iter().take(SHOWN).enumerate() {
             let newline = if n == 0 { "" } else { "\n" };

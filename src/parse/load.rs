@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::error::RULES_EXAMPLE;
 use super::json::Faults;
 use super::loaded::{LoadOptions, Loaded, Source};
 use super::terraform::{self, Plan};
@@ -35,7 +36,7 @@ pub fn load(sources: &[Source<'_>], hints: &LoadOptions) -> Result<Content, Pars
         && classbench::recognise(without_mark(only.text))
     {
         let read = classbench::read(without_mark(only.text));
-        let loaded = read.map_err(|faults| ParseError { file: only.name.to_owned(), faults })?;
+        let loaded = read.map_err(|faults| ParseError::new(only.name, faults))?;
         return Ok(Content::Rules(Box::new(loaded)));
     }
     if sources.iter().any(|source| is_hcl(source.text)) {
@@ -56,7 +57,9 @@ pub fn load(sources: &[Source<'_>], hints: &LoadOptions) -> Result<Content, Pars
         values.extend(documents(source)?.into_iter().map(|document| (source.name, document)));
     }
     let mut faults = Faults::default();
-    let Answers { mut loaded, plan, others } = answers(&values, several, hints, &mut faults);
+    let answers = answers(&values, several, hints, &mut faults);
+    let Answers { mut loaded, plan, others, is_foreign } = answers;
+    let example = is_foreign.then_some(RULES_EXAMPLE);
     skipped.extend(others);
     skipped.dedup();
     if !skipped.is_empty() {
@@ -71,7 +74,7 @@ pub fn load(sources: &[Source<'_>], hints: &LoadOptions) -> Result<Content, Pars
         [] => String::new(),
     };
     if !faults.list.is_empty() {
-        return Err(ParseError { file, faults: faults.list });
+        return Err(ParseError { example, ..ParseError::new(&file, faults.list) });
     }
     if let Some(plan) = plan {
         let nothing = |side: &Loaded| side.is_empty() && side.unknown().is_empty();
@@ -87,7 +90,7 @@ pub fn load(sources: &[Source<'_>], hints: &LoadOptions) -> Result<Content, Pars
         let message = "there are no rules in it: an answer of DescribeSecurityGroupAttribute, a console export, \
                        a Terraform plan or state, a ROS template, or an answer of `aws ec2 describe-security-groups`, \
                        `az network nsg list` or `gcloud compute firewall-rules list` has them";
-        return Err(one(&file, message));
+        return Err(ParseError { example: Some(RULES_EXAMPLE), ..one(&file, message) });
     }
     Ok(Content::Rules(Box::new(loaded)))
 }
@@ -99,6 +102,8 @@ struct Answers<'n> {
     plan: Option<Plan>,
     /// Files of a directory with something else in them.
     others: Vec<&'n str>,
+    /// The one file is of another kind.
+    is_foreign: bool,
 }
 
 fn answers<'n>(
@@ -163,7 +168,10 @@ fn answers<'n>(
                 loaded.incomplete.push(format!("{name} holds an error, in the place of an answer"));
             }
             Kind::Other(_) if several => found.others.push(name),
-            Kind::Other(what) => faults.add("", what),
+            Kind::Other(what) => {
+                found.is_foreign = true;
+                faults.add("", what);
+            }
         }
     }
     faults.file.clear();
@@ -180,8 +188,7 @@ fn is_foreign(text: &str) -> bool {
 }
 
 fn one(file: &str, message: &str) -> ParseError {
-    let fault = Fault { at: None, message: message.to_owned() };
-    ParseError { file: file.to_owned(), faults: vec![fault] }
+    ParseError::new(file, vec![Fault { at: None, message: message.to_owned() }])
 }
 
 /// Whether a text is in Terraform's own language.
@@ -258,14 +265,14 @@ struct Document {
 /// The JSON values of a text: several may stand one after the other, or in an array.
 fn documents(source: &Source<'_>) -> Result<Vec<Document>, ParseError> {
     let text = without_mark(source.text);
-    let fault = |at, message: String| ParseError {
-        file: source.name.to_owned(),
-        faults: vec![Fault { at, message }],
+    let fault = |at, message: String| ParseError::new(source.name, vec![Fault { at, message }]);
+    let foreign = |message: &str| {
+        ParseError::foreign(source.name, vec![Fault { at: None, message: message.to_owned() }])
     };
     let start = text.trim_start();
     if start.starts_with("<?xml") || start.starts_with('<') {
         let message = "this is XML; ask for JSON: aliyun … --output json, or Format=JSON";
-        return Err(fault(None, message.to_owned()));
+        return Err(foreign(message));
     }
     if start.starts_with("PK\u{3}\u{4}") {
         let message = "this is a binary plan; `terraform show -json FILE` prints it";
@@ -276,7 +283,7 @@ fn documents(source: &Source<'_>) -> Result<Vec<Document>, ParseError> {
             let message = "none of the formats that are read: our own rules file, answers of the ECS API, a \
                            console export, Terraform's JSON, a ROS template, answers of `aws ec2`, `az network` or \
                            `gcloud compute`";
-            return Err(fault(None, message.to_owned()));
+            return Err(foreign(message));
         }
         let document = yaml::read(text).map_err(|error| fault(error.at, error.message))?;
         return Ok(vec![Document { value: ros::untagged(document), is_listed: false }]);

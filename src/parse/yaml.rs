@@ -17,18 +17,44 @@ use crate::rules::{
 };
 use crate::yaml::{self, Mapping, Segment, Value};
 
+/// The keys of a rules file.
+const KEYS: [&str; 12] = [
+    "cloud",
+    "membership",
+    "security_groups",
+    "network_acls",
+    "interfaces",
+    "prefix_lists",
+    "port_lists",
+    "tags",
+    "instance_tags",
+    "slb_sources",
+    "carrier_ports",
+    "suppressions",
+];
+
+/// Those that rules are under.
+const GROUPS: [&str; 2] = ["security_groups", "network_acls"];
+
 /// Reads a rules file. JSON being YAML, it may be written as JSON.
 ///
 /// # Errors
 /// Every fault of the file: first those of its syntax, then those of single fields and unknown keys,
 /// then those that the cloud's API would refuse (SEMANTICS B1).
 pub fn yaml(file: &str, text: &str) -> Result<RuleSet, ParseError> {
-    let failed = |faults| ParseError { file: file.to_owned(), faults };
-    let document: Value = yaml::read(text).map_err(|error| failed(vec![error.into()]))?;
+    let failed = |faults| ParseError::new(file, faults);
+    let has_groups = GROUPS.iter().any(|key| text.contains(key));
+    let document: Value = yaml::read(text).map_err(|error| match has_groups {
+        true => failed(vec![error.into()]),
+        false => ParseError::foreign(file, vec![error.into()]),
+    })?;
     let mut reader = Reader::default();
     let parts = reader.document(&document);
+    let mut keys = document.as_mapping().into_iter().flat_map(Mapping::keys);
+    let is_foreign = !keys.any(|key| KEYS.contains(&plain(key).unwrap_or_default().as_str()));
     if !reader.faults.is_empty() {
-        return Err(failed(placed(text, reader.faults)));
+        let faults = placed(text, reader.faults);
+        return Err(if is_foreign { ParseError::foreign(file, faults) } else { failed(faults) });
     }
     // Long files come near the bounds on memory.
     drop(document);
@@ -94,22 +120,8 @@ fn path(place: RulePlace, parts: &Parts, security_groups: usize) -> Vec<Segment>
 
 impl Reader {
     fn document(&mut self, document: &Value) -> Option<Parts> {
-        const KEYS: [&str; 12] = [
-            "cloud",
-            "membership",
-            "security_groups",
-            "network_acls",
-            "interfaces",
-            "prefix_lists",
-            "port_lists",
-            "tags",
-            "instance_tags",
-            "slb_sources",
-            "carrier_ports",
-            "suppressions",
-        ];
         if document.is_null() {
-            self.fault("the file is empty. A rules file begins as `security_groups: [{id: sg-web, rules: [{direction: ingress, protocol: tcp, ports: 443, source: 0.0.0.0/0}]}]`; `sgreplay scenarios` prints whole ones, `sgreplay convert` makes one of the cloud's answers");
+            self.fault("the file is empty");
             return None;
         }
         let top = self.mapping(document, "a rules file", &KEYS)?;

@@ -53,6 +53,7 @@ mod listings;
 mod manual;
 mod memory;
 mod merge;
+mod newcomer;
 mod outputs;
 mod page;
 mod pcap_file;

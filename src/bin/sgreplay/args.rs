@@ -16,6 +16,7 @@ use crate::command::convert::ConvertArgs;
 use crate::command::decode::DecodeArgs;
 use crate::command::diff::DiffArgs;
 use crate::command::explain::ExplainArgs;
+use crate::command::init::InitArgs;
 use crate::command::man::ManArgs;
 use crate::command::replay::{ReplayArgs, ReplayFormat};
 use crate::command::scenarios::ScenariosArgs;
@@ -77,6 +78,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Test assertions about rules, for every possible packet
     Test(TestArgs),
+    /// Write rules and a configuration file to start from, made of a capture
+    Init(InitArgs),
     /// Suggest rules that allow the connections of a capture
     Suggest(SuggestArgs),
     /// Run diff, check and test on a proposal, as one configuration file says
@@ -109,6 +112,7 @@ impl Command {
             Self::Bench(args) => !args.fail_on.is_empty(),
             Self::Test(_) | Self::Ci(_) => true,
             Self::Suggest(_)
+            | Self::Init(_)
             | Self::Convert(_)
             | Self::Explain(_)
             | Self::Decode(_)

@@ -53,6 +53,9 @@ pub(crate) enum Failure {
     Accepted(#[from] AcceptError),
     #[error("{0}")]
     Usage(String),
+    /// A file of another kind, and what one of the right kind looks like.
+    #[error("{message}")]
+    Foreign { message: String, example: &'static str },
     /// Standard error goes into a file that is read, so that nothing may be said there.
     #[error("{0}")]
     StandardError(String),
@@ -62,6 +65,16 @@ impl Failure {
     /// Whether the message has lines of its own, in which names are escaped already.
     pub(crate) fn is_in_lines(&self) -> bool {
         matches!(self, Self::Rules(_) | Self::Filter(_) | Self::Accepted(_))
+    }
+
+    /// A short file of the kind that is expected, where the one that was read is empty or of another kind.
+    pub(crate) fn example(&self) -> Option<&'static str> {
+        match self {
+            Self::Rules(error) => error.example,
+            Self::Accepted(error) => error.example(),
+            Self::Foreign { example, .. } => Some(example),
+            _ => None,
+        }
     }
 }
 

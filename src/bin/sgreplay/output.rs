@@ -541,6 +541,7 @@ mod tests {
             "captures",
             "compare",
             "current",
+            "dir",
             "expectations",
             "file",
             "plan",

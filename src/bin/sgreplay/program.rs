@@ -24,7 +24,7 @@ pub(crate) fn words() -> impl Iterator<Item = &'static OsString> {
 /// Runs a command line, the program's name first, and says how the process ends.
 pub(crate) fn main(words: Vec<OsString>) -> ExitStatus {
     signals::watch();
-    let (args, matches) = match parse(WORDS.get_or_init(|| words)) {
+    let (mut args, matches) = match parse(WORDS.get_or_init(|| words)) {
         Ok(parsed) => parsed,
         Err(error) => return say_usage(&error),
     };
@@ -34,7 +34,8 @@ pub(crate) fn main(words: Vec<OsString>) -> ExitStatus {
         (_, true) => Words::All,
         _ => Words::Usual,
     });
-    match run(&args.command, quiet, Named::of(&matches)) {
+    let taken = args.command.take_rules();
+    match taken.and_then(|()| run(&args.command, quiet, Named::of(&matches))) {
         Ok(status) => status,
         // The reader has closed the pipe: `sgreplay … | head`.
         Err(Failure::ClosedPipe) => ExitStatus::Done,
@@ -59,6 +60,7 @@ fn run(command: &Command, quiet: bool, named: Named) -> Result<ExitStatus, Failu
         Command::Check(args) => command::check::run(args),
         Command::Test(args) => command::test::run(args),
         Command::Suggest(args) => command::suggest::run(args),
+        Command::Init(args) => command::init::run(args),
         Command::Ci(args) => command::ci::run(args, &mut outputs),
         Command::Convert(args) => command::convert::run(args),
         Command::Explain(args) => command::explain::run(args),

@@ -53,12 +53,26 @@ pub(crate) fn say(line: &str) {
 
 /// Why the program could not go on, on standard error.
 pub(crate) fn complain(failure: &Failure) {
-    let message = format!("error: {failure}");
-    to_stderr(&match failure.is_in_lines() {
-        true => escape::lines(&message),
-        false => escape::line(&message),
-    });
+    let message = failure.to_string();
+    match failure {
+        // One fault a line.
+        Failure::Rules(_) => {
+            escape::lines(&message).lines().for_each(|line| to_stderr(&format!("error: {line}")));
+        }
+        _ if failure.is_in_lines() => to_stderr(&format!("error: {}", escape::lines(&message))),
+        _ => to_stderr(&format!("error: {}", escape::line(&message))),
+    }
+    if let Some(example) = failure.example() {
+        let lines: Vec<String> = example.lines().map(|line| format!("    {line}")).collect();
+        let lines = lines.join("\n");
+        let _ = write!(io::stderr().lock(), "\nFor example:\n\n{lines}\n\n{WHERE_FROM}\n");
+    }
 }
+
+/// Commands that write files to start from.
+const WHERE_FROM: &str = "\
+`sgreplay init CAPTURE` writes such files from traffic, `sgreplay scenarios` prints rules for common cases,
+`sgreplay convert FILE --to yaml` reads what a cloud or Terraform prints.";
 
 fn to_stderr(shown: &str) {
     // Nothing can be done about a standard error that does not take it.

@@ -87,7 +87,7 @@ pub(super) fn read(sources: &[Source<'_>], hints: &LoadOptions) -> Result<Loaded
         let message = "`terraform plan -out F`, then `terraform show -json F`, has the values of all these; \
                        --partial leaves them out";
         faults.list.push(Fault { at: None, message: message.to_owned() });
-        return Err(ParseError { file, faults: faults.list });
+        return Err(ParseError::new(&file, faults.list));
     }
     let mut loaded = read.proposed;
     warnings.append(&mut loaded.warnings);
@@ -113,7 +113,7 @@ fn parsed(source: &Source<'_>) -> Result<Body, ParseError> {
             other => other.to_string(),
         };
         let message = message.lines().collect::<Vec<_>>().join(" ");
-        ParseError { file: (*name).to_owned(), faults: vec![Fault { at, message }] }
+        ParseError::new(name, vec![Fault { at, message }])
     })
 }
 

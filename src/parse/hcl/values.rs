@@ -28,12 +28,9 @@ pub(super) fn read(mut sources: Vec<Source<'_>>) -> Result<Given, ParseError> {
         let mut add = |name: String, value| given.insert(name, (value, file.to_owned()));
         if file.strip_suffix(".json").is_some() {
             let text = source.text.strip_prefix('\u{feff}').unwrap_or(source.text);
-            let fault = |error: serde_json::Error| ParseError {
-                file: source.name.to_owned(),
-                faults: vec![Fault {
-                    at: Some((error.line(), error.column())),
-                    message: error.to_string(),
-                }],
+            let fault = |error: serde_json::Error| {
+                let at = Some((error.line(), error.column()));
+                ParseError::new(source.name, vec![Fault { at, message: error.to_string() }])
             };
             let values: hcl::Map<String, hcl::Value> = serde_json::from_str(text).map_err(fault)?;
             values.into_iter().for_each(|(name, value)| drop(add(name, value)));
@@ -44,7 +41,7 @@ pub(super) fn read(mut sources: Vec<Source<'_>>) -> Result<Given, ParseError> {
             let Some(value) = known.value(attribute.expr()) else {
                 let message = format!("{}: `{}` is no literal", attribute.key(), attribute.expr());
                 let faults = vec![Fault { at: None, message }];
-                return Err(ParseError { file: source.name.to_owned(), faults });
+                return Err(ParseError::new(source.name, faults));
             };
             add(attribute.key().to_owned(), value);
         }

@@ -286,15 +286,12 @@ impl Loaded {
                 let message =
                     "--partial leaves such rules out; after `terraform apply` the state has them";
                 faults.push(fault(message.to_owned()));
-                return Err(ParseError { file: file.to_owned(), faults });
+                return Err(ParseError::new(file, faults));
             }
         }
         if let (true, Some(why)) = (known.is_empty(), parts.incomplete.first()) {
             let message = format!("there is no security group in it: {why}");
-            return Err(ParseError {
-                file: file.to_owned(),
-                faults: vec![Fault { at: None, message }],
-            });
+            return Err(ParseError::new(file, vec![Fault { at: None, message }]));
         }
         let described = parts.clone();
         match RuleSet::new(described) {
@@ -305,7 +302,7 @@ impl Loaded {
                     message: format!("{}{message}", place(at)),
                 };
                 let faults = invalid.into_iter().map(fault).collect();
-                Err(ParseError { file: file.to_owned(), faults })
+                Err(ParseError::new(file, faults))
             }
         }
     }

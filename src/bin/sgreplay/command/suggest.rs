@@ -40,6 +40,25 @@ pub(crate) struct SuggestArgs {
     /// Use only connections that these rules allow [default: all connections of the capture]
     #[arg(long, value_name = "FILE", help_heading = "Rules")]
     pub rules: Option<PathBuf>,
+    #[command(flatten)]
+    pub learn: LearnArgs,
+    /// Test the suggestion on the rest of the capture
+    ///
+    /// Learn from the first part of the time, and report how much of the last PERCENT the rules would deny
+    #[arg(long, value_name = "PERCENT", value_parser = percent, help_heading = "Output")]
+    pub holdout: Option<f64>,
+    #[command(flatten)]
+    pub judge: JudgeArgs,
+    /// Choose the output format
+    ///
+    /// Choose the output format: text is the rules file with comments, json both apart
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
+    pub format: TextOrJson,
+}
+
+/// Which rules are made of the connections of a capture.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct LearnArgs {
     /// Widen peers to networks of this size
     ///
     /// Widen peers to networks of this size, for IPv4 and IPv6: /24 (and /64), or /24,/56. With --max-rules this is
@@ -57,18 +76,6 @@ pub(crate) struct SuggestArgs {
     /// Leave out connections that nobody answered, and peers that tried ten or more services
     #[arg(long, help_heading = "Selection")]
     pub without_scans: bool,
-    /// Test the suggestion on the rest of the capture
-    ///
-    /// Learn from the first part of the time, and report how much of the last PERCENT the rules would deny
-    #[arg(long, value_name = "PERCENT", value_parser = percent, help_heading = "Output")]
-    pub holdout: Option<f64>,
-    #[command(flatten)]
-    pub judge: JudgeArgs,
-    /// Choose the output format
-    ///
-    /// Choose the output format: text is the rules file with comments, json both apart
-    #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
-    pub format: TextOrJson,
 }
 
 /// `/24`, `24`, `/24,/56`; the length for IPv6 follows from that for IPv4 where it is not said.
@@ -90,7 +97,7 @@ fn bound(text: &str) -> Result<Widening, String> {
 const USUAL: Widening = Widening { v4: 24, v6: 64 };
 
 pub(crate) fn run(args: &SuggestArgs) -> Result<ExitStatus, Failure> {
-    let Suggested { learned, steps, holdout, rules, end } = suggest(args, || rules(args))?;
+    let Suggested { learned, steps, holdout, rules, end, .. } = suggest(args, || rules(args))?;
     let mut out = stdout();
     match args.format {
         TextOrJson::Text => {
@@ -111,6 +118,8 @@ pub(crate) struct Suggested {
     pub(crate) steps: Vec<AggregationStep>,
     pub(crate) holdout: Option<Holdout>,
     pub(crate) rules: RuleSet,
+    /// What they were learned from.
+    pub(crate) observed: Vec<Observation>,
     /// How reading ended.
     pub(crate) end: Ended,
 }
@@ -129,7 +138,7 @@ pub(crate) fn suggest(
     let request = ReplayRequest { options, ..ReplayRequest::default() };
     let memory = Keeps::Observations.memory(&args.judge);
     let wants = Wants {
-        answers: args.without_scans,
+        answers: args.learn.without_scans,
         times: args.holdout.is_some(),
         selection: !captures.report_everything(),
     };
@@ -179,7 +188,7 @@ pub(crate) fn suggest(
         cut: rest.iter().filter(|one| !suggestion.allows(one)).copied().collect(),
     });
     let steps = steps(&first, &suggestion, closing);
-    Ok(Suggested { learned, steps, holdout, rules: suggested, end })
+    Ok(Suggested { learned, steps, holdout, rules: suggested, observed: first, end })
 }
 
 /// Who is allowed to which service.
@@ -249,8 +258,8 @@ struct Lists {
 
 impl Lists {
     fn new(args: &SuggestArgs, observed: &Observed, until: Option<u64>) -> Self {
-        let mut lists = observed.lists(args.without_scans, until);
-        if args.without_scans {
+        let mut lists = observed.lists(args.learn.without_scans, until);
+        if args.learn.without_scans {
             let scanners = observed.scanners();
             for list in &mut lists {
                 list.retain(|one| !scanners.have(one));
@@ -284,7 +293,7 @@ fn of_memory(args: &SuggestArgs, observed: &Observed) -> Result<Vec<String>, Fai
     let known = observed.widening();
     let Widening { v4, v6 } = known;
     if known != Widening::EXACT {
-        let wanted = match (args.max_rules, args.aggregate) {
+        let wanted = match (args.learn.max_rules, args.learn.aggregate) {
             (_, Some(bound)) => bound,
             (Some(_), None) => USUAL,
             (None, None) => Widening::EXACT,
@@ -297,7 +306,7 @@ fn of_memory(args: &SuggestArgs, observed: &Observed) -> Result<Vec<String>, Fai
                 "{why}; --aggregate /{v4},/{v6} takes these, --memory allows more"
             )));
         }
-        if args.without_scans {
+        if args.learn.without_scans {
             return Err(Failure::Usage(format!(
                 "{why}, and --without-scans is about single ones; --memory allows more"
             )));
@@ -330,10 +339,10 @@ fn suggestion(
     args: &SuggestArgs,
     closing: usize,
 ) -> Result<Suggestion, Failure> {
-    let Some(most) = args.max_rules else {
-        return Ok(Suggestion::new(list, args.aggregate.unwrap_or(Widening::EXACT)));
+    let Some(most) = args.learn.max_rules else {
+        return Ok(Suggestion::new(list, args.learn.aggregate.unwrap_or(Widening::EXACT)));
     };
-    let bound = args.aggregate.unwrap_or(USUAL);
+    let bound = args.learn.aggregate.unwrap_or(USUAL);
     let suggestion = Suggestion::with_most(list, bound, most.saturating_sub(closing));
     let rules = suggestion.rules() + closing;
     match rules <= most {

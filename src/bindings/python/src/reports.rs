@@ -216,7 +216,7 @@ fn learn(args: &SuggestArgs, given: Option<(RuleSet, RulesInput)>) -> Result<Fou
         }
         None => learning::rules(args),
     })?;
-    let learning::Suggested { learned, steps, holdout, rules, end } = suggested;
+    let learning::Suggested { learned, steps, holdout, rules, end, .. } = suggested;
     let json = suggestion_json(&learned, &steps, holdout.as_ref(), &rules);
     Ok(Found {
         json: text(&json)?,

@@ -1,7 +1,7 @@
 //! The arguments of `sgreplay bench`.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -12,6 +12,7 @@ use crate::args::{TextOrJson, cidr, whole};
 
 #[derive(Debug, clap::Args)]
 #[command(
+    override_usage = "sgreplay bench [OPTIONS] --rules <RULES> <CAPTURE>…",
     after_help = "Stages: read and decode; list, index and index in batches ask for every packet by itself; session
 judges as replay does, with sessions; all is the whole replay on all threads. Stages are measured by CPU time, so
 that other programs on the machine disturb them little; elapsed is the whole replay by the clock on the wall.
@@ -25,7 +26,7 @@ Examples:
 pub(crate) struct BenchArgs {
     /// Read the rules from a file or directory
     #[arg(long, value_name = "FILE", help_heading = "Rules")]
-    pub rules: PathBuf,
+    pub rules: Option<PathBuf>,
     /// Captures: files, since they are read several times
     #[arg(value_name = "CAPTURE", required = true)]
     pub captures: Vec<PathBuf>,
@@ -106,6 +107,13 @@ impl BenchArgs {
     /// Whether there is something to compare with.
     pub(super) fn compares(&self) -> bool {
         self.compare.is_some() || self.against_program.is_some() || self.against_rules.is_some()
+    }
+
+    /// The rules, which [`Command::take_rules`] has taken from the captures where no option names them.
+    ///
+    /// [`Command::take_rules`]: crate::args::Command::take_rules
+    pub(super) fn rules(&self) -> &Path {
+        self.rules.as_deref().unwrap_or(Path::new(""))
     }
 }
 

@@ -69,7 +69,7 @@ impl Bench {
             let message = "bench reads the captures several times, which a pipe does not allow";
             return Err(Failure::Usage(message.to_owned()));
         }
-        let (mut rules, rules_input) = input::rules(&args.rules, &RulesRequest::default())?;
+        let (mut rules, rules_input) = input::rules(args.rules(), &RulesRequest::default())?;
         judging::can_judge(&rules, &rules_input.path, &[])?;
         let binding = Binding { local: args.local.clone(), ..Binding::default() };
         let openings = captures.bind(&mut rules, &binding)?.openings;

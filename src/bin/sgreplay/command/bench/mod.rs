@@ -64,7 +64,7 @@ pub(crate) fn run(args: &BenchArgs, outputs: &mut Outputs) -> Result<ExitStatus,
     let against = other.is_some();
     let mut session = Session {
         args,
-        own: Side::own(args, &args.rules)?,
+        own: Side::own(args, args.rules())?,
         other,
         bounds: match args.fail_on.is_empty() {
             true => vec![USUAL],

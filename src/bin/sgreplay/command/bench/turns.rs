@@ -62,7 +62,7 @@ impl Side {
             _ => program.to_owned(),
         };
         let name = input::name(program);
-        let side = Self { program: path, name: Some(name), words: words(args, &args.rules) };
+        let side = Self { program: path, name: Some(name), words: words(args, args.rules()) };
         let (status, out, _) = side.run(&[OsString::from("--version")])?;
         if !status.success() || !out.starts_with("sgreplay ") {
             let name = side.name();

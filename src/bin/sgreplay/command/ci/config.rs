@@ -138,6 +138,15 @@ impl CiArgs {
     }
 }
 
+/// A file that says what such files look like.
+pub(super) const EXAMPLE: &str = "\
+current: current.yaml
+proposed: proposed.yaml
+captures: [monday.pcap]
+fail_on: [newly-denied, new-error]
+local: 10.0.0.5
+";
+
 /// What fails where the file does not say.
 const USUAL: [FailOn; 3] = [FailOn::NewlyDenied, FailOn::NewError, FailOn::Expectations];
 
@@ -157,7 +166,11 @@ impl Config {
         };
         let mut config: Self = yaml::read(&text).map_err(|YamlError { at, message }| {
             let at = at.map_or_else(String::new, |(line, column)| format!(":{line}:{column}"));
-            Failure::Usage(format!("{name}{at}: {message}"))
+            let message = format!("{name}{at}: {message}");
+            match ["proposed", "plan"].iter().any(|key| text.contains(key)) {
+                true => Failure::Usage(message),
+                false => Failure::Foreign { message, example: EXAMPLE },
+            }
         })?;
         // What the file names lies beside it; what the command line names, where it was typed.
         let dir = args.file().parent().unwrap_or(Path::new("")).to_owned();

@@ -27,16 +27,15 @@ use crate::input::{self};
 use crate::output::{Output, Outputs, stdout};
 use crate::terminal;
 pub(crate) use args::{CiArgs, CiFormat};
-use config::{Config, FailOn};
+use config::{Config, EXAMPLE, FailOn};
 
 pub(crate) fn run(args: &CiArgs, outputs: &mut Outputs) -> Result<ExitStatus, Failure> {
     let config = Config::read(args)?;
     outputs.add(config.files(args))?;
     let Some(proposed) = config.proposed.clone() else {
         let name = input::name(args.file());
-        return Err(Failure::Usage(format!(
-            "{name}: `proposed:` names no rules file, nor `plan:` a plan"
-        )));
+        let message = format!("{name}: `proposed:` names no rules file, nor `plan:` a plan");
+        return Err(Failure::Foreign { message, example: EXAMPLE });
     };
     if let Some(why) = config.unanswerable() {
         return Err(Failure::Usage(format!("{}: {why}", input::name(args.file()))));

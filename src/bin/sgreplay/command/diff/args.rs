@@ -11,6 +11,7 @@ use crate::command::judging::JudgeArgs;
 
 #[derive(Debug, Default, clap::Args)]
 #[command(
+    override_usage = "sgreplay diff [OPTIONS] --current <RULES> --proposed <RULES> [CAPTURE]…\n       sgreplay diff [OPTIONS] --plan <PLAN> [CAPTURE]…\n       sgreplay diff [OPTIONS] <CURRENT> <PROPOSED> [CAPTURE]…",
     after_help = "Without a capture the diff is exact: all possible packets whose verdict changes. -h shows the common
 options, --help all of them.
 
@@ -21,13 +22,14 @@ Examples:
 pub(crate) struct DiffArgs {
     /// Read the current rules
     ///
-    /// Read the current rules from a file or directory, or from standard input (`-`)
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["plan", "rules"], help_heading = "Rules")]
+    /// Read the current rules from a file or directory, or from standard input (`-`). Without --current, --proposed and
+    /// --plan the first two arguments are the rules: `sgreplay diff CURRENT PROPOSED [CAPTURE]`.
+    #[arg(long, value_name = "FILE", requires = "proposed", help_heading = "Rules")]
     pub current: Option<PathBuf>,
     /// Read the proposed rules
     ///
     /// Read the proposed rules from a file or directory, or from standard input (`-`)
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["plan", "rules"], help_heading = "Rules")]
+    #[arg(long, value_name = "FILE", requires = "current", help_heading = "Rules")]
     pub proposed: Option<PathBuf>,
     /// Read both from a Terraform plan (`terraform show -json`)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["current", "proposed"], help_heading = "Rules")]

@@ -23,7 +23,7 @@ pub(super) fn of_both(current: &RuleSet, proposed: &RuleSet, inputs: &DiffInputs
         && inputs.current.path == inputs.proposed.path
         || current == proposed
     {
-        warnings.push("the proposed rules are the current ones, byte by byte".to_owned());
+        warnings.push("the proposed rules are the same as the current ones".to_owned());
     }
     let [gone, new] = diff::unpaired(current, proposed);
     for (which, ids) in [("current", gone), ("proposed", new)] {

@@ -1,7 +1,7 @@
 //! The arguments of `sgreplay explain`.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 use sgreplay::flow::Direction;
@@ -11,16 +11,19 @@ use crate::args::{TextOrJson, cidr, direction, whole};
 use crate::command::judging::SwitchArgs;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(
+    override_usage = "sgreplay explain [OPTIONS] --rules <RULES> <PACKET>\n       sgreplay explain [OPTIONS] --rules <RULES> --frame <N> <CAPTURE>",
+    after_help = "Examples:
   sgreplay explain --rules web.yaml --local 10.0.0.5 'tcp 203.0.113.9:40000 > 10.0.0.5:22'
   sgreplay explain --rules web.yaml --direction ingress --proto tcp --src 203.0.113.9:40000 --dst 10.0.0.5:22
-  sgreplay explain --rules web.yaml --frame 17 ssh.pcap")]
+  sgreplay explain --rules web.yaml --frame 17 ssh.pcap"
+)]
 pub(crate) struct ExplainArgs {
     /// Read the rules from a file or directory
     ///
     /// Read the rules from a file or directory, or from standard input (`-`)
     #[arg(long, value_name = "FILE", help_heading = "Rules")]
-    pub rules: PathBuf,
+    pub rules: Option<PathBuf>,
     /// Set the direction: ingress or egress
     ///
     /// Set the direction of the packet at the interface: ingress or egress
@@ -61,7 +64,7 @@ pub(crate) struct ExplainArgs {
     /// before it where it is known), a line of `tcpdump -n`, or a record of Zeek's conn.log. With --frame: the capture
     /// that has it, or `-` for standard input.
     #[arg(value_name = "PACKET|CAPTURE", conflicts_with_all = ["proto", "src", "dst", "icmp_type"])]
-    pub what: Option<PathBuf>,
+    pub what: Vec<PathBuf>,
     /// Judge the packet inside a tunnel, e.g. vxlan
     ///
     /// Judge the packet inside a tunnel, as in `replay` (with --frame)
@@ -77,6 +80,20 @@ pub(crate) struct ExplainArgs {
     /// Choose the output format
     #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
     pub format: TextOrJson,
+}
+
+impl ExplainArgs {
+    /// The rules, which [`Command::take_rules`] has taken from the positional arguments where no option names them.
+    ///
+    /// [`Command::take_rules`]: crate::args::Command::take_rules
+    pub(super) fn rules(&self) -> &Path {
+        self.rules.as_deref().unwrap_or(Path::new(""))
+    }
+
+    /// The packet in one line, or the capture.
+    pub(super) fn what(&self) -> Option<&Path> {
+        self.what.first().map(PathBuf::as_path)
+    }
 }
 
 /// An address, and what was written after it.

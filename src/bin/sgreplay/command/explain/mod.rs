@@ -6,6 +6,7 @@ mod tuple;
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use sgreplay::engine::{self, Binding, ReplayRequest, Sink};
 use sgreplay::escape::{self, Text};
@@ -24,7 +25,7 @@ pub(crate) use args::{Endpoint, ExplainArgs};
 use print::{not_evaluated, print, text};
 
 pub(crate) fn run(args: &ExplainArgs) -> Result<ExitStatus, Failure> {
-    let (mut rules, input) = input::rules(&args.rules, &(&args.switches).into())?;
+    let (mut rules, input) = input::rules(args.rules(), &(&args.switches).into())?;
     if let Some(frame) = args.frame {
         judging::can_judge(&rules, &input.path, &[])?;
         return one_frame(args, &mut rules, frame);
@@ -34,7 +35,7 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<ExitStatus, Failure> {
         engine::asks_for_groups(&rules)
             .map_err(|error| Failure::Usage(format!("{path}: {error}")))?;
     }
-    if let Some(what) = &args.what {
+    if let Some(what) = args.what() {
         judging::set_local(&mut rules, &args.local)?;
         return one_line(args, &rules, &escape::os(what.as_os_str()));
     }
@@ -271,7 +272,7 @@ fn one_frame(args: &ExplainArgs, rules: &mut RuleSet, wanted: u64) -> Result<Exi
         return Err(Failure::Usage("--frame 0: frames are counted from 1".to_owned()));
     }
     let capture = CaptureArgs {
-        positional: args.what.iter().cloned().collect(),
+        positional: args.what().map(Path::to_owned).into_iter().collect(),
         decap: args.decap.clone(),
         count: Some(wanted),
         ..CaptureArgs::default()

@@ -1,6 +1,6 @@
 //! The arguments of `sgreplay replay`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use sgreplay::replay::Sessions;
@@ -12,21 +12,24 @@ use crate::command::gate::GateArgs;
 use crate::command::judging::JudgeArgs;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "-h shows the common options, --help all of them.
+#[command(
+    override_usage = "sgreplay replay [OPTIONS] --rules <RULES> <CAPTURE>…\n       sgreplay replay [OPTIONS] <RULES> <CAPTURE>…",
+    after_help = "-h shows the common options, --help all of them.
 
 Examples:
   sgreplay replay --rules proposed.yaml --local 10.0.0.5 web.pcap
   sgreplay replay --rules proposed.yaml --per connection -f csv --filter 'tcp port 443' web.pcap
   sgreplay replay --rules proposed.yaml --fail-on denied web.pcap
-  tcpdump -U -w - | sgreplay replay --rules proposed.yaml --local 10.0.0.5 --live -")]
+  tcpdump -U -w - | sgreplay replay --rules proposed.yaml --local 10.0.0.5 --live -"
+)]
 pub(crate) struct ReplayArgs {
     /// Read the proposed rules from a file or directory
     ///
     /// Read the proposed rules from a file or directory, or from standard input (`-`). Any supported format is
     /// recognised by content: our YAML, answers of the cloud's API, a Terraform plan, and more (see `sgreplay
-    /// convert --help`).
+    /// convert --help`). Without this option the first CAPTURE is the rules: `sgreplay replay RULES CAPTURE`.
     #[arg(long, value_name = "FILE", help_heading = "Rules")]
-    pub rules: PathBuf,
+    pub rules: Option<PathBuf>,
     #[command(flatten)]
     pub capture: CaptureArgs,
     #[command(flatten)]
@@ -95,6 +98,15 @@ pub(crate) struct ReplayArgs {
     /// Write an HTML report: one file that opens offline. Hashes the captures.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub report: Option<PathBuf>,
+}
+
+impl ReplayArgs {
+    /// The rules, which [`Command::take_rules`] has taken from the captures where no option names them.
+    ///
+    /// [`Command::take_rules`]: crate::args::Command::take_rules
+    pub(super) fn rules(&self) -> &Path {
+        self.rules.as_deref().unwrap_or(Path::new(""))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -38,12 +38,12 @@ pub(crate) fn run(args: &ReplayArgs, outputs: &mut Outputs) -> Result<ExitStatus
     print::can_be_printed(args.format)?;
     let mut captures = Captures::new(&args.capture)?;
     let hash = args.hash || args.report.is_some();
-    judging::readable(&captures, &[&args.rules], hash)?;
+    judging::readable(&captures, &[args.rules()], hash)?;
     if args.sessions == OnOff::Off && args.judge.max_sessions.is_some() {
         let message = "--max-sessions needs sessions, and --sessions off has none";
         return Err(Failure::Usage(message.to_owned()));
     }
-    let (mut rules, rules_input) = judging::rules(&args.rules, &args.judge, PlanSide::Proposed)?;
+    let (mut rules, rules_input) = judging::rules(args.rules(), &args.judge, PlanSide::Proposed)?;
     judging::can_judge(&rules, &rules_input.path, &args.judge.interface)?;
     let writers = Writers::create(outputs)?;
     let report = Report::create(outputs)?;

@@ -61,6 +61,7 @@ mod pcapng;
 mod platform;
 mod readme;
 mod scenarios;
+mod schemas;
 mod selection;
 mod sessions;
 mod shards;

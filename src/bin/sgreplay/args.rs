@@ -20,6 +20,7 @@ use crate::command::init::InitArgs;
 use crate::command::man::ManArgs;
 use crate::command::replay::{ReplayArgs, ReplayFormat};
 use crate::command::scenarios::ScenariosArgs;
+use crate::command::schema::SchemaArgs;
 use crate::command::services::ServicesArgs;
 use crate::command::suggest::SuggestArgs;
 use crate::command::test::TestArgs;
@@ -96,6 +97,8 @@ pub(crate) enum Command {
     Scenarios(ScenariosArgs),
     /// List service names that can stand for ports
     Services(ServicesArgs),
+    /// Print the JSON Schema of a file or of JSON output
+    Schema(SchemaArgs),
     /// Print a shell completion script
     Completions(CompletionsArgs),
     /// Print a manual page
@@ -118,6 +121,7 @@ impl Command {
             | Self::Decode(_)
             | Self::Scenarios(_)
             | Self::Services(_)
+            | Self::Schema(_)
             | Self::Completions(_)
             | Self::Man(_) => false,
         }

@@ -68,6 +68,7 @@ fn run(command: &Command, quiet: bool, named: Named) -> Result<ExitStatus, Failu
         Command::Bench(args) => command::bench::run(args, &mut outputs),
         Command::Scenarios(args) => command::scenarios::run(args),
         Command::Services(args) => command::services::run(args),
+        Command::Schema(args) => command::schema::run(args),
         Command::Completions(args) => command::completions::run(args),
         Command::Man(args) => command::man::run(args),
     }

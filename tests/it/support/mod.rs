@@ -92,7 +92,9 @@ pub(crate) fn output_in(dir: &Path, args: &[&str], stdin: &[u8]) -> (i32, String
     let output = child.wait_with_output().unwrap();
     writer.join().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    let (status, stdout) = (output.status.code().unwrap(), text(output.stdout));
+    crate::schemas::hold(args, status, &stdout);
+    (status, stdout, text(output.stderr))
 }
 
 /// `203.0.113.9:40000`, `[2001:db8::9]:40000`, `203.0.113.9`

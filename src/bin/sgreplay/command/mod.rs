@@ -15,6 +15,7 @@ pub(crate) mod man;
 mod positional;
 pub(crate) mod replay;
 pub(crate) mod scenarios;
+pub(crate) mod schema;
 pub(crate) mod services;
 pub(crate) mod suggest;
 pub(crate) mod test;

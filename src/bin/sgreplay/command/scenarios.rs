@@ -7,7 +7,7 @@ use sgreplay::parse;
 use sgreplay::report::{Cell, Rows, SCHEMA, table};
 use sgreplay::rules::scenarios::Scenario;
 
-use super::{row_format, stdout};
+use super::{row_format, schema, stdout};
 use crate::args::Format;
 use crate::command::judging::setting;
 use crate::exit::{ExitStatus, Failure};
@@ -110,6 +110,7 @@ fn one(args: &ScenariosArgs, scenario: &Scenario) -> Result<ExitStatus, Failure>
     // A value that is no address should not make a file that nobody can read.
     parse::yaml(&scenario.id, &text)?;
     let mut out = stdout();
+    out.write_all(schema::modeline("rules").as_bytes())?;
     out.write_all(text.as_bytes())?;
     out.flush()?;
     Ok(ExitStatus::Done)

@@ -1,20 +1,17 @@
 //! `sgreplay init`: files to start from, made of a capture.
 
-use std::fmt::Write as _;
+mod files;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 use sgreplay::capture::os_error;
-use sgreplay::escape;
-use sgreplay::flow::Direction;
-use sgreplay::parse;
-use sgreplay::report::{Learned, plural};
-use sgreplay::rules::{Peer, Policy, Ports, Rule, RuleSet, services};
-use sgreplay::suggest::{Observation, count};
+use sgreplay::report::plural;
 
 use super::judging::{JudgeArgs, SwitchArgs};
+use super::schema;
 use super::suggest::{self, LearnArgs, SuggestArgs, Suggested};
 use super::{ended, stdout};
 use crate::args::{TextOrJson, cidr};
@@ -22,11 +19,13 @@ use crate::captures::CaptureArgs;
 use crate::exit::{ExitStatus, Failure};
 use crate::input::{self, STDIN};
 use crate::terminal;
+use files::{config, rules_file};
 
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Written are current.yaml (the rules in force; not with --current), proposed.yaml (the rules to change) and
-sgreplay.yaml (what `sgreplay ci` asks). Nothing is overwritten.
+sgreplay.yaml (what `sgreplay ci` asks); and .sgreplay/, with the schemas by which an editor checks and completes them.
+Nothing is overwritten.
 
 Examples:
   sgreplay init web.pcap
@@ -116,6 +115,7 @@ pub(crate) fn run(args: &InitArgs) -> Result<ExitStatus, Failure> {
         (place(args, name), text)
     });
     let texts: Vec<(PathBuf, String)> = texts.collect();
+    write_schemas(&args.dir)?;
     write_new(&args.dir, &texts)?;
     report(args, &found, &texts)?;
     Ok(status)
@@ -159,176 +159,17 @@ fn captures(args: &InitArgs) -> String {
     names.join(", ")
 }
 
-/// A rules file that says what it is for, and of each rule what it was made of.
-fn rules_file(name: &str, args: &InitArgs, found: &Suggested) -> String {
-    let Suggested { learned, rules, observed, .. } = found;
-    let (connections, captures) = (plural(learned.connections, "connection"), captures(args));
-    let mut out = String::new();
-    let mut say = |line: &str| {
-        let _ = writeln!(out, "# {}", escape::line(line));
-    };
-    match name {
-        CURRENT => {
-            say(
-                "The rules in force. These stand for them: put what your cloud prints in their place, or name that file",
-            );
-            say(&format!(
-                "under `current:` in {CONFIG}. `sgreplay convert --help` lists the formats."
-            ));
+/// Writes the schemas that the files name. One that is there is left as it is.
+fn write_schemas(dir: &Path) -> Result<(), Failure> {
+    for name in ["rules", "ci"] {
+        let path = dir.join(schema::file(name));
+        if path.exists() {
+            continue;
         }
-        _ => {
-            say(
-                "The rules to try. Change them; `sgreplay ci` says what the change does to the traffic that was captured.",
-            );
-        }
+        let folder = path.parent().unwrap_or(dir).to_owned();
+        write_new(&folder, &[(path, schema::text(name).to_owned())])?;
     }
-    say("");
-    let allowed = match args.current {
-        Some(_) => format!("the {connections} of {captures} that the current rules allow"),
-        None => format!("the {connections} of {captures}"),
-    };
-    say(&format!("Made by `sgreplay init`: they allow {allowed}, and nothing else."));
-    if learned.scans > 0 {
-        say(&format!("{} left out as scans.", plural(learned.scans, "connection")));
-    }
-    say(
-        "A rule has a direction, a protocol, ports or service names (`sgreplay services`) and a source or destination:",
-    );
-    say(
-        "  {id: sgr-office, direction: ingress, protocol: tcp, ports: SSH, source: 203.0.113.0/24}",
-    );
-    say("`0.0.0.0/0` is any IPv4 address, `::/0` any IPv6 address.");
-    out.replace("# \n", "#\n") + &commented(rules, observed)
-}
-
-/// The rules with a comment above each.
-fn commented(rules: &RuleSet, observed: &[Observation]) -> String {
-    const RULE: &str = "      - ";
-    let mut all = rules
-        .groups()
-        .iter()
-        .enumerate()
-        .flat_map(|(group, of)| of.rules.iter().map(move |rule| (group, rule)));
-    let mut out = String::new();
-    for line in parse::print(rules).lines() {
-        // Only rules are indented so far.
-        if line.starts_with(RULE)
-            && let Some((group, rule)) = all.next()
-        {
-            let _ = writeln!(out, "      # {}", escape::line(&made_of(group, rule, observed)));
-        }
-        out.push_str(line);
-        out.push('\n');
-    }
-    out
-}
-
-/// The connections that a rule allows, in words.
-fn made_of(group: usize, rule: &Rule, observed: &[Observation]) -> String {
-    const SHOWN: usize = 4;
-    if rule.policy == Policy::Drop {
-        return match rule.direction {
-            Direction::Ingress => "everything else to the instance".to_owned(),
-            Direction::Egress => {
-                "everything else from the instance: egress is an allow-list".to_owned()
-            }
-        };
-    }
-    let has_port = |port: u16| {
-        rule.ports.iter().any(|ports| matches!(ports, Ports::Range(range) if range.contains(port)))
-    };
-    let fits = |one: &&Observation| {
-        let port = one.flow.transport.ports().map(|(_, port)| port);
-        one.interface == group
-            && one.direction == rule.direction
-            && rule.protocol.matches(one.flow.proto)
-            && (rule.ports.is_empty() || port.is_some_and(has_port))
-            && rule
-                .peers
-                .iter()
-                .any(|peer| matches!(peer, Peer::Cidr(net) if net.contains(&one.peer)))
-    };
-    let made_of: Vec<Observation> = observed.iter().filter(fits).copied().collect();
-    let mut names: Vec<String> = made_of.iter().map(|one| services::of_flow(&one.flow)).collect();
-    let mut peers: Vec<String> = made_of.iter().map(|one| shown(&one.peer)).collect();
-    for list in [&mut names, &mut peers] {
-        list.sort();
-        list.dedup();
-        let more = list.len().saturating_sub(SHOWN);
-        list.truncate(SHOWN);
-        if more > 0 {
-            list.push(format!("{more} more"));
-        }
-    }
-    let way = if rule.direction == Direction::Ingress { "from" } else { "to" };
-    let connections = plural(count(&made_of), "connection");
-    format!("{}: {connections} {way} {}", names.join(", "), peers.join(", "))
-}
-
-/// A single address without its length.
-fn shown(net: &IpNet) -> String {
-    match net.prefix_len() == net.max_prefix_len() {
-        true => net.addr().to_string(),
-        false => net.to_string(),
-    }
-}
-
-/// What `sgreplay ci` asks.
-fn config(args: &InitArgs, learned: &Learned) -> String {
-    let word = |path: &Path| quoted(&from_dir(path, &args.dir));
-    let current = args.current.as_deref().map_or_else(|| CURRENT.to_owned(), word);
-    let captures: Vec<String> = args.captures.iter().map(|path| word(path)).collect();
-    let how = match learned.local.assumed {
-        true => format!("inferred: {}", learned.local.why),
-        false => "as said to `sgreplay init`".to_owned(),
-    };
-    let mut out = format!(
-        "# What is asked of the rules: `sgreplay ci {CONFIG}`. Paths are relative to this file.\n\
-         current: {current}\n\
-         proposed: {PROPOSED}\n\
-         captures: [{}]\n\
-         # The instance's addresses ({})\n\
-         local: [{}]\n",
-        captures.join(", "),
-        escape::line(&how),
-        learned.local.addresses.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", "),
-    );
-    for (key, list) in [("decap", &args.decap), ("groups", &args.groups)] {
-        if !list.is_empty() {
-            let list: Vec<String> = list.iter().map(|text| quoted(text)).collect();
-            let _ = writeln!(out, "{key}: [{}]", list.join(", "));
-        }
-    }
-    out.push_str(
-        "# The proposal fails if a connection is newly denied, or `sgreplay check` finds a new error.\n\
-         fail_on: [newly-denied, new-error]\n\
-         # Also: newly-allowed, new-warning, error, warning, expectations.\n\
-         # expectations: expectations.yaml   # what must hold for every possible packet: `sgreplay test --help`\n\
-         # accept: accepted.yaml             # approved changes: `sgreplay diff --help`\n\
-         # markdown: summary.md              # for a pull request; also sarif, junit, code_quality\n",
-    );
-    out
-}
-
-/// Text as YAML has it in a list of one line.
-fn quoted(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
-    match text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '.')
-        && text.chars().all(is_plain)
-    {
-        true => text.to_owned(),
-        false => serde_json::Value::from(text).to_string(),
-    }
-}
-
-/// A path as a file in a directory names it: relative where both are relative and the directory is this one.
-fn from_dir(path: &Path, dir: &Path) -> String {
-    let is_here = dir.components().all(|part| part == std::path::Component::CurDir);
-    let path = match is_here || path.is_absolute() {
-        true => path.to_owned(),
-        false => std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
-    };
-    path.to_string_lossy().into_owned()
+    Ok(())
 }
 
 /// Writes files that are not there yet: all of them or none.
@@ -373,6 +214,11 @@ fn report(args: &InitArgs, found: &Suggested, texts: &[(PathBuf, String)]) -> Re
         };
         writeln!(out, "wrote    {}: {what}", input::name(path))?;
     }
+    let schemas = input::name(&place(args, ".sgreplay"));
+    writeln!(
+        out,
+        "wrote    {schemas}: schemas, by which an editor checks and completes these files"
+    )?;
     let connections = plural(found.learned.connections, "connection");
     writeln!(out, "allowed  {connections} of {}", captures(args))?;
     let why = if local.assumed { format!(" (inferred: {})", local.why) } else { String::new() };

@@ -49,7 +49,9 @@ pub use rows::{Cell, RowFormat, RowStyle, Rows};
 pub use sarif::{SarifResult, sarif};
 pub use suggestion::{AggregationStep, Holdout, Learned, suggestion_json, suggestion_yaml};
 pub use summary::{CaptureInput, Inputs, Local, RuleCount, RulesInput, Summary, rule_counts};
-pub use text::{bytes, count, duration, plural, summary as text_summary, time};
+pub use text::{
+    bytes, count, duration, plural, set_time_zone, summary as text_summary, time, time_zone,
+};
 pub use timings::{
     Bound, Build, Change, Clock, Interval, Machine, Metric, NotComparable, Order, Outcome, Stage,
     Timings,

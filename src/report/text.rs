@@ -2,8 +2,10 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
-use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ZonedDateTime};
 
 use super::table::{Room, SHOWN, Table, table};
 use super::{CaptureInput, Local, RuleCount, Summary};
@@ -58,13 +60,30 @@ pub fn duration(ns: u64) -> String {
     }
 }
 
+/// The zone of times in texts.
+static ZONE: OnceLock<TimeZone> = OnceLock::new();
+
+/// Sets the zone of times in texts for people, once for the whole process; it is UTC otherwise. Times for programs do
+/// not depend on it.
+pub fn set_time_zone(zone: TimeZone) {
+    let _ = ZONE.set(zone);
+}
+
+/// The zone of times in texts.
+pub fn time_zone() -> TimeZone {
+    ZONE.get().cloned().unwrap_or(TimeZone::UTC)
+}
+
+/// A time in the zone of texts; none beyond the year 9999.
+fn zoned(ns: u64) -> Option<ZonedDateTime> {
+    let seconds = i64::try_from(ns / 1_000_000_000).ok()?;
+    Some(Timestamp::from_second(seconds).ok()?.to_zoned_datetime(time_zone()))
+}
+
 /// `2026-11-23 14:22:05 UTC`; nanoseconds since the epoch.
 pub fn time(ns: u64) -> String {
-    let time = i64::try_from(ns / 1_000_000_000).ok().and_then(|s| Timestamp::from_second(s).ok());
-    time.map_or_else(
-        || format!("{ns} ns"),
-        |time| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
-    )
+    let shown = |time: ZonedDateTime| time.strftime("%Y-%m-%d %H:%M:%S %Z").to_string();
+    zoned(ns).map_or_else(|| format!("{ns} ns"), shown)
 }
 
 /// `S.`, as tcpdump writes the flags of a segment.
@@ -164,13 +183,10 @@ pub(super) fn made_by(out: &mut Text, local: &Local, partial: Option<&str>) {
     }
 }
 
-/// `14:22:05 to 14:31:10`, in UTC.
+/// `14:22:05 to 14:31:10`, in the zone of texts.
 pub(super) fn clock(first: u64, last: u64) -> String {
-    let time = |ns: u64| {
-        let time = i64::try_from(ns / 1_000_000_000).ok();
-        let time = time.and_then(|seconds| Timestamp::from_second(seconds).ok());
-        time.map_or_else(String::new, |time| time.strftime("%H:%M:%S").to_string())
-    };
+    let shown = |time: ZonedDateTime| time.strftime("%H:%M:%S").to_string();
+    let time = |ns: u64| zoned(ns).map_or_else(String::new, shown);
     let (first, last) = (time(first), time(last));
     if first == last { first } else { format!("{first} to {last}") }
 }

@@ -75,6 +75,7 @@ fn the_width_of_a_terminal() {
         .args(["-qc", &command, "/dev/null"])
         .current_dir(root().join("captures"))
         .env("COLUMNS", "110")
+        .env("NO_COLOR", "1")
         .output();
     let Ok(output) = script else {
         println!("SKIPPED: script is not installed, so there was no terminal to be as wide as");

@@ -225,3 +225,69 @@ fn words_for_any_address() {
         means_any(&["scenarios", "web-server", "--source", bare]);
     }
 }
+
+/// Times of texts are those of the zone that is asked for, in both directions; those for programs are not.
+#[test]
+fn times_in_a_zone() {
+    let dir = root().join("captures");
+    let replay = |more: &[&str]| {
+        let args = [&["replay", "proposed.yaml", "story.pcap", "-v"], more].concat();
+        let (status, out, err) = output_in(&dir, &args, b"");
+        assert_eq!(status, 0, "{err}");
+        out
+    };
+    assert!(replay(&[]).contains("2026-11-23 15:31:59 UTC to 2026-11-23 15:32:00 UTC"));
+    let zone = ["--timezone", "+05:30"];
+    assert!(replay(&zone).contains("2026-11-23 21:01:59 +05:30 to"), "{}", replay(&zone));
+    let west = ["--timezone=-03:00"];
+    assert!(replay(&west).contains("2026-11-23 12:31:59 -03 to"), "{}", replay(&west));
+    // A time is typed as it was shown.
+    let utc = replay(&["--since", "2026-11-23 15:32:00", "-f", "csv"]);
+    let there = ["--since", "2026-11-23 21:02:00", "-f", "csv", "--timezone", "+05:30"];
+    assert_eq!(replay(&there), utc);
+    assert!(utc.lines().count() > 3);
+    if std::path::Path::new("/usr/share/zoneinfo/Europe/Berlin").exists() {
+        let berlin = replay(&["--timezone", "Europe/Berlin"]);
+        assert!(berlin.contains("2026-11-23 16:31:59 CET to"), "{berlin}");
+    }
+    assert_eq!(replay(&["-f", "json", "--timezone", "+05:30"]), replay(&["-f", "json"]));
+    let (status, _, err) = output_in(&dir, &["check", "proposed.yaml", "--timezone", "Mars"], b"");
+    assert_eq!(status, 2);
+    assert!(err.contains("Europe/Berlin"), "{err}");
+}
+
+/// Colour adds to the text, and is nowhere where it is not asked for.
+#[test]
+fn verdicts_in_colour() {
+    let dir = root().join("captures");
+    let packet = "tcp 203.0.113.9:40000 > 10.0.0.5:22";
+    for command in [
+        &["replay", "proposed.yaml", "story.pcap"][..],
+        &["replay", "proposed.yaml", "story.pcap", "--per", "packet"],
+        &["replay", "proposed.yaml", "story.pcap", "--per", "connection"],
+        &["diff", "current.yaml", "proposed.yaml", "story.pcap"],
+        &["check", "current.yaml"],
+        &["test", "proposed.yaml", "expectations.yaml"],
+        &["ci"],
+        &["explain", "proposed.yaml", packet, "--local", "10.0.0.5"],
+    ] {
+        let plain = output_in(&dir, command, b"");
+        assert!(!plain.1.contains('\u{1b}') && !plain.2.contains('\u{1b}'), "{command:?}");
+        let colored = output_in(&dir, &[command, &["--color", "always"]].concat(), b"");
+        assert!(colored.1.contains("\u{1b}[3"), "{command:?}");
+        let strip = |text: &str| {
+            let parts = text.split('\u{1b}');
+            parts
+                .map(|part| {
+                    part.strip_prefix('[').and_then(|p| p.split_once('m')).map_or(part, |p| p.1)
+                })
+                .collect::<String>()
+        };
+        assert_eq!((strip(&colored.1), strip(&colored.2)), (plain.1, plain.2), "{command:?}");
+    }
+    let json = ["replay", "proposed.yaml", "story.pcap", "-f", "json", "--color", "always"];
+    assert!(!output_in(&dir, &json, b"").1.contains('\u{1b}'));
+    let usage = |color: &str| output_in(&dir, &["--color", color, "nothing"], b"").2;
+    assert!(usage("always").contains('\u{1b}'));
+    assert!(!usage("never").contains('\u{1b}'));
+}

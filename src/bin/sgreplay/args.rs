@@ -2,8 +2,10 @@
 
 use std::sync::LazyLock;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{ColorChoice, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
+use jiff::Timestamp;
+use jiff::tz::{Offset, TimeZone};
 use sgreplay::compile::Instructions;
 use sgreplay::flow::Direction;
 use sgreplay::rules::parse_cidr;
@@ -48,6 +50,21 @@ pub(crate) struct Args {
     /// Print tables in full, wider than the terminal
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     pub verbose: bool,
+    /// Colour verdicts: auto, on a terminal and without `NO_COLOR`; always; never
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value = "auto",
+        global = true,
+        hide_short_help = true
+    )]
+    pub color: ColorChoice,
+    /// Show times in this zone: Europe/Berlin, +02:00, local
+    ///
+    /// Show times of texts and pages in this time zone, and read --since and --until in it: a name such as Europe/Berlin,
+    /// an offset such as +02:00, or `local`. JSON and CSV always have nanoseconds since 1970 UTC. [default: UTC]
+    #[arg(long, value_name = "ZONE", global = true, value_parser = zone, hide_short_help = true)]
+    pub timezone: Option<TimeZone>,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -169,6 +186,26 @@ pub(crate) enum TextOrJson {
 /// A number, of which none is too large that anybody means.
 pub(crate) fn whole<T: std::str::FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| "expected a whole number, such as 10".to_owned())
+}
+
+fn zone(text: &str) -> Result<TimeZone, String> {
+    if text.eq_ignore_ascii_case("local") {
+        let unknown = |_| "the system does not say its time zone; name one, such as Europe/Berlin";
+        return TimeZone::try_system().map_err(|error| unknown(error).to_owned());
+    }
+    let offset = || {
+        let civil = format!("2000-01-01T00:00:00{text}");
+        let is_offset = text.starts_with(['+', '-']) && civil.parse::<Timestamp>().is_ok();
+        let offset = is_offset.then(|| civil.parse::<Timestamp>().ok()).flatten()?;
+        let utc: Timestamp = "2000-01-01T00:00:00Z".parse().ok()?;
+        let seconds = utc.as_second() - offset.as_second();
+        Some(TimeZone::fixed(Offset::from_seconds(i32::try_from(seconds).ok()?).ok()?))
+    };
+    offset().or_else(|| TimeZone::get(text).ok()).ok_or_else(|| {
+        "it is no zone that this system knows; expected a name such as Europe/Berlin (of the package tzdata), an \
+         offset such as +02:00, or `local`"
+            .to_owned()
+    })
 }
 
 pub(crate) fn cidr(text: &str) -> Result<IpNet, String> {

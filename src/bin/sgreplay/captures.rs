@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::available_parallelism;
 
+use jiff::civil::DateTime;
 use sgreplay::capture::{FlowLogFields, FlowLogOptions};
 use sgreplay::decode::Tunnels;
 use sgreplay::diff::Diff;
 use sgreplay::engine::{self, Binding, Bound, BoundBoth, DiffSink, Outcome, ReplayRequest, Sink};
 use sgreplay::filter::Filter;
 use sgreplay::replay::Replay;
-use sgreplay::report::{count, plural};
+use sgreplay::report::{self, count, plural};
 use sgreplay::rules::RuleSet;
 use sgreplay::sources::{
     ChosenTunnels, Ended, Input, Order, STDIN, Selection, SourceOptions, Sources,
@@ -73,13 +74,13 @@ pub(crate) struct CaptureArgs {
     pub count: Option<u64>,
     /// Report only packets from this time on
     ///
-    /// Report only packets from this time on: 2026-11-23T14:00:00Z, '2026-11-23 14:00:00' (UTC), or seconds since
+    /// Report only packets from this time on: 2026-11-23T14:00:00Z, '2026-11-23 14:00:00' (UTC, or --timezone), or seconds since
     /// 1970. Packets before it still open sessions.
     #[arg(long, value_name = "TIME", value_parser = time, help_heading = "Selection")]
-    pub since: Option<u64>,
+    pub since: Option<Time>,
     /// Report only packets before this time
     #[arg(long, value_name = "TIME", value_parser = time, help_heading = "Selection")]
-    pub until: Option<u64>,
+    pub until: Option<Time>,
     /// Use N threads [default: one per processor]
     ///
     /// Use N threads [default: one per processor]. One thread reads and judges in turns, from two on one
@@ -123,10 +124,30 @@ impl CaptureArgs {
     }
 }
 
-/// Nanoseconds since the epoch.
-fn time(text: &str) -> Result<u64, String> {
-    let expected =
-        "expected 2026-11-23T14:00:00Z, '2026-11-23 14:00:00' (UTC) or seconds since 1970";
+/// A point in time, as it was typed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Time {
+    /// Nanoseconds since the epoch.
+    Known(u64),
+    /// In the zone of `--timezone`.
+    Civil(DateTime),
+}
+
+impl Time {
+    fn nanoseconds(self) -> Result<u64, Failure> {
+        let zoned = match self {
+            Self::Known(ns) => return Ok(ns),
+            Self::Civil(time) => time.to_zoned_datetime(report::time_zone()).ok(),
+        };
+        let ns = zoned.and_then(|zoned| u64::try_from(zoned.timestamp().as_nanosecond()).ok());
+        ns.ok_or_else(|| {
+            Failure::Usage("--since and --until: expected a time from 1970 to 2554".to_owned())
+        })
+    }
+}
+
+fn time(text: &str) -> Result<Time, String> {
+    let expected = "expected 2026-11-23T14:00:00Z, '2026-11-23 14:00:00' (UTC, or --timezone) or seconds since 1970";
     if let Some((seconds, fraction)) = text.split_once('.').or(Some((text, "")))
         && let Ok(seconds) = seconds.parse::<u64>()
         && fraction.len() <= 9
@@ -136,12 +157,14 @@ fn time(text: &str) -> Result<u64, String> {
         return seconds
             .checked_mul(1_000_000_000)
             .and_then(|ns| ns.checked_add(fraction))
+            .map(Time::Known)
             .ok_or(expected.to_owned());
     }
-    let utc = || jiff::tz::TimeZone::UTC.to_timestamp(text.parse().ok()?).ok();
-    let time = text.parse::<jiff::Timestamp>().ok().or_else(utc);
-    let ns = time.and_then(|time| u64::try_from(time.as_nanosecond()).ok());
-    ns.ok_or_else(|| expected.to_owned())
+    match text.parse::<jiff::Timestamp>() {
+        Ok(time) => u64::try_from(time.as_nanosecond()).map(Time::Known).ok(),
+        Err(_) => text.parse().map(Time::Civil).ok(),
+    }
+    .ok_or_else(|| expected.to_owned())
 }
 
 /// The name of no tunnel, for those that the captures use.
@@ -181,8 +204,8 @@ impl Captures {
         let options = SourceOptions {
             selection: Selection {
                 filter: args.filter.as_deref().map(Filter::parse).transpose()?,
-                since: args.since,
-                until: args.until,
+                since: args.since.map(Time::nanoseconds).transpose()?,
+                until: args.until.map(Time::nanoseconds).transpose()?,
                 count: args.count,
             },
             tunnels,

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::sync::OnceLock;
 
-use clap::{ArgMatches, CommandFactory, FromArgMatches};
-use sgreplay::escape;
+use clap::{ArgMatches, ColorChoice, CommandFactory, FromArgMatches, ValueEnum};
+use sgreplay::{escape, report};
 
 use crate::args::{Args, Command};
 use crate::exit::{ExitStatus, Failure};
@@ -29,6 +29,8 @@ pub(crate) fn main(words: Vec<OsString>) -> ExitStatus {
         Err(error) => return say_usage(&error),
     };
     let Args { quiet, verbose, .. } = args;
+    terminal::set_color(args.color);
+    args.timezone.iter().cloned().for_each(report::set_time_zone);
     terminal::set(match (quiet, verbose) {
         (true, _) => Words::Few,
         (_, true) => Words::All,
@@ -76,7 +78,8 @@ fn run(command: &Command, quiet: bool, named: Named) -> Result<ExitStatus, Failu
 
 fn parse(words: &[OsString]) -> Result<(Args, ArgMatches), clap::Error> {
     let read = |words: &[OsString]| {
-        let matches = Args::command().try_get_matches_from(words)?;
+        let command = Args::command().color(color(words));
+        let matches = command.try_get_matches_from(words)?;
         let mut taken = matches.clone();
         let args = Args::from_arg_matches_mut(&mut taken);
         Ok((args.map_err(|error| error.format(&mut Args::command()))?, matches))
@@ -87,6 +90,16 @@ fn parse(words: &[OsString]) -> Result<(Args, ArgMatches), clap::Error> {
             words.iter().map(|word| escape::line(&escape::os(word)).into_owned().into()).collect();
         if shown == words { error } else { read(&shown).err().unwrap_or(error) }
     })
+}
+
+/// The word behind `--color`, which messages about the command line itself need before it is parsed.
+fn color(words: &[OsString]) -> ColorChoice {
+    let words: Vec<&str> = words.iter().filter_map(|word| word.to_str()).collect();
+    let given = words.iter().enumerate().find_map(|(n, word)| match *word {
+        "--color" => words.get(n + 1).copied(),
+        word => word.strip_prefix("--color="),
+    });
+    given.and_then(|word| ColorChoice::from_str(word, true).ok()).unwrap_or(ColorChoice::Auto)
 }
 
 /// Prints help, the version, or what is wrong with the command line.

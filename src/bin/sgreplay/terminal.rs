@@ -1,8 +1,10 @@
 //! What goes to the terminal: results cut to its size, and what is said beside them.
 
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
 
+use clap::ColorChoice;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sgreplay::escape::{self, Text};
 use sgreplay::report::Room;
@@ -25,6 +27,75 @@ static WORDS: OnceLock<Words> = OnceLock::new();
 /// Sets how much is said, once.
 pub(crate) fn set(words: Words) {
     let _ = WORDS.set(words);
+}
+
+static COLOR: OnceLock<ColorChoice> = OnceLock::new();
+
+/// Sets when there is colour, once.
+pub(crate) fn set_color(color: ColorChoice) {
+    let _ = COLOR.set(color);
+}
+
+/// Whether there is colour, on a terminal or elsewhere.
+fn has_color(is_terminal: bool) -> bool {
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    match COLOR.get().copied().unwrap_or_default() {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => {
+            let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+            is_terminal && !is_set("NO_COLOR") && !is_dumb
+        }
+    }
+}
+
+/// Words that start a line, behind numbers, and their colours. Each says the same without colour.
+const COLORS: [(&str, u8); 15] = [
+    ("newly denied", RED),
+    ("newly allowed", MAGENTA),
+    ("denied", RED),
+    ("allowed", GREEN),
+    ("deny", RED),
+    ("allow", GREEN),
+    ("not evaluated", YELLOW),
+    ("error", RED),
+    ("warning", YELLOW),
+    ("FAIL", RED),
+    ("ok", GREEN),
+    ("The proposal fails", RED),
+    ("The proposal passes", GREEN),
+    ("It is not known whether the proposal passes", YELLOW),
+    ("PARTIAL", YELLOW),
+];
+
+// Codes of ECMA-48, 8.3.117.
+const RED: u8 = 31;
+const GREEN: u8 = 32;
+const YELLOW: u8 = 33;
+const MAGENTA: u8 = 35;
+
+/// Text with the verdicts in it coloured.
+fn painted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + text.len() / 8);
+    for line in text.split_inclusive('\n') {
+        // The number and the time of a row.
+        let word = line
+            .trim_start_matches(|c: char| c == ' ' || c == '.' || c == '-' || c.is_ascii_digit());
+        let ends =
+            |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || "-_/".contains(c));
+        let found = COLORS.iter().find_map(|(start, color)| {
+            let rest = word.strip_prefix(start).filter(|rest| ends(rest))?;
+            Some((start, color, rest))
+        });
+        match found {
+            Some((start, color, rest)) => {
+                out.push_str(line.strip_suffix(word).unwrap_or_default());
+                let _ = write!(out, "\u{1b}[{color}m{start}\u{1b}[0m{rest}");
+            }
+            None => out.push_str(line),
+        }
+    }
+    out
 }
 
 fn words() -> Words {
@@ -75,21 +146,29 @@ const WHERE_FROM: &str = "\
 `sgreplay convert FILE --to yaml` reads what a cloud or Terraform prints.";
 
 fn to_stderr(shown: &str) {
+    let has_color = has_color(io::stderr().is_terminal());
+    let painted = if has_color { painted(shown) } else { shown.to_owned() };
     // Nothing can be done about a standard error that does not take it.
-    let _ = writeln!(io::stderr().lock(), "sgreplay: {shown}");
+    let _ = writeln!(io::stderr().lock(), "sgreplay: {painted}");
 }
 
 /// Results for people, as they are printed: nothing where nothing is to be said, and on a terminal no line
 /// wider than it.
 pub(crate) fn results(text: Text) -> String {
-    match words() {
-        Words::Few => String::new(),
+    let text = match words() {
+        Words::Few => return String::new(),
         Words::All => text.into(),
         Words::Usual => match width() {
             Some(width) => fitted(text.as_str(), width),
             None => text.into(),
         },
-    }
+    };
+    colored(text)
+}
+
+/// The same of text that has its form, such as a row.
+pub(crate) fn colored(text: String) -> String {
+    if has_color(io::stdout().is_terminal()) { painted(&text) } else { text }
 }
 
 /// Of the terminal that results go to, if they go to one.
@@ -163,6 +242,26 @@ pub(crate) fn progress(bytes: Option<u64>, wanted: bool) -> ProgressBar {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_at_the_start_of_lines_are_coloured() {
+        let red = |word: &str| format!("\u{1b}[31m{word}\u{1b}[0m");
+        assert_eq!(
+            painted("deny: default of sg-web"),
+            format!("{}: default of sg-web", red("deny"))
+        );
+        assert_eq!(
+            painted("   200      0.905300  deny  ingress local\n"),
+            format!("   200      0.905300  {}  ingress local\n", red("deny"))
+        );
+        assert_eq!(
+            painted("newly denied: 6 of 15\n"),
+            format!("{}: 6 of 15\n", red("newly denied"))
+        );
+        for plain in ["deny-all  sg-web\n", "denying\n", "  4  sg-web deny\n", "", "okay\n"] {
+            assert_eq!(painted(plain), plain);
+        }
+    }
 
     #[test]
     fn lines_fit_and_lose_nothing() {

@@ -17,6 +17,7 @@ use super::{Explained, Opening};
 use crate::args::TextOrJson;
 use crate::command::{pretty, stdout};
 use crate::exit::{ExitStatus, Failure};
+use crate::terminal;
 
 pub(super) fn not_evaluated(
     format: TextOrJson,
@@ -50,10 +51,11 @@ pub(super) fn print(format: TextOrJson, explained: &[Explained<'_>]) -> Result<(
         TextOrJson::Text => {
             for (n, one) in explained.iter().enumerate() {
                 let newline = if n == 0 { "" } else { "\n" };
-                write!(out, "{newline}{}", text(one))?;
+                let mut text = text(one);
                 if let Some(change) = remedy(one) {
-                    write!(out, "{change}")?;
+                    text.append(&change);
                 }
+                write!(out, "{newline}{}", terminal::colored(text.into()))?;
             }
         }
         TextOrJson::Json => {

@@ -262,7 +262,7 @@ impl<'l> Printed<'l> {
                     judged.judgements().map(|judgement| PacketAnswer::Judged(judgement, labels));
                 for answer in not.into_iter().chain(at) {
                     let line = packet_line(frame, decoded, embedded.as_ref(), *start, Some(answer));
-                    writeln!(out, "{line}")?;
+                    writeln!(out, "{}", terminal::colored(line))?;
                 }
             }
             Self::PacketRows { waiting, .. } => {

@@ -45,7 +45,7 @@ pub use proposal::{
     CheckedProposal, Difference, ProposalResult, TestedProposal, proposal_json, proposal_markdown,
 };
 pub use regions::{REGION_COLUMNS, RegionsSummary, region_rows, regions_json, regions_text};
-pub use rows::{Cell, RowFormat, RowStyle, Rows};
+pub use rows::{Cell, RowFormat, RowStyle, Rows, summary_line};
 pub use sarif::{SarifResult, sarif};
 pub use suggestion::{AggregationStep, Holdout, Learned, suggestion_json, suggestion_yaml};
 pub use summary::{CaptureInput, Inputs, Local, RuleCount, RulesInput, Summary, rule_counts};

@@ -69,7 +69,7 @@ pub struct RowStyle {
 
 impl RowStyle {
     /// `kind` is the `type` of a row in NDJSON.
-    fn new(format: RowFormat, kind: &str, columns: &[&str]) -> Self {
+    pub fn new(format: RowFormat, kind: &str, columns: &[&str]) -> Self {
         let before_row = match format {
             RowFormat::Csv => String::new(),
             RowFormat::Ndjson => format!("{{\"type\":\"{kind}\","),
@@ -181,24 +181,23 @@ impl<W: Write> Rows<W> {
         self.out.write_all(rows.get(skipped..).unwrap_or_default())
     }
 
+    /// Hands on what is buffered.
+    ///
+    /// # Errors
+    /// What the output does.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
     /// Ends the output with a summary, where the format has one.
     pub fn finish(mut self, summary: &impl Serialize) -> io::Result<()> {
-        let keys = match serde_json::to_value(summary)? {
-            Value::Object(keys) => keys,
-            _ => serde_json::Map::new(),
-        };
         let out = &mut self.out;
         match self.style.format {
             RowFormat::Csv => {}
-            RowFormat::Ndjson => {
-                let mut object = serde_json::Map::new();
-                object.insert("type".to_owned(), "summary".into());
-                object.extend(keys);
-                let text = serde_json::to_string(&object)?;
-                writeln!(out, "{}", escape::json(&text))?;
-            }
+            RowFormat::Ndjson => out.write_all(summary_line(summary)?.as_bytes())?,
             RowFormat::Json => {
                 out.write_all(b"\n]")?;
+                let keys = keys(summary)?;
                 for (key, value) in keys.into_iter().filter(|(key, _)| key != "schema") {
                     let text = format!("{}:{value}", Value::from(key));
                     write!(out, ",\n{}", escape::json(&text))?;
@@ -208,6 +207,25 @@ impl<W: Write> Rows<W> {
         }
         out.flush()
     }
+}
+
+/// The last line of NDJSON: `{"type":"summary",…}`.
+///
+/// # Errors
+/// When the summary is no JSON, as one with a map of other keys than strings is not.
+pub fn summary_line(summary: &impl Serialize) -> io::Result<String> {
+    let mut object = serde_json::Map::new();
+    object.insert("type".to_owned(), "summary".into());
+    object.extend(keys(summary)?);
+    let text = serde_json::to_string(&object)?;
+    Ok(format!("{}\n", escape::json(&text)))
+}
+
+fn keys(of: &impl Serialize) -> io::Result<serde_json::Map<String, Value>> {
+    Ok(match serde_json::to_value(of)? {
+        Value::Object(keys) => keys,
+        _ => serde_json::Map::new(),
+    })
 }
 
 fn csv_cell(cell: &Cell<'_>, row: &mut Vec<u8>) -> io::Result<()> {

@@ -50,6 +50,8 @@ mod layers;
 mod limits;
 mod links;
 mod listings;
+#[cfg(unix)]
+mod live;
 mod manual;
 mod memory;
 mod merge;

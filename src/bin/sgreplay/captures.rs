@@ -47,7 +47,8 @@ pub(crate) struct CaptureArgs {
     /// Judge a pipe as its packets arrive
     ///
     /// Judge a pipe as its packets arrive, for a stream that does not end. Nothing is inferred from later packets,
-    /// so --local is needed.
+    /// so --local is needed. `replay` without --per prints a row for each connection as it opens, as text or with
+    /// -f ndjson, and the summary at the end or on Ctrl-C.
     #[arg(long, help_heading = "Input")]
     pub live: bool,
     /// Report only packets that match a pcap-filter expression
@@ -223,6 +224,8 @@ impl Captures {
             terminal::say(&chosen(&sources.choose_tunnels()?));
         }
         let progress = args.host.as_ref().map_or(!terminal::is_quiet(), |host| host.progress);
+        // What comes live has no end to be near to, and its rows are printed as they come.
+        let progress = progress && !args.live;
         Ok(Self { sources, progress })
     }
 

@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use clap::ColorChoice;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use sgreplay::escape::{self, Text};
 use sgreplay::report::Room;
 
@@ -236,6 +237,20 @@ pub(crate) fn progress(bytes: Option<u64>, wanted: bool) -> ProgressBar {
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
+    bar
+}
+
+/// Counts that are painted anew every second, on standard error and only if that is a terminal.
+pub(crate) fn counts() -> ProgressBar {
+    if !io::stderr().is_terminal() || is_quiet() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::no_length().with_finish(ProgressFinish::AndClear);
+    bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+    if let Ok(style) = ProgressStyle::with_template("{elapsed_precise}  {msg}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_secs(1));
     bar
 }
 

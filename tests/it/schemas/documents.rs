@@ -720,14 +720,86 @@ pub(super) struct Bench {
     index: Vec<String>,
     index_memory: u64,
     build_ns: u64,
+    /// Of saved measurements.
+    format: u64,
+    machine: Machine,
+    build: Build,
     stages: Vec<Stage>,
+    calibration: Vec<Stage>,
+    /// Of a comparison.
+    changes: Option<Vec<StageChange>>,
+    /// The other side of a measurement in turns.
+    against: Option<Box<Self>>,
+}
+
+#[derive(JsonSchema)]
+struct Machine {
+    cpu: Option<String>,
+    cores: u64,
+    system: String,
+    simd: String,
+}
+
+#[derive(JsonSchema)]
+struct Build {
+    version: String,
+    features: Vec<String>,
+    optimised: bool,
 }
 
 #[derive(JsonSchema)]
 struct Stage {
     stage: String,
+    clock: Clock,
     ns_per_packet: f64,
     median_ns_per_packet: f64,
+    instructions_per_packet: Option<f64>,
+    /// ns a packet: a list for each process.
+    samples: Vec<Vec<f64>>,
+    instructions: Vec<Vec<f64>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum Clock {
+    Thread,
+    Process,
+    Wall,
+}
+
+#[derive(JsonSchema)]
+struct StageChange {
+    stage: String,
+    metric: Metric,
+    /// In percent.
+    bound: f64,
+    before: Option<f64>,
+    now: Option<f64>,
+    ratio: Option<Interval>,
+    outcome: Outcome,
+    reason: Option<String>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum Metric {
+    Slower,
+    Elapsed,
+    Instructions,
+}
+
+#[derive(JsonSchema)]
+struct Interval {
+    low: f64,
+    high: f64,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum Outcome {
+    Slower,
+    NotSlower,
+    CannotTell,
 }
 
 /// `decode -f json`.

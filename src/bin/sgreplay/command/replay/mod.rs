@@ -1,6 +1,7 @@
 //! `sgreplay replay`: the main job.
 
 mod args;
+mod live;
 pub(crate) mod print;
 #[cfg(feature = "arrow")]
 mod table_file;

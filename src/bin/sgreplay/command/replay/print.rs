@@ -12,13 +12,14 @@ use sgreplay::labels::Labels;
 use sgreplay::replay::{Replay, Sessions, Workers};
 use sgreplay::report::{
     Cell, DECODE_COLUMNS, PacketAnswer, RowFormat, Rows, Summary, VERDICT_COLUMNS, decode_cells,
-    packet_line, replay_markdown, text_summary, verdict_cells,
+    packet_line, replay_markdown, summary_line, text_summary, verdict_cells,
 };
 use sgreplay::rules::RuleSet;
 use sgreplay::sources::Input;
 use sgreplay::verdict::Judged;
 
 use super::args::{Per, ReplayArgs, ReplayFormat};
+use super::live::Live;
 #[cfg(feature = "arrow")]
 use super::table_file::{ConnectionFile, PacketFile};
 use crate::command::judging::Keeps;
@@ -131,9 +132,22 @@ pub(super) enum Printed<'l> {
     /// The summary, for a comment on a change.
     Markdown { labels: &'l Labels },
     /// A line per packet as they come, then the summary.
-    PacketText { out: Stdout, labels: &'l Labels, tunnels: Tunnels, start: Option<u64> },
+    PacketText {
+        out: Stdout,
+        labels: &'l Labels,
+        tunnels: Tunnels,
+        start: Option<u64>,
+        is_live: bool,
+    },
     /// A row per packet as they come.
-    PacketRows { rows: Box<Rows<Stdout>>, labels: &'l Labels, waiting: Vec<PacketCells> },
+    PacketRows {
+        rows: Box<Rows<Stdout>>,
+        labels: &'l Labels,
+        waiting: Vec<PacketCells>,
+        is_live: bool,
+    },
+    /// A row per connection as it opens, then the summary.
+    Live(Box<Live<'l>>),
     /// The same as a file of a table.
     #[cfg(feature = "arrow")]
     PacketFile(Box<PacketFile>),
@@ -150,6 +164,7 @@ impl<'l> Printed<'l> {
         sessions: Sessions,
     ) -> Result<Self, Failure> {
         let format = args.format.rows();
+        let is_live = args.capture.live;
         let is_markdown = args.format == ReplayFormat::Markdown;
         if is_markdown && args.per.is_some() {
             let message = "markdown is for the summary; --per is for text and programs";
@@ -175,11 +190,14 @@ impl<'l> Printed<'l> {
                 let connections = Connections::within(Keeps::Rows.memory(&args.judge));
                 Self::Connections { out: Table::new(args.format, rules), labels, connections }
             }
+            (None, None | Some(RowFormat::Ndjson)) if is_live && sessions == Sessions::On => {
+                Self::Live(Box::new(Live::new(format.is_some(), labels, tunnels)))
+            }
             (None, _) => Self::Summary { format, labels },
             // Nothing is to be said of any packet.
             (Some(Per::Packet), None) if terminal::is_quiet() => Self::Summary { format, labels },
             (Some(Per::Packet), None) => {
-                Self::PacketText { out: stdout(), labels, tunnels, start: None }
+                Self::PacketText { out: stdout(), labels, tunnels, start: None, is_live }
             }
             (Some(Per::Packet), Some(format)) => {
                 let columns = [DECODE_COLUMNS.as_slice(), VERDICT_COLUMNS.as_slice()].concat();
@@ -187,6 +205,7 @@ impl<'l> Printed<'l> {
                     rows: Box::new(Rows::new(stdout(), format, "packet", &columns)?),
                     labels,
                     waiting: Vec::new(),
+                    is_live,
                 }
             }
         })
@@ -213,7 +232,9 @@ impl<'l> Printed<'l> {
     /// Between two batches of packets: writes the rows of the last one, and those that there is no room for.
     pub(super) fn pause(&mut self, replay: &Replay<'_>) -> Result<(), Failure> {
         match self {
-            Self::PacketRows { rows, labels, waiting } => {
+            Self::Live(live) => live.pause(replay),
+            Self::PacketText { out, is_live: true, .. } => Ok(out.flush()?),
+            Self::PacketRows { rows, labels, waiting, is_live } => {
                 rows.write_in_parts(
                     waiting,
                     replay.workers(),
@@ -224,6 +245,9 @@ impl<'l> Printed<'l> {
                     },
                 )?;
                 waiting.clear();
+                if *is_live {
+                    rows.flush()?;
+                }
                 Ok(())
             }
             Self::Connections { out, labels, connections } if connections.is_full() => {
@@ -251,7 +275,8 @@ impl<'l> Printed<'l> {
     ) -> Result<(), Failure> {
         match self {
             Self::Summary { .. } | Self::Markdown { .. } | Self::Connections { .. } => {}
-            Self::PacketText { out, labels, tunnels, start } => {
+            Self::Live(live) => live.packet(frame, decoded, judged)?,
+            Self::PacketText { out, labels, tunnels, start, .. } => {
                 *start = start.or(frame.time_ns);
                 let not = match judged {
                     Judged::At(..) => None,
@@ -303,6 +328,18 @@ impl<'l> Printed<'l> {
                     Table::File(file) => file.finish(summary)?,
                 }
             }
+            Self::Live(live) => {
+                let labels = live.labels();
+                let text = match live.is_for_people() {
+                    true => {
+                        let mut text = Text::default();
+                        text.blank();
+                        with_summary(text, labels)
+                    }
+                    false => summary_line(summary)?,
+                };
+                print(live.finish(), &text)?;
+            }
             Self::PacketText { out, labels, .. } => {
                 let mut text = Text::default();
                 text.blank();
@@ -323,7 +360,7 @@ impl<'l> Printed<'l> {
 
 /// NDJSON without rows: the summary object alone.
 fn ndjson(summary: &Summary) -> Result<(), Failure> {
-    Ok(Rows::new(stdout(), RowFormat::Ndjson, "", &[])?.finish(summary)?)
+    print(stdout(), &summary_line(summary)?)
 }
 
 fn print(mut out: Stdout, text: &str) -> Result<(), Failure> {

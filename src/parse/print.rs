@@ -117,6 +117,22 @@ fn print_group(out: &mut String, set: &RuleSet, (position, group): (usize, &Secu
 }
 
 fn print_rule(out: &mut String, cloud: Cloud, layer: Layer, rule: &Rule) {
+    let keys = rule_keys(cloud, layer, rule);
+    let one_line = format!("{{{}}}", keys.join(", "));
+    if one_line.len() <= 100 {
+        let _ = writeln!(out, "      - {one_line}");
+    } else {
+        let _ = writeln!(out, "      - {}", keys.join("\n        "));
+    }
+}
+
+/// A rule of a security group in one line, as it may stand in a list of rules.
+pub fn print_rule_line(cloud: Cloud, rule: &Rule) -> String {
+    format!("{{{}}}", rule_keys(cloud, Layer::SecurityGroup, rule).join(", "))
+}
+
+/// The keys of a rule with their values.
+fn rule_keys(cloud: Cloud, layer: Layer, rule: &Rule) -> Vec<String> {
     let Rule {
         id,
         direction,
@@ -188,12 +204,7 @@ fn print_rule(out: &mut String, cloud: Cloud, layer: Layer, rule: &Rule) {
     if let Some(text) = description {
         keys.push(format!("description: {}", quoted(text)));
     }
-    let one_line = format!("{{{}}}", keys.join(", "));
-    if one_line.len() <= 100 {
-        let _ = writeln!(out, "      - {one_line}");
-    } else {
-        let _ = writeln!(out, "      - {}", keys.join("\n        "));
-    }
+    keys
 }
 
 fn print_interface(out: &mut String, rules: &RuleSet, eni: &Interface) {

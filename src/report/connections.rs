@@ -145,7 +145,7 @@ fn label<'l>(row: &Row, labels: &'l Labels) -> &'l Label {
 }
 
 /// The Community ID (version 1, seed 0), by which Zeek, Suricata and Arkime know the connection.
-pub(super) fn community_id(flow: &FlowTuple) -> String {
+pub fn community_id(flow: &FlowTuple) -> String {
     let FlowTuple { src, dst, proto, transport } = *flow;
     let (sport, dport, one_way) = match transport {
         Transport::Ports { src, dst } => (Some(src), Some(dst), false),

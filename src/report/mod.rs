@@ -29,6 +29,7 @@ pub use annotations::{code_quality, github_annotations};
 pub use assertions::{TestSummary, Tested, tested_json, tested_suite, tested_text};
 pub use changes::{CHANGE_COLUMNS, DiffInputs, DiffJson, DiffSummary, change_rows, diff_text};
 pub use comment::{diff_markdown, regions_markdown, replay_markdown};
+pub use connections::community_id;
 pub use coverage::CoverageReport;
 pub use findings::{
     FINDING_COLUMNS, FindingsSummary, Shown, finding_rows, findings_json, findings_text,

@@ -152,6 +152,34 @@ impl RuleSet {
         Ok(rules)
     }
 
+    /// The same with rules added, each to the group at a position and behind those that it has.
+    ///
+    /// # Errors
+    /// When the cloud would refuse them.
+    pub fn with_added(&self, added: &[(usize, Rule)]) -> Result<Self, Vec<Invalid>> {
+        let mut rules = self.clone();
+        for (position, rule) in added {
+            if let Some(group) = rules.groups.get_mut(*position) {
+                group.rules.push(rule.clone());
+            }
+        }
+        let parts = Parts {
+            cloud: self.cloud,
+            groups: rules.groups.clone(),
+            interfaces: self.interfaces_listed.then(|| self.listed_interfaces().to_vec()),
+            prefix_lists: self.prefix_lists.clone(),
+            port_lists: self.port_lists.clone(),
+            tags: self.tags.clone(),
+            ..Parts::default()
+        };
+        let faults = validate::faults(&parts);
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        rules.index();
+        Ok(rules)
+    }
+
     /// Indexes what rules name: again after groups or interfaces were added or left out.
     fn index(&mut self) {
         let lists = (&*self.prefix_lists, &*self.port_lists, &*self.tags);

@@ -6,6 +6,7 @@
 //! hard; this is a heuristic that never widens beyond the bound.
 
 mod allowance;
+mod fix;
 mod observation;
 mod observed;
 mod rule_set;
@@ -18,6 +19,7 @@ use ipnet::IpNet;
 use crate::flow::{Direction, Protocol};
 use crate::rules::PortRange;
 use allowance::{Allowance, Merge};
+pub use fix::{CannotFix, Fix, Flow, fix};
 use observation::Service;
 pub use observation::{Observation, count};
 pub use observed::{Observed, Scanners, Wants};

@@ -82,8 +82,10 @@ fn a_rule_to_add_allows_the_packet() {
     let tuple = "tcp 198.51.100.7:40000 > 10.0.0.5:22";
     let args = ["explain", "--rules", "before.yaml", "--local", "10.0.0.5", tuple];
     let (_, out, _) = output_in(dir.path(), &args, b"");
-    let rule =
-        out.lines().find_map(|line| line.strip_prefix("to allow it, add to sg-web: ")).unwrap();
+    let rule = out
+        .lines()
+        .find_map(|line| line.strip_prefix("to allow it, and nothing else, add to sg-web: "))
+        .unwrap();
     let after = rules.replacen("    rules:\n", &format!("    rules:\n      - {rule}\n"), 1);
     std::fs::write(dir.path().join("after.yaml"), after).unwrap();
     let args = ["explain", "--rules", "after.yaml", "--local", "10.0.0.5", tuple];
@@ -113,7 +115,9 @@ fn no_rule_is_offered_that_is_not_enough() {
         out.contains("to allow it")
     };
     let all = "{direction: ingress, number: 100, protocol: all, source: 0.0.0.0/0}";
-    assert!(offers(all));
+    let replies = "{direction: egress, number: 100, protocol: all, destination: 0.0.0.0/0}";
+    assert!(offers(&format!("{all}, {replies}")));
+    assert!(!offers(all));
     assert!(!offers(""));
 }
 

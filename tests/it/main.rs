@@ -34,6 +34,7 @@ mod encapsulations;
 mod engine;
 mod expect;
 mod files;
+mod fix;
 mod flow_logs;
 mod formats;
 mod fragments;

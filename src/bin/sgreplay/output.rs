@@ -17,7 +17,8 @@ use crate::input::{STDIN, name};
 use crate::signals;
 
 /// The arguments that name a file to be written. Every other path among the arguments is read.
-const OUTPUTS: [&str; 10] = [
+const OUTPUTS: [&str; 11] = [
+    "fix",
     "report",
     "write_denied",
     "write_allowed",

@@ -621,12 +621,47 @@ pub(super) struct Explain {
     /// Every rule in evaluation order
     steps: Vec<Step>,
     reply_steps: Option<Vec<Step>>,
+    /// What would have to change for the opposite verdict
+    remedy: Option<Remedy>,
     /// The same for each interface, where the packet is judged at several
     interfaces: Option<Vec<AtInterface>>,
 }
 
 #[derive(JsonSchema)]
+struct Remedy {
+    /// The opposite verdict
+    turns_to: Verdict,
+    /// Rules to add, which change the verdict of nothing else
+    add: Vec<AddedRule>,
+    /// Why there are none
+    why_not: Option<String>,
+    /// The rules are about every type of ICMP, since rules of this cloud name none
+    any_icmp_type: bool,
+    nearest: Option<NearestRule>,
+}
+
+#[derive(JsonSchema)]
+struct AddedRule {
+    group: String,
+    /// As a rules file has it
+    rule: String,
+    /// For the cloud's command line
+    commands: Vec<String>,
+}
+
+/// A rule that accepts, and matches but for one field
+#[derive(JsonSchema)]
+struct NearestRule {
+    group: String,
+    rule: String,
+    field: String,
+    /// What the field would have to hold
+    value: Option<String>,
+}
+
+#[derive(JsonSchema)]
 struct AtInterface {
+    remedy: Option<Remedy>,
     verdict: Verdict,
     reason: String,
     group: Option<String>,

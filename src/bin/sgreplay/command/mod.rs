@@ -8,6 +8,7 @@ pub(crate) mod convert;
 pub(crate) mod decode;
 pub(crate) mod diff;
 pub(crate) mod explain;
+pub(crate) mod fix;
 pub(crate) mod gate;
 pub(crate) mod init;
 pub(crate) mod judging;

@@ -39,7 +39,9 @@ impl Command {
             _ => {}
         }
         match self {
-            Self::Explain(args) if args.what.len() > 1 => {
+            Self::Explain(args)
+                if args.what.len() > 1 + usize::from(args.community_id().is_some()) =>
+            {
                 let message =
                     "explain takes one packet or one capture; put a packet's line in quotes";
                 Err(Failure::Usage(message.to_owned()))

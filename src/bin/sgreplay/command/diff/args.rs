@@ -47,6 +47,14 @@ pub(crate) struct DiffArgs {
     /// a row per changed connection
     #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
     pub format: SummaryFormat,
+    /// Write rules that allow newly denied connections, and nothing else
+    ///
+    /// Write a rules file with the rules to add, so that newly denied connections (those that --filter chooses and
+    /// nobody has approved) pass. The
+    /// exact difference proves that no other verdict changes; where that cannot be, it is an error and no file is
+    /// written.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub fix: Option<PathBuf>,
     /// Write packets whose verdict changes to a pcap or pcapng
     ///
     /// Write packets whose verdict changes to a pcap, or to a pcapng (by the name) with both verdicts as a comment

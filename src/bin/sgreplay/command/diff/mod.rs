@@ -197,6 +197,7 @@ fn of_rules<T>(
     let about_captures = [
         (args.accept.is_some(), "--accept"),
         (args.write_changed.is_some(), "--write-changed"),
+        (args.fix.is_some(), "--fix"),
         (args.report.is_some(), "--report"),
         (args.annotate.is_some(), "--annotate"),
         (!args.judge.interface.is_empty(), "--interface"),
@@ -284,7 +285,7 @@ fn of_traffic<T>(
         captures.compare(both, bound, request, &mut sinks)?;
     let Sinks { unseen, page, writers, mut listed, .. } = sinks;
     listed.add(diff.changes())?;
-    let Listed { changed, rows, .. } = listed;
+    let Listed { changed, rows, denied, .. } = listed;
     writers.finish()?;
 
     let mut warnings = warnings::of_captures(&end, diff.proposed().stats(), &local);
@@ -308,11 +309,15 @@ fn of_traffic<T>(
         let counts = rule_counts(&proposed_rules, diff.proposed());
         page.write(|made| diff_page(&summary, &diff, &turned, &changed, &counts, made), &checked)?;
     }
+    let path = &summary.inputs.proposed.path;
+    let fixed = denied.map(|denied| denied.write(path, &proposed_rules, &local, outputs));
     let summary = Box::new(summary);
     let traffic = Traffic { end, local, diff: &diff };
     let rules = [&current_rules, &proposed_rules];
     let (turned, changed, rows) = (turned.as_slice(), &changed, Cell::new(rows));
     let compared =
         Compared::Traffic { summary, diff: &diff, turned, changed, rows, rules, traffic };
-    report(compared, outputs)
+    let reported = report(compared, outputs)?;
+    fixed.transpose()?;
+    Ok(reported)
 }

@@ -13,6 +13,7 @@ use sgreplay::verdict::Judged;
 
 use super::ChangeRows;
 use super::args::DiffArgs;
+use crate::command::fix::DeniedFlows;
 use crate::command::judging::Report;
 use crate::command::{summary_rows, warnings};
 use crate::exit::Failure;
@@ -110,6 +111,8 @@ pub(super) struct Listed<'l> {
     pub(super) changed: Changed<'l>,
     pub(super) rows: Option<ChangeRows>,
     pub(super) format: Option<RowFormat>,
+    /// For `--fix`.
+    pub(super) denied: Option<DeniedFlows>,
 }
 
 impl<'l> Listed<'l> {
@@ -119,12 +122,17 @@ impl<'l> Listed<'l> {
             Some(RowFormat::Json) => (None, changed.with_list(memory)),
             format => (format, changed),
         };
-        Self { changed, rows: None, format }
+        let denied = args.fix.is_some().then(DeniedFlows::default);
+        Self { changed, rows: None, format, denied }
     }
 
     pub(super) fn add(&mut self, changes: &[Change]) -> Result<(), Failure> {
         for change in changes {
             self.changed.add(change);
+            let accepted = self.changed.labels.accepted.position(change.effect, &change.flow);
+            if let (Some(denied), None) = (&mut self.denied, accepted) {
+                denied.change(change);
+            }
         }
         let Some(format) = self.format else { return Ok(()) };
         let mut rows = match self.rows.take() {

@@ -12,11 +12,12 @@ use crate::command::judging::SwitchArgs;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    override_usage = "sgreplay explain [OPTIONS] --rules <RULES> <PACKET>\n       sgreplay explain [OPTIONS] --rules <RULES> --frame <N> <CAPTURE>",
+    override_usage = "sgreplay explain [OPTIONS] --rules <RULES> <PACKET>\n       sgreplay explain [OPTIONS] --rules <RULES> --frame <N> <CAPTURE>\n       sgreplay explain [OPTIONS] --rules <RULES> <ID> <CAPTURE>",
     after_help = "Examples:
   sgreplay explain --rules web.yaml --local 10.0.0.5 'tcp 203.0.113.9:40000 > 10.0.0.5:22'
   sgreplay explain --rules web.yaml --direction ingress --proto tcp --src 203.0.113.9:40000 --dst 10.0.0.5:22
-  sgreplay explain --rules web.yaml --frame 17 ssh.pcap"
+  sgreplay explain --rules web.yaml --frame 17 ssh.pcap
+  sgreplay explain --rules web.yaml 1:F+VSc3xWBFTTISaRXia2FUkMQas= ssh.pcap"
 )]
 pub(crate) struct ExplainArgs {
     /// Read the rules from a file or directory
@@ -58,12 +59,13 @@ pub(crate) struct ExplainArgs {
     /// Explain packet N of a capture, as `replay` judges it
     #[arg(long, value_name = "N", value_parser = whole::<u64>, requires = "what", conflicts_with_all = ["direction", "proto", "src", "dst", "icmp_type", "interface"], help_heading = "Input")]
     pub frame: Option<u64>,
-    /// Packet in one line; or, with --frame, a capture (`-` is standard input)
+    /// Packet in one line; Community ID and capture; or, with --frame, a capture
     ///
     /// A packet in one line: as this program prints it ('tcp 203.0.113.9:40000 > 10.0.0.5:22', with `ingress eni-web`
     /// before it where it is known), a line of `tcpdump -n`, or a record of Zeek's conn.log. With --frame: the capture
-    /// that has it, or `-` for standard input.
-    #[arg(value_name = "PACKET|CAPTURE", conflicts_with_all = ["proto", "src", "dst", "icmp_type"])]
+    /// that has it, or `-` for standard input. A Community ID (1:…, as Zeek, Suricata and `--per connection` print it) stands
+    /// for the first packet of that connection in the capture behind it.
+    #[arg(value_name = "PACKET|ID|CAPTURE", conflicts_with_all = ["proto", "src", "dst", "icmp_type"])]
     pub what: Vec<PathBuf>,
     /// Judge the packet inside a tunnel, e.g. vxlan
     ///
@@ -92,7 +94,16 @@ impl ExplainArgs {
 
     /// The packet in one line, or the capture.
     pub(super) fn what(&self) -> Option<&Path> {
-        self.what.first().map(PathBuf::as_path)
+        let behind = usize::from(self.community_id().is_some());
+        self.what.get(behind).map(PathBuf::as_path)
+    }
+
+    /// The Community ID of a connection of the capture behind it: `1:` and 20 bytes in base 64.
+    pub(crate) fn community_id(&self) -> Option<&str> {
+        let word = self.what.first()?.to_str()?;
+        let is_base64 = |c: char| c.is_ascii_alphanumeric() || "+/=".contains(c);
+        let digest = word.strip_prefix("1:")?;
+        (digest.len() == 28 && digest.chars().all(is_base64)).then_some(word)
     }
 }
 

@@ -1,34 +1,31 @@
 //! `sgreplay explain`: one packet, every rule in evaluation order.
 
 mod args;
+mod frame;
 mod print;
+mod remedy;
 mod tuple;
 
-use std::collections::HashMap;
-use std::ops::ControlFlow;
-use std::path::Path;
-
-use sgreplay::engine::{self, Binding, ReplayRequest, Sink};
+use sgreplay::engine;
 use sgreplay::escape::{self, Text};
 use sgreplay::evaluate::{Examined, explain};
-use sgreplay::flow::{Direction, FlowTuple, Packet, Protocol, Transport};
+use sgreplay::flow::{Direction, FlowTuple, Protocol, Transport};
 use sgreplay::labels::Label;
 use sgreplay::rules::{Assumption, Interface, Ordered, Policy, RuleProtocol, RuleSet, services};
-use sgreplay::sources::Input;
-use sgreplay::verdict::{Judged, Judgement, Reason, Verdict};
+use sgreplay::verdict::{Reason, Verdict};
 
-use super::{ended, judging};
-use crate::captures::{CaptureArgs, Captures};
+use super::judging;
 use crate::exit::{ExitStatus, Failure};
 use crate::input;
 pub(crate) use args::{Endpoint, ExplainArgs};
-use print::{not_evaluated, print, text};
+use frame::{one_frame, wanted};
+use print::{print, text};
 
 pub(crate) fn run(args: &ExplainArgs) -> Result<ExitStatus, Failure> {
     let (mut rules, input) = input::rules(args.rules(), &(&args.switches).into())?;
-    if let Some(frame) = args.frame {
+    if let Some(wanted) = wanted(args)? {
         judging::can_judge(&rules, &input.path, &[])?;
-        return one_frame(args, &mut rules, frame);
+        return one_frame(args, &mut rules, wanted);
     }
     if args.interface.is_none() {
         let path = &input.path;
@@ -264,96 +261,6 @@ fn interface(
             "{local} is no address of an interface; name one with --interface: {}",
             names(),
         ))),
-    }
-}
-
-fn one_frame(args: &ExplainArgs, rules: &mut RuleSet, wanted: u64) -> Result<ExitStatus, Failure> {
-    if wanted == 0 {
-        return Err(Failure::Usage("--frame 0: frames are counted from 1".to_owned()));
-    }
-    let capture = CaptureArgs {
-        positional: args.what().map(Path::to_owned).into_iter().collect(),
-        decap: args.decap.clone(),
-        count: Some(wanted),
-        ..CaptureArgs::default()
-    };
-    let mut captures = Captures::new(&capture)?;
-    let binding = Binding { local: args.local.clone(), ..Binding::default() };
-    let bound = captures.bind(rules, &binding)?;
-    if bound.local.assumed && !bound.local.sure {
-        judging::say_local(&bound.local);
-    }
-    let mut read = ReadUpTo::default();
-    let outcome = captures.replay(rules, bound, ReplayRequest::default(), &mut read)?;
-    let ReadUpTo { opened, last, frames_read } = read;
-    let Some((judged, packet)) = last.filter(|_| frames_read == wanted) else {
-        ended(&outcome.ended)?;
-        return Err(Failure::Usage(format!(
-            "there is no frame {wanted}; the capture has {frames_read}"
-        )));
-    };
-    let flow = packet.map(|packet| packet.flow);
-    if let Judged::NotEvaluated(reason) = judged {
-        return not_evaluated(args.format, wanted, reason, flow);
-    }
-    let rules: &RuleSet = rules;
-    let explained = judged.judgements().filter_map(|judgement| {
-        let Judgement { interface, direction, verdict, reason, connection, local_began, .. } =
-            *judgement;
-        let opening = match connection {
-            Some(connection) => *opened.get(&(connection, interface, local_began))?,
-            // Without sessions every packet stands for itself.
-            None => Opening { frame: Some(wanted), flow: flow?, direction },
-        };
-        // Of neighbour discovery a hop limit is asked.
-        let may_be_routed = connection.is_none() && flow?.proto == Protocol::ICMPV6;
-        let is_routed = may_be_routed && !packet?.crossed_no_router();
-        let layers = layers(rules, interface, opening.direction, &Assumption::default());
-        let layers = match is_routed {
-            true => layers.into_iter().map(Ordered::of_routed).collect(),
-            false => layers,
-        };
-        let reply = judgement.reply.and_then(|_| rules.stateless(interface, direction));
-        Some(Explained {
-            rules,
-            interface,
-            direction,
-            verdict,
-            reason,
-            flow: flow?,
-            opening,
-            layers,
-            reply,
-        })
-    });
-    print(args.format, &explained.collect::<Vec<_>>())?;
-    Ok(ExitStatus::Done)
-}
-
-/// The packets up to the one that is explained.
-#[derive(Default)]
-struct ReadUpTo {
-    /// How connections were opened, by number, interface and whether its own end began them.
-    opened: HashMap<(u64, usize, bool), Opening>,
-    last: Option<(Judged, Option<Packet>)>,
-    frames_read: u64,
-}
-
-impl Sink for ReadUpTo {
-    type Error = Failure;
-
-    fn frame(&mut self, input: &Input<'_>, judged: &Judged) -> Result<ControlFlow<()>, Failure> {
-        let Input { frame, decoded, .. } = input;
-        for judgement in judged.judgements() {
-            let Judgement { interface, local_began, decided_in, .. } = *judgement;
-            if let (Some(connection), Some((_, flow))) = (judgement.connection, judgement.opened) {
-                let opening = Opening { frame: Some(frame.number), flow, direction: decided_in };
-                self.opened.insert((connection, interface, local_began), opening);
-            }
-        }
-        self.frames_read = frame.number;
-        self.last = Some((*judged, decoded.packet().copied()));
-        Ok(ControlFlow::Continue(()))
     }
 }
 

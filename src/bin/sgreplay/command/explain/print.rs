@@ -4,15 +4,14 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 use sgreplay::escape::{self, Text};
-use sgreplay::evaluate::{Examined, explain};
-use sgreplay::flow::{Direction, FlowTuple, Transport};
+use sgreplay::evaluate::Examined;
+use sgreplay::flow::{Direction, FlowTuple};
 use sgreplay::labels::Label;
 use sgreplay::report::SCHEMA;
-use sgreplay::rules::{
-    Addresses, Cloud, EntryIndex, EntryKind, Layer, MatchStep, Matcher, Ordered, Policy,
-};
+use sgreplay::rules::{Addresses, EntryIndex, EntryKind, Layer, MatchStep, Matcher, Policy};
 use sgreplay::verdict::{Reason, Verdict};
 
+use super::remedy::Remedy;
 use super::{Explained, Opening};
 use crate::args::TextOrJson;
 use crate::command::{pretty, stdout};
@@ -52,8 +51,8 @@ pub(super) fn print(format: TextOrJson, explained: &[Explained<'_>]) -> Result<(
             for (n, one) in explained.iter().enumerate() {
                 let newline = if n == 0 { "" } else { "\n" };
                 let mut text = text(one);
-                if let Some(change) = remedy(one) {
-                    text.append(&change);
+                if let Some(remedy) = Remedy::new(one) {
+                    text.append(&remedy.text());
                 }
                 write!(out, "{newline}{}", terminal::colored(text.into()))?;
             }
@@ -73,56 +72,6 @@ pub(super) fn print(format: TextOrJson, explained: &[Explained<'_>]) -> Result<(
         }
     }
     Ok(out.flush()?)
-}
-
-/// What would allow a packet that no rule matches: the rule that lacks least, and a rule to add.
-fn remedy(one: &Explained<'_>) -> Option<Text> {
-    let steps = one.steps();
-    let (label, last) = steps.last()?;
-    let is_default = matches!(last.entry.kind, EntryKind::Default);
-    if one.verdict != Verdict::Deny || !is_default || !one.reply_steps().is_empty() {
-        return None;
-    }
-    let Opening { flow, direction, .. } = one.opening;
-    let denies = |list: &&Ordered| {
-        explain(list, &flow).last().is_none_or(|step| step.entry.policy == Policy::Drop)
-    };
-    let is_the_only_layer = one.layers.iter().filter(denies).count() == 1;
-    let mut out = Text::default();
-    let accepts = steps.iter().filter(|(_, step)| {
-        matches!(step.entry.kind, EntryKind::Rule { .. }) && step.entry.policy == Policy::Accept
-    });
-    let lacking =
-        accepts.filter_map(|(label, step)| match *step.entry.matcher.failures(&flow, direction) {
-            [only] => Some((label, only)),
-            _ => None,
-        });
-    // A rule for the service that another peer may use is nearer than one for the peer and another service.
-    let nearest = lacking
-        .min_by_key(|(_, field)| !matches!(field, MatchStep::Source | MatchStep::Destination));
-    if let Some((label, field)) = nearest {
-        let (rule, group) = (&label.rule, &label.group);
-        out.line(format_args!(
-            "nearest: rule {rule} of {group}, which matches but for its {}",
-            field.as_str()
-        ));
-    }
-    // Of other clouds a rule needs a priority, which is a choice.
-    let needs_no_priority = matches!(one.rules.cloud(), Cloud::Alibaba | Cloud::Aws);
-    if needs_no_priority && is_the_only_layer && label.layer == Layer::SecurityGroup {
-        let group = label.group.split('+').next().unwrap_or_default();
-        let ports = match flow.transport {
-            Transport::Ports { dst, .. } => format!(", ports: {dst}"),
-            Transport::Icmp { .. } | Transport::Absent => String::new(),
-        };
-        let side = if direction == Direction::Ingress { "source" } else { "destination" };
-        out.line(format_args!(
-            "to allow it, add to {group}: {{direction: {direction}, protocol: {}{ports}, {side}: \"{}\"}}",
-            flow.proto,
-            flow.peer(direction),
-        ));
-    }
-    Some(out)
 }
 
 fn object(one: &Explained<'_>) -> Value {
@@ -153,6 +102,7 @@ fn object(one: &Explained<'_>) -> Value {
             "flow": one.opening.flow.to_string(),
         },
         "steps": steps.iter().map(step).collect::<Vec<_>>(),
+        "remedy": Remedy::new(one).map(|remedy| remedy.json()),
     });
     if let (Some(keys), false) = (object.as_object_mut(), reply.is_empty()) {
         keys.insert("reply_steps".to_owned(), reply.iter().map(step).collect());

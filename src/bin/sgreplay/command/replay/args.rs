@@ -53,6 +53,13 @@ pub(crate) struct ReplayArgs {
     /// Track connections as the cloud does, or judge packets alone
     #[arg(long, value_name = "WHETHER", default_value = "on", help_heading = "Sessions")]
     pub sessions: OnOff,
+    /// Write rules that allow the denied connections, and nothing else
+    ///
+    /// Write a rules file with the rules to add, so that the denied connections (those that --filter chooses) pass. The
+    /// exact difference proves that no other verdict changes; where that cannot be, it is an error and no file is
+    /// written.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub fix: Option<PathBuf>,
     /// Write denied packets to a pcap or pcapng
     ///
     /// Write denied packets to a pcap, or to a pcapng (by the name) with the verdict as a comment

@@ -22,6 +22,7 @@ use sgreplay::sources::{Ended, Input};
 use sgreplay::stats::Count;
 use sgreplay::verdict::{Judged, Verdict};
 
+use super::fix::DeniedFlows;
 use super::gate::{self, Gate, Unsure};
 use super::judging::{self, Keeps, Report};
 use super::warnings;
@@ -66,11 +67,12 @@ pub(crate) fn run(args: &ReplayArgs, outputs: &mut Outputs) -> Result<ExitStatus
         report,
         coverage: covers.then(|| Coverage::new(&rules)),
         recorded: compares.then(RecordedActions::default),
+        denied: args.fix.is_some().then(DeniedFlows::default),
     };
     let request = ReplayRequest { options, hash, ..ReplayRequest::default() };
     let Outcome { ended: end, replay, local } =
         captures.replay(&rules, bound, request, &mut sinks)?;
-    let Sinks { unseen, printed, writers, report, coverage, recorded, .. } = sinks;
+    let Sinks { unseen, printed, writers, report, coverage, recorded, denied, .. } = sinks;
     writers.finish()?;
     let inputs = Inputs { rules: rules_input, captures: end.inputs.clone() };
     let mut warnings = warnings(&rules, &replay, &end, &local);
@@ -97,8 +99,11 @@ pub(crate) fn run(args: &ReplayArgs, outputs: &mut Outputs) -> Result<ExitStatus
     if let Some(recorded) = &recorded {
         more.append(&recorded.text(&labels, room));
     }
+    let fixed =
+        denied.map(|denied| denied.write(&summary.inputs.rules.path, &rules, &local, outputs));
     printed.finish(&summary, &replay, &more)?;
     outputs.finish()?;
+    fixed.transpose()?;
     let fails = fails(args, &replay, recorded, coverage.as_ref())?;
     let gate = Gate {
         end: &end,
@@ -130,6 +135,7 @@ struct Sinks<'a> {
     report: Option<Report>,
     coverage: Option<Coverage>,
     recorded: Option<RecordedActions>,
+    denied: Option<DeniedFlows>,
 }
 
 impl Sink for Sinks<'_> {
@@ -142,12 +148,16 @@ impl Sink for Sinks<'_> {
             || self.report.is_some()
             || self.coverage.is_some()
             || self.recorded.is_some()
+            || self.denied.is_some()
     }
 
     #[inline]
     fn frame(&mut self, input: &Input<'_>, judged: &Judged) -> Result<ControlFlow<()>, Failure> {
         self.unseen.look(&input.frame);
         self.printed.connection(input, judged);
+        if let Some(denied) = &mut self.denied {
+            denied.packet(input.decoded.packet(), judged, input.selected);
+        }
         if !input.selected {
             return Ok(ControlFlow::Continue(()));
         }

@@ -15,7 +15,7 @@ use crate::sources::Input;
 
 /// How many shards there are: more than most machines have processors for, few enough that a batch has many packets for
 /// each.
-pub(super) const SHARDS: usize = 8;
+pub(crate) const SHARDS: usize = 8;
 
 /// The packets of a batch that one shard judges.
 #[derive(Debug, Default)]
@@ -33,6 +33,8 @@ pub(super) struct Known {
     pub(super) now: u64,
     /// A fragment with the ports of its first one; `None` where that was not seen.
     pub(super) completed: Option<Packet>,
+    /// The tuple of the packet that an ICMP error quotes.
+    pub(super) quoted: Option<FlowTuple>,
 }
 
 impl Replay<'_> {
@@ -91,15 +93,17 @@ impl Replay<'_> {
                 self.setup.openings.observe_record(packet, frame.number, log);
             }
         }
-        let known = Known { now: self.now, completed };
         let flow = completed.map_or(packet.flow, |packet| packet.flow);
+        let is_error = flow.is_icmp_error();
         // An error belongs to the connection that it is about.
-        let quoted = match flow.is_icmp_error() {
+        let quoted = match is_error {
             true => embedded(frame.link, frame.data, &self.setup.tunnels),
             false => None,
         };
-        let shard = self.shard_of(&quoted.map_or(flow, |quoted| quoted.flow));
-        let says = frame.time_ns.is_none() || packet.fragment != Fragment::No;
+        let quoted = quoted.map(|quoted| quoted.flow);
+        let shard = self.shard_of(&quoted.unwrap_or(flow));
+        let known = Known { now: self.now, completed, quoted };
+        let says = frame.time_ns.is_none() || packet.fragment != Fragment::No || is_error;
         (shard, says.then_some(known))
     }
 
@@ -121,7 +125,7 @@ impl Replay<'_> {
 /// One of [`SHARDS`], by addresses, ports and protocol. The same in every run, since each shard has a share of the
 /// memory.
 #[inline]
-fn shard_of(flow: &FlowTuple) -> u8 {
+pub(crate) fn shard_of(flow: &FlowTuple) -> u8 {
     let end = |addr: IpAddr, port: u16| match addr {
         IpAddr::V4(addr) => u64::from(addr.to_bits()) << 16 | u64::from(port),
         IpAddr::V6(_) => {

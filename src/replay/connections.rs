@@ -3,7 +3,6 @@
 use super::shard::Judge;
 use super::{Midstream, Sessions};
 use crate::capture::{Frame, LogRecord};
-use crate::decode::embedded;
 use crate::flow::{Direction, Packet, Protocol, Transport};
 use crate::rules::{EntryIndex, EntryKind};
 use crate::session::{self, Initiator, Opened, Opening, SessionMatch, SessionSlot};
@@ -32,7 +31,7 @@ impl Judge<'_, '_> {
         if matches!(packet.flow.transport, Transport::Icmp { .. })
             && !session::is_tracked_icmp(&packet.flow)
         {
-            return put(self.judge_untracked_icmp(place, frame, packet));
+            return put(self.judge_untracked_icmp(place, packet));
         }
         // SEMANTICS A5.
         match self.shard.sessions.track(place, packet, self.shard.now) {
@@ -48,28 +47,16 @@ impl Judge<'_, '_> {
     /// it quotes belongs to (SEMANTICS F18); every other message is judged by itself. Errors that always pass do so by
     /// system traffic (A8).
     #[cold]
-    fn judge_untracked_icmp(
-        &mut self,
-        at: &SessionSlot,
-        frame: &Frame<'_>,
-        packet: &Packet,
-    ) -> Judgement {
-        let related =
-            packet.flow.is_icmp_error().then(|| self.judge_related_error(at, frame, packet));
+    fn judge_untracked_icmp(&mut self, at: &SessionSlot, packet: &Packet) -> Judgement {
+        let related = packet.flow.is_icmp_error().then(|| self.judge_related_error(at, packet));
         related.flatten().unwrap_or_else(|| self.judge_alone(at, packet, Special::No))
     }
 
-    fn judge_related_error(
-        &self,
-        at: &SessionSlot,
-        frame: &Frame<'_>,
-        error: &Packet,
-    ) -> Option<Judgement> {
-        let quoted = embedded(frame.link, frame.data, &self.setup.tunnels)?;
+    fn judge_related_error(&self, at: &SessionSlot, error: &Packet) -> Option<Judgement> {
+        let quoted = self.shard.quoted?;
         let (interface, direction) = (at.interface(), at.direction());
-        let place =
-            self.shard.sessions.places().slot(interface, direction.opposite(), &quoted.flow);
-        let opened = self.shard.sessions.at(&place, &quoted.flow, self.shard.now)?;
+        let place = self.shard.sessions.places().slot(interface, direction.opposite(), &quoted);
+        let opened = self.shard.sessions.at(&place, &quoted, self.shard.now)?;
         let (ordered, _) = self.setup.lists(interface).list(direction);
         let entry = ordered.entry(self.setup.find_entry(interface, direction, &error.flow));
         let always = entry.is_some_and(|entry| matches!(entry.kind, EntryKind::System(_)));

@@ -22,6 +22,10 @@ impl Judge<'_, '_> {
         let now = frame.time_ns.or_else(|| known.map(|of| of.now));
         self.shard.now = now.unwrap_or(self.shard.now);
         self.shard.frame = frame.number;
+        if let Some(known) = known {
+            // INVARIANT: of every ICMP error something is known.
+            self.shard.quoted = known.quoted;
+        }
         match (decoded, points) {
             (Decoded::Failed(Undecodable { why, .. }), _) => {
                 *judged = Judged::NotEvaluated((*why).into());

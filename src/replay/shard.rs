@@ -13,7 +13,7 @@ use super::setup::Setup;
 use crate::capture::Frame;
 use crate::decode::Decoded;
 use crate::doubts::{Alternative, Worlds};
-use crate::flow::Direction;
+use crate::flow::{Direction, FlowTuple};
 use crate::restrictions::CARRIER_BLOCKED;
 use crate::session::SessionTable;
 use crate::sources::Input;
@@ -33,6 +33,8 @@ pub(super) struct Shard {
     pub(super) now: u64,
     /// The number of its frame.
     pub(super) frame: u64,
+    /// The tuple that it quotes, where it is an ICMP error.
+    pub(super) quoted: Option<FlowTuple>,
     /// The lists that members of groups, which are not known, make of each list, as far as was asked.
     pub(super) worlds: BTreeMap<(usize, Direction), Worlds>,
     /// Alternative verdicts, if the caller takes them.
@@ -52,6 +54,7 @@ impl Shard {
             stats: Stats::of_shard(carrier_ports, shards),
             now: 0,
             frame: 0,
+            quoted: None,
             worlds: BTreeMap::new(),
             alternatives: None,
             answers: Vec::new(),

@@ -16,7 +16,7 @@
 //! [`sources`] reads several captures as one stream, in the order of their packets' times, and says which packets are
 //! reported; [`replay`] judges each of them, [`diff`] by two rule sets side by side, and [`collect`] gathers connections
 //! and which rules the traffic uses. [`engine`] does all of that in one call, with rules of any format: begin there.
-//! [`header_space`] answers for all possible packets, without a capture: of two rule sets ([`diff`]), of expectations
+//! [`extract`] does a replay in parts, for a cluster. [`header_space`] answers for all possible packets, without a capture: of two rule sets ([`diff`]), of expectations
 //! ([`assertions`]), of the rules by themselves ([`check`]). [`suggest`] goes the other way, from packets to rules, and
 //! [`convert`] writes rules for others. [`report`] formats results as the program prints them; it changes with the program
 //! and is no promised interface.
@@ -141,6 +141,7 @@ pub mod doubts;
 pub mod engine;
 mod error;
 pub mod evaluate;
+pub mod extract;
 pub mod labels;
 pub mod replay;
 pub mod report;

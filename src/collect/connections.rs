@@ -106,6 +106,19 @@ impl Row {
         }
     }
 
+    /// Adds what a later row of the same packets counts.
+    fn merge(&mut self, later: &Self) {
+        for (sent, more) in self.sent.iter_mut().zip(later.sent) {
+            *sent = (sent.0 + more.0, sent.1 + more.1);
+        }
+        self.last_frame = self.last_frame.max(later.last_frame);
+        self.selected |= later.selected;
+        self.times = match (self.times, later.times) {
+            (Some((first, last)), Some((_, latest))) => Some((first, last.max(latest))),
+            (known, others) => known.or(others),
+        };
+    }
+
     /// Whether more packets may belong to it.
     fn goes_on(&self, replay: &Replay<'_>) -> bool {
         let interface = self.interface as usize;
@@ -156,6 +169,64 @@ impl Connections {
                 }
             }
         }
+    }
+
+    /// Adds so many packets and bytes with the answer of one that was added.
+    pub(crate) fn add_alike(
+        &mut self,
+        input: &Input<'_>,
+        judged: &Judged,
+        (packets, bytes): (u64, u64),
+    ) {
+        for judgement in judged.judgements() {
+            let interface = number(judgement.interface);
+            let (row, back) = match (judgement.connection, input.decoded.packet()) {
+                (Some(connection), _) => {
+                    let from_local = judgement.direction == Direction::Egress;
+                    let key = (connection, interface, judgement.local_began);
+                    (self.known.get(&key), from_local != judgement.local_began)
+                }
+                (None, Some(packet)) => (self.strays.get(&(packet.flow, interface)), false),
+                (None, None) => (None, false),
+            };
+            let row = row.and_then(|row| self.rows.get_mut(*row as usize));
+            if let Some(sent) = row.and_then(|row| row.sent.get_mut(usize::from(back))) {
+                sent.0 += packets;
+                sent.1 += bytes;
+            }
+        }
+    }
+
+    /// Takes the rows of all connections, which are over.
+    pub(crate) fn take_rows(&mut self) -> Vec<Row> {
+        self.known.clear();
+        self.strays.clear();
+        std::mem::take(&mut self.rows)
+    }
+
+    /// The rows of all connections, which were gathered in parts: numbered in order of opening.
+    pub(crate) fn in_order(mut rows: Vec<Row>) -> Self {
+        // Rows that one frame begins are of one part, and stay in order.
+        rows.sort_by_key(|row| row.first_frame);
+        let (mut connections, mut opened) = (0, 0);
+        let mut all = Self::within(usize::MAX);
+        for mut row in rows {
+            if row.connection > 0 {
+                connections +=
+                    u64::from(std::mem::replace(&mut opened, row.first_frame) != row.first_frame);
+                row.connection = connections;
+            } else if let Some(known) = all.strays.get(&(row.flow, row.interface)) {
+                // A fragment shows no ports, so that those of several flows have one row.
+                if let Some(known) = all.rows.get_mut(*known as usize) {
+                    known.merge(&row);
+                }
+                continue;
+            } else {
+                all.strays.insert((row.flow, row.interface), number(all.rows.len()));
+            }
+            all.rows.push(row);
+        }
+        all
     }
 
     /// A packet of a connection whose row was written before begins another row.

@@ -163,22 +163,35 @@ fn capture_points(
     Ok(capture_points)
 }
 
-/// Where the local addresses are from: the rules file, the user, or the capture.
-fn local(
-    rules: &mut RuleSet,
-    given: &[IpNet],
-    sources: &mut Sources,
-) -> Result<(Local, Openings), Error> {
-    if !given.is_empty() && rules.lists_interfaces() {
-        let message = "--local is for rules files that list no interfaces, and this one does";
-        return Err(Error::Question(message.to_owned()));
+/// Says at which addresses rules apply that are known without a look at captures: those of the rules' interfaces, or those
+/// that are given.
+///
+/// # Errors
+/// When neither is there, the rules do not go with what is said of interfaces, or it is not known which groups an
+/// interface has.
+pub fn bind_known(rules: &mut RuleSet, given: &[IpNet]) -> Result<Local, Error> {
+    can_judge(rules, &[])?;
+    refuse_both(rules, given)?;
+    known(rules, given).ok_or_else(|| {
+        let message = "the rules list no interfaces, and the local address is not inferred here; give it (--local)";
+        Error::Question(message.to_owned())
+    })
+}
+
+fn refuse_both(rules: &RuleSet, given: &[IpNet]) -> Result<(), Error> {
+    match !given.is_empty() && rules.lists_interfaces() {
+        true => {
+            let message = "--local is for rules files that list no interfaces, and this one does";
+            Err(Error::Question(message.to_owned()))
+        }
+        false => Ok(()),
     }
-    let listed = rules.listed_interfaces().iter();
-    sources.know_addresses(listed.map(|eni| (eni.id.clone(), eni.addresses.clone())).collect());
-    let (survey, openings) = survey(sources, given.is_empty() && !rules.lists_interfaces())?;
-    let names = |nets: &[IpNet]| nets.iter().map(shown).collect();
+}
+
+/// The local addresses that the rules list or that are given.
+fn known(rules: &mut RuleSet, given: &[IpNet]) -> Option<Local> {
     let known = |nets: &[IpNet], evidence, why: &str| Local {
-        addresses: names(nets),
+        addresses: nets.iter().map(shown).collect(),
         assumed: false,
         evidence,
         sure: true,
@@ -188,11 +201,26 @@ fn local(
     if rules.lists_interfaces() {
         let nets: Vec<IpNet> =
             rules.interfaces().iter().flat_map(|eni| eni.addresses.clone()).collect();
-        return Ok((known(&nets, Evidence::Rules, "interfaces of the rules file"), openings));
+        return Some(known(&nets, Evidence::Rules, "interfaces of the rules file"));
     }
-    if !given.is_empty() {
+    (!given.is_empty()).then(|| {
         rules.set_local(given.to_vec());
-        return Ok((known(given, Evidence::Given, "--local"), openings));
+        known(given, Evidence::Given, "--local")
+    })
+}
+
+/// Where the local addresses are from: the rules file, the user, or the capture.
+fn local(
+    rules: &mut RuleSet,
+    given: &[IpNet],
+    sources: &mut Sources,
+) -> Result<(Local, Openings), Error> {
+    refuse_both(rules, given)?;
+    let listed = rules.listed_interfaces().iter();
+    sources.know_addresses(listed.map(|eni| (eni.id.clone(), eni.addresses.clone())).collect());
+    let (survey, openings) = survey(sources, given.is_empty() && !rules.lists_interfaces())?;
+    if let Some(local) = known(rules, given) {
+        return Ok((local, openings));
     }
     if sources.options().live && sources.have_pipe() {
         let message = "--live looks at no packet before it is judged, so the local address cannot be inferred; \
@@ -207,7 +235,7 @@ fn local(
     let nets = guess.iter().flat_map(|guess| &guess.addresses).map(|addr| IpNet::from(*addr));
     let nets: Vec<IpNet> = nets.collect();
     let local = Local {
-        addresses: names(&nets),
+        addresses: nets.iter().map(shown).collect(),
         assumed: true,
         evidence: guess.as_ref().map_or(Evidence::Nothing, |guess| guess.evidence),
         sure: guess.as_ref().is_some_and(|guess| guess.sure),

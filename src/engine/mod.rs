@@ -55,7 +55,8 @@ use crate::rules::RuleSet;
 use crate::session::Openings;
 use crate::sources::{self, Ended, Input, Sources};
 pub use local::{
-    Binding, Bound, BoundBoth, CapturePoint, Local, asks_for_groups, bind, bind_both, can_judge,
+    Binding, Bound, BoundBoth, CapturePoint, Local, asks_for_groups, bind, bind_both, bind_known,
+    can_judge,
 };
 pub use rules::{PlanSide, RulesFile, RulesInput, RulesRequest, RulesText, file_sha256, read_text};
 pub use sink::{DiffSink, EachFrame, Sink};

@@ -4,6 +4,7 @@ mod assign;
 mod connections;
 mod decision;
 mod doubts;
+mod flows;
 mod lists;
 mod options;
 mod packets;
@@ -26,8 +27,10 @@ use crate::session::{Openings, SessionTable};
 use crate::sources::Input;
 use crate::stats::{FlowClass, Special, Stats};
 use crate::verdict::{Judged, Judgement, Reason, Verdict};
-use assign::{SHARDS, Share};
+use assign::Share;
+pub(crate) use assign::{SHARDS, shard_of};
 use decision::decision_of_entry;
+pub(crate) use flows::{FlowReplay, FromOthers};
 pub use options::{Midstream, Options, Sessions};
 use setup::Setup;
 use shard::{Judge, Shard};
@@ -103,6 +106,11 @@ impl<'r> Replay<'r> {
             stats: OnceLock::new(),
             workers: Workers::default(),
         }
+    }
+
+    /// The replay of packets that were judged and counted elsewhere.
+    pub(crate) fn of_counted(rules: &'r RuleSet, options: Options, stats: Stats) -> Self {
+        Self { stats: OnceLock::from(stats), ..Self::new(rules, options) }
     }
 
     /// Adds the listening ports that reading ahead has found.

@@ -70,7 +70,7 @@ impl Opening {
 }
 
 /// More accepting ports than this are not remembered: a capture of a scan can hold any number.
-const MOST_ACCEPTING: usize = 1 << 16;
+pub(crate) const MOST_ACCEPTING: usize = 1 << 16;
 
 /// What the capture has shown about who accepts connections, and the frame that showed it first. A frame is judged by
 /// what it and earlier frames have shown, even if later ones were observed already.
@@ -97,6 +97,17 @@ impl Openings {
         {
             self.note_accepting((packet.flow.src, sport), frame);
         }
+    }
+
+    /// What is known of a whole capture: ports that accept connections, each with a frame that shows it, in order; and
+    /// when the recording began, and went on.
+    pub(crate) fn known(
+        accepting: impl Iterator<Item = ((IpAddr, u16), u64)>,
+        starts: Vec<(u64, u64)>,
+    ) -> Self {
+        let mut known = Self { starts, ..Self::default() };
+        accepting.for_each(|(end, frame)| known.note_accepting(end, frame));
+        known
     }
 
     /// Whether it is known when the recording began.
@@ -180,7 +191,8 @@ impl Openings {
             Protocol::ICMP | Protocol::ICMPV6 => timeouts.icmp,
             _ => return (Initiator::Sender, Opening::Seen),
         };
-        let started = self.starts.iter().rev().find(|(first, _)| *first <= frame);
+        let behind = self.starts.partition_point(|(first, _)| *first <= frame);
+        let started = behind.checked_sub(1).and_then(|last| self.starts.get(last));
         let since_start = now.saturating_sub(started.map_or(now, |(_, time)| *time));
         if u128::from(since_start) >= timeout.as_nanos() {
             return (Initiator::Sender, Opening::Seen);

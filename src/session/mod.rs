@@ -25,7 +25,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 pub(crate) use icmp::{is_icmp_reply, is_tracked_icmp};
-pub(crate) use initiator::INTERRUPTION;
+pub(crate) use initiator::{INTERRUPTION, MOST_ACCEPTING};
 pub use initiator::{Initiator, Opening, Openings};
 use key::Words;
 pub(crate) use key::{MULTIPLIER, halves};
@@ -124,6 +124,12 @@ impl SessionTable {
         self.evicted
     }
 
+    /// Forgets all sessions, where none is limited.
+    pub(crate) fn clear(&mut self) {
+        self.v4.clear();
+        self.v6.clear();
+    }
+
     /// The slot finder of the table.
     pub fn places(&self) -> SlotFinder {
         self.places
@@ -197,6 +203,13 @@ impl SessionTable {
         let idle_times = self.idle_times.get(place.interface())?;
         let is_live = !session.expired(now, idle_times) || session.is_denied_tcp();
         is_live.then(|| session.opened())
+    }
+
+    /// Notes that packets which are not tracked have kept the session at a place alive until then.
+    pub(crate) fn keep_alive(&mut self, place: &SessionSlot, flow: &FlowTuple, now: u64) {
+        if let Some(session) = self.find_mut(place, flow) {
+            session.last = session.last.max(now);
+        }
     }
 
     /// Marks the session at a place as one of which a network ACL has stopped an answer; whether it was marked before.

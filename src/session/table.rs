@@ -145,6 +145,15 @@ impl<K: Words> Table<K> {
         }
     }
 
+    /// Drops everything, and keeps the memory.
+    pub(super) fn clear(&mut self) {
+        if self.len > 0 {
+            self.slots.truncate(self.homes);
+            self.slots.fill(Slot::default());
+            self.len = 0;
+        }
+    }
+
     /// Drops what `keep` does not want.
     pub(super) fn retain(&mut self, keep: impl Fn(&K, &Session) -> bool) {
         self.settle(self.slots.len(), keep);

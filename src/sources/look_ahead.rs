@@ -19,6 +19,38 @@ const LEAST_FRAMES: u64 = 64;
 /// Bytes that a frame counts beside its own, so that empty frames count too.
 const RECORD: u64 = 16;
 
+/// How far a capture is looked at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LookAheadRoom {
+    frames: u64,
+    bytes: u64,
+}
+
+impl LookAheadRoom {
+    /// That of each of so many captures.
+    pub(crate) fn of(captures: u64) -> Self {
+        let captures = captures.max(FEW_CAPTURES);
+        Self {
+            frames: (LOOK_AHEAD_FRAMES * FEW_CAPTURES / captures).max(LEAST_FRAMES),
+            bytes: LOOK_AHEAD_BYTES * FEW_CAPTURES / captures,
+        }
+    }
+
+    /// Whether the next frame is looked at.
+    pub(crate) fn take(&mut self, frame: &Frame<'_>) -> bool {
+        let takes = self.is_left();
+        if takes {
+            self.frames -= 1;
+            self.bytes = self.bytes.saturating_sub(frame.data.len() as u64 + RECORD);
+        }
+        takes
+    }
+
+    fn is_left(self) -> bool {
+        self.frames > 0 && self.bytes > 0
+    }
+}
+
 impl Sources {
     /// Hands over the first packets of each capture, whatever the selection, so that the local addresses and who
     /// accepts connections can be inferred from them. The captures are read again from their starts.
@@ -29,9 +61,7 @@ impl Sources {
         &mut self,
         mut each: impl FnMut(&Frame<'_>, &Decoded),
     ) -> Result<(), CaptureError> {
-        let captures = (self.captures.len() as u64).max(FEW_CAPTURES);
-        let most_frames = (LOOK_AHEAD_FRAMES * FEW_CAPTURES / captures).max(LEAST_FRAMES);
-        let most_bytes = LOOK_AHEAD_BYTES * FEW_CAPTURES / captures;
+        let whole = LookAheadRoom::of(self.captures.len() as u64);
         let SourceOptions { tunnels, threads, live, order, flow_logs, .. } = &self.options;
         // In reading order, so that the earliest packets come first.
         let mut captures: Vec<&mut Source> = self.captures.iter_mut().collect();
@@ -40,14 +70,12 @@ impl Sources {
         }
         for source in captures {
             // The same frames of a pipe as of a file: batches of either may end elsewhere.
-            let (mut frames, mut bytes) = (0, 0);
+            let mut room = whole;
             let mut look = |frame: &Frame<'_>, decoded: &Decoded| {
-                if frames < most_frames && bytes < most_bytes {
-                    frames += 1;
-                    bytes += frame.data.len() as u64 + RECORD;
+                if room.take(frame) {
                     each(frame, decoded);
                 }
-                frames < most_frames && bytes < most_bytes
+                room.is_left()
             };
             if !source.is_pipe() {
                 let mut capture = source.open(flow_logs)?;

@@ -15,6 +15,7 @@ mod stream;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::fs;
+use std::io::Read;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,10 +24,12 @@ use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 
-use crate::capture::{CaptureError, CaptureErrorKind, Frame};
+use crate::capture::{Capture, CaptureError, CaptureErrorKind, Frame};
 use crate::decode::Decoded;
 use crate::escape;
+use crate::read_ahead::Ahead;
 pub use ended::{CaptureInput, ChosenTunnels, ClockAhead, ClockBackwards, Ended, SkippedFile};
+pub(crate) use look_ahead::LookAheadRoom;
 pub use options::{Order, SourceOptions};
 use selection::Choice;
 pub use selection::Selection;
@@ -97,6 +100,28 @@ impl Sources {
             }
         }
         Ok(found)
+    }
+
+    /// One capture whose bytes come from elsewhere; messages call it by this name.
+    ///
+    /// # Errors
+    /// When the bytes are no capture.
+    pub fn from_reader(
+        name: &str,
+        bytes: Box<dyn Read + Send>,
+        options: SourceOptions,
+    ) -> Result<Self, CaptureError> {
+        let capture = Capture::from_reader_with(name, bytes, &options.flow_logs)?;
+        let started = Some(Ahead::new(capture, options.tunnels.clone(), options.threads));
+        let (path, interface) = (PathBuf::from(name), None);
+        let source = Source { path, position: 0, interface, first_time: 0, started };
+        Ok(Self {
+            captures: vec![source],
+            skipped: Vec::new(),
+            options,
+            interrupted: Arc::default(),
+            progress: Progress::default(),
+        })
     }
 
     fn add(&mut self, path: PathBuf) -> Result<(), CaptureError> {

@@ -12,12 +12,14 @@ impl Stats {
         let mut merged = Self::new(&[]);
         for shard in shards.clone() {
             merged.add_sums(shard);
+            merged.unevaluated.merge(&shard.unevaluated);
         }
         merged.merge_kinds(shards);
         merged
     }
 
-    fn add_sums(&mut self, shard: &Self) {
+    /// Adds everything that does not depend on the order of packets.
+    pub(super) fn add_sums(&mut self, shard: &Self) {
         for (sums, counts) in self.answers.iter_mut().zip(&shard.answers) {
             add_each(sums, counts);
         }
@@ -29,7 +31,6 @@ impl Stats {
             *sum = *sum + *count;
         }
         self.strays += shard.strays;
-        self.unevaluated.merge(&shard.unevaluated);
         add_each(&mut self.midstream, &shard.midstream);
         add_with_first(&mut self.guessed, shard.guessed);
         for (sums, doubts) in self.doubts.iter_mut().zip(&shard.doubts) {
@@ -73,7 +74,7 @@ impl Stats {
         }
         for (merged, same) in self.kinds.iter_mut().zip(same).filter(|(_, same)| same.len() > 1) {
             let counted: Vec<(&Peers, &[u64])> =
-                same.iter().map(|kind| (&kind.class.peers, &*kind.peer_frames)).collect();
+                same.iter().map(|kind| (&kind.class.peers, &*kind.peers_shown)).collect();
             merged.class.peers = Peers::merged(&counted);
         }
         self.kind_of = HashMap::default();
@@ -82,7 +83,7 @@ impl Stats {
 
 impl Kind {
     /// Takes the first packet of another shard's, if that came before its own.
-    fn take_first(&mut self, other: &Self) {
+    pub(super) fn take_first(&mut self, other: &Self) {
         let (own, others) = (self.class.first_frame, other.class.first_frame);
         if others > 0 && (own == 0 || others < own) {
             (self.class.first_frame, self.class.example) = (others, other.class.example);

@@ -7,6 +7,7 @@ mod counts;
 mod flow_class;
 mod marks;
 mod merge;
+mod partial;
 mod peers;
 mod results;
 mod unevaluated;
@@ -26,6 +27,7 @@ use crate::verdict::{Judged, Judgement, Reason, Reply, Stopped, Verdict};
 pub use counts::{ByVerdict, Count};
 pub use flow_class::{FlowClass, Special};
 use marks::Mark;
+pub(crate) use partial::{Partial, TooManyKinds};
 pub(crate) use peers::Room as PeerRoom;
 pub use peers::{PeerCount, Peers};
 pub(crate) use unevaluated::Hidden;
@@ -51,8 +53,8 @@ struct Kind {
     key: u128,
     /// The frame at which it was found: that of its first packet that counts may come later.
     found: u64,
-    /// The frames that have shown the peers which are kept.
-    peer_frames: Vec<u64>,
+    /// When the peers which are kept were shown: the frame, and in the lowest bit at which of its ends.
+    peers_shown: Vec<u64>,
 }
 
 /// A port's remainder by 64, as a bit.
@@ -189,7 +191,7 @@ impl Stats {
                 obstacle,
                 special,
             };
-            self.kinds.push(Kind { class, key, found: frame, peer_frames: Vec::new() });
+            self.kinds.push(Kind { class, key, found: frame, peers_shown: Vec::new() });
             u32::try_from(self.kinds.len() - 1).unwrap_or(u32::MAX)
         })
     }
@@ -245,9 +247,9 @@ impl Stats {
             return;
         };
         let mut opens = late;
-        self.count_at(frame, packet, first, &mut opens, late.is_some());
+        self.count_at((frame, 0), packet, first, &mut opens, late.is_some());
         if let Some(second) = second {
-            self.count_at(frame, packet, second, &mut opens, late.is_some());
+            self.count_at((frame, 1), packet, second, &mut opens, late.is_some());
         }
         if let Some((denied, opening)) = opens {
             self.count_connection(denied, opening);
@@ -276,7 +278,7 @@ impl Stats {
     #[inline]
     fn count_at(
         &mut self,
-        frame: &Frame<'_>,
+        (frame, end): (&Frame<'_>, u64),
         packet: &Packet,
         judgement: &Judgement,
         opens: &mut Option<(bool, Opening)>,
@@ -287,11 +289,11 @@ impl Stats {
             let opens = judgement.opened.is_some() || late;
             count.add_packet(frame.wire_len.into(), opens);
             if !*has_peers && (opens || judgement.connection.is_none()) {
-                self.note_peer(frame, packet, judgement);
+                self.note_peer((frame, end), packet, judgement);
             }
         }
         if let Some(reply) = judgement.reply {
-            self.count_reply(frame, packet, judgement, reply, late);
+            self.count_reply((frame, end), packet, judgement, reply, late);
         }
         if let Some((opening, _)) = judgement.opened {
             let denied = judgement.verdict == Verdict::Deny;
@@ -301,7 +303,12 @@ impl Stats {
     }
 
     /// Notes the peer of a connection, or of a packet that is judged by itself.
-    fn note_peer(&mut self, frame: &Frame<'_>, packet: &Packet, judgement: &Judgement) {
+    fn note_peer(
+        &mut self,
+        (frame, end): (&Frame<'_>, u64),
+        packet: &Packet,
+        judgement: &Judgement,
+    ) {
         let number = judgement.flow_class as usize;
         let (Some(kind), Some(counter)) =
             (self.kinds.get_mut(number), self.counters.get_mut(number))
@@ -315,7 +322,7 @@ impl Stats {
             None => packet.flow.reversed(),
         };
         kind.class.add_peer(frame, &flow, &mut self.room);
-        kind.peer_frames.resize(kind.class.peers.first().len(), frame.number);
+        kind.peers_shown.resize(kind.class.peers.first().len(), frame.number << 1 | end);
         counter.has_peers = kind.class.peers.is_full();
     }
 
@@ -323,7 +330,7 @@ impl Stats {
     #[cold]
     fn count_reply(
         &mut self,
-        frame: &Frame<'_>,
+        (frame, end): (&Frame<'_>, u64),
         packet: &Packet,
         judgement: &Judgement,
         reply: Reply,
@@ -336,7 +343,7 @@ impl Stats {
             let counted = judgement.opened.is_some() || late;
             counter.count.connections += u64::from(!counted);
             if !counter.has_peers && !counted {
-                self.note_peer(frame, packet, judgement);
+                self.note_peer((frame, end), packet, judgement);
             }
         }
         if reply.stopped == Stopped::No {

@@ -7,7 +7,7 @@ use foldhash::quality::FixedState;
 use hyperloglockless::HyperLogLog;
 
 /// Up to so many peers are kept, and counted exactly.
-const MOST: usize = 64;
+pub(super) const MOST: usize = 64;
 /// Where there are many kinds of connections, each keeps so many.
 const FEW: usize = 2;
 /// 1,024 registers: an error of 3 percent or so.
@@ -18,9 +18,17 @@ const PRECISION: u8 = 10;
 pub struct Peers {
     first: Vec<IpAddr>,
     /// All of them, where there are more than are kept.
-    estimate: Option<Box<HyperLogLog<FixedState>>>,
+    estimate: Option<Box<Estimate>>,
     /// There are more, and no room to estimate how many.
     uncounted: bool,
+}
+
+/// An estimate of how many different ones there are.
+pub(super) type Estimate = HyperLogLog<FixedState>;
+
+/// Of none yet.
+pub(super) fn estimate() -> Estimate {
+    HyperLogLog::with_hasher(PRECISION, FixedState::default())
 }
 
 /// How many peers there are.
@@ -62,12 +70,12 @@ impl Room {
 }
 
 impl Peers {
-    /// The peers that several have counted, each with the frames that have shown those it keeps.
+    /// The peers that several have counted, each with the places that have shown those it keeps.
     pub(super) fn merged(counted: &[(&Self, &[u64])]) -> Self {
         let (mut merged, mut room) = (Self::default(), Room::of_counted());
-        let kept = counted.iter().flat_map(|(of, frames)| frames.iter().zip(&of.first));
+        let kept = counted.iter().flat_map(|(of, shown)| shown.iter().zip(&of.first));
         let mut kept: Vec<(&u64, &IpAddr)> = kept.collect();
-        kept.sort_by_key(|(frame, _)| **frame);
+        kept.sort_by_key(|(shown, _)| **shown);
         for (_, peer) in kept {
             merged.add_within(*peer, &mut room);
         }
@@ -98,7 +106,7 @@ impl Peers {
             self.first.push(peer);
         } else if room.estimates > 0 {
             room.estimates -= 1;
-            let mut estimate = HyperLogLog::with_hasher(PRECISION, FixedState::default());
+            let mut estimate = estimate();
             estimate.insert_all(self.first.iter().chain([&peer]));
             self.estimate = Some(Box::new(estimate));
         } else {
@@ -123,6 +131,13 @@ impl Peers {
                 room.estimates = room.estimates.saturating_sub(1);
                 self.estimate = Some(others);
             }
+        }
+    }
+
+    /// Adds peers to the estimate, where there is one.
+    pub(super) fn include(&mut self, others: &Estimate) {
+        if let Some(estimate) = &mut self.estimate {
+            self.uncounted |= estimate.union(others).is_err();
         }
     }
 

@@ -29,7 +29,7 @@ pub struct UnevaluatedCount {
 }
 
 /// Why a frame that may carry traffic was not evaluated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Hidden {
     Link(LinkType),
     Type(crate::decode::NonIp),
@@ -152,10 +152,14 @@ impl Unevaluated {
         }
     }
 
+    /// Each kind, with how many frames, and the first of them.
+    pub(super) fn each(&self) -> impl Iterator<Item = (Hidden, u64, u64)> {
+        let not_local = self.not_local.map(|(frames, example)| (Hidden::NotLocal, frames, example));
+        self.counts.iter().copied().chain(not_local)
+    }
+
     pub(super) fn merge(&mut self, other: &Self) {
-        let not_local =
-            other.not_local.map(|(frames, example)| (Hidden::NotLocal, frames, example));
-        for (hidden, frames, example) in other.counts.iter().copied().chain(not_local) {
+        for (hidden, frames, example) in other.each() {
             self.note(hidden, frames, example);
         }
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::support;
 
 /// The modules of the library in order; a module may use those before it, and itself.
-const ORDER: [&str; 35] = [
+const ORDER: [&str; 36] = [
     "yaml",
     "escape",
     "flow",
@@ -40,6 +40,7 @@ const ORDER: [&str; 35] = [
     "suggest",
     "error",
     "engine",
+    "extract",
     "report",
     "arrow",
     "convert",

@@ -33,6 +33,7 @@ mod embedded;
 mod encapsulations;
 mod engine;
 mod expect;
+mod extract;
 mod files;
 mod fix;
 mod flow_logs;

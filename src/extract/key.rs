@@ -1,0 +1,51 @@
+//! The key by which packets are gathered that are judged together.
+
+use std::net::IpAddr;
+
+use crate::flow::{FlowTuple, Protocol, Transport};
+use crate::replay::shard_of;
+
+/// A connection's addresses, ports and protocol, the same for both of its directions. ICMP messages with one
+/// identifier, whatever their types, have one key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FlowKey {
+    low: (IpAddr, u16),
+    high: (IpAddr, u16),
+    proto: Protocol,
+}
+
+impl FlowKey {
+    /// The key of a packet.
+    pub fn new(flow: &FlowTuple) -> Self {
+        let (src, dst) = match flow.transport {
+            Transport::Ports { src, dst } => (src, dst),
+            Transport::Icmp { id, .. } => (id.unwrap_or_default(), id.unwrap_or_default()),
+            Transport::Absent => (0, 0),
+        };
+        let (source, target) = ((flow.src, src), (flow.dst, dst));
+        Self { low: source.min(target), high: source.max(target), proto: flow.proto }
+    }
+
+    /// Whether a packet's source is the lower end.
+    pub(super) fn is_from_low(flow: &FlowTuple) -> bool {
+        let (src, dst) = flow.transport.ports().unwrap_or_default();
+        (flow.src, src) <= (flow.dst, dst)
+    }
+
+    /// The shard of a replay that has the flow.
+    pub(super) fn shard(&self) -> u8 {
+        let transport = Transport::Ports { src: self.low.1, dst: self.high.1 };
+        let Self { low: (src, _), high: (dst, _), proto } = *self;
+        shard_of(&FlowTuple { src, dst, proto, transport })
+    }
+
+    /// The tuple of a packet without ICMP, from the lower end or from the other.
+    pub(super) fn flow(&self, from_low: bool) -> FlowTuple {
+        let (source, target) = if from_low { (self.low, self.high) } else { (self.high, self.low) };
+        let transport = match self.proto.has_ports() {
+            true => Transport::Ports { src: source.1, dst: target.1 },
+            false => Transport::Absent,
+        };
+        FlowTuple { src: source.0, dst: target.0, proto: self.proto, transport }
+    }
+}

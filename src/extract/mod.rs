@@ -1,0 +1,79 @@
+//! A replay in parts: what must be known of packets to judge them, in small records, and their judgement flow by flow.
+//!
+//! The packets of a flow are judged by what came before them in the same flow, and by little else. So captures can be read
+//! apart from each other, on several machines, and flows be judged apart from each other. Every counter and every row is
+//! that of [`engine::replay`](crate::engine::replay) over the same captures, since the same code judges; what this cannot
+//! promise is an error.
+//!
+//! ```text
+//! capture ─► Scope::extract ─► records ────────────┐
+//! capture ─► Scope::extract ─► records ──────────┐ │ by flow
+//!                          └─► fragments ─┐      ▼ ▼
+//!                          └─► facts ─► Timeline ─► FlowJudge ─► Part ─► Whole
+//! ```
+//!
+//! - [`Scope::extract`] reads one capture. Packets that only show that their connection goes on collapse into one record, as
+//!   long as less time passes between them than any session lasts. The records serve every rule set with the same local
+//!   addresses, whose sessions do not end earlier.
+//! - [`Timeline`] puts the captures in order. It knows what judging needs beside the flow: who was seen to accept
+//!   connections, when the recording began, first fragments in other captures.
+//! - [`FlowJudge`] judges records, sorted by flow and position. An ICMP error is a record of the flow that it quotes. Memory
+//!   is that of one flow, and of the answers.
+//! - [`Whole`] puts the answers together: a [`Replay`](crate::replay::Replay) with its counters, and rows.
+//!
+//! Captures may follow each other, and not overlap. What is refused by name: overlapping captures, damaged captures, flow
+//! logs, a limit of sessions, judgement without sessions, selections of packets, and captures at an interface that is named
+//! (`--interface`). No session is evicted, however many there are, so the answers are those of a machine with enough
+//! memory.
+//!
+//! ```
+//! use sgreplay::extract::{Extracted, FlowJudge, Scope, Timeline, Whole};
+//! use sgreplay::replay::Options;
+//! use sgreplay::{Error, RulesFile, RulesRequest, SourceOptions, Sources, engine};
+//!
+//! let mut rules = RulesFile::load("captures/proposed.yaml".as_ref(), &RulesRequest::default())?.rules;
+//! engine::bind_known(&mut rules, &["10.0.0.5/32".parse()?])?;
+//!
+//! // Each capture by itself.
+//! let scope = Scope::new(&rules, Default::default(), 1)?;
+//! let (mut records, mut fragments) = (Vec::new(), Vec::new());
+//! let capture = ["captures/web.pcap".into()].into_iter();
+//! let sources = Sources::open(capture, SourceOptions::default(), Default::default())?;
+//! let facts = scope.extract(0, sources, |part| {
+//!     match part {
+//!         Extracted::Record(record) => records.push(record),
+//!         Extracted::Fragment(fragment) => fragments.push(fragment),
+//!     }
+//!     Ok::<(), Error>(())
+//! })?;
+//!
+//! // Each flow by itself.
+//! let timeline = Timeline::new(vec![facts], Default::default())?;
+//! let (completed, lost) = timeline.complete(fragments);
+//! records.extend(completed);
+//! timeline.sort(&mut records);
+//! let mut judge = FlowJudge::new(&rules, &scope, &timeline, Options::default())?;
+//! records.iter().for_each(|record| judge.judge(record));
+//!
+//! let whole = Whole::new(&rules, &timeline, &lost, [judge.finish()], Options::default())?;
+//! assert!(whole.replay.stats().packets().denied > 0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod capture;
+mod judge;
+mod key;
+mod outside;
+mod record;
+mod runs;
+mod scope;
+mod timeline;
+mod whole;
+
+pub use capture::{CaptureFacts, Extracted};
+pub use judge::{FlowJudge, Part};
+pub use key::FlowKey;
+pub use record::{FragmentRecord, Record};
+pub use scope::Scope;
+pub use timeline::{LostFragments, Timeline};
+pub use whole::Whole;

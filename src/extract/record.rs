@@ -1,0 +1,110 @@
+//! What an extract holds of the packets of a flow.
+
+use super::key::FlowKey;
+use crate::flow::{FlowTuple, Packet};
+
+/// One packet, or a run of packets, and where in the captures they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The flow that it is judged with: of an ICMP error that of the packet which it quotes.
+    pub key: FlowKey,
+    /// The position of its capture among those that were named.
+    pub capture: u32,
+    pub(super) content: Content,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    One(Box<One>),
+    Run(Run),
+}
+
+/// A packet that tells more than that its connection goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct One {
+    pub(super) at: At,
+    /// Whether the frame has this time of its own.
+    pub(super) is_timed: bool,
+    pub(super) packet: Packet,
+    /// A fragment with the ports of its first one.
+    pub(super) completed: Option<Packet>,
+    /// The tuple of the packet that an ICMP error quotes.
+    pub(super) quoted: Option<FlowTuple>,
+}
+
+/// A packet of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct At {
+    /// The number of its frame in its capture.
+    pub(super) frame: u64,
+    /// The time of the capture, ns; `None` before the first frame that has one.
+    pub(super) time: Option<u64>,
+    pub(super) wire_len: u32,
+}
+
+/// Packets and bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sent {
+    pub(super) packets: u64,
+    pub(super) bytes: u64,
+}
+
+/// Packets of one flow of one capture that only show that its connection goes on: none has SYN, FIN or RST, none is a
+/// fragment, no clock runs backwards among them, and between two of them is less time than any session lasts.
+///
+/// So the session of the first is that of all, and what it turns into depends on the first packets of the first three
+/// stretches that go one way: a fourth changes nothing
+/// ([`State::after`](crate::session), SEMANTICS A6).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Run {
+    /// Whether the first packet is from the lower end of the key.
+    pub(super) from_low: bool,
+    /// The first packet of each stretch, of the first three; the second one goes the other way.
+    pub(super) turns: Vec<At>,
+    /// The last packet that goes the way of the first, and the last of the others: after the end of a connection each
+    /// way has a row of its own.
+    pub(super) last: [Option<At>; 2],
+    /// All packets that go the way of the first, and the others.
+    pub(super) sent: [Sent; 2],
+}
+
+impl Run {
+    /// The last packet, with its way.
+    pub(super) fn last(&self) -> Option<(At, usize)> {
+        let of_way = |(way, at): (usize, &Option<At>)| at.map(|at| (at, way));
+        self.last.iter().enumerate().filter_map(of_way).max_by_key(|(at, _)| at.frame)
+    }
+}
+
+impl Record {
+    /// The number of its first frame in its capture.
+    pub fn frame(&self) -> u64 {
+        match &self.content {
+            Content::One(one) => one.at.frame,
+            Content::Run(run) => run.turns.first().map_or(0, |first| first.frame),
+        }
+    }
+
+    /// How many packets it stands for.
+    pub fn packets(&self) -> u64 {
+        match &self.content {
+            Content::One(_) => 1,
+            Content::Run(run) => run.sent.iter().map(|sent| sent.packets).sum(),
+        }
+    }
+}
+
+/// A fragment, which may belong to a datagram that another capture has begun.
+#[derive(Clone, Copy, Debug)]
+pub struct FragmentRecord {
+    /// The position of its capture among those that were named.
+    pub capture: u32,
+    pub(super) one: One,
+}
+
+impl FragmentRecord {
+    /// The number of its frame in its capture.
+    pub fn frame(&self) -> u64 {
+        self.one.at.frame
+    }
+}

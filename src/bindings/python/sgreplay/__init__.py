@@ -231,6 +231,15 @@ def _unpickled(name: str, texts: List[Tuple[str, str]], options: List[str]) -> R
     return Rules._of(_sgreplay._Rules.of_texts(name, texts, options, False))
 
 
+def _of_rules(rules: Union[Rules, Path]) -> _sgreplay._Rules:
+    """Rules, or those of a file."""
+    if isinstance(rules, Rules):
+        return rules._rules
+    if isinstance(rules, (str, _os.PathLike)):
+        return Rules.load(rules)._rules
+    raise TypeError(f"rules are sgreplay.Rules or the path of a rules file, and not {type(rules).__name__}")
+
+
 def _rules_options(
     local: Optional[Texts],
     groups: Optional[Texts],
@@ -303,7 +312,7 @@ class Replay:
 
 
 def replay(
-    rules: Rules,
+    rules: Union[Rules, Path],
     captures: Union[Path, Iterable[Path]],
     *,
     filter: Optional[str] = None,
@@ -339,7 +348,7 @@ def replay(
         max_sessions=max_sessions, memory=memory, index_memory=index_memory, threads=threads, hash=hash,
         max_unevaluated=max_unevaluated, allow_truncated=allow_truncated, progress=progress,
     )
-    return Replay(_sgreplay._Replay(rules._rules, _paths(captures), options))
+    return Replay(_sgreplay._Replay(_of_rules(rules), _paths(captures), options))
 
 
 def _pairs(of: Optional[Mapping[str, Texts]]) -> List[str]:
@@ -348,7 +357,7 @@ def _pairs(of: Optional[Mapping[str, Texts]]) -> List[str]:
 
 @overload
 def evaluate(
-    rules: Rules,
+    rules: Union[Rules, Path],
     table: ArrowStream,
     *,
     columns: Optional[Mapping[str, str]] = None,
@@ -357,7 +366,7 @@ def evaluate(
 ) -> Table: ...
 @overload
 def evaluate(
-    rules: Rules,
+    rules: Union[Rules, Path],
     table: ArrowStream,
     *,
     columns: Optional[Mapping[str, str]] = None,
@@ -365,7 +374,7 @@ def evaluate(
     stream: Literal[True],
 ) -> Stream: ...
 def evaluate(
-    rules: Rules,
+    rules: Union[Rules, Path],
     table: ArrowStream,
     *,
     columns: Optional[Mapping[str, str]] = None,
@@ -388,7 +397,7 @@ def evaluate(
 
     Raises ColumnError with `column`, and `row` from 0, where a column is missing or holds something else.
     """
-    return _sgreplay.evaluate(rules._rules, table, dict(columns or {}), prefix, stream)
+    return _sgreplay.evaluate(_of_rules(rules), table, dict(columns or {}), prefix, stream)
 
 
 class _Found:
@@ -423,8 +432,8 @@ class Diff(_Found):
 
 
 def diff(
-    current: Rules,
-    proposed: Rules,
+    current: Union[Rules, Path],
+    proposed: Union[Rules, Path],
     captures: Union[Path, Iterable[Path]] = (),
     *,
     accept: Optional[Path] = None,
@@ -454,7 +463,7 @@ def diff(
         max_sessions=max_sessions, memory=memory, index_memory=index_memory, threads=threads, hash=hash,
         max_unevaluated=max_unevaluated, allow_truncated=allow_truncated,
     )
-    return Diff(_sgreplay.diff(current._rules, proposed._rules, _paths(captures), options, progress))
+    return Diff(_sgreplay.diff(_of_rules(current), _of_rules(proposed), _paths(captures), options, progress))
 
 
 class Check(_Found):
@@ -470,9 +479,9 @@ class Check(_Found):
         return self._answer.fails(on)
 
 
-def check(rules: Rules) -> Check:
+def check(rules: Union[Rules, Path]) -> Check:
     """What is wrong with rules themselves. `summary` is what `sgreplay check -f json` prints."""
-    return Check(_sgreplay.check(rules._rules))
+    return Check(_sgreplay.check(_of_rules(rules)))
 
 
 class Suggestion(_Found):
@@ -492,7 +501,7 @@ class Suggestion(_Found):
 def suggest(
     captures: Union[Path, Iterable[Path]],
     *,
-    rules: Optional[Rules] = None,
+    rules: Optional[Union[Rules, Path]] = None,
     local: Optional[Texts] = None,
     aggregate: Optional[str] = None,
     max_rules: Optional[int] = None,
@@ -518,7 +527,7 @@ def suggest(
         filter=filter, count=count, since=since, until=until, decap=_texts(decap), fields=fields, as_named=as_named,
         interface=_pairs(interface), midstream=midstream, memory=memory, threads=threads,
     )
-    of = None if rules is None else rules._rules
+    of = None if rules is None else _of_rules(rules)
     return Suggestion(_sgreplay.suggest(of, _paths(captures), options, progress))
 
 
@@ -538,10 +547,10 @@ class Test(_Found):
         return self._answer.fails("failed")
 
 
-def test(rules: Rules, assertions: Path) -> Test:
+def test(rules: Union[Rules, Path], assertions: Path) -> Test:
     """Whether rules do what a file of expectations says, of all packets that could be. `summary` is what
     `sgreplay test -f json` prints."""
-    return Test(_sgreplay.test(rules._rules, _os.fspath(assertions)))
+    return Test(_sgreplay.test(_of_rules(rules), _os.fspath(assertions)))
 
 
 test.__test__ = False  # type: ignore[attr-defined]

@@ -96,3 +96,17 @@ def test_rules_are_immutable(rules):
     with pytest.raises(TypeError):
         sgreplay.Rules()
     assert LOCAL
+
+
+def test_a_path_stands_for_the_rules_of_its_file():
+    current, proposed = sgreplay.Rules.load("current.yaml"), sgreplay.Rules.load("proposed.yaml")
+    summary = sgreplay.diff(current, proposed, "story.pcap").summary
+    assert sgreplay.diff("current.yaml", pathlib.Path("proposed.yaml"), "story.pcap").summary == summary
+    assert sgreplay.replay("current.yaml", "ssh.pcap").summary == sgreplay.replay(current, "ssh.pcap").summary
+    assert sgreplay.check("current.yaml").summary == sgreplay.check(current).summary
+    assert sgreplay.test("current.yaml", "expectations.yaml").results
+
+
+def test_what_is_neither_rules_nor_a_path_is_a_type_error():
+    with pytest.raises(TypeError, match="sgreplay.Rules or the path of a rules file, and not int"):
+        sgreplay.check(7)

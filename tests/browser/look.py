@@ -3,8 +3,9 @@
     look.py PAGE SUMMARY.json SCREENSHOTS
 
 Asks that the page loads with no word on the console and no request, that its numbers are those of the JSON, that
-sorting, searching and the links from rules to connections work, also by keyboard, that nothing is wider than a
-phone but what scrolls by itself, and makes pictures at two widths in both colour schemes. Exits 1 with what it
+sorting, searching and the links from rules to connections work, also by keyboard, that nothing is wider than its frame on a
+screen, of a phone or larger, but the matrix, which scrolls in itself, and that letters of plots are large enough, and makes
+pictures at four widths in both colour schemes. Exits 1 with what it
 found to be wrong.
 """
 
@@ -150,11 +151,33 @@ def look(browser):
     check(not bare, f"a screen reader misses {bare}")
 
     pictures.mkdir(parents=True, exist_ok=True)
-    for width in [1280, 400]:
+    for width in [1920, 1280, 768, 400]:
         browser.devtools("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1,
                          mobile=width < 500)
         wider = browser.run("return document.documentElement.scrollWidth")
         check(wider <= width, f"at {width} pixels the page is {wider} wide")
+        cut = browser.run("""
+          const cut = [];
+          for (const of of document.querySelectorAll('.scroll, .cards div, figure, figure div, td, dd, h1, .from, input')) {
+            if (of.closest('.scroll')?.querySelector('.matrix')) continue;
+            if (of.scrollWidth > of.clientWidth + 1) cut.push(of.tagName + ' ' + of.textContent.slice(0, 40));
+          }
+          return cut;""")
+        check(not cut, f"at {width} pixels wider than their frames: {cut}")
+        out = browser.run("""
+          const out = [];
+          for (const svg of document.querySelectorAll('figure svg')) for (const of of svg.querySelectorAll('text')) {
+            const [a, b] = [of.getBoundingClientRect(), svg.getBoundingClientRect()];
+            if (a.left < b.left - 1 || a.right > b.right + 1) out.push(of.textContent);
+          }
+          return out;""")
+        check(not out, f"at {width} pixels labels of plots are cut: {out}")
+        small = browser.run("""
+          const shown = [...document.querySelectorAll('figure svg')].filter(of => of.getClientRects().length);
+          const sizes = shown.flatMap(of => [...of.querySelectorAll('text')]
+            .map(text => parseFloat(getComputedStyle(text).fontSize) * of.getScreenCTM().a));
+          return [shown.length, Math.min(...sizes)];""")
+        check(small[0] in (1, 2) and small[1] >= 11, f"at {width} pixels {small[0]} plots, with letters of {small[1]} pixels")
         for scheme in ["light", "dark"]:
             browser.devtools("Emulation.setEmulatedMedia",
                              features=[{"name": "prefers-color-scheme", "value": scheme}])

@@ -8,13 +8,15 @@ pub(super) struct Section {
     pub(super) title: String,
     pub(super) lines: Vec<String>,
     pub(super) plots: Vec<Plot>,
+    /// The kinds of traffic that the plots show, each with how it is filled.
+    pub(super) legend: Vec<(&'static str, String)>,
     pub(super) tables: Vec<Grid>,
 }
 
 pub(super) struct Plot {
     pub(super) title: String,
-    /// Drawn by the program: it holds no foreign text.
-    pub(super) svg: String,
+    /// Drawn by the program, for several widths: it holds no foreign text.
+    pub(super) drawings: Vec<(&'static str, String)>,
 }
 
 /// A table of the page.
@@ -25,6 +27,8 @@ pub(super) struct Grid {
     pub(super) more: Option<String>,
     /// Long enough to be searched.
     pub(super) searched: bool,
+    /// Its columns are as many as there are services: it scrolls in itself, and is never made a list.
+    pub(super) is_matrix: bool,
 }
 
 pub(super) struct Head {
@@ -40,16 +44,24 @@ pub(super) struct Cell {
     pub(super) class: &'static str,
     /// The text to search the list of connections for.
     pub(super) search: Option<String>,
+    /// By what fragment it is linked.
+    pub(super) anchor: Option<String>,
 }
 
 impl Cell {
     pub(super) fn new(text: &str) -> Self {
-        let class = match text {
-            "denied" | "drop" | "error" | "newly denied" => "bad",
-            "newly allowed" | "warning" | "unused" => "odd",
-            _ => "",
-        };
-        Self { text: text.to_owned(), sort: amount(text), class, search: None }
+        Self { text: text.to_owned(), sort: amount(text), class: class(text), ..Self::default() }
+    }
+}
+
+/// How a word is shown: the kinds of traffic in their colours, what needs a look in bold.
+pub(super) fn class(text: &str) -> &'static str {
+    match text {
+        "denied" => "denied",
+        "newly denied" => "newly-denied",
+        "newly allowed" => "newly-allowed",
+        "error" | "warning" | "unused" => "notable",
+        _ => "",
     }
 }
 
@@ -83,9 +95,18 @@ impl Grid {
         let head = head
             .into_iter()
             .enumerate()
-            .map(|(column, text)| Head { text, numeric: numeric(column) })
+            .map(|(column, text)| {
+                // Tables for terminals have no word for it.
+                let text = if text.is_empty() { "where".to_owned() } else { text };
+                Head { text, numeric: numeric(column) }
+            })
             .collect();
         let searched = rows.len() > 10;
-        Self { caption: title, head, rows, more, searched }
+        Self { caption: title, head, rows, more, searched, is_matrix: false }
+    }
+
+    /// The name of a column.
+    pub(super) fn column(&self, at: usize) -> &str {
+        self.head.get(at).map_or("", |head| &head.text)
     }
 }

@@ -16,13 +16,14 @@ use serde::Serialize;
 use super::changes::{change_tables, counts, sentence as diff_sentence, unchanged};
 use super::regions::region_tables;
 use super::table::SHOWN;
-use super::{DiffSummary, RuleCount, Summary, text};
+use super::{CaptureInput, DiffSummary, RuleCount, RulesInput, Summary, text};
 use crate::check::Checked;
 use crate::collect::{Changed, Overview};
 use crate::diff::{Diff, Turned};
 use crate::escape;
 use crate::labels::Labels;
 use crate::replay::Replay;
+use crate::stats::Stats;
 use crate::verdict::Verdict;
 use grid::{Grid, Section};
 use sections::{connections, findings, inputs, matrix, midstream, rules, timeline};
@@ -33,7 +34,10 @@ struct Page<'p> {
     sentence: &'p str,
     version: &'p str,
     command: &'p str,
-    cards: Vec<Card>,
+    /// What it was made from.
+    from: String,
+    /// The counts of connections and of packets.
+    counts: Vec<(String, Vec<Card>)>,
     warnings: &'p [String],
     sections: Vec<Section>,
     /// Safe in a script element.
@@ -42,6 +46,8 @@ struct Page<'p> {
 
 /// A number that one looks for first.
 struct Card {
+    /// Its name in the table of counts.
+    count: String,
     name: String,
     value: String,
     class: &'static str,
@@ -91,7 +97,8 @@ pub fn replay_page(
         sentence: &sentence,
         version: env!("CARGO_PKG_VERSION"),
         command: made.command,
-        cards: cards(&text::counts(replay)),
+        from: from(&summary.inputs.captures, replay.stats(), &[&summary.inputs.rules]),
+        counts: cards(&text::counts(replay)),
         warnings: &summary.warnings,
         sections,
         data: data(summary)?,
@@ -146,7 +153,12 @@ pub fn diff_page(
         sentence: &sentence,
         version: env!("CARGO_PKG_VERSION"),
         command: made.command,
-        cards: cards(&counts(diff)),
+        from: from(
+            &summary.inputs.captures,
+            diff.current().stats(),
+            &[&summary.inputs.current, &summary.inputs.proposed],
+        ),
+        counts: cards(&counts(diff)),
         warnings: &summary.warnings,
         sections,
         data: data(summary)?,
@@ -170,19 +182,35 @@ fn data(summary: &impl Serialize) -> std::io::Result<String> {
     Ok(escape::json(&json).replace('<', "\\u003c"))
 }
 
-/// The table of counts, each as a card.
-fn cards(rows: &[Vec<String>]) -> Vec<Card> {
+/// What a page was made from, in a line.
+fn from(captures: &[CaptureInput], stats: &Stats, rules: &[&RulesInput]) -> String {
+    let named = match captures {
+        [one] => one.path.clone(),
+        several => text::plural(several.len() as u64, "capture"),
+    };
+    let packets = text::plural(stats.packets().total(), "packet");
+    let bytes = text::bytes(stats.bytes());
+    let when = stats.times().map_or_else(String::new, |(first, last)| {
+        format!(", from {} on for {}", text::time(first), text::duration(last - first))
+    });
+    let rules: Vec<&str> = rules.iter().map(|rules| rules.path.as_str()).collect();
+    format!("{named}: {packets} of {bytes}{when}; {}", rules.join(" and "))
+}
+
+/// The table of counts, each as a card: those of connections first, which are what people decide by.
+fn cards(rows: &[Vec<String>]) -> Vec<(String, Vec<Card>)> {
     let Some((header, rows)) = rows.split_first() else { return Vec::new() };
     let card = |row: &[String], column: usize| {
         let (unit, kind) = (row.first()?, header.get(column)?);
         // What was not judged has its reasons behind it.
         let value = row.get(column)?;
-        let class = match kind.as_str() {
-            "denied" | "newly denied" if value != "0" => "bad",
-            "newly allowed" if value != "0" => "odd",
-            _ => "",
-        };
-        Some(Card { name: format!("{unit} {kind}"), value: value.clone(), class })
+        let class = if value == "0" { "zero" } else { grid::class(kind) };
+        let count = format!("{unit} {kind}");
+        Some(Card { count, name: kind.clone(), value: value.clone(), class })
     };
-    rows.iter().flat_map(|row| (1..row.len()).filter_map(move |column| card(row, column))).collect()
+    let of_unit = |row: &Vec<String>| {
+        let cards = (1..row.len()).filter_map(|column| card(row, column)).collect();
+        Some((row.first()?.clone(), cards))
+    };
+    rows.iter().rev().filter_map(of_unit).collect()
 }

@@ -15,12 +15,34 @@ fn colour(class: TrafficClass) -> RGBColor {
     RGBColor(3, 3, class as u8)
 }
 
+/// The widths that are drawn, by the class under which the page shows each, with the size of letters and the number of
+/// labels: scaled to any screen, no letter is smaller than 11 pixels.
+const WIDTHS: [(&str, Drawing); 3] = [
+    ("narrow", Drawing { size: (340, 200), letters: 13, x_labels: 3 }),
+    ("middle", Drawing { size: (700, 240), letters: 15, x_labels: 5 }),
+    ("wide", Drawing { size: (1100, 240), letters: 13, x_labels: 6 }),
+];
+
+#[derive(Clone, Copy)]
+struct Drawing {
+    size: (u32, u32),
+    letters: u32,
+    x_labels: usize,
+}
+
+/// How the page fills a kind of traffic. What changes is hatched too, for whoever sees no colours.
+pub(super) fn fill(class: TrafficClass) -> String {
+    let name = class.as_str().replace(' ', "-");
+    match class {
+        TrafficClass::NewlyDenied | TrafficClass::NewlyAllowed => format!("url(#hatched-{name})"),
+        TrafficClass::Denied | TrafficClass::Allowed => format!("var(--{name})"),
+    }
+}
+
 /// The page's names for them.
 fn named(svg: &str) -> String {
-    let classes = TrafficClass::ALL.iter().map(|&class| {
-        let name = class.as_str().replace(' ', "-");
-        (format!("#0303{:02X}", class as u8), format!("var(--{name})"))
-    });
+    let classes = TrafficClass::ALL.iter();
+    let classes = classes.map(|&class| (format!("#0303{:02X}", class as u8), fill(class)));
     let others = [("#010101", "var(--text)"), ("#020202", "var(--line)")];
     let others = others.map(|(from, to)| (from.to_owned(), to.to_owned()));
     classes
@@ -29,33 +51,40 @@ fn named(svg: &str) -> String {
         .fold(svg.to_owned(), |svg, (from, to)| svg.replace(&from, &to))
 }
 
-/// Stacked bars over time: connections (0) or bytes (1).
-pub(super) fn bars(timeline: &Timeline, which: usize) -> Option<String> {
+/// Stacked bars over time: connections (0) or bytes (1), for each width.
+pub(super) fn bars(timeline: &Timeline, which: usize) -> Option<Vec<(&'static str, String)>> {
     let sums: Vec<(u64, ByClass)> =
         timeline.bars.iter().filter_map(|(key, bar)| Some((*key, *bar.get(which)?))).collect();
     let (first, last) = (sums.first()?.0, sums.last()?.0);
     let highest = sums.iter().map(|(_, of)| of.iter().sum::<u64>()).max().filter(|n| *n > 0)?;
-    let mut svg = String::new();
-    drawn(&mut svg, timeline, &sums, 0..last - first + 1, highest, which == 1).ok()?;
-    Some(named(&svg))
+    let draw = |(name, drawing): (&'static str, Drawing)| {
+        let mut svg = String::new();
+        let x = 0..last - first + 1;
+        drawn(&mut svg, drawing, timeline, &sums, x, highest, which == 1).ok()?;
+        Some((name, named(&svg)))
+    };
+    WIDTHS.into_iter().map(draw).collect()
 }
 
 fn drawn(
     svg: &mut String,
+    drawing: Drawing,
     timeline: &Timeline,
     sums: &[(u64, ByClass)],
     x: Range<u64>,
     highest: u64,
     of_bytes: bool,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let root = SVGBackend::with_string(svg, (900, 220)).into_drawing_area();
+    let root = SVGBackend::with_string(svg, drawing.size).into_drawing_area();
     let first = sums.first().map_or(0, |(key, _)| *key);
     #[expect(clippy::cast_precision_loss, reason = "pixels")]
     let float = |number: u64| number as f64;
     let mut chart = ChartBuilder::on(&root)
         .margin(6)
-        .x_label_area_size(24)
-        .y_label_area_size(70)
+        // Half of the last label.
+        .margin_right(drawing.letters * 7 / 2)
+        .x_label_area_size(drawing.letters * 2)
+        .y_label_area_size(drawing.letters * 5)
         .build_cartesian_2d(0.0..float(x.end), 0.0..float(highest) * 1.05)?;
     #[expect(
         clippy::cast_possible_truncation,
@@ -63,7 +92,7 @@ fn drawn(
         reason = "of the plot's own range"
     )]
     let whole = |value: f64| value.max(0.0) as u64;
-    let font = ("sans-serif", 12).into_font().color(&TEXT);
+    let font = ("sans-serif", drawing.letters).into_font().color(&TEXT);
     chart
         .configure_mesh()
         .disable_x_mesh()
@@ -71,7 +100,7 @@ fn drawn(
         .bold_line_style(LINE)
         .axis_style(LINE)
         .label_style(font)
-        .x_labels(6)
+        .x_labels(drawing.x_labels)
         .y_labels(4)
         .x_label_formatter(&|at| {
             let time = (first + whole(*at)).saturating_mul(timeline.width);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use ipnet::IpNet;
 
-use super::grid::{Grid, Plot, Section};
+use super::grid::{Grid, Plot, Section, class};
 use super::plot;
 use crate::check::Checked;
 use crate::collect::{ByClass, Overview, TrafficClass};
@@ -32,7 +32,8 @@ pub(super) fn timeline(overview: &Overview, stateful: bool) -> Section {
     let mut section = Section { id: "timeline", title: "When".to_owned(), ..Section::default() };
     let plots = [(0, format!("{} over time", unit(stateful))), (1, "Bytes over time".to_owned())];
     for (which, title) in plots {
-        section.plots.extend(plot::bars(timeline, which).map(|svg| Plot { title, svg }));
+        let drawings = plot::bars(timeline, which);
+        section.plots.extend(drawings.map(|drawings| Plot { title, drawings }));
     }
     let used: Vec<TrafficClass> = TrafficClass::ALL
         .iter()
@@ -42,6 +43,7 @@ pub(super) fn timeline(overview: &Overview, stateful: bool) -> Section {
             all.filter_map(|of| of.get(*class as usize)).any(|amount| *amount > 0)
         })
         .collect();
+    section.legend = used.iter().map(|class| (class.as_str(), plot::fill(*class))).collect();
     let mut header = vec!["from".to_owned()];
     for class in &used {
         header.extend([class.as_str().to_owned(), format!("{}, bytes", class.as_str())]);
@@ -110,12 +112,12 @@ pub(super) fn matrix(overview: &Overview, stateful: bool) -> Section {
     let mut section =
         Section { id: "matrix", title: "Who asks for what".to_owned(), ..Section::default() };
     let mut grid = Grid::new(Table { title, rows, more });
+    grid.is_matrix = true;
+    // The kind that changes most stands for a cell of several.
+    let ranks = ["newly denied", "newly allowed", "denied"];
     for cell in grid.rows.iter_mut().flat_map(|row| row.iter_mut().skip(1)) {
-        cell.class = match cell.text.as_str() {
-            text if text.contains("newly") => "odd",
-            text if text.contains("denied") => "bad",
-            _ => "",
-        };
+        let kind = ranks.into_iter().find(|kind| cell.text.contains(kind));
+        cell.class = kind.map_or("", class);
     }
     section.tables.push(grid);
     section
@@ -127,6 +129,8 @@ pub(super) fn rules(all: &[RuleCount]) -> Section {
     sorted.sort_by_key(|rule| Reverse(rule.packets));
     let mut rows = text::rule_rows(sorted.iter().copied().take(MOST_RULES));
     if let Some((header, rows)) = rows.split_first_mut() {
+        let unnamed = header.iter_mut().filter(|name| name.is_empty());
+        unnamed.zip(["direction", "policy"]).for_each(|(name, is)| is.clone_into(name));
         header.push("use".to_owned());
         for (row, rule) in rows.iter_mut().zip(&sorted) {
             row.push(if rule.packets == 0 { "unused".to_owned() } else { String::new() });
@@ -141,8 +145,17 @@ pub(super) fn rules(all: &[RuleCount]) -> Section {
         if let Some(cell) = row.get_mut(1).filter(|_| rule.connections > 0) {
             cell.search = Some(format!("rule {} of {}", rule.rule, rule.group));
         }
+        if let Some(cell) = row.first_mut() {
+            cell.anchor = Some(anchor(&format!("rule-{}-{}", rule.group, rule.rule)));
+        }
     }
     Section { id: "rules", title: "Rules".to_owned(), tables: vec![grid], ..Section::default() }
+}
+
+/// A word for a fragment of the page, which others may link to.
+fn anchor(name: &str) -> String {
+    let plain = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' };
+    name.chars().map(plain).collect()
 }
 
 pub(super) fn connections(overview: &Overview, rest: &str) -> Section {

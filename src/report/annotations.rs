@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::parse::{Fault, ParseError};
+
 /// A result of a SARIF document, as far as a line of a change shows it.
 struct Annotation<'a> {
     rule: &'a str,
@@ -46,8 +48,6 @@ fn annotations(sarif: &Value) -> impl Iterator<Item = Annotation<'_>> {
 /// );
 /// ```
 pub fn github_annotations(sarif: &Value) -> String {
-    let data = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
-    let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
     let command = |Annotation { rule, level, message, file, line }: Annotation<'_>| {
         let level = if level == "note" { "notice" } else { level };
         let line = line.map_or_else(String::new, |line| format!(",line={line}"));
@@ -55,6 +55,34 @@ pub fn github_annotations(sarif: &Value) -> String {
         format!("::{level} file={file}{line},title={title}::{}\n", data(message))
     };
     annotations(sarif).map(command).collect()
+}
+
+/// The same for the faults of a file that cannot be read.
+///
+/// ```
+/// use sgreplay::report::github_faults;
+///
+/// let error = sgreplay::parse::yaml("web.yaml", "security_groups: 1").unwrap_err();
+/// let text = github_faults(&error);
+/// assert!(text.starts_with("::error file=web.yaml,line=1,col=18,title=web.yaml::"), "{text}");
+/// ```
+pub fn github_faults(error: &ParseError) -> String {
+    let file = property(&error.file);
+    let command = |Fault { at, message }: &Fault| {
+        let at = at.map_or_else(String::new, |(line, column)| format!(",line={line},col={column}"));
+        format!("::error file={file}{at},title={file}::{}\n", data(message))
+    };
+    error.faults.iter().map(command).collect()
+}
+
+/// Text of a workflow command.
+fn data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// A property of a workflow command.
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
 }
 
 /// A code quality report of GitLab.

@@ -25,7 +25,7 @@ mod table;
 mod text;
 mod timings;
 
-pub use annotations::{code_quality, github_annotations};
+pub use annotations::{code_quality, github_annotations, github_faults};
 pub use assertions::{TestSummary, Tested, tested_json, tested_suite, tested_text};
 pub use changes::{CHANGE_COLUMNS, DiffInputs, DiffJson, DiffSummary, change_rows, diff_text};
 pub use comment::{diff_markdown, regions_markdown, replay_markdown};

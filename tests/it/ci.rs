@@ -39,6 +39,21 @@ fn red_and_green() {
 }
 
 /// Without a file, rules on the command line are enough; code hosts get the same findings in their own words.
+/// A rules file that cannot be read is annotated at its lines.
+#[test]
+fn faults_are_annotated() {
+    let dir = tempfile::tempdir().unwrap();
+    let rules = "security_groups:\n  - id: sg-a\n    rules:\n      - {direction: ingress, protocol: tcp, ports: 0/1, source: any}\n";
+    std::fs::write(dir.path().join("a.yaml"), rules).unwrap();
+    let args = ["ci", "--current", "a.yaml", "--proposed", "a.yaml", "--annotations", "github"];
+    let (status, out, _) = output_in(dir.path(), &args, b"");
+    assert_eq!(status, 2);
+    assert!(out.contains("::error file=a.yaml,line=4,col="), "{out}");
+    assert!(out.lines().all(|line| line.starts_with("::error file=a.yaml,")), "{out}");
+    let (_, out, _) = output_in(dir.path(), &args[..5], b"");
+    assert_eq!(out, "");
+}
+
 #[test]
 fn annotations_and_code_quality() {
     let dir = story();

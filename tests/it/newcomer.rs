@@ -291,3 +291,12 @@ fn verdicts_in_colour() {
     assert!(usage("always").contains('\u{1b}'));
     assert!(!usage("never").contains('\u{1b}'));
 }
+
+/// Where there is no configuration file, `ci` names the command that writes one.
+#[test]
+fn ci_without_a_file_names_init() {
+    let dir = tempfile::tempdir().unwrap();
+    let (status, _, err) = output_in(dir.path(), &["ci"], b"");
+    assert_eq!(status, 2);
+    assert!(err.contains("`sgreplay init CAPTURE`"), "{err}");
+}

@@ -50,8 +50,9 @@ pub(crate) struct Args {
     /// Print tables in full, wider than the terminal
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     pub verbose: bool,
-    /// Colour verdicts: auto, on a terminal and without `NO_COLOR`; always; never
+    // No doc comment: in one, NO_COLOR would need backticks, which help shows.
     #[arg(
+        help = "Colour verdicts: auto (on a terminal, without NO_COLOR), always, never",
         long,
         value_name = "WHEN",
         default_value = "auto",

@@ -129,13 +129,14 @@ impl CiArgs {
     /// Whether there is no file and none is needed: none is named, and the command line has two rule sets to compare.
     fn needs_no_file(&self) -> bool {
         let has_both = self.plan.is_some() || self.current.is_some() && self.proposed.is_some();
-        // A file that is there and cannot be read is an error.
-        let is_absent = || {
-            let found = std::fs::symlink_metadata(USUAL_FILE);
-            found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
-        };
-        self.file.is_none() && has_both && is_absent()
+        self.file.is_none() && has_both && is_absent(Path::new(USUAL_FILE))
     }
+}
+
+/// Whether there is no file of that name. One that is there and cannot be read is an error.
+fn is_absent(path: &Path) -> bool {
+    let found = std::fs::symlink_metadata(path);
+    found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 /// A file that says what such files look like.
@@ -161,6 +162,11 @@ impl Config {
                 "there is no {USUAL_FILE}: no captures and no assertions; newly denied packets and new errors fail"
             ));
             "{}".to_owned()
+        } else if args.file.is_none() && is_absent(args.file()) {
+            return Err(Failure::Usage(format!(
+                "there is no {USUAL_FILE} here; `sgreplay init CAPTURE` writes one, and rules beside it; or name a file, \
+                 --plan, or --current and --proposed"
+            )));
         } else {
             read_text(args.file())?
         };

@@ -13,9 +13,9 @@ use sgreplay::escape::Text;
 use sgreplay::labels::Labels;
 use sgreplay::report::{
     Case, CheckedProposal, Difference, FindingsSummary, ProposalResult, Shown, Suite, TestSummary,
-    TestedProposal, code_quality, findings_json, findings_text, github_annotations, junit, plural,
-    proposal_json, proposal_markdown, sarif, suppressed_json, tested_json, tested_suite,
-    tested_text,
+    TestedProposal, code_quality, findings_json, findings_text, github_annotations, github_faults,
+    junit, plural, proposal_json, proposal_markdown, sarif, suppressed_json, tested_json,
+    tested_suite, tested_text,
 };
 
 use super::diff::{self, Compared};
@@ -30,6 +30,17 @@ pub(crate) use args::{CiArgs, CiFormat};
 use config::{Config, EXAMPLE, FailOn};
 
 pub(crate) fn run(args: &CiArgs, outputs: &mut Outputs) -> Result<ExitStatus, Failure> {
+    let result = answered(args, outputs);
+    // What cannot be read is shown beside its lines too.
+    if let (Some(_), Err(Failure::Rules(error))) = (args.annotations, &result) {
+        let mut out = stdout();
+        out.write_all(github_faults(error).as_bytes())?;
+        out.flush()?;
+    }
+    result
+}
+
+fn answered(args: &CiArgs, outputs: &mut Outputs) -> Result<ExitStatus, Failure> {
     let config = Config::read(args)?;
     outputs.add(config.files(args))?;
     let Some(proposed) = config.proposed.clone() else {

@@ -8,7 +8,9 @@ use crate::rules::{Assumption, Entry, Matcher, Ordered, RuleSet, SharedLists, Un
 use crate::verdict::Verdict;
 
 /// Something that may be so.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub struct Supposition {
     /// The receiver of the first packet began the connection.
     pub receiver_began: bool,
@@ -186,7 +188,7 @@ impl UnknownMembers {
 }
 
 /// How many connections get another verdict if something is so.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Doubts {
     by: BTreeMap<Supposition, (u64, u64)>,
     total: u64,

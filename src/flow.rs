@@ -6,7 +6,9 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 /// An IP protocol by its IANA number (`6` is TCP), past any IPv6 extension headers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub struct Protocol(pub u8);
 
 impl Protocol {
@@ -80,7 +82,9 @@ impl fmt::Display for Protocol {
 }
 
 /// The transport's part of a tuple.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub enum Transport {
     /// TCP, UDP, SCTP.
     Ports {
@@ -121,7 +125,9 @@ impl Transport {
 }
 
 /// The tuple that rules match (SEMANTICS A3) and sessions are keyed by (A6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub struct FlowTuple {
     /// Source address.
     pub src: IpAddr,
@@ -202,7 +208,9 @@ pub fn endpoint(addr: IpAddr, port: u16) -> SocketAddr {
 }
 
 /// An interface's view of a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub enum Direction {
     /// The packet's destination is an address of the interface.
     Ingress,
@@ -239,7 +247,7 @@ impl fmt::Display for Direction {
 }
 
 /// A packet's place among the fragments of its datagram.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Fragment {
     /// Not fragmented; also an IPv6 atomic fragment (RFC 6946).
     No,
@@ -260,7 +268,7 @@ pub enum Fragment {
 }
 
 /// What a first fragment says of the whole datagram.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct FirstFragment {
     /// Protocol of the transport.
     pub proto: Protocol,
@@ -290,7 +298,7 @@ impl Fragment {
 }
 
 /// The flag byte of a TCP header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct TcpFlags(pub u8);
 
 impl TcpFlags {
@@ -327,7 +335,7 @@ impl TcpFlags {
 }
 
 /// One decoded packet: what rules match, and what sessions need beside it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Packet {
     /// The tuple.
     pub flow: FlowTuple,

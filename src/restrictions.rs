@@ -13,7 +13,9 @@ pub const CARRIER_BLOCKED: [u16; 7] = [25, 135, 139, 444, 445, 5800, 5900];
 pub(crate) const SMTP: u16 = 25;
 
 /// Where a connection that the rules allow is likely to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub enum Obstacle {
     /// Ingress from the Internet to a port that some carriers block (SEMANTICS F9: TCP and UDP).
     Carrier,

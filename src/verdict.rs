@@ -6,7 +6,9 @@ use crate::rules::{EntryIndex, EntryKind, Policy};
 use crate::session::Opening;
 
 /// The answer. Not the rule's word: that is [`Policy`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub enum Verdict {
     /// The packet would pass.
     Allow,
@@ -40,7 +42,9 @@ impl From<Policy> for Verdict {
 }
 
 /// Why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 #[non_exhaustive]
 pub enum Reason {
     /// A rule matched.

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Serialize;
 
 /// Statistics of a capture beside its packets, as far as it was read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct CaptureCounts {
     /// Packets that the capturing machine says it has dropped; `None` where it does not say, as a pcap
     /// never does.

@@ -1,7 +1,7 @@
 //! Link-layer types.
 
 /// The link-layer type of a frame, by its number in the registry of link types at tcpdump.org.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct LinkType(pub u32);
 
 impl LinkType {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
 
-use crate::flow::{Direction, FlowTuple};
+use crate::flow::{Direction, FlowTuple, Transport};
 use crate::replay::Replay;
 use crate::rules::EntryIndex;
 use crate::session::Opening;
@@ -26,7 +26,7 @@ pub struct Connections {
     continued: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Row {
     /// Zero for strays.
     pub(crate) connection: u64,
@@ -104,6 +104,12 @@ impl Row {
             let (first, last) = self.times.unwrap_or((time, time));
             self.times = Some((first, last.max(time)));
         }
+    }
+
+    /// Whether it is of packets after the end of a connection that show no ports: those of other connections may have the
+    /// same row.
+    pub(crate) fn may_have_other_flows(&self) -> bool {
+        self.connection == 0 && self.flow.transport == Transport::Absent
     }
 
     /// Adds what a later row of the same packets counts.
@@ -227,6 +233,14 @@ impl Connections {
             all.rows.push(row);
         }
         all
+    }
+
+    /// Rows of some connections, which have the numbers of the frames that open them.
+    pub(crate) fn by_opening_frame(mut rows: Vec<Row>) -> Self {
+        for row in rows.iter_mut().filter(|row| row.connection > 0) {
+            row.connection = row.first_frame;
+        }
+        Self { rows, ..Self::within(usize::MAX) }
     }
 
     /// A packet of a connection whose row was written before begins another row.

@@ -39,6 +39,7 @@ pub use arp::arp;
 pub use checksum::is_left_to_card;
 use network::Upper;
 pub use non_ip::{NonIp, TypeField};
+pub(crate) use tunnel::tunnels_by_port;
 use tunnel::{Inside, TooShort};
 pub use tunnel::{TunnelError, Tunnels, tunnel_of};
 

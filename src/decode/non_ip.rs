@@ -18,7 +18,9 @@ use super::docsis::ENCRYPTED_DOCSIS;
 /// assert_eq!(unknown.to_string(), "ethertype 0xabcd");
 /// assert!(unknown.hides_traffic());
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub struct NonIp {
     /// The field.
     pub field: TypeField,
@@ -27,7 +29,9 @@ pub struct NonIp {
 }
 
 /// A field of a link layer that says which protocol follows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub enum TypeField {
     /// The EtherType of Ethernet, of tags and of much else; also the protocol of Linux "cooked" headers.
     EtherType,

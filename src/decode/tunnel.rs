@@ -154,6 +154,13 @@ pub fn tunnel_of(flow: &FlowTuple) -> Option<&'static str> {
     }
 }
 
+/// The names of tunnels that a packet's port alone may show.
+pub(crate) fn tunnels_by_port() -> impl Iterator<Item = &'static str> {
+    let ports =
+        [Tunnels::VXLAN_PORT, LINUX_VXLAN_PORT, VXLAN_GPE_PORT, GENEVE_PORT, GTPU_PORT, TZSP_PORT];
+    ports.into_iter().filter_map(|port| of_port(port).map(|(name, _)| name))
+}
+
 fn of_port(port: u16) -> Option<(&'static str, Udp)> {
     Some(match port {
         Tunnels::VXLAN_PORT => ("vxlan", Udp::Vxlan),

@@ -10,7 +10,7 @@ use super::key::FlowKey;
 use super::outside::{Outside, Place};
 use super::record::{At, Content, FragmentRecord, One, Record, Run};
 use super::runs::{self, Runs};
-use super::scope::Scope;
+use super::scope::{Scope, Serves};
 use crate::capture::{CaptureError, Frame};
 use crate::decode::{Decoded, embedded};
 use crate::error::Error;
@@ -34,12 +34,14 @@ pub enum Extracted {
 pub(super) type Accepting = ((IpAddr, u16), u64);
 
 /// What is known of a capture as a whole.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct CaptureFacts {
     /// Its position among the captures that were named.
     pub capture: u32,
     /// As a replay describes it.
+    #[serde(with = "super::json")]
     pub input: CaptureInput,
+    pub(super) serves: Serves,
     pub(super) clock: Clock,
     /// Ports that accept connections by the frames which a replay looks at ahead of judging.
     pub(super) accepting_ahead: Vec<Accepting>,
@@ -49,7 +51,7 @@ pub struct CaptureFacts {
 }
 
 /// The times of a capture.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Clock {
     /// The time of the first frame; 0 where it has none.
     pub(super) first_turn: u64,
@@ -150,7 +152,7 @@ impl<'s> Extractor<'s> {
             parts: Vec::new(),
             clock: Clock::default(),
             turn: None,
-            ahead: LookAheadRoom::of(scope.captures.into()),
+            ahead: LookAheadRoom::of(scope.serves.captures.into()),
             accepting_ahead: HashMap::default(),
             accepting: HashMap::default(),
             outside: Outside::default(),
@@ -259,7 +261,7 @@ impl<'s> Extractor<'s> {
         let Self { runs, parts, capture, scope, .. } = self;
         if is_timed && runs::goes_on(packet) {
             let closed = |key, run| parts.push(of_run(*capture, key, run));
-            runs.add(key, packet, at, &scope.shortest, closed);
+            runs.add(key, packet, at, &scope.serves.shortest, closed);
             return;
         }
         parts.extend(runs.close(key).map(|run| of_run(*capture, key, run)));
@@ -273,14 +275,15 @@ impl<'s> Extractor<'s> {
     }
 
     fn into_facts(self, input: CaptureInput) -> CaptureFacts {
-        let Self { capture, clock, accepting_ahead, accepting, outside, .. } = self;
+        let Self { scope, capture, clock, accepting_ahead, accepting, outside, .. } = self;
         let by_frame = |ends: HashMap<(IpAddr, u16), u64, RandomState>| {
             let mut ends: Vec<Accepting> = ends.into_iter().collect();
             ends.sort_unstable_by_key(|(_, frame)| *frame);
             ends
         };
         let (accepting_ahead, accepting) = (by_frame(accepting_ahead), by_frame(accepting));
-        CaptureFacts { capture, input, clock, accepting_ahead, accepting, outside }
+        let serves = scope.serves.clone();
+        CaptureFacts { capture, input, serves, clock, accepting_ahead, accepting, outside }
     }
 }
 

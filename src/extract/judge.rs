@@ -2,7 +2,6 @@
 
 use super::key::FlowKey;
 use super::record::{At, Content, One, Record, Run, Sent};
-use super::scope::Scope;
 use super::timeline::Timeline;
 use crate::capture::{Frame, LinkType};
 use crate::collect::{Connections, Row};
@@ -27,7 +26,7 @@ pub struct FlowJudge<'r> {
 }
 
 /// The answers to some of the flows.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub struct Part {
     pub(super) shards: Vec<Partial>,
     pub(super) rows: Vec<Row>,
@@ -40,11 +39,10 @@ impl<'r> FlowJudge<'r> {
     /// When it does not, or when the options ask for what is not judged flow by flow.
     pub fn new(
         rules: &'r RuleSet,
-        scope: &Scope,
         timeline: &'r Timeline,
         options: Options,
     ) -> Result<Self, Error> {
-        scope.serves(rules)?;
+        timeline.serves.check(rules)?;
         refuse(options)?;
         let replay = FlowReplay::new(rules, options, timeline.openings().clone());
         let shards = (0..SHARDS).map(|_| Partial::default()).collect();
@@ -69,7 +67,22 @@ impl<'r> FlowJudge<'r> {
         }
     }
 
-    /// The answers.
+    /// Takes the rows of the flows that are over. Their numbers are those of the frames that open the connections; among
+    /// all connections they are numbered in the order of these. Rows that may go on in other flows stay.
+    pub fn take_rows(&mut self) -> Connections {
+        let (stay, go) = self.part.rows.drain(..).partition(Row::may_have_other_flows);
+        self.part.rows = stay;
+        Connections::by_opening_frame(go)
+    }
+
+    /// The rest of the rows as [`FlowJudge::take_rows`] has them, and the answers.
+    pub fn finish_rows(mut self) -> (Connections, Part) {
+        self.finish_flow();
+        let rows = self.take_rows();
+        (rows, self.part)
+    }
+
+    /// The answers, with all rows that were not taken.
     pub fn finish(mut self) -> Part {
         self.finish_flow();
         self.part
@@ -163,7 +176,7 @@ impl JudgeRun<'_, '_> {
         let judged = replay.judge_alike(&frame, &decoded, others, (sent.packets, sent.bytes));
         let input = input(frame, &decoded);
         connections.add(&input, &judged);
-        let more = (sent.packets - 1, sent.bytes - u64::from(at.wire_len));
+        let more = (sent.packets.saturating_sub(1), sent.bytes.saturating_sub(at.wire_len.into()));
         connections.add_alike(&input, &judged, more);
         self.before = Some((packet.flow, judged));
     }

@@ -7,7 +7,9 @@ use crate::replay::shard_of;
 
 /// A connection's addresses, ports and protocol, the same for both of its directions. ICMP messages with one
 /// identifier, whatever their types, have one key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub struct FlowKey {
     low: (IpAddr, u16),
     high: (IpAddr, u16),

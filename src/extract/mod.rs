@@ -5,6 +5,8 @@
 //! that of [`engine::replay`](crate::engine::replay) over the same captures, since the same code judges; what this cannot
 //! promise is an error.
 //!
+//! All of this goes from machine to machine as bytes ([`Portable`]).
+//!
 //! ```text
 //! capture ─► Scope::extract ─► records ────────────┐
 //! capture ─► Scope::extract ─► records ──────────┐ │ by flow
@@ -52,7 +54,7 @@
 //! let (completed, lost) = timeline.complete(fragments);
 //! records.extend(completed);
 //! timeline.sort(&mut records);
-//! let mut judge = FlowJudge::new(&rules, &scope, &timeline, Options::default())?;
+//! let mut judge = FlowJudge::new(&rules, &timeline, Options::default())?;
 //! records.iter().for_each(|record| judge.judge(record));
 //!
 //! let whole = Whole::new(&rules, &timeline, &lost, [judge.finish()], Options::default())?;
@@ -61,9 +63,11 @@
 //! ```
 
 mod capture;
+mod json;
 mod judge;
 mod key;
 mod outside;
+mod portable;
 mod record;
 mod runs;
 mod scope;
@@ -73,6 +77,7 @@ mod whole;
 pub use capture::{CaptureFacts, Extracted};
 pub use judge::{FlowJudge, Part};
 pub use key::FlowKey;
+pub use portable::Portable;
 pub use record::{FragmentRecord, Record};
 pub use scope::Scope;
 pub use timeline::{LostFragments, Timeline};

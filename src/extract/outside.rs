@@ -5,7 +5,7 @@ use crate::stats::{Hidden, Partial, Unevaluated};
 use crate::verdict::Reason;
 
 /// Frames of a capture that are not evaluated.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Outside {
     by_reason: [u64; Reason::ALL.len()],
     bytes: u64,

@@ -4,7 +4,7 @@ use super::key::FlowKey;
 use crate::flow::{FlowTuple, Packet};
 
 /// One packet, or a run of packets, and where in the captures they are.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Record {
     /// The flow that it is judged with: of an ICMP error that of the packet which it quotes.
     pub key: FlowKey,
@@ -13,14 +13,14 @@ pub struct Record {
     pub(super) content: Content,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) enum Content {
     One(Box<One>),
     Run(Run),
 }
 
 /// A packet that tells more than that its connection goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct One {
     pub(super) at: At,
     /// Whether the frame has this time of its own.
@@ -33,7 +33,7 @@ pub(super) struct One {
 }
 
 /// A packet of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct At {
     /// The number of its frame in its capture.
     pub(super) frame: u64,
@@ -43,7 +43,7 @@ pub(super) struct At {
 }
 
 /// Packets and bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Sent {
     pub(super) packets: u64,
     pub(super) bytes: u64,
@@ -55,7 +55,7 @@ pub(super) struct Sent {
 /// So the session of the first is that of all, and what it turns into depends on the first packets of the first three
 /// stretches that go one way: a fourth changes nothing
 /// ([`State::after`](crate::session), SEMANTICS A6).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Run {
     /// Whether the first packet is from the lower end of the key.
     pub(super) from_low: bool,
@@ -95,7 +95,7 @@ impl Record {
 }
 
 /// A fragment, which may belong to a datagram that another capture has begun.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 pub struct FragmentRecord {
     /// The position of its capture among those that were named.
     pub capture: u32,

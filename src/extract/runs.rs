@@ -12,7 +12,7 @@ use crate::flow::{FlowTuple, Packet, Protocol, Transport};
 use crate::rules::{Interface, Timeouts};
 
 /// The least time, in ns, in which a session may expire, by protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Shortest {
     tcp: u64,
     udp: u64,

@@ -7,18 +7,24 @@ use crate::decode::Tunnels;
 use crate::direction::Interfaces;
 use crate::engine;
 use crate::error::Error;
-use crate::rules::RuleSet;
+use crate::rules::{Interface, RuleSet};
 
 /// What an extract depends on: local addresses, timeouts of sessions, tunnels, and how many captures there are. It serves
 /// every rule set with the same addresses whose sessions last as long or longer.
 #[derive(Clone, Debug)]
 pub struct Scope {
     pub(super) interfaces: Interfaces,
-    pub(super) shortest: Shortest,
     pub(super) tunnels: Tunnels,
+    pub(super) serves: Serves,
+}
+
+/// Which rules an extract serves, and of how many captures it is.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(super) struct Serves {
     pub(super) captures: u32,
-    /// By interface, in the order of the rules.
-    local: Vec<Vec<IpNet>>,
+    pub(super) shortest: Shortest,
+    /// Addresses and networks, by interface.
+    local: Vec<Vec<String>>,
 }
 
 impl Scope {
@@ -27,44 +33,50 @@ impl Scope {
     /// # Errors
     /// When an extract cannot give the answer of a replay.
     pub fn new(rules: &RuleSet, tunnels: Tunnels, captures: u32) -> Result<Self, Error> {
-        engine::can_judge(rules, &[])?;
-        let cloud = rules.cloud();
-        if !cloud.is_stateful() {
-            let message = "packets that are judged one by one have no flows to be judged by; an extract needs rules of a \
-                           cloud that remembers connections";
-            return Err(Error::Question(message.to_owned()));
-        }
+        judges_by_flow(rules)?;
         Ok(Self {
             interfaces: Interfaces::new(rules.interfaces()),
-            shortest: Shortest::new(rules.interfaces()),
             tunnels,
-            captures,
-            local: local(rules),
+            serves: Serves {
+                captures,
+                shortest: Shortest::new(rules.interfaces()),
+                local: local(rules),
+            },
         })
     }
+}
 
-    /// Whether an extract of this scope has what another rule set needs.
-    ///
-    /// # Errors
-    /// What differs.
-    pub(super) fn serves(&self, rules: &RuleSet) -> Result<(), Error> {
-        engine::can_judge(rules, &[])?;
+impl Serves {
+    /// Whether it has what a rule set needs.
+    pub(super) fn check(&self, rules: &RuleSet) -> Result<(), Error> {
+        judges_by_flow(rules)?;
         let differs = |what: &str| {
             Err(Error::Question(format!(
                 "the extract was made for rules with other {what}; extract the captures again for these"
             )))
         };
-        match () {
-            () if !rules.cloud().is_stateful() => differs("sessions"),
-            () if local(rules) != self.local => differs("local addresses"),
-            () if !self.shortest.is_within(&Shortest::new(rules.interfaces())) => {
-                differs("timeouts, and sessions of these may end earlier")
-            }
-            () => Ok(()),
+        if local(rules) != self.local {
+            return differs("local addresses");
+        }
+        match self.shortest.is_within(&Shortest::new(rules.interfaces())) {
+            true => Ok(()),
+            false => differs("timeouts, and sessions of these may end earlier"),
         }
     }
 }
 
-fn local(rules: &RuleSet) -> Vec<Vec<IpNet>> {
-    rules.interfaces().iter().map(|eni| IpNet::aggregate(&eni.addresses)).collect()
+fn judges_by_flow(rules: &RuleSet) -> Result<(), Error> {
+    engine::can_judge(rules, &[])?;
+    if !rules.cloud().is_stateful() {
+        let message = "packets that are judged one by one have no flows to be judged by; an extract needs rules of a cloud \
+                       that remembers connections";
+        return Err(Error::Question(message.to_owned()));
+    }
+    Ok(())
+}
+
+fn local(rules: &RuleSet) -> Vec<Vec<String>> {
+    let of =
+        |eni: &Interface| IpNet::aggregate(&eni.addresses).iter().map(IpNet::to_string).collect();
+    rules.interfaces().iter().map(of).collect()
 }

@@ -2,7 +2,9 @@
 
 use super::capture::{Accepting, CaptureFacts};
 use super::key::FlowKey;
+use super::outside::{Outside, Place};
 use super::record::{Content, FragmentRecord, One, Record};
+use super::scope::Serves;
 use crate::error::Error;
 use crate::fragment::FragmentTable;
 use crate::replay::{SHARDS, shard_of};
@@ -11,20 +13,20 @@ use crate::sources::{CaptureInput, Order};
 use crate::stats::{Hidden, Partial};
 use crate::verdict::Reason;
 
-use super::outside::{Outside, Place};
-
 /// Captures in the order in which a replay reads them, one behind the other.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Timeline {
+    pub(super) serves: Serves,
     /// By the positions of captures among those that were named.
     places: Vec<CapturePlace>,
     openings: Openings,
+    #[serde(with = "super::json")]
     inputs: Vec<CaptureInput>,
     outside: Vec<(u64, Outside)>,
 }
 
 /// Where a capture stands.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
 struct CapturePlace {
     /// Frames of the captures before it.
     before: u64,
@@ -40,10 +42,14 @@ impl Timeline {
     /// judged in turns.
     pub fn new(mut captures: Vec<CaptureFacts>, order: Order) -> Result<Self, Error> {
         captures.sort_by_key(|of| of.capture);
-        let numbers = captures.iter().map(|of| of.capture);
-        if !numbers.eq((0..).take(captures.len())) {
-            let message = "not every capture is there once; an extract is of all captures";
-            return Err(Error::Question(message.to_owned()));
+        let missing = || {
+            let message = "not every capture is there once; an extract is of all captures, for the same rules";
+            Error::Question(message.to_owned())
+        };
+        let serves = captures.first().ok_or_else(missing)?.serves.clone();
+        let is_whole = captures.iter().map(|of| of.capture).eq(0..serves.captures);
+        if !is_whole || captures.iter().any(|of| of.serves != serves) {
+            return Err(missing());
         }
         let inputs = captures.iter().map(|of| of.input.clone()).collect();
         if order == Order::Time {
@@ -60,7 +66,7 @@ impl Timeline {
             before += of.input.frames;
             clock = of.clock.last.unwrap_or(clock);
         }
-        let mut timeline = Self { places, openings: Openings::default(), inputs, outside };
+        let mut timeline = Self { serves, places, openings: Openings::default(), inputs, outside };
         timeline.openings = timeline.openings_of(&captures);
         Ok(timeline)
     }
@@ -96,9 +102,9 @@ impl Timeline {
         self.places.get(capture as usize).copied().unwrap_or_default()
     }
 
-    /// The number of a frame among those of all captures.
-    pub(super) fn number(&self, capture: u32, frame: u64) -> u64 {
-        self.place(capture).before + frame
+    /// The number of a frame among those of all captures, which is the position of its record.
+    pub fn number(&self, capture: u32, frame: u64) -> u64 {
+        self.place(capture).before.saturating_add(frame)
     }
 
     /// The time of the capture at a frame.
@@ -159,7 +165,7 @@ impl Timeline {
 }
 
 /// Fragments whose first one is in no capture.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct LostFragments(Outside);
 
 /// A replay reads captures in turns where one begins before another ends.

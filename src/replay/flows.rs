@@ -63,7 +63,8 @@ impl<'r> FlowReplay<'r> {
         let before = self.shard.stats.open_question();
         let judged = self.judge(frame, decoded, others);
         let questions = self.shard.stats.open_question() - before;
-        let (more, more_bytes) = (packets - 1, bytes - u64::from(frame.wire_len));
+        let more = packets.saturating_sub(1);
+        let more_bytes = bytes.saturating_sub(frame.wire_len.into());
         self.shard.stats.count_alike(&judged, more, more_bytes, questions);
         judged
     }

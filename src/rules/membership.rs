@@ -27,7 +27,18 @@ pub enum Membership {
 
 /// Groups without known members; each address is assumed to be a member of all of them, and of no other such
 /// group. The default assumes nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+)]
 pub struct Assumption(BTreeSet<String>);
 
 impl Assumption {

@@ -15,7 +15,9 @@ use crate::flow::Direction;
 
 /// A position in evaluation order: 0 is looked at first.
 #[repr(transparent)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub struct EntryIndex(pub u32);
 
 // `compile::simd` stores vectors of `u32` into slices of positions.

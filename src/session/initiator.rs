@@ -21,7 +21,9 @@ pub enum Initiator {
 }
 
 /// How it is known who began a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub enum Opening {
     /// The capture holds the opening packet.
     Seen,
@@ -74,7 +76,7 @@ pub(crate) const MOST_ACCEPTING: usize = 1 << 16;
 
 /// What the capture has shown about who accepts connections, and the frame that showed it first. A frame is judged by
 /// what it and earlier frames have shown, even if later ones were observed already.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Openings {
     /// Ports that accept connections, with the first frame that shows it.
     accepting: HashMap<(IpAddr, u16), u64, RandomState>,

@@ -6,7 +6,8 @@ use crate::capture::{CaptureCounts, CaptureError, FlowLogCounts};
 use crate::hints::CaptureHints;
 
 /// One capture, as it was read.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct CaptureInput {
     /// As the user named it.
     pub path: String,
@@ -24,7 +25,7 @@ pub struct CaptureInput {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock_ahead: Option<ClockAhead>,
     /// The counts of a flow log.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
     pub flow_log: Option<FlowLogCounts>,
     /// Of its bytes, if requested.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,7 +36,7 @@ pub struct CaptureInput {
 }
 
 /// Frames of one capture that are earlier than the frame before them by more than network cards reorder.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct ClockBackwards {
     /// How many.
     pub times: u64,
@@ -47,7 +48,7 @@ pub struct ClockBackwards {
 
 /// Frames of one capture that are later than the frame before them by over a week: a clock that was set, or a
 /// recording that was interrupted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct ClockAhead {
     /// How many.
     pub times: u64,

@@ -3,7 +3,7 @@
 use crate::verdict::Verdict;
 
 /// Packets, bytes on the wire and connections.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Count {
     /// Packets.
     pub packets: u64,
@@ -34,7 +34,7 @@ impl std::ops::Add for Count {
 }
 
 /// Counters by verdict.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ByVerdict {
     /// Allowed wherever they were judged.
     pub allowed: u64,

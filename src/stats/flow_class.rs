@@ -7,7 +7,7 @@ use crate::restrictions::Obstacle;
 use crate::rules::EntryIndex;
 
 /// Connections of one kind: decided by one entry, in one protocol, to one port.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct FlowClass {
     /// Position of the interface.
     pub interface: usize,
@@ -20,7 +20,8 @@ pub struct FlowClass {
     pub example: FlowTuple,
     /// The frame that opened it.
     pub first_frame: u64,
-    /// Different peers.
+    /// Different peers. In a part of the statistics they stand beside the class.
+    #[serde(skip)]
     pub peers: Peers,
     /// The likely blocker upstream, if the rules allow them.
     pub obstacle: Option<Obstacle>,
@@ -29,7 +30,9 @@ pub struct FlowClass {
 }
 
 /// How a flow class differs from that of ordinary connections which the same entry decides.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub enum Special {
     /// Nothing.
     #[default]

@@ -5,7 +5,7 @@ use crate::session::Opening;
 use crate::verdict::{Judged, Judgement, Stopped, Verdict};
 
 /// What is known of a connection that may be counted later than it was opened.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Mark {
     pub(super) opening: Option<Opening>,
     pub(super) denied: bool,

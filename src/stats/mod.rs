@@ -34,7 +34,7 @@ pub(crate) use unevaluated::Hidden;
 pub use unevaluated::{Unevaluated, UnevaluatedCount};
 
 /// The counters of a flow class, apart from the rest, so that they stay in the L1 cache.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 struct Counter {
     count: Count,
     entry: EntryIndex,
@@ -46,7 +46,7 @@ struct Counter {
 const MOST_KINDS: usize = 1 << 18;
 
 /// A flow class while it is counted.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 struct Kind {
     class: FlowClass,
     /// What tells it apart from others, one number to be hashed.
@@ -64,7 +64,7 @@ fn remainder(port: u16) -> u64 {
 }
 
 /// Statistics of a replay.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub struct Stats {
     /// Packets by verdict and reason.
     answers: [[u64; Reason::ALL.len()]; Verdict::ALL.len()],

@@ -15,7 +15,7 @@ use super::{Counter, Kind, MOST_KINDS, Stats};
 use crate::verdict::{Judged, Reason, Reply, Stopped, Verdict};
 
 /// The statistics of one of several shards, or a part of them.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Partial {
     /// Everything that is only added up.
     sums: Stats,
@@ -29,11 +29,11 @@ pub(crate) struct Partial {
 pub(crate) struct TooManyKinds;
 
 /// Frames that carry or hide traffic, by kind: how many, and the first.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct HiddenFrames(HashMap<Hidden, (u64, u64), FixedState>);
 
 /// A kind of connections, or a part of it.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 struct PartialKind {
     /// Without peers.
     kind: Kind,
@@ -44,11 +44,12 @@ struct PartialKind {
 }
 
 /// Different peers, the first of them by when they were shown.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 struct FirstPeers {
     /// When each was shown first, ascending.
     first: Vec<(u64, IpAddr)>,
     /// All, where there are more than are kept.
+    #[serde(with = "peers::registers")]
     all: Option<Estimate>,
 }
 

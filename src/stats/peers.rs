@@ -31,6 +31,37 @@ pub(super) fn estimate() -> Estimate {
     HyperLogLog::with_hasher(PRECISION, FixedState::default())
 }
 
+/// An estimate as its registers, from which the rest follows.
+pub(super) mod registers {
+    use foldhash::quality::FixedState;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::{Estimate, PRECISION};
+
+    #[expect(clippy::ref_option, reason = "serde's signature")]
+    pub(in crate::stats) fn serialize<S: Serializer>(
+        estimate: &Option<Estimate>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        let registers = estimate.as_ref().map(|of| of.iter().collect::<Vec<u8>>());
+        registers.serialize(to)
+    }
+
+    pub(in crate::stats) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Estimate>, D::Error> {
+        let Some(registers) = Option::<Vec<u8>>::deserialize(from)? else { return Ok(None) };
+        if registers.len() != 1 << PRECISION || registers.iter().any(|of| *of > 65) {
+            return Err(D::Error::custom("no estimate of how many peers there are"));
+        }
+        let zeros = registers.len() - registers.iter().filter(|of| **of > 0).count();
+        let sum = registers.iter().map(|of| (-f64::from(*of)).exp2()).sum();
+        let registers = registers.into_boxed_slice();
+        Ok(Some(Estimate::from_parts(registers, FixedState::default(), zeros, sum)))
+    }
+}
+
 /// How many peers there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerCount {
@@ -43,7 +74,7 @@ pub enum PeerCount {
 }
 
 /// Memory that the peers of all kinds may take together.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Room {
     kept: usize,
     estimates: usize,

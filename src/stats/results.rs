@@ -7,7 +7,7 @@ use foldhash::fast::FixedState;
 use super::Stats;
 use super::counts::{ByVerdict, Count};
 use super::flow_class::FlowClass;
-use super::unevaluated::{Hidden, Unevaluated, UnevaluatedCount};
+use super::unevaluated::{Hidden, TunnelName, Unevaluated, UnevaluatedCount};
 use crate::decode::tunnel_of;
 use crate::doubts::Doubts;
 use crate::flow::Direction;
@@ -57,7 +57,7 @@ impl Stats {
         let mut found = Unevaluated::default();
         for (kind, count) in self.flow_classes() {
             if let Some(name) = tunnel_of(&kind.example) {
-                found.note(Hidden::Tunnel(name), count.packets, kind.first_frame);
+                found.note(Hidden::Tunnel(TunnelName(name)), count.packets, kind.first_frame);
             }
         }
         found.counts()

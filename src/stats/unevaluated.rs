@@ -5,10 +5,11 @@
 
 use std::net::IpAddr;
 
-use serde::Serialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::capture::{Frame, LinkType};
-use crate::decode::{Decoded, Undecodable, Why, tunnel_name, tunnel_of};
+use crate::decode::{Decoded, Tunnels, Undecodable, Why, tunnel_name, tunnel_of, tunnels_by_port};
 use crate::flow::Packet;
 use crate::verdict::Reason;
 
@@ -29,11 +30,11 @@ pub struct UnevaluatedCount {
 }
 
 /// Why a frame that may carry traffic was not evaluated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Hidden {
     Link(LinkType),
     Type(crate::decode::NonIp),
-    Tunnel(&'static str),
+    Tunnel(TunnelName),
     Truncated,
     Malformed,
     FragmentWithoutFirst,
@@ -44,7 +45,7 @@ pub(crate) enum Hidden {
 }
 
 /// Frames that carry or hide traffic and were not evaluated, by reason.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Unevaluated {
     counts: Vec<(Hidden, u64, u64)>,
     not_local: Option<(u64, u64)>,
@@ -52,6 +53,19 @@ pub struct Unevaluated {
 
 /// So many kinds are told apart.
 const MOST: usize = 64;
+
+/// A name by which a tunnel is known here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+pub(crate) struct TunnelName(pub(crate) &'static str);
+
+impl<'de> Deserialize<'de> for TunnelName {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(from)?;
+        let mut known = Tunnels::NAMES.into_iter().chain(tunnels_by_port());
+        let known = known.find(|known| *known == name).map(Self);
+        known.ok_or_else(|| D::Error::custom("no name of a tunnel"))
+    }
+}
 
 impl Hidden {
     /// Of a frame that was not judged for this reason; `None` where no traffic is lost by that. `is_local` says
@@ -70,7 +84,7 @@ impl Hidden {
             Decoded::Packet(packet) if reason == Reason::NotLocal => {
                 let between_hosts = !is_group(packet.flow.dst) && !is_group_frame(frame);
                 let not_local = between_hosts.then_some(Self::NotLocal);
-                tunnel(frame, packet).map(Self::Tunnel).or(not_local)
+                tunnel(frame, packet).map(|name| Self::Tunnel(TunnelName(name))).or(not_local)
             }
             Decoded::Packet(_) => {
                 (reason == Reason::FragmentWithoutFirst).then_some(Self::FragmentWithoutFirst)
@@ -102,7 +116,7 @@ impl Hidden {
         match self {
             Self::Link(LinkType(number)) => Some(format!("link type {number}")),
             Self::Type(of) => Some(of.to_string()),
-            Self::Tunnel(name) => Some(name.to_owned()),
+            Self::Tunnel(TunnelName(name)) => Some(name.to_owned()),
             Self::Truncated
             | Self::Malformed
             | Self::FragmentWithoutFirst
@@ -118,7 +132,7 @@ impl Hidden {
                     .to_owned()
             }
             Self::Type(_) => "the headers behind it are not read".to_owned(),
-            Self::Tunnel(name) => format!("--decap {name} judges the packets inside"),
+            Self::Tunnel(TunnelName(name)) => format!("--decap {name} judges the packets inside"),
             Self::Truncated => "capture whole packets (tcpdump -s 0)".to_owned(),
             Self::Malformed => {
                 "their headers contradict themselves; look at one in Wireshark".to_owned()

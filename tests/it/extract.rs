@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use sgreplay::collect::{Connections, RowPart};
 use sgreplay::decode::Tunnels;
 use sgreplay::engine::{self, Binding, ReplayRequest};
-use sgreplay::extract::{Extracted, FlowJudge, Part, Record, Scope, Timeline, Whole};
+use sgreplay::extract::{
+    CaptureFacts, Extracted, FlowJudge, Part, Portable, Record, Scope, Timeline, Whole,
+};
 use sgreplay::labels::Labels;
 use sgreplay::replay::{Midstream, Options, Replay, Sessions};
 use sgreplay::report::{Inputs, Summary};
@@ -284,9 +286,13 @@ fn by_one(rules: &RuleSet, paths: &[PathBuf], order: Order, options: Options) ->
     answers(&rules, &outcome.replay, &rows, outcome.ended.inputs, outcome.local)
 }
 
+/// From one machine to another.
+fn sent<T: Portable>(of: &T) -> Result<T, Error> {
+    T::from_bytes(&of.to_bytes()?)
+}
+
 /// What the captures hold for a replay in parts.
 struct Extract {
-    scope: Scope,
     timeline: Timeline,
     records: Vec<Record>,
     lost: sgreplay::extract::LostFragments,
@@ -298,18 +304,20 @@ fn extract(rules: &RuleSet, paths: &[PathBuf], order: Order) -> Result<Extract, 
     // Captures may be extracted in any order.
     for (capture, path) in (0..).zip(paths).collect::<Vec<_>>().into_iter().rev() {
         let sources = sources(std::slice::from_ref(path), order);
-        facts.push(scope.extract(capture, sources, |part| {
+        let of_capture = scope.extract(capture, sources, |part| {
             match part {
-                Extracted::Record(record) => records.push(record),
-                Extracted::Fragment(fragment) => fragments.push(fragment),
+                Extracted::Record(record) => records.push(sent(&record)?),
+                Extracted::Fragment(fragment) => fragments.push(sent(&fragment)?),
             }
             Ok::<(), Error>(())
-        })?);
+        })?;
+        facts.push(sent(&of_capture)?);
     }
-    let timeline = Timeline::new(facts, order)?;
+    let timeline = sent(&Timeline::new(facts, order)?)?;
     let (completed, lost) = timeline.complete(fragments);
+    let lost = sent(&lost)?;
     records.extend(completed);
-    Ok(Extract { scope, timeline, records, lost })
+    Ok(Extract { timeline, records, lost })
 }
 
 /// By so many judges, each of which has some of the flows.
@@ -321,7 +329,7 @@ fn by_parts(
 ) -> Result<Vec<String>, Error> {
     let mut rules = rules.clone();
     let local = engine::bind_known(&mut rules, &[])?;
-    let Extract { scope, timeline, records, lost } = extract;
+    let Extract { timeline, records, lost } = extract;
     let state = RandomState::new();
     let mut of_part: BTreeMap<u64, Vec<Record>> = BTreeMap::new();
     for record in records {
@@ -330,11 +338,11 @@ fn by_parts(
     }
     let judged = of_part.into_values().rev().map(|mut records| {
         timeline.sort(&mut records);
-        let mut judge = FlowJudge::new(&rules, scope, timeline, options)?;
+        let mut judge = FlowJudge::new(&rules, timeline, options)?;
         for record in &records {
             judge.judge(record);
         }
-        Ok::<Part, Error>(judge.finish())
+        sent::<Part>(&judge.finish())
     });
     let judged: Vec<Part> = judged.collect::<Result<_, _>>()?;
     let whole = Whole::new(&rules, timeline, lost, judged, options)?;
@@ -498,6 +506,11 @@ fn what_it_does_not_cover_is_refused() {
         let sources = sources(&paths[..1], Order::Time);
         scope.extract(capture, sources, |_| Ok::<(), Error>(())).unwrap()
     };
+    let bytes = facts(0).to_bytes().unwrap();
+    let read = |bytes: &[u8]| CaptureFacts::from_bytes(bytes).map(drop).unwrap_err().to_string();
+    assert!(read(&[&[99], &bytes[1..]].concat()).contains("of another version"));
+    assert_eq!(read(&bytes[..bytes.len() - 1]), "the extract is damaged");
+    assert_eq!(read(&[&bytes[..], &[0]].concat()), "the extract is damaged");
     let missing = Timeline::new(vec![facts(1)], Order::Time).unwrap_err().to_string();
     assert!(missing.contains("not every capture is there once"), "{missing}");
 }

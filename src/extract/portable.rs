@@ -1,0 +1,62 @@
+//! What goes from machine to machine, as bytes.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::capture::CaptureFacts;
+use super::judge::Part;
+use super::key::FlowKey;
+use super::record::{FragmentRecord, Record};
+use super::timeline::{LostFragments, Timeline};
+use crate::error::Error;
+
+/// Something that goes from machine to machine, or is kept. Other versions of this crate may not read the bytes; they say
+/// so.
+pub trait Portable: Sized {
+    /// As bytes.
+    ///
+    /// # Errors
+    /// When there is no memory for them.
+    fn to_bytes(&self) -> Result<Vec<u8>, Error>;
+
+    /// From the bytes of [`Portable::to_bytes`].
+    ///
+    /// # Errors
+    /// When they are of another version, or damaged.
+    fn from_bytes(bytes: &[u8]) -> Result<Self, Error>;
+}
+
+/// Changes whenever what is written changes.
+const FORMAT: u8 = 1;
+
+macro_rules! portable {
+    ($($kind:ty),*) => {$(
+        impl Portable for $kind {
+            fn to_bytes(&self) -> Result<Vec<u8>, Error> {
+                written(self)
+            }
+
+            fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
+                read(bytes)
+            }
+        }
+    )*};
+}
+
+portable!(CaptureFacts, FlowKey, FragmentRecord, LostFragments, Part, Record, Timeline);
+
+fn written(of: &impl Serialize) -> Result<Vec<u8>, Error> {
+    postcard::to_extend(of, vec![FORMAT])
+        .map_err(|error| Error::Question(format!("an extract cannot be written: {error}")))
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    let Some((&FORMAT, bytes)) = bytes.split_first() else {
+        let message = "the extract is of another version of sgreplay; extract the captures again";
+        return Err(Error::Question(message.to_owned()));
+    };
+    match postcard::take_from_bytes(bytes) {
+        Ok((read, [])) => Ok(read),
+        _ => Err(Error::Question("the extract is damaged".to_owned())),
+    }
+}

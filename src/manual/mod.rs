@@ -7,6 +7,7 @@
 //! [JSON and CSV]: crate::manual::json
 //! [performance]: crate::manual::performance
 //! [Python]: crate::manual::python
+//! [Spark]: crate::manual::spark
 //!
 #![doc = include_str!("README.md")]
 
@@ -22,6 +23,7 @@ macro_rules! pages {
 [JSON and CSV]: crate::manual::json
 [performance]: crate::manual::performance
 [Python]: crate::manual::python
+[Spark]: crate::manual::spark
 
 "
     };
@@ -50,3 +52,6 @@ pub mod performance {}
 
 #[doc = concat!(pages!(), include_str!("python.md"))]
 pub mod python {}
+
+#[doc = concat!(pages!(), include_str!("spark.md"))]
+pub mod spark {}

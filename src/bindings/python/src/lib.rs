@@ -31,6 +31,7 @@ mod error;
 mod evaluate;
 mod options;
 mod packets;
+mod parts;
 mod replay;
 mod reports;
 mod rules;
@@ -46,6 +47,8 @@ use pyo3::prelude::*;
 mod _sgreplay {
     #[pymodule_export]
     use super::evaluate::evaluate;
+    #[pymodule_export]
+    use super::parts::{parts_check, parts_extract, parts_judge, parts_plan, parts_whole};
     #[pymodule_export]
     use super::replay::Replay;
     #[pymodule_export]

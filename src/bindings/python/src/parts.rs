@@ -1,0 +1,363 @@
+//! A replay in parts: what the cluster job does on executors, and on the driver.
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "lists that Python hands over are extracted into values"
+)]
+
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use arrow_array::builder::{BinaryBuilder, Int8Builder, Int32Builder, Int64Builder};
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, RecordBatch};
+use arrow_schema::{ArrowError, DataType, Field, Schema};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use sgreplay::arrow::{ConnectionColumns, Vocabulary, connection_schema};
+use sgreplay::collect::{Connections, RowPart};
+use sgreplay::decode::Tunnels;
+use sgreplay::engine::{self, Local};
+use sgreplay::extract::{
+    CaptureFacts, Extracted, FlowJudge, FragmentRecord, LostFragments, Part, Portable, Record,
+    Scope, Timeline, Whole,
+};
+use sgreplay::labels::Labels;
+use sgreplay::replay::{Midstream, Options};
+use sgreplay::report::{Inputs, Summary};
+use sgreplay::rules::RuleSet;
+use sgreplay::sources::{Ended, Order};
+use sgreplay::{Error, SourceOptions, Sources};
+
+use crate::command::replay::warnings;
+use crate::exit::Failure;
+use crate::rules::Rules;
+use crate::table::Table;
+use crate::{capsule, error, table};
+
+/// Rows of a batch that goes to Spark.
+const ROWS: usize = 1 << 13;
+
+/// The kinds of an extract's rows.
+const RECORD: i8 = 0;
+const FRAGMENT: i8 = 1;
+const FACTS: i8 = 2;
+
+/// Why a call ends.
+enum Halt {
+    Failed(Failure),
+    Raised(PyErr),
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<ArrowError> for Halt {
+    fn from(error: ArrowError) -> Self {
+        Self::Failed(Failure::Usage(error.to_string()))
+    }
+}
+
+impl From<PyErr> for Halt {
+    fn from(error: PyErr) -> Self {
+        Self::Raised(error)
+    }
+}
+
+fn raised<T>(py: Python<'_>, result: Result<T, Halt>) -> PyResult<T> {
+    result.map_err(|halt| match halt {
+        Halt::Failed(failure) => error::of_failure(py, failure),
+        Halt::Raised(error) => error,
+    })
+}
+
+/// Bytes that Python hands over piece by piece.
+struct Pieces {
+    iterator: Py<PyAny>,
+    piece: Vec<u8>,
+    taken: usize,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while self.taken == self.piece.len() {
+            let next = Python::attach(|py| -> PyResult<Option<Vec<u8>>> {
+                let next = self.iterator.bind(py).try_iter()?.next().transpose()?;
+                next.map(|piece| Ok(piece.cast::<PyBytes>()?.as_bytes().to_vec())).transpose()
+            });
+            match next.map_err(io::Error::other)? {
+                None => return Ok(0),
+                Some(piece) => (self.piece, self.taken) = (piece, 0),
+            }
+        }
+        let rest = self.piece.get(self.taken..).unwrap_or_default();
+        let read = (&*rest).read(into)?;
+        self.taken += read;
+        Ok(read)
+    }
+}
+
+/// Rows of an extract under way.
+#[derive(Default)]
+struct Rows {
+    part: Int8Builder,
+    key: BinaryBuilder,
+    capture: Int32Builder,
+    frame: Int64Builder,
+    data: BinaryBuilder,
+}
+
+impl Rows {
+    fn push(
+        &mut self,
+        part: i8,
+        key: &[u8],
+        (capture, frame): (u32, u64),
+        data: &[u8],
+    ) -> Result<(), Halt> {
+        let too_many = |_| Error::Question("an extract has no number for so many".to_owned());
+        self.part.append_value(part);
+        self.key.append_value(key);
+        self.capture.append_value(i32::try_from(capture).map_err(too_many)?);
+        self.frame.append_value(i64::try_from(frame).map_err(too_many)?);
+        self.data.append_value(data);
+        Ok(())
+    }
+
+    fn record(&mut self, record: &Record) -> Result<(), Halt> {
+        let at = (record.capture, record.frame());
+        self.push(RECORD, &record.key.to_bytes()?, at, &record.to_bytes()?)
+    }
+
+    fn fragment(&mut self, fragment: &FragmentRecord) -> Result<(), Halt> {
+        self.push(FRAGMENT, &[], (fragment.capture, fragment.frame()), &fragment.to_bytes()?)
+    }
+
+    fn facts(&mut self, facts: &CaptureFacts) -> Result<(), Halt> {
+        self.push(FACTS, &[], (facts.capture, 0), &facts.to_bytes()?)
+    }
+
+    fn table(&mut self) -> Result<Table, Halt> {
+        let field = |name: &str, of: DataType| Field::new(name, of, false);
+        let schema = Arc::new(Schema::new(vec![
+            field("part", DataType::Int8),
+            field("key", DataType::Binary),
+            field("capture", DataType::Int32),
+            field("frame", DataType::Int64),
+            field("data", DataType::Binary),
+        ]));
+        let batch = RecordBatch::try_new(
+            Arc::clone(&schema),
+            vec![
+                Arc::new(self.part.finish()),
+                Arc::new(self.key.finish()),
+                Arc::new(self.capture.finish()),
+                Arc::new(self.frame.finish()),
+                Arc::new(self.data.finish()),
+            ],
+        )?;
+        Ok(Table::new(schema, vec![batch]))
+    }
+}
+
+fn emit(to: &Py<PyAny>, table: Table) -> Result<(), Halt> {
+    Python::attach(|py| to.call1(py, (table,)).map(drop)).map_err(Halt::Raised)
+}
+
+fn bound(rules: &Rules) -> Result<(RuleSet, Local), Error> {
+    let mut set = rules.file.rules.clone();
+    let local = engine::bind_known(&mut set, &rules.local)?;
+    Ok((set, local))
+}
+
+fn tunnels(names: &[String]) -> Result<Tunnels, Error> {
+    let mut tunnels = Tunnels::default();
+    for name in names {
+        let wrong = |error| Error::Question(format!("--decap {name}: {error}"));
+        tunnels.add(name).map_err(wrong)?;
+    }
+    Ok(tunnels)
+}
+
+fn order(name: &str) -> Result<Order, Error> {
+    match name {
+        "time" => Ok(Order::Time),
+        "as-named" => Ok(Order::AsNamed),
+        _ => Err(Error::Question(format!("an order is `time` or `as-named`, and not `{name}`"))),
+    }
+}
+
+fn options(midstream: &str) -> Result<Options, Error> {
+    let midstream = match midstream {
+        "infer" => Midstream::Infer,
+        "first-packet" => Midstream::FirstPacket,
+        _ => {
+            let message = format!("midstream is `infer` or `first-packet`, and not `{midstream}`");
+            return Err(Error::Question(message));
+        }
+    };
+    Ok(Options::default().with_midstream(midstream))
+}
+
+/// Says whether rules and options can be replayed in parts.
+#[pyfunction]
+pub(crate) fn parts_check(
+    py: Python<'_>,
+    rules: &Rules,
+    decap: Vec<String>,
+    captures: u32,
+    order_by: &str,
+    midstream: &str,
+) -> PyResult<()> {
+    let check = || -> Result<(), Halt> {
+        let (set, _) = bound(rules)?;
+        Scope::new(&set, tunnels(&decap)?, captures)?;
+        order(order_by)?;
+        options(midstream)?;
+        Ok(())
+    };
+    raised(py, check())
+}
+
+/// Extracts one capture, whose bytes come in pieces, and hands over the rows.
+#[pyfunction]
+pub(crate) fn parts_extract(
+    py: Python<'_>,
+    rules: &Rules,
+    decap: Vec<String>,
+    captures: u32,
+    capture: (u32, String),
+    pieces: Py<PyAny>,
+    to: Py<PyAny>,
+) -> PyResult<()> {
+    let extract = move || -> Result<(), Halt> {
+        let (set, _) = bound(rules)?;
+        let (capture, name) = capture;
+        let scope = Scope::new(&set, tunnels(&decap)?, captures)?;
+        let options = SourceOptions { tunnels: tunnels(&decap)?, ..SourceOptions::default() };
+        let bytes = Pieces { iterator: pieces, piece: Vec::new(), taken: 0 };
+        let sources = Sources::from_reader(&name, Box::new(bytes), options).map_err(Error::from)?;
+        let (mut rows, mut count) = (Rows::default(), 0);
+        let facts = scope.extract(capture, sources, |part| {
+            match part {
+                Extracted::Record(record) => rows.record(&record)?,
+                Extracted::Fragment(fragment) => rows.fragment(&fragment)?,
+            }
+            count += 1;
+            if count % ROWS == 0 { emit(&to, rows.table()?) } else { Ok(()) }
+        })?;
+        rows.facts(&facts)?;
+        emit(&to, rows.table()?)
+    };
+    let extracted = py.detach(extract);
+    raised(py, extracted)
+}
+
+/// Everything that is known when all captures are extracted: the timeline, the lost fragments, the completed ones as rows,
+/// and the frames before each capture.
+type Plan<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>, Table, Vec<u64>);
+
+/// Puts captures in order and completes fragments.
+#[pyfunction]
+pub(crate) fn parts_plan<'py>(
+    py: Python<'py>,
+    facts: Vec<Vec<u8>>,
+    fragments: Vec<Vec<u8>>,
+    order_by: &str,
+) -> PyResult<Plan<'py>> {
+    let plan = || -> Result<_, Halt> {
+        let captures = u32::try_from(facts.len()).unwrap_or(u32::MAX);
+        let facts: Result<Vec<_>, _> =
+            facts.iter().map(|of| CaptureFacts::from_bytes(of)).collect();
+        let fragments: Result<Vec<_>, _> =
+            fragments.iter().map(|of| FragmentRecord::from_bytes(of)).collect();
+        let timeline = Timeline::new(facts?, order(order_by)?)?;
+        let (records, lost) = timeline.complete(fragments?);
+        let mut rows = Rows::default();
+        records.iter().try_for_each(|record| rows.record(record))?;
+        let before = (0..captures).map(|capture| timeline.number(capture, 0)).collect();
+        Ok((timeline.to_bytes()?, lost.to_bytes()?, rows.table()?, before))
+    };
+    let (timeline, lost, completed, before) = raised(py, plan())?;
+    Ok((PyBytes::new(py, &timeline), PyBytes::new(py, &lost), completed, before))
+}
+
+/// Judges records, flow by flow, of an iterator of tables; hands over the rows of connections, and returns the rest.
+#[pyfunction]
+pub(crate) fn parts_judge<'py>(
+    py: Python<'py>,
+    rules: &Rules,
+    timeline: &[u8],
+    midstream: &str,
+    tables: &Bound<'py, PyAny>,
+    to: Py<PyAny>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let judge = || -> Result<Vec<u8>, Halt> {
+        let (set, _) = bound(rules)?;
+        let timeline = Timeline::from_bytes(timeline)?;
+        let mut judge = FlowJudge::new(&set, &timeline, options(midstream)?)?;
+        let (labels, vocabulary) = (Labels::new(&set), Vocabulary::new(&set));
+        let mut columns = ConnectionColumns::new(&vocabulary, ROWS);
+        let add = |columns: &mut ConnectionColumns, rows: &Connections| {
+            columns.add(rows, RowPart::All, &labels, |batch| {
+                emit(&to, Table::new(connection_schema(), vec![batch]))
+            })
+        };
+        for table in tables.try_iter()? {
+            for batch in capsule::import(&table?)? {
+                let batch = batch?;
+                let data = batch.column_by_name("data").and_then(|of| of.as_binary_opt::<i32>());
+                let data = data.filter(|of| of.null_count() == 0).ok_or_else(|| {
+                    Error::Question("an extract has the column `data`, of bytes".to_owned())
+                })?;
+                for bytes in data.iter().flatten() {
+                    judge.judge(&Record::from_bytes(bytes)?);
+                }
+                add(&mut columns, &judge.take_rows())?;
+            }
+        }
+        let (rows, part) = judge.finish_rows();
+        add(&mut columns, &rows)?;
+        if !columns.is_empty() {
+            emit(&to, Table::new(connection_schema(), vec![columns.finish()?]))?;
+        }
+        Ok(part.to_bytes()?)
+    };
+    let part = raised(py, judge())?;
+    Ok(PyBytes::new(py, &part))
+}
+
+/// Puts the answers together: the summary, and the rows of connections that several judges may have.
+#[pyfunction]
+pub(crate) fn parts_whole<'py>(
+    py: Python<'py>,
+    rules: &Rules,
+    timeline: &[u8],
+    lost: &[u8],
+    parts: Vec<Vec<u8>>,
+    midstream: &str,
+) -> PyResult<(Bound<'py, PyAny>, Table)> {
+    let whole = || -> Result<(String, Table), Halt> {
+        let (set, local) = bound(rules)?;
+        let timeline = Timeline::from_bytes(timeline)?;
+        let lost = LostFragments::from_bytes(lost)?;
+        let parts: Result<Vec<Part>, Error> = parts.iter().map(|of| Part::from_bytes(of)).collect();
+        let whole = Whole::new(&set, &timeline, &lost, parts?, options(midstream)?)?;
+        let captures = timeline.inputs().to_vec();
+        let ended = Ended { inputs: captures.clone(), ..Ended::default() };
+        let labels = Labels::new(&set);
+        let warnings = warnings(&set, &whole.replay, &ended, &local);
+        let inputs = Inputs { rules: rules.file.input.clone(), captures };
+        let summary = Summary::new(&set, &whole.replay, inputs, local, warnings)
+            .with_decided(&whole.replay, &labels);
+        let mut columns = ConnectionColumns::new(&Vocabulary::new(&set), usize::MAX);
+        columns.add(&whole.connections, RowPart::All, &labels, |_| Ok::<(), Halt>(()))?;
+        let rows = Table::new(connection_schema(), vec![columns.finish()?]);
+        let text = serde_json::to_string(&summary);
+        Ok((text.map_err(|error| Failure::Usage(error.to_string())).map_err(Halt::Failed)?, rows))
+    };
+    let (text, rows) = raised(py, whole())?;
+    Ok((table::of_json(py, &text)?, rows))
+}

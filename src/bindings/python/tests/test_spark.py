@@ -1,0 +1,211 @@
+"""The answers of a cluster are those of one machine, whichever executors are killed on the way."""
+
+import gzip
+import json
+import os
+import random
+import shutil
+import signal
+import struct
+import sys
+
+import pytest
+
+import sgreplay
+from conftest import CAPTURES, rows
+
+pyspark = pytest.importorskip("pyspark.cloudpickle", reason="SKIPPED: there is no pyspark") and sys.modules["pyspark"]
+if shutil.which("java") is None:
+    pytest.skip("SKIPPED: there is no Java", allow_module_level=True)
+
+from sgreplay import spark as cluster  # noqa: E402
+
+RULES = """
+security_groups:
+  - {id: sg-web, rules: [
+      {id: web, direction: ingress, protocol: tcp, ports: 80, source: 0.0.0.0/0},
+      {id: dns, direction: ingress, protocol: udp, ports: 53, source: 198.51.100.0/24},
+      {id: no-ssh, direction: egress, protocol: tcp, ports: 22, destination: 198.51.100.128/25, policy: drop}]}
+interfaces:
+  - {id: web, addresses: [10.0.0.5], security_groups: [sg-web]}
+  - {id: db, addresses: [10.0.0.6], security_groups: [sg-web]}
+"""
+
+
+@pytest.fixture(scope="module")
+def spark():
+    from pyspark.sql import SparkSession
+
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    # Executors do not have this file.
+    pyspark.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    builder = SparkSession.builder.master("local-cluster[2,1,1024]").appName("sgreplay tests")
+    for name, value in (
+        ("spark.driver.host", "127.0.0.1"),
+        ("spark.ui.enabled", "false"),
+        ("spark.sql.shuffle.partitions", "4"),
+        ("spark.executorEnv.PYSPARK_PYTHON", sys.executable),
+    ):
+        builder = builder.config(name, value)
+    session = builder.getOrCreate()
+    yield session
+    session.stop()
+
+
+def packet(dice, hosts):
+    """A packet of few ends, any flags; now and then a fragment, or an ICMP error about some packet."""
+
+    def end():
+        host = dice.choice([b"\x0a\0\0\5", b"\x0a\0\0\6", bytes([198, 51, 100, dice.randrange(hosts)])])
+        return host, dice.choice([22, 53, 80, 40000, 40001])
+
+    (src, sport), (dst, dport) = end(), end()
+    if dice.randrange(3) == 0:
+        proto, body = 17, struct.pack(">HHHH", sport, dport, 8, 0)
+    else:
+        flags = dice.choice([2, 2, 18, 16, 16, 16, 24, 17, 4])
+        proto, body = 6, struct.pack(">HHIIBBHHH", sport, dport, 0, 0, 0x50, flags, 0, 0, 0)
+    kind, number, place = dice.randrange(20), 0, 0
+    if kind == 0:
+        quoted = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 40, 0, 0, 64, proto, 0, dst, src) + body[:8]
+        proto, body = 1, struct.pack(">BBHI", dice.choice([3, 11, 8]), 0, 0, 1) + quoted
+    elif kind == 1:
+        number, place = dice.randrange(4), dice.choice([0x2000, 0x2001, 2])
+        src, dst = b"\xc6\x33\x64\x07", b"\x0a\0\0\5"
+    header = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(body), number, place, 64, proto, 0, src, dst)
+    return header + body
+
+
+def captures(folder, seed, files=16, packets=400):
+    """Captures that follow each other; the last one is compressed."""
+    dice, now, paths = random.Random(seed), 1_700_000_000_000_000_000, []
+    for n in range(files):
+        text = bytearray(struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 65535, 101))
+        latest = now
+        for first in [True] + [False] * (packets - 1):
+            step = dice.choice([10**6, 10**7, 10**8, 10**9, 5 * 10**9, -(10**9), 40 * 10**9])
+            now = latest if first else max(now + step, 0)
+            latest = max(latest, now)
+            # Captures are mostly of such runs of newlines as no source of lines likes.
+            data = packet(dice, 60) + b"\n" * dice.randrange(3)
+            text += struct.pack("<IIII", now // 10**9, now % 10**9, len(data), len(data)) + data
+        now = latest + 1
+        path = folder / f"{n:02}.pcap"
+        if n == files - 1:
+            path = folder / f"{n:02}.pcap.gz"
+            path.write_bytes(gzip.compress(bytes(text)))
+        else:
+            path.write_bytes(text)
+        paths.append(str(path))
+    return paths
+
+
+def by_one_machine(rules, paths, **options):
+    run = sgreplay.replay(rules, paths, **options)
+    return run.summary, rows(run.connections)
+
+
+def by_cluster(run):
+    def texts(row):
+        return {name: None if value is None else str(value) for name, value in row.asDict().items()}
+
+    return run.summary, [texts(row) for row in run.connections.collect()]
+
+
+def same(one, other):
+    (summary, connections), (of_cluster, of_rows) = one, other
+    hints = ("every packet is there", "only one direction is in the capture", "a snap length of")
+    summary["warnings"] = [of for of in summary["warnings"] if not any(hint in of for hint in hints)]
+    assert of_cluster == summary
+    assert of_rows == connections
+
+
+def kill_executor_once(flag):
+    """Kills the executor of the task that comes first."""
+    try:
+        os.close(os.open(flag, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return
+    # The worker's parent is Python's daemon, and the daemon's the executor.
+    with open(f"/proc/{os.getppid()}/stat") as stat:
+        executor = int(stat.read().rsplit(")", 1)[1].split()[1])
+    os.kill(executor, signal.SIGKILL)
+
+
+pytestmark = pytest.mark.filterwarnings("ignore::sgreplay.SgreplayWarning")
+
+
+@pytest.mark.parametrize("seed", [int(os.environ.get("SGREPLAY_SEED", "1"))])
+def test_a_cluster_answers_as_one_machine_does(spark, tmp_path, seed):
+    paths = captures(tmp_path, seed)
+    rules = sgreplay.Rules.parse(RULES)
+    one = by_one_machine(rules, paths)
+    assert len(one[1]) > 1000, f"seed {seed}"
+    same(one, by_cluster(cluster.replay(spark, rules, paths)))
+
+
+def test_executors_may_be_killed(spark, tmp_path):
+    paths = captures(tmp_path, 2, packets=200)
+    rules = sgreplay.Rules.parse(RULES)
+    flags = [str(tmp_path / name) for name in ("first", "second")]
+
+    def dies(batches):
+        for batch in batches:
+            yield batch
+        kill_executor_once(flags[0])
+
+    extracted = cluster.extract(spark, paths, rules)
+    run = cluster.replay(spark, rules, extracted.mapInArrow(dies, extracted.schema))
+    assert os.path.exists(flags[0])
+
+    def dies_too(_):
+        kill_executor_once(flags[1])
+        return iter(())
+
+    spark.sparkContext.parallelize([0], 1).mapPartitions(dies_too).collect()
+    assert os.path.exists(flags[1])
+    same(by_one_machine(rules, paths), by_cluster(run))
+
+
+def test_an_extract_is_kept_and_serves_other_rules(spark, tmp_path):
+    paths = captures(tmp_path, 3, files=3)
+    rules = sgreplay.Rules.parse(RULES)
+    kept = str(tmp_path / "kept")
+    cluster.extract(spark, paths, rules).write.parquet(kept)
+    other = sgreplay.Rules.parse(RULES.replace("ports: 80", "ports: 22"))
+    for of in (rules, other):
+        same(by_one_machine(of, paths), by_cluster(cluster.replay(spark, of, spark.read.parquet(kept))))
+    elsewhere = sgreplay.Rules.parse(RULES.replace("10.0.0.6", "10.0.0.7"))
+    with pytest.raises(Exception, match="rules with other local addresses"):
+        cluster.replay(spark, elsewhere, spark.read.parquet(kept))
+
+
+def test_what_it_does_not_cover_is_an_error(spark, tmp_path):
+    rules = sgreplay.Rules.parse(RULES)
+    paths = captures(tmp_path, 4, files=2, packets=20)
+    with pytest.raises(sgreplay.Error, match="no such file"):
+        cluster.extract(spark, str(tmp_path / "none.pcap"), rules)
+    with pytest.raises(sgreplay.Error, match="named twice"):
+        cluster.extract(spark, [paths[0], paths[0]], rules)
+    nowhere = sgreplay.Rules.parse(RULES.split("interfaces:")[0])
+    with pytest.raises(sgreplay.Error, match="local address is not inferred"):
+        cluster.extract(spark, paths, nowhere)
+    cut = tmp_path / "cut.pcap"
+    cut.write_bytes((tmp_path / "00.pcap").read_bytes()[:-5])
+    with pytest.raises(Exception, match="cut.pcap"):
+        cluster.replay(spark, rules, str(cut))
+    shutil.copy(paths[0], tmp_path / "copy.pcap")
+    with pytest.raises(sgreplay.Error, match="begins before"):
+        cluster.replay(spark, rules, [paths[0], str(tmp_path / "copy.pcap")])
+
+
+def test_the_command_writes_a_summary_and_connections(spark, tmp_path):
+    (tmp_path / "rules.yaml").write_text(RULES)
+    paths = captures(tmp_path, 5, files=2)
+    out = tmp_path / "out"
+    assert cluster._main(["replay", "--rules", str(tmp_path / "rules.yaml"), "--out", str(out), *paths]) == 0
+    rules = sgreplay.Rules.load(tmp_path / "rules.yaml")
+    summary, connections = by_one_machine(rules, paths)
+    written = json.loads(spark.read.text(str(out / "summary")).collect()[0].value)
+    assert written["connections"] == summary["connections"]
+    assert spark.read.parquet(str(out / "connections")).count() == len(connections)

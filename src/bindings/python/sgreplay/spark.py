@@ -91,10 +91,11 @@ def _find(spark: Any, paths: List[str]) -> List[_Capture]:
                 own = len(named) == 1 and status.isFile()
                 encoded = str(of.getPath().toUri().toASCIIString())
                 found.append(_Capture(name if own else uri, uri, encoded, int(of.getLen())))
-    uris = [capture.uri for capture in found]
-    for uri in uris:
-        if uris.count(uri) > 1:
-            raise Error(f"{uri} is named twice")
+    known = set()
+    for capture in found:
+        if capture.uri in known:
+            raise Error(f"{capture.uri} is named twice")
+        known.add(capture.uri)
     return found
 
 

@@ -359,7 +359,7 @@ mod tests {
                 lines.style().append(&row, &mut made).unwrap();
                 lines.written(&made).unwrap();
             }
-            lines.finish(&serde_json::json!({"sum": 1})).unwrap();
+            lines.finish(&serde_json::json!({"schema": SCHEMA, "sum": 1})).unwrap();
             assert_eq!(String::from_utf8(out).unwrap(), written(format, &rows()));
         }
     }

@@ -59,7 +59,7 @@ pub(crate) struct ExplainArgs {
     /// Explain packet N of a capture, as `replay` judges it
     #[arg(long, value_name = "N", value_parser = whole::<u64>, requires = "what", conflicts_with_all = ["direction", "proto", "src", "dst", "icmp_type", "interface"], help_heading = "Input")]
     pub frame: Option<u64>,
-    /// Packet in one line; Community ID and capture; or, with --frame, a capture
+    /// Packet in one line, or a capture behind a Community ID or with --frame
     ///
     /// A packet in one line: as this program prints it ('tcp 203.0.113.9:40000 > 10.0.0.5:22', with `ingress eni-web`
     /// before it where it is known), a line of `tcpdump -n`, or a record of Zeek's conn.log. With --frame: the capture

@@ -328,6 +328,7 @@ fn a_terminal_is_refused() {
         let command = format!("{} {}; echo $?", env!("CARGO_BIN_EXE_sgreplay"), words.join(" "));
         let script = Command::new("script")
             .args(["-qc", &command, "/dev/null"])
+            .env("NO_COLOR", "1")
             .current_dir(root().join("captures"))
             .output();
         let Ok(output) = script else {

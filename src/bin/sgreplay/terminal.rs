@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;
 
 use clap::ColorChoice;
@@ -36,6 +36,9 @@ static COLOR: OnceLock<ColorChoice> = OnceLock::new();
 pub(crate) fn set_color(color: ColorChoice) {
     let _ = COLOR.set(color);
 }
+
+/// Whether results have colour: the same for a whole run, and asked for every row.
+static COLORED_RESULTS: LazyLock<bool> = LazyLock::new(|| has_color(io::stdout().is_terminal()));
 
 /// Whether there is colour, on a terminal or elsewhere.
 fn has_color(is_terminal: bool) -> bool {
@@ -169,7 +172,7 @@ pub(crate) fn results(text: Text) -> String {
 
 /// The same of text that has its form, such as a row.
 pub(crate) fn colored(text: String) -> String {
-    if has_color(io::stdout().is_terminal()) { painted(&text) } else { text }
+    if *COLORED_RESULTS { painted(&text) } else { text }
 }
 
 /// Of the terminal that results go to, if they go to one.

@@ -19,7 +19,7 @@ use sgreplay::rules::RuleSet;
 use sgreplay::sources::{CaptureInput, Order};
 use sgreplay::{Error, SourceOptions, Sources};
 
-use crate::support::ipv4;
+use crate::support::{Dice, ipv4};
 
 /// One instance.
 const ONE: &str = "
@@ -74,21 +74,6 @@ interfaces:
   - {id: web, addresses: [10.0.0.5, '2001:db8::5'], security_groups: [sg-web]}
   - {id: other, addresses: [10.0.0.6], security_groups: [sg-web]}
 ";
-
-/// Numbers that look random and are the same for a seed.
-struct Dice(u64);
-
-impl Dice {
-    fn throw(&mut self, sides: usize) -> usize {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).unwrap() % sides
-    }
-
-    fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
-        all[self.throw(all.len())]
-    }
-}
 
 const SECOND: u64 = 1_000_000_000;
 

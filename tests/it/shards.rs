@@ -8,7 +8,7 @@ use sgreplay::replay::{Options, Replay, Workers};
 use sgreplay::sources::Input;
 use sgreplay::verdict::{Judged, Judgement};
 
-use crate::support::{self, ipv4, pcap_ns};
+use crate::support::{self, Dice, ipv4, pcap_ns};
 
 /// Two instances, members of one group.
 const RULES: &str = "
@@ -24,21 +24,6 @@ interfaces:
   - {id: web, addresses: [10.0.0.5], security_groups: [sg-web]}
   - {id: db, addresses: [10.0.0.6], security_groups: [sg-db, sg-web]}
 ";
-
-/// Numbers that look random and are the same in every run.
-struct Dice(u64);
-
-impl Dice {
-    fn throw(&mut self, sides: usize) -> usize {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).unwrap() % sides
-    }
-
-    fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
-        all[self.throw(all.len())]
-    }
-}
 
 /// A capture in which much depends on other packets: flags in any order, silences, a clock that runs backwards, ICMP
 /// errors about earlier and later packets, fragments before their first ones, frames that hold no packet.

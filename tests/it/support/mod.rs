@@ -9,6 +9,21 @@ use sgreplay::capture::{Frame, LinkType};
 use sgreplay::flow::{Direction, FlowTuple, Protocol, Transport};
 use sgreplay::rules::RuleSet;
 
+/// Numbers that look random and are the same for a seed.
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    pub(crate) fn throw(&mut self, sides: usize) -> usize {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap() % sides
+    }
+
+    pub(crate) fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
+        all[self.throw(all.len())]
+    }
+}
+
 /// The repository.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

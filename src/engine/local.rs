@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::decode::Decoded;
 use crate::direction::{Evidence, Survey};
 use crate::error::Error;
-use crate::rules::{RuleSet, listed};
+use crate::rules::{RuleSet, cidr_text, listed};
 use crate::session::Openings;
 use crate::sources::Sources;
 
@@ -191,7 +191,7 @@ fn refuse_both(rules: &RuleSet, given: &[IpNet]) -> Result<(), Error> {
 /// The local addresses that the rules list or that are given.
 fn known(rules: &mut RuleSet, given: &[IpNet]) -> Option<Local> {
     let known = |nets: &[IpNet], evidence, why: &str| Local {
-        addresses: nets.iter().map(shown).collect(),
+        addresses: nets.iter().map(cidr_text).collect(),
         assumed: false,
         evidence,
         sure: true,
@@ -235,7 +235,7 @@ fn local(
     let nets = guess.iter().flat_map(|guess| &guess.addresses).map(|addr| IpNet::from(*addr));
     let nets: Vec<IpNet> = nets.collect();
     let local = Local {
-        addresses: nets.iter().map(shown).collect(),
+        addresses: nets.iter().map(cidr_text).collect(),
         assumed: true,
         evidence: guess.as_ref().map_or(Evidence::Nothing, |guess| guess.evidence),
         sure: guess.as_ref().is_some_and(|guess| guess.sure),
@@ -244,11 +244,6 @@ fn local(
     };
     rules.set_local(nets);
     Ok((local, openings))
-}
-
-/// An address without the /32 or /128 that says nothing.
-fn shown(net: &IpNet) -> String {
-    if net.prefix_len() == net.max_prefix_len() { net.addr().to_string() } else { net.to_string() }
 }
 
 /// Looks at the first packets of each capture: who accepts connections, and, where that is asked for, what tells the

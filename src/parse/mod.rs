@@ -51,6 +51,6 @@ pub(crate) use google::tag_or_account;
 pub use load::{Content, load};
 pub use loaded::{Found, Later, LoadOptions, Loaded, Source, Standing};
 pub use positions::Positions;
-pub use print::{print, print_rule_line};
+pub use print::{print, print_rule_line, quoted};
 pub use terraform::Plan;
 pub use yaml::yaml;

@@ -8,7 +8,7 @@ use crate::escape;
 use crate::flow::Direction;
 use crate::rules::{
     Cloud, GroupType, Interface, Layer, Membership, NicType, Peer, Policy, Ports, Priority, Rule,
-    RuleId, RuleProtocol, RuleSet, SecurityGroup, Timeouts,
+    RuleId, RuleProtocol, RuleSet, SecurityGroup, Timeouts, cidr_text,
 };
 use crate::yaml;
 
@@ -258,7 +258,7 @@ fn nic_word(nic: NicType) -> &'static str {
 /// A side of a rule: a word, or a mapping where the word would be read as something else.
 fn peer(peer: &Peer) -> String {
     let word = match peer {
-        Peer::Cidr(of) => net(of),
+        Peer::Cidr(of) => cidr_text(of),
         Peer::Group(_) | Peer::PrefixList(_) | Peer::Tag(_) => peer.to_string(),
     };
     if !word.contains(',') && word.parse().as_ref() == Ok(peer) {
@@ -289,13 +289,8 @@ fn port(ports: &Ports, protocol: RuleProtocol) -> String {
     }
 }
 
-/// A single address alone.
-fn net(net: &IpNet) -> String {
-    if net.prefix_len() == net.max_prefix_len() { net.addr().to_string() } else { net.to_string() }
-}
-
 fn nets(nets: &[IpNet]) -> String {
-    flow(&nets.iter().map(net).collect::<Vec<_>>())
+    flow(&nets.iter().map(cidr_text).collect::<Vec<_>>())
 }
 
 /// One value, or a list of them.
@@ -312,7 +307,7 @@ fn written(items: &[String]) -> String {
 }
 
 /// A scalar, in quotes where YAML would read it as something else.
-fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     let plain =
         |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '/' | '.' | '#' | ' ');
     let starts = text.starts_with(|c: char| c.is_ascii_alphanumeric());

@@ -334,6 +334,11 @@ pub fn parse_cidr_as_written(text: &str) -> Result<IpNet, FieldError> {
     })
 }
 
+/// What [`parse_cidr`] reads: a single address alone, without the /32 or /128 that says nothing.
+pub fn cidr_text(net: &IpNet) -> String {
+    if net.prefix_len() == net.max_prefix_len() { net.addr().to_string() } else { net.to_string() }
+}
+
 const ANY_ADDRESS: &str = "any IPv4 address is `0.0.0.0/0`, any IPv6 address `::/0`";
 
 /// Whether a text is how other tools write any address.

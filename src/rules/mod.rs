@@ -31,7 +31,7 @@ pub use builtin::Builtin;
 pub use cloud::Cloud;
 pub use field::{
     FieldError, GroupRef, GroupType, NicType, Peer, Policy, PortRange, Priority, RuleProtocol,
-    parse_cidr, parse_cidr_as_written,
+    cidr_text, parse_cidr, parse_cidr_as_written,
 };
 pub use layer::Layer;
 pub use lint::{Code, Severity, Suppression};

@@ -84,25 +84,8 @@ impl Suggestion {
         }
         for ((interface, direction, protocol, peers), mut ports) in joined {
             ports.sort_unstable();
-            let mut ranges: Vec<PortRange> = Vec::new();
-            for port in ports {
-                let before = ranges.last().copied();
-                let touching = before.filter(|of| of.last().checked_add(1) == Some(port.first()));
-                match touching.and_then(|of| PortRange::new(of.first(), port.last())) {
-                    Some(range) => {
-                        ranges.pop();
-                        ranges.push(range);
-                    }
-                    None => ranges.push(port),
-                }
-            }
-            self.allowances.push(Allowance {
-                interface,
-                direction,
-                protocol,
-                ports: ranges,
-                peers,
-            });
+            let ports = touching_joined(ports);
+            self.allowances.push(Allowance { interface, direction, protocol, ports, peers });
         }
     }
 
@@ -141,4 +124,21 @@ impl Suggestion {
                 && of.peers.iter().any(|net| net.contains(&one.peer))
         })
     }
+}
+
+/// Ports in order, with those that touch joined.
+fn touching_joined(ports: impl IntoIterator<Item = PortRange>) -> Vec<PortRange> {
+    let mut ranges: Vec<PortRange> = Vec::new();
+    for port in ports {
+        let before = ranges.last().copied();
+        let touching = before.filter(|of| of.last().checked_add(1) == Some(port.first()));
+        match touching.and_then(|of| PortRange::new(of.first(), port.last())) {
+            Some(range) => {
+                ranges.pop();
+                ranges.push(range);
+            }
+            None => ranges.push(port),
+        }
+    }
+    ranges
 }

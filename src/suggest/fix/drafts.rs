@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::super::touching_joined;
 use super::{CannotFix, Decider, Flow};
 use crate::flow::{Direction, Protocol};
 use crate::rules::{
@@ -154,20 +155,10 @@ fn free(of: &RuleSet, added: &[(usize, Rule)], key: &Key) -> Result<Priority, Ca
     free.map(Priority::new).ok_or_else(|| CannotFix::NoPriority("that decides".to_owned()))
 }
 
-/// Ports as ranges.
+/// Ports, in order, as ranges.
 fn ranges(ports: &[u16]) -> Vec<Ports> {
-    let mut ranges: Vec<PortRange> = Vec::new();
-    for port in ports.iter().copied() {
-        let joined = ranges.last().filter(|range| range.last().checked_add(1) == Some(port));
-        match joined.and_then(|range| PortRange::new(range.first(), port)) {
-            Some(range) => {
-                ranges.pop();
-                ranges.push(range);
-            }
-            None => ranges.extend(PortRange::new(port, port)),
-        }
-    }
-    ranges.into_iter().map(Ports::Range).collect()
+    let ports = ports.iter().filter_map(|port| PortRange::new(*port, *port));
+    touching_joined(ports).into_iter().map(Ports::Range).collect()
 }
 
 /// Whether an address is the only one, of its family, that rules of a group are about.

@@ -3,12 +3,11 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use ipnet::IpNet;
 use sgreplay::escape;
 use sgreplay::flow::Direction;
 use sgreplay::parse;
 use sgreplay::report::{Learned, plural};
-use sgreplay::rules::{Peer, Policy, Ports, Rule, RuleSet, services};
+use sgreplay::rules::{Peer, Policy, Ports, Rule, RuleSet, cidr_text, services};
 use sgreplay::suggest::{Observation, count};
 
 use super::{CONFIG, CURRENT, InitArgs, PROPOSED, captures};
@@ -106,7 +105,7 @@ fn made_of(group: usize, rule: &Rule, observed: &[Observation]) -> String {
     };
     let made_of: Vec<Observation> = observed.iter().filter(fits).copied().collect();
     let mut names: Vec<String> = made_of.iter().map(|one| services::of_flow(&one.flow)).collect();
-    let mut peers: Vec<String> = made_of.iter().map(|one| shown(&one.peer)).collect();
+    let mut peers: Vec<String> = made_of.iter().map(|one| cidr_text(&one.peer)).collect();
     for list in [&mut names, &mut peers] {
         list.sort();
         list.dedup();
@@ -121,17 +120,9 @@ fn made_of(group: usize, rule: &Rule, observed: &[Observation]) -> String {
     format!("{}: {connections} {way} {}", names.join(", "), peers.join(", "))
 }
 
-/// A single address without its length.
-fn shown(net: &IpNet) -> String {
-    match net.prefix_len() == net.max_prefix_len() {
-        true => net.addr().to_string(),
-        false => net.to_string(),
-    }
-}
-
 /// What `sgreplay ci` asks.
 pub(super) fn config(args: &InitArgs, learned: &Learned) -> String {
-    let word = |path: &Path| quoted(&from_dir(path, &args.dir));
+    let word = |path: &Path| parse::quoted(&from_dir(path, &args.dir));
     let current = args.current.as_deref().map_or_else(|| CURRENT.to_owned(), word);
     let captures: Vec<String> = args.captures.iter().map(|path| word(path)).collect();
     let how = match learned.local.assumed {
@@ -149,11 +140,17 @@ pub(super) fn config(args: &InitArgs, learned: &Learned) -> String {
          local: [{}]\n",
         captures.join(", "),
         escape::line(&how),
-        learned.local.addresses.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", "),
+        learned
+            .local
+            .addresses
+            .iter()
+            .map(|text| parse::quoted(text))
+            .collect::<Vec<_>>()
+            .join(", "),
     );
     for (key, list) in [("decap", &args.decap), ("groups", &args.groups)] {
         if !list.is_empty() {
-            let list: Vec<String> = list.iter().map(|text| quoted(text)).collect();
+            let list: Vec<String> = list.iter().map(|text| parse::quoted(text)).collect();
             let _ = writeln!(out, "{key}: [{}]", list.join(", "));
         }
     }
@@ -166,17 +163,6 @@ pub(super) fn config(args: &InitArgs, learned: &Learned) -> String {
          # markdown: summary.md              # for a pull request; also sarif, junit, code_quality\n",
     );
     out
-}
-
-/// Text as YAML has it in a list of one line.
-fn quoted(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
-    match text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '.')
-        && text.chars().all(is_plain)
-    {
-        true => text.to_owned(),
-        false => serde_json::Value::from(text).to_string(),
-    }
 }
 
 /// A path as a file in a directory names it: relative where both are relative and the directory is this one.

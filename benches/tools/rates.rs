@@ -116,7 +116,7 @@ fn scaled(text: &str) -> Result<String, Box<dyn Error>> {
 
 /// Measures with a program, and prints its samples as if it were faster.
 fn faster(program: &str, words: &[String]) -> Result<(), Box<dyn Error>> {
-    // The program ends with whoever started us, whose pipe it inherits.
+    // The program inherits our standard input, a pipe, and ends when our parent closes it.
     let output = Command::new(program).args(words).stdin(Stdio::inherit()).output()?;
     let text = String::from_utf8(output.stdout)?;
     let text = if text.starts_with('{') { scaled(&text)? } else { text };

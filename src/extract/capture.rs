@@ -105,7 +105,7 @@ impl Scope {
     }
 }
 
-/// An error of the extract, or of whoever takes it.
+/// An error of the extraction, or of the caller who takes its parts.
 enum Failed<E> {
     Here(Error),
     There(E),

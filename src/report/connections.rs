@@ -73,6 +73,7 @@ impl Connections {
     ) -> impl Iterator<Item = [Cell<'a>; 23]> {
         self.rows(part).map(|row| cells(row, labels))
     }
+
     /// The same for people, as a table.
     pub fn text(&self, part: RowPart, labels: &Labels, room: Room) -> Text {
         let header = ["", "verdict", "connection", "service", "packets", "bytes", "frame", "why"];

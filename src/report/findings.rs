@@ -24,7 +24,7 @@ pub struct FindingsSummary {
     warnings: usize,
     notes: usize,
     suppressed: usize,
-    /// Interfaces and directions of which nothing is said.
+    /// Interfaces and directions that were not checked.
     too_complex: Vec<String>,
 }
 

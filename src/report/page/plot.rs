@@ -30,7 +30,7 @@ struct Drawing {
     x_labels: usize,
 }
 
-/// How the page fills a kind of traffic. What changes is hatched too, for whoever sees no colours.
+/// How the page fills a kind of traffic. What changes is hatched as well, so that it can be told apart without colour.
 pub(super) fn fill(class: TrafficClass) -> String {
     let name = class.as_str().replace(' ', "-");
     match class {

@@ -496,7 +496,7 @@ pub(super) struct Check {
     warnings: u64,
     notes: u64,
     suppressed: u64,
-    /// Interfaces and directions of which nothing is said
+    /// Interfaces and directions that were not checked
     too_complex: Vec<String>,
     findings: Option<Vec<Finding>>,
     suppressed_findings: Option<Vec<Finding>>,

@@ -9,11 +9,11 @@ use sgreplay::decode::{Decoded, Tunnels, embedded};
 use sgreplay::labels::Labels;
 use sgreplay::replay::Replay;
 use sgreplay::report::{
-    Cell, DECODE_COLUMNS, PacketAnswer, RowFormat, RowStyle, VERDICT_COLUMNS, count, decode_cells,
-    packet_line, plural, verdict_cells,
+    PacketAnswer, RowFormat, RowStyle, count, decode_cells, packet_line, plural, verdict_cells,
 };
 use sgreplay::verdict::Judged;
 
+use super::print::packet_columns;
 use crate::exit::Failure;
 use crate::output::{Stdout, stdout};
 use crate::terminal;
@@ -38,10 +38,10 @@ pub(super) struct Live<'l> {
 
 impl<'l> Live<'l> {
     pub(super) fn new(for_programs: bool, labels: &'l Labels, tunnels: Tunnels) -> Self {
-        let columns = [DECODE_COLUMNS.as_slice(), VERDICT_COLUMNS.as_slice()].concat();
         Self {
             out: stdout(),
-            style: for_programs.then(|| RowStyle::new(RowFormat::Ndjson, "packet", &columns)),
+            style: for_programs
+                .then(|| RowStyle::new(RowFormat::Ndjson, "packet", &packet_columns())),
             labels,
             tunnels,
             start: None,
@@ -67,8 +67,8 @@ impl<'l> Live<'l> {
         let verdicts = judged.judgements().zip(verdict_cells(judged, self.labels));
         for (judgement, verdict) in verdicts.filter(|(one, _)| one.opened.is_some()) {
             if let Some(style) = &self.style {
-                let cells: [Cell<'_>; DECODE_COLUMNS.len()] = decode_cells(frame, decoded);
-                style.append(cells.iter().chain(&verdict), &mut self.rows)?;
+                style
+                    .append(decode_cells(frame, decoded).iter().chain(&verdict), &mut self.rows)?;
                 continue;
             }
             let embedded = embedded(frame.link, frame.data, &self.tunnels);
@@ -79,7 +79,7 @@ impl<'l> Live<'l> {
         Ok(())
     }
 
-    /// Between two batches of packets: whoever waits for more has seen what has come.
+    /// Between two batches of packets: writes the rows and flushes them, so that none is held back while the input is idle.
     pub(super) fn pause(&mut self, replay: &Replay<'_>) -> Result<(), Failure> {
         let is_due = |(at, took): (Instant, Duration)| at.elapsed() >= took * PART;
         if !self.counts.is_hidden() && self.counted.is_none_or(is_due) {

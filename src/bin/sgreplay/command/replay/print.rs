@@ -122,6 +122,11 @@ pub(crate) fn went_on(connections: &Connections) -> Option<String> {
     })
 }
 
+/// The columns of a row per packet.
+pub(super) fn packet_columns() -> Vec<&'static str> {
+    [DECODE_COLUMNS.as_slice(), &VERDICT_COLUMNS].concat()
+}
+
 /// A packet whose rows are written with those of its batch.
 type PacketCells = ([Cell<'static>; DECODE_COLUMNS.len()], Judged);
 
@@ -199,15 +204,12 @@ impl<'l> Printed<'l> {
             (Some(Per::Packet), None) => {
                 Self::PacketText { out: stdout(), labels, tunnels, start: None, is_live }
             }
-            (Some(Per::Packet), Some(format)) => {
-                let columns = [DECODE_COLUMNS.as_slice(), VERDICT_COLUMNS.as_slice()].concat();
-                Self::PacketRows {
-                    rows: Box::new(Rows::new(stdout(), format, "packet", &columns)?),
-                    labels,
-                    waiting: Vec::new(),
-                    is_live,
-                }
-            }
+            (Some(Per::Packet), Some(format)) => Self::PacketRows {
+                rows: Box::new(Rows::new(stdout(), format, "packet", &packet_columns())?),
+                labels,
+                waiting: Vec::new(),
+                is_live,
+            },
         })
     }
 

@@ -48,6 +48,20 @@ fn what_init_writes_passes_ci() {
     assert!(passed > 10, "{passed}");
 }
 
+/// YAML takes some words for numbers or for nothing; a capture may be called so.
+#[test]
+fn init_names_captures_that_look_like_other_values() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["1e3", "null", "yes"] {
+        fs::copy(capture("web.pcap"), dir.path().join(name)).unwrap();
+    }
+    let words = ["init", "--local", "10.0.0.5", "1e3", "null", "yes"];
+    let (status, _, err) = output_in(dir.path(), &words, b"");
+    assert_eq!(status, 0, "{err}");
+    let (status, out, err) = output_in(dir.path(), &["ci"], b"");
+    assert_eq!(status, 0, "{out}{err}");
+}
+
 /// Rules made for a wrong address would be wrong, so a guess writes nothing; nor is a file replaced.
 #[test]
 fn init_guesses_nothing_and_overwrites_nothing() {

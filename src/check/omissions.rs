@@ -11,8 +11,8 @@ use super::{Example, Finding, Other, named};
 use crate::flow::{Direction, Protocol};
 use crate::header_space::{Detail, Part, Question, Region, parts};
 use crate::rules::{
-    Addresses, Cloud, Code, EntryIndex, GroupType, Matcher, Ordered, Peer, Policy, PortRange,
-    RulePlace, RuleProtocol, RuleSet, SecurityGroup, Severity,
+    Addresses, Cloud, Code, Entry, EntryIndex, EntryKind, GroupType, Matcher, Ordered, Peer,
+    Policy, PortRange, RulePlace, RuleProtocol, RuleSet, SecurityGroup, Severity,
 };
 
 /// Private addresses that a VPC's group may have, basic and enterprise (SEMANTICS A11).
@@ -259,7 +259,9 @@ fn other_family(list: &List<'_>, of: &Examined, severity: Severity) -> Option<Fi
     let peer = Addresses::Nets(all_of_other.parse().into_iter().collect());
     let matcher = Matcher { protocol, peer, local: Addresses::Any, ..of.entry.matcher.clone() };
     let policy = of.entry.policy;
-    let opposite = list.ask(&matcher, |entry| entry.policy != policy).ok()?;
+    // What the platform always allows (SEMANTICS A8) no rule can drop.
+    let is_system = |entry: &Entry| matches!(entry.kind, EntryKind::System(_));
+    let opposite = list.ask(&matcher, |entry| entry.policy != policy && !is_system(entry)).ok()?;
     let (region, _) = opposite.iter().find(|(region, _)| everybody(&region))?;
     // What is refused in both families where nothing is said need not be said.
     let code = match (v4, policy, protocol) {
@@ -340,9 +342,7 @@ fn allow_list(list: &List<'_>) -> Vec<Finding> {
         let is_open = |(region, position): &(Region, usize)| {
             let kind = list.entries.get(*position).map(|of| of.entry.kind);
             // The metadata service is always open, and resolves nothing.
-            region.is_ipv4()
-                && is_accept(*position)
-                && !matches!(kind, Some(crate::rules::EntryKind::System(_)))
+            region.is_ipv4() && is_accept(*position) && !matches!(kind, Some(EntryKind::System(_)))
         };
         if answers.iter().any(is_open) {
             continue;

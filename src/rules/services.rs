@@ -1,5 +1,7 @@
 //! The common ports (SEMANTICS C1), as data in one place: names that work wherever a port does.
 
+use std::sync::LazyLock;
+
 use super::field::{FieldError, PortRange, nearest};
 use crate::flow::{FlowTuple, Protocol};
 
@@ -111,8 +113,18 @@ pub const SERVICES: [Service; 18] = [
     service("HTTP proxy", &["proxy", "http-alt"], &[tcp(8080, 8080)], "alternative to 80"),
 ];
 
+/// No service has a port above it.
+static HIGHEST_PORT: LazyLock<u16> = LazyLock::new(|| {
+    let ports = SERVICES.iter().flat_map(|service| service.ports);
+    ports.map(|(_, range)| range.last()).max().unwrap_or(0)
+});
+
 /// The service whose default port this is, for labels; in doubt the more specific one.
 pub fn of_port(proto: Protocol, port: u16) -> Option<&'static Service> {
+    // Most ports are a client's.
+    if port > *HIGHEST_PORT {
+        return None;
+    }
     let has = |s: &&Service| s.ports.iter().any(|(p, range)| *p == proto && range.contains(port));
     SERVICES.iter().rfind(has)
 }

@@ -157,6 +157,9 @@ fn what_is_forgotten() {
     let drop = egress("drop", 100, "protocol: all, destination: 0.0.0.0/0");
     let drop6 = egress("drop", 99, "protocol: all, destination: \"::/0\"");
     assert_eq!(codes(&[&drop]), ["note ipv6-forgotten drop100"]);
+    // Neighbour discovery passes whatever the rules say.
+    let both = codes(&[&drop, &drop6]);
+    assert!(!both.join(" ").contains("forgotten"), "{both:?}");
     let https = egress("accept", 1, "protocol: tcp, ports: 443, destination: 192.0.2.0/24");
     let dns = egress("accept", 2, "protocol: udp, ports: 53, destination: 100.100.2.136");
     let without = codes(&[&drop, &drop6, &https]);

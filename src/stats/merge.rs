@@ -1,10 +1,11 @@
 //! The statistics of several shards, merged.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+
+use foldhash::fast::FixedState;
 
 use super::peers::Peers;
-use super::{Counter, Kind, Stats};
+use super::{Counter, FlowClass, Kind, Stats};
 
 impl Stats {
     /// What all shards have counted, as if one had.
@@ -44,44 +45,81 @@ impl Stats {
     }
 
     /// The kinds in the order in which they were found.
-    fn merge_kinds<'s>(&mut self, shards: impl Iterator<Item = &'s Self>) {
-        let mut found: Vec<(&Kind, &Counter)> =
-            shards.flat_map(|shard| shard.kinds.iter().zip(&shard.counters)).collect();
+    fn merge_kinds<'s>(&mut self, shards: impl Iterator<Item = &'s Self> + Clone) {
+        let counts = shards.clone().map(|shard| shard.kinds.len());
+        let most = counts.clone().max().unwrap_or(0);
+        let mut found: Vec<(u64, &Kind, &Counter)> = Vec::with_capacity(counts.sum());
+        for Self { kinds, counters, .. } in shards {
+            found.extend(kinds.iter().zip(counters).map(|(kind, of)| (kind.found, kind, of)));
+        }
         // One shard has all that a frame finds.
-        found.sort_by_key(|(kind, _)| kind.found);
-        let mut same: Vec<Vec<&Kind>> = Vec::new();
-        for (kind, counter) in found {
-            match self.kind_of.entry(kind.key) {
-                Entry::Vacant(new) => {
-                    new.insert(u32::try_from(self.kinds.len()).unwrap_or(u32::MAX));
-                    self.kinds.push(kind.clone());
-                    self.counters.push(*counter);
-                    same.push(vec![kind]);
-                }
-                Entry::Occupied(known) => {
-                    let position = *known.get() as usize;
-                    if let (Some(merged), Some(sum), Some(same)) = (
-                        self.kinds.get_mut(position),
-                        self.counters.get_mut(position),
-                        same.get_mut(position),
-                    ) {
-                        merged.take_first(kind);
-                        sum.count = sum.count + counter.count;
-                        same.push(kind);
-                    }
-                }
+        found.sort_by_key(|(frame, ..)| *frame);
+        let mut kind_of = HashMap::with_capacity_and_hasher(most, FixedState::default());
+        // How many shards have found each kind, and which kind each has found.
+        let (mut shared, mut kinds): (Vec<usize>, Vec<usize>) = Default::default();
+        for (_, kind, counter) in &found {
+            let position = *kind_of.entry(kind.key).or_insert(shared.len());
+            kinds.push(position);
+            if let (Some(shards), Some(sum)) =
+                (shared.get_mut(position), self.counters.get_mut(position))
+            {
+                *shards += 1;
+                sum.count = sum.count + counter.count;
+            } else {
+                shared.push(1);
+                self.counters.push(**counter);
             }
         }
-        for (merged, same) in self.kinds.iter_mut().zip(same).filter(|(_, same)| same.len() > 1) {
-            let counted: Vec<(&Peers, &[u64])> =
-                same.iter().map(|kind| (&kind.class.peers, &*kind.peers_shown)).collect();
-            merged.class.peers = Peers::merged(&counted);
+        let same = grouped(&shared, kinds.into_iter().zip(found.iter().map(|(_, kind, _)| *kind)));
+        let mut rest = &*same;
+        for shards in shared {
+            let Some((of_kind, others)) = rest.split_at_checked(shards) else { break };
+            self.kinds.extend(Kind::merged(of_kind));
+            rest = others;
         }
-        self.kind_of = HashMap::default();
     }
 }
 
+/// Items by the groups that they are of, in order: so many of each group.
+fn grouped<'k>(
+    sizes: &[usize],
+    items: impl Iterator<Item = (usize, &'k Kind)> + Clone,
+) -> Vec<&'k Kind> {
+    let Some((_, any)) = items.clone().next() else { return Vec::new() };
+    let mut ends = vec![0; sizes.len()];
+    let mut all = 0;
+    for (end, size) in ends.iter_mut().zip(sizes) {
+        *end = all;
+        all += size;
+    }
+    let mut grouped = vec![any; all];
+    for (group, item) in items {
+        let Some(end) = ends.get_mut(group) else { continue };
+        if let Some(place) = grouped.get_mut(*end) {
+            *place = item;
+        }
+        *end += 1;
+    }
+    grouped
+}
+
 impl Kind {
+    /// What several shards have counted of one kind, in the order in which they found it.
+    fn merged(same: &[&Self]) -> Option<Self> {
+        let (first, others) = same.split_first()?;
+        if others.is_empty() {
+            return Some((*first).clone());
+        }
+        let counted = same.iter().map(|kind| (&kind.class.peers, &*kind.peers_shown));
+        let class = FlowClass { peers: Peers::merged(counted), ..first.class };
+        let mut merged =
+            Self { class, key: first.key, found: first.found, peers_shown: Vec::new() };
+        for kind in others {
+            merged.take_first(kind);
+        }
+        Some(merged)
+    }
+
     /// Takes the first packet of another shard's, if that came before its own.
     pub(super) fn take_first(&mut self, other: &Self) {
         let (own, others) = (self.class.first_frame, other.class.first_frame);

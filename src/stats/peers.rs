@@ -102,13 +102,14 @@ impl Room {
 
 impl Peers {
     /// The peers that several have counted, each with the places that have shown those it keeps.
-    pub(super) fn merged(counted: &[(&Self, &[u64])]) -> Self {
+    pub(super) fn merged<'p>(counted: impl Iterator<Item = (&'p Self, &'p [u64])> + Clone) -> Self {
         let (mut merged, mut room) = (Self::default(), Room::of_counted());
-        let kept = counted.iter().flat_map(|(of, shown)| shown.iter().zip(&of.first));
-        let mut kept: Vec<(&u64, &IpAddr)> = kept.collect();
-        kept.sort_by_key(|(shown, _)| **shown);
+        let kept = counted.clone().flat_map(|(of, shown)| shown.iter().zip(&of.first));
+        let mut kept: Vec<(u64, IpAddr)> = kept.map(|(shown, peer)| (*shown, *peer)).collect();
+        // One shard has all that a frame shows.
+        kept.sort_by_key(|(shown, _)| *shown);
         for (_, peer) in kept {
-            merged.add_within(*peer, &mut room);
+            merged.add_within(peer, &mut room);
         }
         for (of, _) in counted {
             let estimate = of.estimate.clone();

@@ -1,5 +1,6 @@
 //! What commands that judge packets have in common: rules, interfaces, local addresses.
 
+use std::mem::ManuallyDrop;
 use std::path::Path;
 
 use bytesize::ByteSize;
@@ -19,6 +20,12 @@ use crate::captures::Captures;
 use crate::exit::Failure;
 use crate::output::{Output, Outputs};
 use crate::{input, program, terminal};
+
+/// Keeps what is large until the process ends: the system takes all memory back faster than a million pieces of it are
+/// given back one by one.
+pub(crate) fn until_exit<T>(large: T) -> ManuallyDrop<T> {
+    ManuallyDrop::new(large)
+}
 
 /// How packets are judged.
 #[derive(Debug, clap::Args)]

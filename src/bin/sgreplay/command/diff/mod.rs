@@ -283,6 +283,7 @@ fn of_traffic<T>(
     let both = (&current_rules, &proposed_rules);
     let Outcome { ended: end, replay: diff, local } =
         captures.compare(both, bound, request, &mut sinks)?;
+    let diff = judging::until_exit(diff);
     let Sinks { unseen, page, writers, mut listed, .. } = sinks;
     listed.add(diff.changes())?;
     let Listed { changed, rows, denied, .. } = listed;

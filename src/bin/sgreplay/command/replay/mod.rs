@@ -72,6 +72,7 @@ pub(crate) fn run(args: &ReplayArgs, outputs: &mut Outputs) -> Result<ExitStatus
     let request = ReplayRequest { options, hash, ..ReplayRequest::default() };
     let Outcome { ended: end, replay, local } =
         captures.replay(&rules, bound, request, &mut sinks)?;
+    let replay = judging::until_exit(replay);
     let Sinks { unseen, printed, writers, report, coverage, recorded, denied, .. } = sinks;
     writers.finish()?;
     let inputs = Inputs { rules: rules_input, captures: end.inputs.clone() };

@@ -5,9 +5,64 @@ use std::ops::Range;
 
 use super::CaptureErrorKind;
 
-/// What one `read` asks for, which is a batch too. Larger reads push the packets out of the second-level cache
+/// The most that one `read` asks for, which is a batch too. Larger reads push the packets out of the second-level cache
 /// before they are decoded, smaller ones wake the thread that judges more often.
-const CHUNK: usize = 512 * 1024;
+const LARGEST_CHUNK: usize = 512 * 1024;
+
+/// The least that one `read` asks for: a capture may be one of thousands that are open, or of which only the first
+/// packets are looked at.
+const SMALLEST_CHUNK: usize = 16 * 1024;
+/// What is asked for behind the end of a file.
+const PAGE: usize = 4 * 1024;
+
+/// How much is read at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Chunks {
+    /// What the next `read` asks for; each that was filled doubles the next.
+    next: usize,
+    most: usize,
+    /// Bytes that the source should have yet.
+    expected: Option<u64>,
+}
+
+impl Default for Chunks {
+    fn default() -> Self {
+        Self { next: LARGEST_CHUNK, most: LARGEST_CHUNK, expected: None }
+    }
+}
+
+impl Chunks {
+    /// Little at first.
+    pub(crate) fn sparing() -> Self {
+        Self { next: SMALLEST_CHUNK, ..Self::default() }
+    }
+
+    /// No more than so many bytes, within reason: what is read and not consumed is held.
+    pub(crate) fn of_at_most(bytes: usize) -> Self {
+        let most = bytes.clamp(SMALLEST_CHUNK, LARGEST_CHUNK);
+        Self { next: most, most, expected: None }
+    }
+
+    /// Of a source of so many bytes.
+    pub(super) fn of(self, bytes: u64) -> Self {
+        Self { expected: Some(bytes), ..self }
+    }
+
+    fn size(&self) -> usize {
+        let expected = self.expected.and_then(|bytes| usize::try_from(bytes).ok());
+        // A page more, so that the end is seen where it should be.
+        expected.map_or(self.next, |bytes| self.next.min(bytes.saturating_add(PAGE)))
+    }
+
+    /// Notes that so many bytes came of so many.
+    fn note(&mut self, read: usize, of: usize) {
+        // A file may have grown.
+        self.expected = self.expected.and_then(|bytes| bytes.checked_sub(read as u64));
+        if read == of {
+            self.next = (2 * self.next).min(self.most);
+        }
+    }
+}
 
 /// The longest record that is believed, with room for its header. libpcap's own bound for a pcapng
 /// block is 16 MiB.
@@ -21,11 +76,17 @@ pub(super) struct Buffer {
     end: usize,
     /// Bytes of the source before `start`.
     consumed: u64,
+    chunks: Chunks,
 }
 
 impl Buffer {
-    pub(super) fn new(source: Box<dyn Read + Send>) -> Self {
-        Self { source, bytes: Vec::new(), start: 0, end: 0, consumed: 0 }
+    pub(super) fn new(source: Box<dyn Read + Send>, chunks: Chunks) -> Self {
+        Self { source, bytes: Vec::new(), start: 0, end: 0, consumed: 0, chunks }
+    }
+
+    /// How much is read at once, of a source that is made of this one.
+    pub(super) fn chunks(&self) -> Chunks {
+        Chunks { expected: None, ..self.chunks }
     }
 
     /// What is read and not consumed.
@@ -108,16 +169,20 @@ impl Buffer {
     /// The buffer grows only as bytes arrive; its callers refuse what is over [`LONGEST_RECORD`].
     pub(super) fn fill_to(&mut self, len: usize) -> Result<bool, CaptureErrorKind> {
         while self.end - self.start < len {
-            if self.bytes.len() - self.end < CHUNK {
+            let chunk = self.chunks.size();
+            if self.bytes.len() - self.end < chunk {
                 // Nothing that was consumed is on loan: see `Capture::next_batch`.
                 self.bytes.copy_within(self.start..self.end, 0);
                 (self.start, self.end) = (0, self.end - self.start);
-                self.bytes.resize(self.bytes.len().max(self.end + CHUNK), 0);
+                self.bytes.resize(self.bytes.len().max(self.end + chunk), 0);
             }
-            let free = self.bytes.get_mut(self.end..self.end + CHUNK).unwrap_or_default();
+            let free = self.bytes.get_mut(self.end..self.end + chunk).unwrap_or_default();
             match self.source.read(free) {
                 Ok(0) => return Ok(false),
-                Ok(n) => self.end += n,
+                Ok(n) => {
+                    self.end += n;
+                    self.chunks.note(n, chunk);
+                }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(e.into()),
             }

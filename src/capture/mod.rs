@@ -45,6 +45,7 @@ pub use batch::Batch;
 use batch::Record;
 use beside::Switch;
 use buffer::Buffer;
+pub(crate) use buffer::Chunks;
 pub use counts::{CaptureCounts, SharedCounts};
 pub use error::{CaptureError, CaptureErrorKind, os_error};
 pub use flow_log::{
@@ -109,6 +110,15 @@ impl Capture {
     /// # Errors
     /// As [`Capture::open`].
     pub fn open_with(path: &Path, flow_logs: &FlowLogOptions) -> Result<Self, CaptureError> {
+        Self::open_in_chunks(path, flow_logs, Chunks::default())
+    }
+
+    /// The same, so much at once.
+    pub(crate) fn open_in_chunks(
+        path: &Path,
+        flow_logs: &FlowLogOptions,
+        chunks: Chunks,
+    ) -> Result<Self, CaptureError> {
         let name = escape::path(path);
         let at_start = |kind| CaptureError { file: name.clone(), frame: None, offset: 0, kind };
         let file = File::open(path).map_err(|e| at_start(CaptureErrorKind::Io(e)))?;
@@ -116,10 +126,9 @@ impl Capture {
         if meta.is_dir() {
             return Err(at_start(CaptureErrorKind::Directory));
         }
-        Ok(Self {
-            may_wait: !meta.is_file(),
-            ..Self::from_reader_with(&name, Box::new(file), flow_logs)?
-        })
+        let chunks = if meta.is_file() { chunks.of(meta.len()) } else { chunks };
+        let capture = Self::start(&name, Box::new(file), flow_logs, chunks)?;
+        Ok(Self { may_wait: !meta.is_file(), ..capture })
     }
 
     /// Reads a capture from any source, standard input for one; `name` appears in errors.
@@ -139,8 +148,17 @@ impl Capture {
         source: Box<dyn Read + Send>,
         flow_logs: &FlowLogOptions,
     ) -> Result<Self, CaptureError> {
+        Self::start(name, source, flow_logs, Chunks::default())
+    }
+
+    fn start(
+        name: &str,
+        source: Box<dyn Read + Send>,
+        flow_logs: &FlowLogOptions,
+        chunks: Chunks,
+    ) -> Result<Self, CaptureError> {
         let (counts, switch) = (SharedCounts::default(), Switch::default());
-        let opening = Opening { counts: &counts, switch: &switch, flow_logs };
+        let opening = Opening { counts: &counts, switch: &switch, flow_logs, chunks };
         let Opened { archive, file, buffer, format } = open::start(name, source, &opening)?;
         Ok(Self {
             name: name.to_owned(),
@@ -171,8 +189,12 @@ impl Capture {
     /// Goes on with the next capture of the archive, if there is one.
     fn next_file(&mut self) -> Result<bool, CaptureError> {
         let Some(archive) = &self.archive else { return Ok(false) };
-        let opening =
-            Opening { counts: &self.counts, switch: &self.switch, flow_logs: &self.flow_logs };
+        let opening = Opening {
+            counts: &self.counts,
+            switch: &self.switch,
+            flow_logs: &self.flow_logs,
+            chunks: self.buffer.chunks(),
+        };
         // Damage between two captures stands before the frame that would come next.
         let (frame, offset) = (Some(self.read + 1), self.offset());
         let here = |error: CaptureError| match error.kind {

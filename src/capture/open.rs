@@ -4,7 +4,7 @@ use std::io::Read;
 
 use super::archive::Archive;
 use super::beside::Switch;
-use super::buffer::Buffer;
+use super::buffer::{Buffer, Chunks};
 use super::{
     CaptureError, CaptureErrorKind, FlowLogOptions, Format, SHOWN_OF_NO_CAPTURE, SharedCounts,
 };
@@ -27,6 +27,7 @@ pub(super) struct Opening<'a> {
     pub(super) counts: &'a SharedCounts,
     pub(super) switch: &'a Switch,
     pub(super) flow_logs: &'a FlowLogOptions,
+    pub(super) chunks: Chunks,
 }
 
 /// What comes next in an archive.
@@ -58,7 +59,8 @@ pub(super) fn start(
     opening: &Opening<'_>,
 ) -> Result<Opened, CaptureError> {
     let at_start = |kind| error(name, None, kind);
-    let mut buffer = source::decompressed(Buffer::new(source), opening.switch).map_err(at_start)?;
+    let mut buffer = source::decompressed(Buffer::new(source, opening.chunks), opening.switch)
+        .map_err(at_start)?;
     if !Archive::starts(&mut buffer).map_err(at_start)? {
         let format = recognise(name, &mut buffer, opening).map_err(at_start)?;
         return Ok(Opened { archive: None, file: None, buffer, format });
@@ -83,7 +85,8 @@ pub(super) fn next_in_archive(
     let mut others = Vec::new();
     while let Some(file) = archive.next_file().map_err(|kind| error(name, None, kind))? {
         let read = || {
-            let mut buffer = source::decompressed(Buffer::new(archive.file()), opening.switch)?;
+            let mut buffer =
+                source::decompressed(Buffer::new(archive.file(), opening.chunks), opening.switch)?;
             if Archive::starts(&mut buffer)? {
                 return Err(foreign::archive(&file));
             }

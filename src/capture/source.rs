@@ -30,8 +30,9 @@ pub(super) fn decompressed(
         if layer == MOST_LAYERS {
             return Err(CaptureErrorKind::TooManyLayers);
         }
+        let chunks = buffer.chunks();
         let decoder = compression.decoder(switch.beside(buffer.into_source()))?;
-        buffer = Buffer::new(switch.beside(decoder));
+        buffer = Buffer::new(switch.beside(decoder), chunks);
     }
     Ok(buffer)
 }

@@ -6,7 +6,7 @@ use super::ended::ChosenTunnels;
 use super::options::{Order, SourceOptions};
 use super::source::Source;
 use super::{PATIENCE, Sources};
-use crate::capture::{CaptureError, Frame};
+use crate::capture::{CaptureError, Chunks, Frame};
 use crate::decode::{Decoded, Tunnels, decode_inside, tunnel_name};
 use crate::read_ahead::{Ahead, Next};
 
@@ -77,8 +77,8 @@ impl Sources {
                 }
                 room.is_left()
             };
-            if !source.is_pipe() {
-                let mut capture = source.open(flow_logs)?;
+            if !source.is_pipe {
+                let mut capture = source.open(flow_logs, Chunks::sparing())?;
                 while let Ok(Some(frame)) = capture.next_frame() {
                     if !look(&frame, &decode_inside(frame.link, frame.data, tunnels)) {
                         break;
@@ -87,7 +87,11 @@ impl Sources {
             } else if !live {
                 let mut ahead = match source.started.take() {
                     Some(ahead) => ahead,
-                    None => Ahead::new(source.open(flow_logs)?, tunnels.clone(), *threads),
+                    None => Ahead::new(
+                        source.open(flow_logs, Chunks::default())?,
+                        tunnels.clone(),
+                        *threads,
+                    ),
                 };
                 let mut seen: Vec<Next> = Vec::new();
                 while !self.interrupted.load(Ordering::Relaxed) {

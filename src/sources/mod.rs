@@ -7,6 +7,7 @@
 
 mod ended;
 mod look_ahead;
+mod merge;
 mod options;
 mod selection;
 mod source;
@@ -24,12 +25,13 @@ use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 
-use crate::capture::{Capture, CaptureError, CaptureErrorKind, Frame};
+use crate::capture::{Capture, CaptureError, CaptureErrorKind, Chunks, Frame};
 use crate::decode::Decoded;
 use crate::escape;
 use crate::read_ahead::Ahead;
 pub use ended::{CaptureInput, ChosenTunnels, ClockAhead, ClockBackwards, Ended, SkippedFile};
 pub(crate) use look_ahead::LookAheadRoom;
+use merge::Merge;
 pub use options::{Order, SourceOptions};
 use selection::Choice;
 pub use selection::Selection;
@@ -57,6 +59,9 @@ pub const STDIN: &str = "-";
 const PATIENCE: Duration = Duration::from_millis(50);
 /// How long an interrupted run still listens to a pipe.
 const GRACE: Duration = Duration::from_millis(500);
+
+/// The most frames that are handed over at once: as many as one capture has at hand.
+const MOST_AT_ONCE: usize = 1 << 15;
 
 /// Who is told how far reading is.
 #[derive(Default)]
@@ -113,8 +118,7 @@ impl Sources {
     ) -> Result<Self, CaptureError> {
         let capture = Capture::from_reader_with(name, bytes, &options.flow_logs)?;
         let started = Some(Ahead::new(capture, options.tunnels.clone(), options.threads));
-        let (path, interface) = (PathBuf::from(name), None);
-        let source = Source { path, position: 0, interface, first_time: 0, started };
+        let source = Source { started, ..Source::new(PathBuf::from(name), 0) };
         Ok(Self {
             captures: vec![source],
             skipped: Vec::new(),
@@ -126,10 +130,10 @@ impl Sources {
 
     fn add(&mut self, path: PathBuf) -> Result<(), CaptureError> {
         let position = self.captures.len();
-        let mut source = Source { path, position, interface: None, first_time: 0, started: None };
+        let mut source = Source::new(path, position);
         // A pipe can be opened only once.
-        if !source.is_pipe() {
-            let mut capture = source.open(&self.options.flow_logs)?;
+        if !source.is_pipe {
+            let mut capture = source.open(&self.options.flow_logs, Chunks::sparing())?;
             // Damage is for the reading to report.
             let first = capture.next_frame().ok().flatten();
             source.first_time = first.and_then(|frame| frame.time_ns).unwrap_or(0);
@@ -149,16 +153,17 @@ impl Sources {
         paths.sort();
         let before = self.captures.len();
         for path in paths {
-            let (name, may_hide_traffic) = (escape::path(&path), may_hide_traffic(&path));
+            let skipped = |why: String| {
+                let may_hide_traffic = may_hide_traffic(&path);
+                SkippedFile { path: escape::path(&path), why, may_hide_traffic }
+            };
             if !path.is_file() {
-                let why = "is no file".to_owned();
-                self.skipped.push(SkippedFile { path: name, why, may_hide_traffic });
-            } else if let Err(error) = self.add(path) {
+                self.skipped.push(skipped("is no file".to_owned()));
+            } else if let Err(error) = self.add(path.clone()) {
                 if matches!(error.kind, CaptureErrorKind::Io(_)) {
                     return Err(error);
                 }
-                let why = error.kind.to_string();
-                self.skipped.push(SkippedFile { path: name, why, may_hide_traffic });
+                self.skipped.push(skipped(error.kind.to_string()));
             }
         }
         match self.captures.len() == before {
@@ -180,7 +185,7 @@ impl Sources {
 
     /// Whether one of them can be read only once.
     pub fn have_pipe(&self) -> bool {
-        self.captures.iter().any(Source::is_pipe)
+        self.captures.iter().any(|source| source.is_pipe)
     }
 
     /// Whether standard input is among them.
@@ -219,7 +224,7 @@ impl Sources {
     ) -> Result<Ended, E> {
         let Self { mut captures, skipped, options, interrupted, mut progress } = self;
         let SourceOptions { selection, tunnels, threads, order, live, flow_logs } = options;
-        let live = live && captures.iter().any(Source::is_pipe);
+        let live = live && captures.iter().any(|source| source.is_pipe);
         if order == Order::Time {
             captures.sort_by_key(Source::turn);
         }
@@ -238,7 +243,8 @@ impl Sources {
                 && stream::is_due(next, order, &streams)
                 && let Some(source) = waiting.pop_front()
             {
-                streams.push(Stream::start(source, &tunnels, threads, &flow_logs)?);
+                let open = streams.len() + 1;
+                streams.push(Stream::start(source, &tunnels, threads, &flow_logs, open)?);
             }
             if streams.is_empty() {
                 break;
@@ -255,34 +261,30 @@ impl Sources {
                 continue;
             }
             let next = waiting.front().filter(|_| order == Order::Time).map(Source::turn);
-            let Some((stream, until)) = stream::earliest(&mut streams, next) else { continue };
-            stream.lend(|head, interface, batch| {
-                let room = if until.is_none() { batch.len() } else { 0 };
-                let mut handed_over = Vec::with_capacity(room);
-                for (mut frame, decoded) in head.rest(batch) {
-                    if left == 0 || !head.is_before(&frame, until) {
-                        break;
-                    }
-                    head.note(&frame);
-                    ended.hints.add(&frame, decoded);
-                    frames += 1;
-                    frame.number = frames;
-                    frame.interface = interface.or(frame.interface);
-                    let choice = selection.choose(&frame, decoded);
-                    if choice == Choice::Skipped {
-                        continue;
-                    }
+            let merge = Merge::new(&mut streams, next);
+            let mut handed_over = Vec::with_capacity(merge.room());
+            merge.hand_over(|mut frame, decoded| {
+                ended.hints.add(&frame, decoded);
+                frames += 1;
+                frame.number = frames;
+                let choice = selection.choose(&frame, decoded);
+                if choice != Choice::Skipped {
                     let selected = choice == Choice::Reported;
                     let in_window = choice != Choice::WarmUp;
                     left -= u64::from(selected);
                     ended.selected += u64::from(selected);
                     handed_over.push(Input { frame, decoded, selected, in_window });
                 }
-                if each(&handed_over)?.is_break() {
-                    left = 0;
+                match left == 0 || handed_over.len() >= MOST_AT_ONCE {
+                    true => ControlFlow::Break(()),
+                    false => ControlFlow::Continue(()),
                 }
-                Ok::<(), E>(())
-            })?;
+            });
+            if each(&handed_over)?.is_break() {
+                left = 0;
+            }
+            drop(handed_over);
+            streams.iter_mut().for_each(Stream::settle);
             let bytes = closed + streams.iter().map(Stream::size).sum::<u64>();
             progress.0.iter_mut().for_each(|tell| tell(bytes, frames));
         }

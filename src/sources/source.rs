@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::STDIN;
-use crate::capture::{Capture, CaptureError, FlowLogOptions};
+use crate::capture::{Capture, CaptureError, Chunks, FlowLogOptions};
 use crate::escape;
 use crate::read_ahead::Ahead;
 
@@ -19,6 +19,8 @@ pub(super) struct Source {
     pub(super) interface: Option<String>,
     /// The time of its first frame, ns; 0 where that is not known.
     pub(super) first_time: u64,
+    /// Whether it can be read only once.
+    pub(super) is_pipe: bool,
     /// Being read already: a pipe that was looked into.
     pub(super) started: Option<Ahead>,
 }
@@ -29,9 +31,11 @@ impl Source {
         (self.first_time, self.position)
     }
 
-    pub(super) fn is_pipe(&self) -> bool {
+    /// A source that is not opened yet.
+    pub(super) fn new(path: PathBuf, position: usize) -> Self {
         let is_special = |meta: Metadata| !meta.is_file() && !meta.is_dir();
-        self.path.as_os_str() == STDIN || self.path.metadata().is_ok_and(is_special)
+        let is_pipe = path.as_os_str() == STDIN || path.metadata().is_ok_and(is_special);
+        Self { path, position, interface: None, first_time: 0, is_pipe, started: None }
     }
 
     /// Bytes of a regular file; `None` for a pipe.
@@ -43,10 +47,14 @@ impl Source {
         name(&self.path)
     }
 
-    pub(super) fn open(&self, flow_logs: &FlowLogOptions) -> Result<Capture, CaptureError> {
+    pub(super) fn open(
+        &self,
+        flow_logs: &FlowLogOptions,
+        chunks: Chunks,
+    ) -> Result<Capture, CaptureError> {
         match self.path.as_os_str() == STDIN {
             true => Capture::from_reader_with(&self.name(), Box::new(io::stdin()), flow_logs),
-            false => Capture::open_with(&self.path, flow_logs),
+            false => Capture::open_in_chunks(&self.path, flow_logs, chunks),
         }
     }
 }

@@ -1,12 +1,13 @@
 //! A capture being read among others.
 
 use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
 
 use super::PATIENCE;
 use super::ended::{CaptureInput, ClockAhead, ClockBackwards};
 use super::options::Order;
 use super::source::Source;
-use crate::capture::{CaptureError, FlowLogOptions, Frame};
+use crate::capture::{CaptureError, Chunks, FlowLogOptions, Frame};
 use crate::decode::{Decoded, Tunnels};
 use crate::read_ahead::{Ahead, DecodedBatch, Next};
 
@@ -52,16 +53,23 @@ pub(super) struct Finished {
 /// A time and, between equals, a place among the captures.
 pub(super) type Turn = (u64, usize);
 
+/// What all open captures read at once, as far as they are told: each is told when it is opened.
+const READ_AT_ONCE: usize = 2 << 20;
+/// So many captures are read on threads of their own at once.
+const MOST_APART: usize = 4;
+
 impl Stream {
+    /// Starts to read a capture, which makes so many that are open.
     pub(super) fn start(
         source: Source,
         tunnels: &Tunnels,
         threads: NonZeroUsize,
         flow_logs: &FlowLogOptions,
+        open: usize,
     ) -> Result<Self, CaptureError> {
         let input = CaptureInput { path: source.name(), ..CaptureInput::default() };
         Ok(Self {
-            is_pipe: source.is_pipe(),
+            is_pipe: source.is_pipe,
             head: Head {
                 position: source.position,
                 taken: 0,
@@ -69,9 +77,12 @@ impl Stream {
                 clock: 0,
                 input,
             },
-            ahead: match source.started {
-                Some(ahead) => ahead,
-                None => Ahead::new(source.open(flow_logs)?, tunnels.clone(), threads),
+            ahead: if let Some(ahead) = source.started {
+                ahead
+            } else {
+                let capture = source.open(flow_logs, Chunks::of_at_most(READ_AT_ONCE / open))?;
+                let threads = if open > MOST_APART { NonZeroUsize::MIN } else { threads };
+                Ahead::new(capture, tunnels.clone(), threads)
             },
             interface: source.interface,
             batch: None,
@@ -127,13 +138,15 @@ impl Stream {
         true
     }
 
-    /// Lends the frames that have come, and the interface they are said to be from, to `hand_over`, which takes some.
-    pub(super) fn lend<E>(
-        &mut self,
-        hand_over: impl FnOnce(&mut Head, Option<&String>, &DecodedBatch) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let Some(batch) = self.batch.take() else { return Ok(()) };
-        let handed_over = hand_over(&mut self.head, self.interface.as_ref(), &batch);
+    /// The frames that have come; `None` where there are none.
+    pub(super) fn lane(&mut self) -> Option<Lane<'_>> {
+        let Self { head, interface, batch, .. } = self;
+        Some(Lane { head, interface: interface.as_ref(), batch: batch.as_ref()? })
+    }
+
+    /// Notes how far its frames were handed over.
+    pub(super) fn settle(&mut self) {
+        let Some(batch) = self.batch.take_if(|_| self.head.taken > 0) else { return };
         self.head.input.size = batch.offset();
         let next = batch.frames_from(self.head.taken).next();
         match next.map(|(frame, _)| frame.time_ns) {
@@ -143,7 +156,6 @@ impl Stream {
                 self.batch = Some(batch);
             }
         }
-        handed_over
     }
 
     /// Closes it.
@@ -160,24 +172,16 @@ impl Head {
         (self.time, self.position)
     }
 
-    /// The frames that were not handed over yet.
-    pub(super) fn rest<'b>(
-        &self,
-        batch: &'b DecodedBatch,
-    ) -> impl Iterator<Item = (Frame<'b>, &'b Decoded)> + use<'b> {
-        batch.frames_from(self.taken)
-    }
-
     /// Whether a frame's turn comes before another's.
     #[inline]
-    pub(super) fn is_before(&mut self, frame: &Frame<'_>, until: Option<Turn>) -> bool {
+    fn is_before(&mut self, frame: &Frame<'_>, until: Option<Turn>) -> bool {
         self.time = frame.time_ns.unwrap_or(self.time);
         until.is_none_or(|until| self.turn() < until)
     }
 
     /// Counts a frame that is handed over.
     #[inline]
-    pub(super) fn note(&mut self, frame: &Frame<'_>) {
+    fn note(&mut self, frame: &Frame<'_>) {
         self.taken += 1;
         self.input.frames += 1;
         if let Some(time) = frame.time_ns {
@@ -209,33 +213,47 @@ impl Head {
     }
 }
 
+/// The frames of a capture that have come.
+pub(super) struct Lane<'s> {
+    head: &'s mut Head,
+    interface: Option<&'s String>,
+    batch: &'s DecodedBatch,
+}
+
+impl<'s> Lane<'s> {
+    /// When its next frame is read among those of others.
+    pub(super) fn turn(&self) -> Turn {
+        self.head.turn()
+    }
+
+    /// How many of its frames were not handed over.
+    pub(super) fn len(&self) -> usize {
+        self.batch.len() - self.head.taken
+    }
+
+    /// Hands its next frames over as far as their turn comes before another's, or until `take` breaks off.
+    #[inline]
+    pub(super) fn hand_over(
+        &mut self,
+        until: Option<Turn>,
+        mut take: impl FnMut(Frame<'s>, &'s Decoded) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        for (mut frame, decoded) in self.batch.frames_from(self.head.taken) {
+            if !self.head.is_before(&frame, until) {
+                break;
+            }
+            self.head.note(&frame);
+            frame.interface = self.interface.or(frame.interface);
+            take(frame, decoded)?;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
 /// Whether a capture's turn may have come, so that it has to be open.
 pub(super) fn is_due(source: &Source, order: Order, streams: &[Stream]) -> bool {
     match order {
         Order::Time => streams.iter().all(|stream| stream.turn() >= source.turn()),
         Order::AsNamed => streams.is_empty(),
     }
-}
-
-/// The stream whose frame is the earliest, and the turn of the next frame of another: that of a stream, or of a
-/// capture which waits to be opened. `None` where no stream has a frame.
-pub(super) fn earliest(
-    streams: &mut [Stream],
-    waiting: Option<Turn>,
-) -> Option<(&mut Stream, Option<Turn>)> {
-    let (mut first, mut next) = (None, waiting);
-    for (n, stream) in streams.iter().enumerate().filter(|(_, stream)| stream.batch.is_some()) {
-        let turn = stream.turn();
-        match first {
-            Some((before, _)) if before < turn => {
-                next = Some(next.map_or(turn, |next: Turn| next.min(turn)));
-            }
-            _ => {
-                let before = first.replace((turn, n)).map(|(before, _)| before);
-                next = [next, before].into_iter().flatten().min();
-            }
-        }
-    }
-    let (_, n) = first?;
-    Some((streams.get_mut(n)?, next))
 }

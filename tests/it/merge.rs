@@ -164,3 +164,23 @@ fn many_captures_share_a_line() {
     assert_eq!(lines(&["-v"]), (0, 6));
     assert_eq!(lines(&["--hash"]), (0, 6));
 }
+
+/// More captures than are read on threads of their own, all of them open at once.
+#[test]
+fn a_capture_dealt_out_to_many_files() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::copy(support::capture("scan.pcap"), dir.path().join("whole.pcap")).unwrap();
+    let names =
+        deal("scan.pcap", dir.path(), |frame| usize::try_from(frame.number % 40).unwrap(), 40);
+    let merged = decoded(dir.path(), &names, &[]);
+    for threads in ["1", "2", "4"] {
+        assert_eq!(decoded(dir.path(), &names, &["--threads", threads]), merged, "{threads}");
+    }
+    let times = |csv: &str| -> Vec<String> {
+        csv.lines().skip(1).map(|row| row.split(',').nth(1).unwrap().to_owned()).collect()
+    };
+    let whole = decoded(dir.path(), &["whole.pcap".to_owned()], &[]);
+    let mut sorted = times(&whole);
+    sorted.sort_by_key(|time| time.parse::<u64>().unwrap());
+    assert_eq!(times(&merged), sorted);
+}

@@ -292,11 +292,12 @@ fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capture::Chunks;
 
     /// The elements of a text, read a byte at a time as a slow pipe would bring it.
     fn elements(text: &str) -> Result<Vec<String>, String> {
         let bytes = text.as_bytes().to_vec();
-        let mut buffer = Buffer::new(Box::new(std::io::Cursor::new(bytes)));
+        let mut buffer = Buffer::new(Box::new(std::io::Cursor::new(bytes)), Chunks::default());
         let (mut scanner, mut found) = (Scanner::new(), Vec::new());
         loop {
             match scanner.next(&mut buffer, true).map_err(|error| error.to_string())? {

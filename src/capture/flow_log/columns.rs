@@ -1,6 +1,6 @@
 //! Lines → values by the name of their column.
 
-use std::borrow::Cow;
+use std::ops::Range;
 
 use serde_json::{Map, Value};
 
@@ -168,19 +168,67 @@ pub(super) enum Line<'a> {
     Damaged(String),
 }
 
-/// The values of a record, by the field's number.
+/// The values of a record, by the field's number; empty where there is none.
 #[derive(Default)]
 pub(super) struct Values<'a> {
-    of: [Option<Cow<'a, str>>; Field::ALL.len()],
+    of: [&'a str; Field::ALL.len()],
 }
 
-impl Values<'_> {
+impl<'a> Values<'a> {
     /// A value; `None` where the format says that there is none.
-    pub(super) fn get(&self, field: Field) -> Option<&str> {
-        self.of
-            .get(field as usize)?
-            .as_deref()
-            .filter(|text| !matches!(*text, "" | "-" | "(empty)"))
+    #[inline]
+    pub(super) fn get(&self, field: Field) -> Option<&'a str> {
+        let text = self.of.get(field as usize).copied();
+        text.filter(|text| !matches!(*text, "" | "-" | "(empty)"))
+    }
+
+    #[inline]
+    fn put(&mut self, field: Field, text: &'a str) {
+        if let Some(slot) = self.of.get_mut(field as usize) {
+            *slot = text;
+        }
+    }
+}
+
+/// Values that do not stand in a line as they are, one behind the other. Reuse it: its memory is then allocated once.
+#[derive(Debug, Default)]
+pub(super) struct Unescaped {
+    text: String,
+    fields: Vec<(Field, Range<usize>)>,
+}
+
+impl Unescaped {
+    fn clear(&mut self) {
+        self.text.clear();
+        self.fields.clear();
+    }
+
+    fn put(&mut self, field: Field, text: &str) {
+        let start = self.text.len();
+        self.text.push_str(text);
+        self.fields.push((field, start..self.text.len()));
+    }
+
+    fn values(&self) -> Values<'_> {
+        let mut values = Values::default();
+        for (field, place) in &self.fields {
+            values.put(*field, self.text.get(place.clone()).unwrap_or_default());
+        }
+        values
+    }
+
+    /// Values by the names of their columns.
+    pub(super) fn of_pairs<N: AsRef<str>, T: AsRef<str>>(
+        &mut self,
+        pairs: impl Iterator<Item = (N, T)>,
+    ) -> Values<'_> {
+        self.clear();
+        for (name, text) in pairs {
+            if let Some(field) = Field::named(&plain(name.as_ref())) {
+                self.put(field, text.as_ref());
+            }
+        }
+        self.values()
     }
 }
 
@@ -351,8 +399,8 @@ impl Columns {
         needed.into_iter().find(|(field, _)| !has(*field)).map(|(_, name)| name)
     }
 
-    /// What a line says.
-    pub(super) fn read<'a>(&self, line: &'a str) -> Line<'a> {
+    /// What a line says; values that do not stand there as they are go to `unescaped`.
+    pub(super) fn read<'a>(&self, line: &'a str, unescaped: &'a mut Unescaped) -> Line<'a> {
         let text = line.trim();
         if text.starts_with("#fields") {
             return Self::detect(text, None)
@@ -373,8 +421,12 @@ impl Columns {
             return Line::End;
         }
         match (&self.message, self.separator) {
-            (Some((column, inner)), _) => inner.read_message(line, *column),
-            (None, Separator::Json) => Self::read_json(text),
+            (Some((column, inner)), _) => inner.read_message(line, *column, unescaped),
+            (None, Separator::Json) => Self::read_json(text, unescaped),
+            (None, Separator::Comma) if line.contains('"') => {
+                let record = if self.prefixed { without_time(line) } else { line };
+                self.read_quoted(record, unescaped)
+            }
             (None, separator) => {
                 let record = if self.prefixed { without_time(line) } else { line };
                 self.read_columns(record, separator)
@@ -383,52 +435,61 @@ impl Columns {
     }
 
     /// A record that is a column of a line.
-    fn read_message<'a>(&self, line: &str, column: usize) -> Line<'a> {
+    fn read_message<'a>(
+        &self,
+        line: &str,
+        column: usize,
+        unescaped: &'a mut Unescaped,
+    ) -> Line<'a> {
         let mut reader = csv::ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
             .from_reader(line.as_bytes());
         let row = reader.records().next();
         match row.as_ref().and_then(|row| row.as_ref().ok()).and_then(|row| row.get(column)) {
-            Some(message) => self.read_owned(message),
+            Some(message) => {
+                unescaped.clear();
+                unescaped.text.push_str(message.trim());
+                self.read_columns(&unescaped.text, self.separator)
+            }
             None => Line::Damaged("there is no message in this line".to_owned()),
         }
     }
 
-    /// What a record says that does not live as long.
-    pub(super) fn read_owned<'a>(&self, record: &str) -> Line<'a> {
-        match self.read_columns(record.trim(), self.separator) {
-            Line::Record(Values { of }) => {
-                let owned =
-                    |value: Option<Cow<'_, str>>| value.map(|text| Cow::Owned(text.into_owned()));
-                Line::Record(Values { of: of.map(owned) })
-            }
-            Line::Damaged(found) => Line::Damaged(found),
-            Line::Columns(_) | Line::Nothing | Line::End => Line::Nothing,
-        }
+    /// What a record in a message says.
+    pub(super) fn read_record<'a>(&self, record: &'a str) -> Line<'a> {
+        self.read_columns(record.trim(), self.separator)
     }
 
     fn read_columns<'a>(&self, line: &'a str, separator: Separator) -> Line<'a> {
         let mut values = Values::default();
-        let mut found = 0;
-        let mut put = |value: Cow<'a, str>| {
-            let field = self.fields.get(found).copied().flatten();
-            if let Some(slot) = field.and_then(|field| values.of.get_mut(field as usize)) {
-                *slot = Some(value);
+        let ends = memchr::memchr_iter(separator.byte(), line.as_bytes());
+        let (mut start, mut found) = (0, 0);
+        for end in ends.chain([line.len()]) {
+            if let Some(Some(field)) = self.fields.get(found) {
+                values.put(*field, trimmed(line.get(start..end).unwrap_or_default()));
             }
-            found += 1;
-        };
-        if line.contains('"') && separator == Separator::Comma {
-            let mut reader =
-                csv::ReaderBuilder::new().has_headers(false).from_reader(line.as_bytes());
-            let Some(Ok(record)) = reader.records().next() else {
-                return Line::Damaged("the quotes of this line do not close".to_owned());
-            };
-            record.iter().for_each(|value| put(Cow::Owned(value.trim().to_owned())));
-        } else {
-            separator.split(line).for_each(|value| put(Cow::Borrowed(value.trim())));
+            (start, found) = (end + 1, found + 1);
         }
-        // A log that breaks off ends in a line of fewer; ClickHouse and others add some.
+        self.if_whole(found, values)
+    }
+
+    fn read_quoted<'a>(&self, line: &str, unescaped: &'a mut Unescaped) -> Line<'a> {
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(line.as_bytes());
+        let Some(Ok(record)) = reader.records().next() else {
+            return Line::Damaged("the quotes of this line do not close".to_owned());
+        };
+        unescaped.clear();
+        for (field, value) in self.fields.iter().zip(&record) {
+            if let Some(field) = field {
+                unescaped.put(*field, value.trim());
+            }
+        }
+        self.if_whole(record.len(), unescaped.values())
+    }
+
+    /// A log that breaks off ends in a line of fewer values; `ClickHouse` and others add some.
+    fn if_whole<'a>(&self, found: usize, values: Values<'a>) -> Line<'a> {
         if found < self.width {
             return Line::Damaged(format!(
                 "{found} values, and the header names {} columns",
@@ -439,12 +500,12 @@ impl Columns {
     }
 
     /// Objects need not have the same keys: those without a value are often left out.
-    fn read_json(line: &str) -> Line<'_> {
+    fn read_json<'a>(line: &str, unescaped: &'a mut Unescaped) -> Line<'a> {
         let object: Map<String, Value> = match serde_json::from_str(line) {
             Ok(object) => object,
             Err(error) => return Line::Damaged(format!("expected a JSON object: {error}")),
         };
-        Line::Record(Values::of_pairs(object.into_iter().filter_map(|(name, value)| {
+        Line::Record(unescaped.of_pairs(object.into_iter().filter_map(|(name, value)| {
             let text = match value {
                 Value::String(text) => text,
                 Value::Number(number) => number.to_string(),
@@ -455,17 +516,13 @@ impl Columns {
     }
 }
 
-impl Values<'_> {
-    /// Values by the names of their columns.
-    pub(super) fn of_pairs(pairs: impl Iterator<Item = (String, String)>) -> Self {
-        let mut values = Self::default();
-        for (name, text) in pairs {
-            let field = Field::named(&plain(&name));
-            if let Some(slot) = field.and_then(|field| values.of.get_mut(field as usize)) {
-                *slot = Some(Cow::Owned(text));
-            }
-        }
-        values
+/// A value without white space around it, of which there seldom is any.
+#[inline]
+fn trimmed(text: &str) -> &str {
+    match text.as_bytes() {
+        [only] if only.is_ascii_graphic() => text,
+        [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => text,
+        _ => text.trim(),
     }
 }
 
@@ -480,6 +537,14 @@ fn without_time(line: &str) -> &str {
 }
 
 impl Separator {
+    fn byte(self) -> u8 {
+        match self {
+            Self::Comma => b',',
+            Self::Space => b' ',
+            Self::Tab | Self::Json => b'\t',
+        }
+    }
+
     fn split(self, line: &str) -> impl Iterator<Item = &str> {
         let by = move |c: char| match self {
             Self::Comma => c == ',',

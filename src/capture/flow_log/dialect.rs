@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::azure::Tuples;
-use super::columns::{Columns, Field, FlowLogFields, Line, Values};
+use super::columns::{Columns, Field, FlowLogFields, Line, Unescaped};
 use super::google::Reports;
 use super::hubble;
 use super::kind::FlowLogKind;
@@ -102,13 +102,13 @@ impl Dialect {
         match self {
             Self::Messages(columns) => {
                 let message = message(value).ok_or("there is no `message`")?;
-                found.extend(of_line(columns, columns.read_owned(message), known)?);
+                found.extend(of_line(columns, columns.read_record(message), known)?);
             }
             Self::Keys(columns) => {
                 let object = value.as_object().ok_or("expected a JSON object")?;
-                let values = Values::of_pairs(
-                    object.iter().filter_map(|(name, value)| Some((name.clone(), word(value)?))),
-                );
+                let mut unescaped = Unescaped::default();
+                let pairs = object.iter().filter_map(|(name, value)| Some((name, word(value)?)));
+                let values = unescaped.of_pairs(pairs);
                 found.extend(of_line(columns, Line::Record(values), known)?);
             }
             Self::Azure(tuples) => tuples.read(value, found)?,

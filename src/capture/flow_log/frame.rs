@@ -8,24 +8,20 @@ use crate::flow::{Protocol, Transport};
 /// Appends an IP packet. A TCP header ends after its ports: a record knows no flags of one packet.
 pub(super) fn write(into: &mut Vec<u8>, flow: &Flow) {
     let Flow { src, dst, proto, transport, .. } = *flow;
-    let mut header = Vec::with_capacity(8);
-    let length: u16 = match transport {
-        Transport::Absent => 0,
+    // The header's bytes, how many of them there are, and what the protocol's header takes, of which a cut capture would
+    // hold as little.
+    let (header, written, length): ([u8; 8], usize, u16) = match transport {
+        Transport::Absent => ([0; 8], 0, 0),
         Transport::Ports { src, dst } => {
-            header.extend(src.to_be_bytes());
-            header.extend(dst.to_be_bytes());
-            if proto == Protocol::UDP {
+            let ([a, b], [c, d]) = (src.to_be_bytes(), dst.to_be_bytes());
+            match proto {
                 // Its length, and no checksum.
-                header.extend([0, 8, 0, 0]);
+                Protocol::UDP => ([a, b, c, d, 0, 8, 0, 0], 8, 8),
+                _ => ([a, b, c, d, 0, 0, 0, 0], 4, 20),
             }
-            // What the protocol's header takes, of which a cut capture would hold as little.
-            if proto == Protocol::UDP { 8 } else { 20 }
         }
         // Checksum, identifier and sequence number are in no log.
-        Transport::Icmp { kind, code, .. } => {
-            header.extend([kind, code, 0, 0, 0, 0, 0, 0]);
-            8
-        }
+        Transport::Icmp { kind, code, .. } => ([kind, code, 0, 0, 0, 0, 0, 0], 8, 8),
     };
     match (src, dst) {
         (IpAddr::V4(src), IpAddr::V4(dst)) => {
@@ -47,5 +43,5 @@ pub(super) fn write(into: &mut Vec<u8>, flow: &Flow) {
             into.extend(octets(dst));
         }
     }
-    into.extend(header);
+    into.extend(header.iter().take(written));
 }

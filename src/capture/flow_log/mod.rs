@@ -36,7 +36,7 @@ use super::buffer::Buffer;
 use super::names::Names;
 use super::{CaptureErrorKind, LinkType, Record};
 pub use columns::FlowLogFields;
-use columns::{Columns, Field, Line};
+use columns::{Columns, Field, Line, Unescaped};
 pub use counts::{FlowLog, FlowLogCounts};
 use dialect::Dialect;
 pub use kind::FlowLogKind;
@@ -74,7 +74,10 @@ pub(super) struct Reader {
     bytes: Vec<u8>,
     records: Vec<LogRecord>,
     names: Names,
+    /// As far as frames were handed over, and as far as records were read.
     counts: Arc<Mutex<FlowLogCounts>>,
+    counted: FlowLogCounts,
+    unescaped: Unescaped,
     /// The end, or a trailer, was met: what follows is no record.
     ended: bool,
     /// What was wrong behind the records in line.
@@ -119,6 +122,8 @@ impl Reader {
             records: Vec::new(),
             names: Names::default(),
             counts: Arc::new(Mutex::new(counts)),
+            counted: counts,
+            unescaped: Unescaped::default(),
             ended: false,
             damage: None,
         }
@@ -137,6 +142,7 @@ impl Reader {
     pub(super) fn hand_over(&mut self, bytes: &mut Vec<u8>, records: &mut Vec<LogRecord>) {
         bytes.clear();
         records.clear();
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner) = self.counted;
         std::mem::swap(&mut self.bytes, bytes);
         std::mem::swap(&mut self.records, records);
     }
@@ -217,7 +223,7 @@ impl Reader {
     /// Reads a line; whether there was one, or something has changed.
     fn read_line(&mut self, buffer: &mut Buffer, wait: bool) -> Result<bool, CaptureErrorKind> {
         let Source::Lines(columns) = &mut self.source else { return Ok(false) };
-        if !wait && !buffer.unread().contains(&b'\n') {
+        if !wait && memchr::memchr(b'\n', buffer.unread()).is_none() {
             return Ok(false);
         }
         let Some((line, end)) = line_at(buffer, 0)? else {
@@ -226,7 +232,7 @@ impl Reader {
             return Ok(true);
         };
         let number = self.line + 1;
-        let entry = match columns.read(line) {
+        let entry = match columns.read(line, &mut self.unescaped) {
             Line::Record(values) => Entry::read(columns.kind(), &values, &self.options.addresses)
                 .map(|entry| {
                     let name = values.get(Field::Interface);
@@ -297,10 +303,10 @@ impl Reader {
             self.ended = true;
             return Ok(true);
         };
-        let damaged = |found| CaptureErrorKind::FlowLog { line: rows.row(), found };
         let entry = Entry::read(columns.kind(), &values, &self.options.addresses);
-        let entry = entry.map_err(damaged)?;
         let interface = values.get(Field::Interface).and_then(|name| self.names.position(name));
+        let damaged = |found| CaptureErrorKind::FlowLog { line: rows.row(), found };
+        let entry = entry.map_err(damaged)?;
         self.queue.push_back((entry, interface));
         Ok(true)
     }
@@ -315,7 +321,7 @@ impl Reader {
 
     /// Counts a line, and makes a frame of it if it is a record.
     fn take(&mut self, entry: Entry, interface: Option<u16>) -> Option<Record> {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = &mut self.counted;
         let flow = match entry {
             Entry::Flow(flow) => Ok(flow),
             Entry::AlreadyOpen(flow) => {

@@ -238,7 +238,29 @@ fn address(
         let number = text.parse::<u32>().map(|number| Ipv4Addr::from_bits(number).into());
         return number.map_err(|_| format!("{what}: `{text}` is no address as a number"));
     }
+    if let Some(address) = ipv4(text) {
+        return Ok(address.into());
+    }
     text.parse().map_err(|_| format!("{what}: `{text}` is no IP address"))
+}
+
+/// An IPv4 address as nearly every record has it; the library's parser takes three times as long, and says the same.
+#[inline]
+fn ipv4(text: &str) -> Option<Ipv4Addr> {
+    let (mut bits, mut part, mut digits, mut parts) = (0_u32, 0_u32, 0, 0);
+    for byte in text.bytes() {
+        match byte {
+            // No part but zero begins with a zero.
+            b'0'..=b'9' if digits == 0 || (part > 0 && digits < 3) => {
+                (part, digits) = (part * 10 + u32::from(byte - b'0'), digits + 1);
+            }
+            b'.' if digits > 0 && part <= 255 && parts < 3 => {
+                (bits, part, digits, parts) = (bits << 8 | part, 0, 0, parts + 1);
+            }
+            _ => return None,
+        }
+    }
+    (digits > 0 && part <= 255 && parts == 3).then(|| Ipv4Addr::from_bits(bits << 8 | part))
 }
 
 /// The protocol by number or name; `None` where the log does not know it.
@@ -362,4 +384,20 @@ pub(super) fn time(text: &str) -> Option<u64> {
     let civil = || jiff::tz::Offset::UTC.to_timestamp(text.parse().ok()?).ok();
     let stamp = text.parse::<jiff::Timestamp>().ok().or_else(civil)?;
     u64::try_from(stamp.as_nanosecond()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn addresses_are_those_of_the_library(text in "[0-9]{0,4}(\\.[0-9]{0,4}){0,5}", address in any::<[u8; 4]>()) {
+            prop_assert_eq!(ipv4(&text), text.parse().ok());
+            let address = Ipv4Addr::from(address);
+            prop_assert_eq!(ipv4(&address.to_string()), Some(address));
+        }
+    }
 }

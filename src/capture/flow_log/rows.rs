@@ -9,7 +9,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field as Cell;
 use parquet::record::reader::RowIter;
 
-use super::columns::{Columns, Values};
+use super::columns::{Columns, Unescaped, Values};
 use crate::capture::CaptureErrorKind;
 use crate::capture::buffer::Buffer;
 
@@ -20,8 +20,9 @@ pub(in crate::capture) const MAGIC: &[u8] = b"PAR1";
 const LARGEST: usize = 512 << 20;
 
 pub(super) struct Rows {
-    rows: RowIter<'static>,
+    all: RowIter<'static>,
     read: u64,
+    values: Unescaped,
 }
 
 impl Rows {
@@ -46,7 +47,8 @@ impl Rows {
             let names: Vec<String> =
                 schema.columns().iter().map(|column| column.name().to_owned()).collect();
             let rows = RowIter::from_file_into(Box::new(reader));
-            Ok::<_, String>((Self { rows, read: 0 }, names))
+            let values = Unescaped::default();
+            Ok::<_, String>((Self { all: rows, read: 0, values }, names))
         };
         let (rows, names) = guarded(open).map_err(|found| damaged(0, &found))?;
         match Columns::of_keys(names.iter()) {
@@ -66,13 +68,13 @@ impl Rows {
     }
 
     /// The next row.
-    pub(super) fn next(&mut self) -> Result<Option<Values<'static>>, CaptureErrorKind> {
+    pub(super) fn next(&mut self) -> Result<Option<Values<'_>>, CaptureErrorKind> {
         self.read += 1;
-        let row = guarded(|| self.rows.next().transpose().map_err(|error| error.to_string()));
+        let row = guarded(|| self.all.next().transpose().map_err(|error| error.to_string()));
         let row = row.map_err(|found| damaged(self.read, &found))?;
         Ok(row.map(|row| {
             let cells = row.get_column_iter();
-            Values::of_pairs(cells.filter_map(|(name, cell)| Some((name.clone(), text(cell)?))))
+            self.values.of_pairs(cells.filter_map(|(name, cell)| Some((name, text(cell)?))))
         }))
     }
 }

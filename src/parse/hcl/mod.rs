@@ -222,9 +222,9 @@ impl Scopes {
     }
 
     /// The same where `each` or `count` stand for something; `None` where that takes too much.
-    fn with_each(&self, each: Option<(&str, hcl::Value)>) -> Option<Self> {
-        let plain = self.plain.with_each(each.clone())?;
-        Some(Self { plain, resources: self.resources.with_each(each)? })
+    fn with_each(&self, (name, each): (&str, hcl::Value)) -> Option<Self> {
+        let plain = self.plain.with(name, each.clone())?;
+        Some(Self { plain, resources: self.resources.with(name, each)? })
     }
 }
 
@@ -238,12 +238,16 @@ fn resource(
 ) -> Vec<(Value, Value, Value, String)> {
     let mut found = Vec::new();
     for (key, each) in instances(address, body, &scopes.plain, faults) {
-        let Some(scopes) = scopes.with_each(each) else {
+        // Scopes have every resource in them: one for each resource would take the square of their number.
+        let inside = each.map(|each| scopes.with_each(each));
+        if let Some(None) = inside {
             faults.add(address, "its instances take too much to be worked out here");
             return found;
-        };
+        }
+        let inside = inside.flatten();
+        let scopes = inside.as_ref().unwrap_or(scopes);
         let before = faults.list.len();
-        let of = attributes_of(&format!("{address}{key}"), body, kind, &scopes, faults);
+        let of = attributes_of(&format!("{address}{key}"), body, kind, scopes, faults);
         if faults.list.len() == before {
             let [values, unknown, references] = of.map(Value::Object);
             found.push((values, unknown, references, key));
@@ -406,7 +410,7 @@ fn blocks_of(
                 for (key, value) in elements {
                     let object = [("key".to_owned(), key), ("value".to_owned(), value)];
                     let object = hcl::Value::Object(object.into_iter().collect());
-                    let Some(inside) = scopes.with_each(Some((&iterator, object))) else {
+                    let Some(inside) = scopes.with_each((&iterator, object)) else {
                         faults.add(&at, "its blocks take too much to be worked out here");
                         return found;
                     };

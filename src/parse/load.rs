@@ -285,7 +285,7 @@ fn documents(source: &Source<'_>) -> Result<Vec<Document>, ParseError> {
                            `gcloud compute`";
             return Err(foreign(message));
         }
-        let document = yaml::read(text).map_err(|error| fault(error.at, error.message))?;
+        let document = yaml::read_value(text).map_err(|error| fault(error.at, error.message))?;
         return Ok(vec![Document { value: ros::untagged(document), is_listed: false }]);
     }
     yaml::check_json(text).map_err(|error| fault(error.at, error.message))?;

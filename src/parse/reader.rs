@@ -1,5 +1,6 @@
 //! A walk through a YAML document that goes on after a fault, and remembers the way to each.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -51,13 +52,16 @@ impl Reader {
             return None;
         };
         for key in mapping.keys() {
-            let name = plain(key).unwrap_or_default();
-            if !keys.contains(&name.as_str()) && !self.is_full() {
+            let name = match key {
+                Value::String(name) => Cow::Borrowed(name.as_str()),
+                _ => Cow::Owned(plain(key).unwrap_or_default()),
+            };
+            if !keys.contains(&name.as_ref()) && !self.is_full() {
                 let hint = match nearest(&name, keys.iter().copied()) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("{what} has the keys {}", list(keys)),
                 };
-                self.at(Segment::Name(name.clone()), |r| {
+                self.at(Segment::Name(name.clone().into_owned()), |r| {
                     r.fault(format_args!("unknown key `{name}`; {hint}"));
                 });
             }
@@ -72,7 +76,7 @@ impl Reader {
         key: &str,
         read: impl FnOnce(&mut Self, &Value) -> Option<T>,
     ) -> Option<T> {
-        let value = mapping.get(key).filter(|value| !value.is_null())?;
+        let value = value_of(mapping, key).filter(|value| !value.is_null())?;
         self.at(Segment::Key(key.to_owned()), |r| read(r, value))
     }
 
@@ -95,6 +99,9 @@ impl Reader {
         key: &str,
     ) -> Option<T> {
         self.under(mapping, key, |r, value| {
+            if let Value::String(text) = value {
+                return r.ok(text.parse());
+            }
             let text = r.scalar(value)?;
             r.ok(text.parse())
         })
@@ -111,7 +118,7 @@ impl Reader {
         key: &str,
         what: &str,
     ) -> Option<T> {
-        if found.is_some() || mapping.get(key).is_some_and(|value| !value.is_null()) {
+        if found.is_some() || value_of(mapping, key).is_some_and(|value| !value.is_null()) {
             return found;
         }
         // A mistyped key was named as such, and the file is refused for it.
@@ -193,7 +200,10 @@ impl Reader {
         value: &Value,
         parse: impl Fn(&str) -> Result<Vec<T>, E>,
     ) -> Vec<T> {
-        let text = self.scalar(value).unwrap_or_default();
+        let text = match value {
+            Value::String(text) => Cow::Borrowed(text.as_str()),
+            _ => Cow::Owned(self.scalar(value).unwrap_or_default()),
+        };
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
         let mut all = Vec::new();
         for part in parts {
@@ -204,6 +214,18 @@ impl Reader {
         }
         all
     }
+}
+
+/// So many keys are looked at one after the other, which takes less time than hashing.
+const FEW_KEYS: usize = 16;
+
+/// The value under a key.
+fn value_of<'v>(mapping: &'v Mapping, key: &str) -> Option<&'v Value> {
+    if mapping.len() > FEW_KEYS {
+        return mapping.get(key);
+    }
+    let is_it = |known: &Value| matches!(known, Value::String(known) if known == key);
+    mapping.iter().find(|(known, _)| is_it(known)).map(|(_, value)| value)
 }
 
 /// A scalar as it is written; an id or a port may look like a number.

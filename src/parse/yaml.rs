@@ -44,7 +44,7 @@ const GROUPS: [&str; 2] = ["security_groups", "network_acls"];
 pub fn yaml(file: &str, text: &str) -> Result<RuleSet, ParseError> {
     let failed = |faults| ParseError::new(file, faults);
     let has_groups = GROUPS.iter().any(|key| text.contains(key));
-    let document: Value = yaml::read(text).map_err(|error| match has_groups {
+    let document: Value = yaml::read_value(text).map_err(|error| match has_groups {
         true => failed(vec![error.into()]),
         false => ParseError::foreign(file, vec![error.into()]),
     })?;

@@ -7,6 +7,7 @@
 
 mod bounds;
 mod places;
+mod plain;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -43,6 +44,14 @@ pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, YamlError> {
             Err(YamlError { at: Some(at), message })
         }
     }
+}
+
+/// Reads a text as a value.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_value(text: &str) -> Result<Value, YamlError> {
+    plain::read(text).map_or_else(|| read(text), Ok)
 }
 
 /// Whether a text without quotes is read as the same word.

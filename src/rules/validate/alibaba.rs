@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use foldhash::fast::FixedState;
 use ipnet::IpNet;
 
 use super::super::{
@@ -65,8 +66,8 @@ impl Checker<'_> {
     }
 
     fn rule_ids(&mut self, g: usize, group: &SecurityGroup) {
-        let mut ids = HashSet::new();
-        let mut contents: HashMap<_, usize> = HashMap::new();
+        let mut ids: HashSet<_, FixedState> = HashSet::default();
+        let mut contents: HashMap<_, usize, FixedState> = HashMap::default();
         for (r, rule) in group.rules.iter().enumerate() {
             if self.is_full() {
                 return;

@@ -7,6 +7,7 @@ pub(super) mod quotas;
 
 use std::collections::HashSet;
 
+use foldhash::fast::FixedState;
 use ipnet::IpNet;
 
 use super::layer::of_layer;
@@ -180,7 +181,7 @@ impl<'a> Checker<'a> {
         ids: impl Iterator<Item = &'i str>,
         place: impl Fn(usize) -> RulePlace,
     ) {
-        let mut seen = HashSet::new();
+        let mut seen: HashSet<&str, FixedState> = HashSet::default();
         for (position, id) in ids.enumerate() {
             if self.is_full() {
                 return;

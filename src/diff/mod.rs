@@ -21,6 +21,7 @@
 mod book;
 mod change;
 mod deciders;
+mod edits;
 mod effect;
 mod regions;
 

@@ -4,10 +4,9 @@
 //! themselves: the first of them that matches is the same in both. So every packet whose verdict turns
 //! matches an entry that only one of the lists has, and no other packet need be looked at.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use similar::{Algorithm, DiffTag, capture_diff_slices};
-
+use super::edits::edits;
 use super::{Change, Effect};
 use crate::flow::{Direction, Protocol};
 use crate::header_space::{AddressRange, Question, Region, TooComplex, parts};
@@ -277,24 +276,63 @@ fn without_rules(rules: &RuleSet, list: &Ordered) -> Ordered {
 
 /// Positions of the interfaces that are compared.
 fn pairs(current: &RuleSet, proposed: &RuleSet) -> Vec<[Option<usize>; 2]> {
+    let [now, then] = [(current, proposed), (proposed, current)].map(|of| Side::new(of.0, of.1));
     let all = current.interfaces().iter().enumerate();
     let mut found: Vec<[Option<usize>; 2]> = all
-        .map(|(at, eni)| [Some(at), position(proposed, current, eni)])
-        .filter(|[at, now_at]| now_at.is_some() || stands_alone(current, proposed, *at))
+        .map(|(at, eni)| [Some(at), then.position(&now, eni)])
+        .filter(|[at, now_at]| now_at.is_some() || now.stands_alone(&then, *at))
         .collect();
     let new = proposed.interfaces().iter().enumerate();
-    let new = new.filter(|(_, eni)| position(current, proposed, eni).is_none());
-    let new = new.filter(|(now_at, _)| stands_alone(proposed, current, Some(*now_at)));
+    let new = new.filter(|(_, eni)| now.position(&then, eni).is_none());
+    let new = new.filter(|(now_at, _)| then.stands_alone(&now, Some(*now_at)));
     found.extend(new.map(|(now_at, _)| [None, Some(now_at)]));
     found
 }
 
-/// Whether an interface stands for a group, and those of the other rule set do too.
-fn stands_alone(rules: &RuleSet, other: &RuleSet, at: Option<usize>) -> bool {
-    let alone = |rules: &RuleSet, eni: &Interface| rules.only_group(eni).is_some();
-    at.and_then(|at| rules.interfaces().get(at)).is_some_and(|eni| alone(rules, eni))
-        && (other.membership() == Membership::Partial
-            || other.interfaces().iter().all(|eni| alone(other, eni)))
+/// The interfaces of one of two rule sets, by the names that the other one looks for.
+struct Side<'r> {
+    rules: &'r RuleSet,
+    /// The first interface of each id.
+    by_id: HashMap<&'r str, usize>,
+    /// The first interface that stands for each group.
+    by_group: HashMap<&'r str, usize>,
+    /// One group on each side: the rules of an instance, whatever the group is called.
+    is_only: bool,
+    /// All interfaces stand for groups.
+    stands_for_groups: bool,
+}
+
+impl<'r> Side<'r> {
+    fn new(rules: &'r RuleSet, other: &RuleSet) -> Self {
+        let (mut by_id, mut by_group) = (HashMap::new(), HashMap::new());
+        let all = rules.interfaces();
+        for (at, eni) in all.iter().enumerate() {
+            by_id.entry(eni.id.as_str()).or_insert(at);
+            if let Some(group) = rules.only_group(eni) {
+                by_group.entry(group).or_insert(at);
+            }
+        }
+        let is_only = all.len() == 1 && other.interfaces().len() == 1;
+        let stands_for_groups = all.iter().all(|eni| rules.only_group(eni).is_some());
+        Self { rules, by_id, by_group, is_only, stands_for_groups }
+    }
+
+    /// The interface that is the same as one of the other rule set: by its group where both stand for one, else by
+    /// its id.
+    fn position(&self, other: &Side<'_>, eni: &Interface) -> Option<usize> {
+        let by_id = || self.by_id.get(eni.id.as_str()).copied();
+        let Some(group) = other.rules.only_group(eni) else { return by_id() };
+        let others_may = self.is_only || self.rules.membership() != other.rules.membership();
+        let by_group = self.by_group.get(group).copied();
+        by_group.or_else(|| by_id().filter(|_| others_may))
+    }
+
+    /// Whether an interface stands for a group, and those of the other rule set do too.
+    fn stands_alone(&self, other: &Side<'_>, at: Option<usize>) -> bool {
+        let eni = at.and_then(|at| self.rules.interfaces().get(at));
+        eni.is_some_and(|eni| self.rules.only_group(eni).is_some())
+            && (other.rules.membership() == Membership::Partial || other.stands_for_groups)
+    }
 }
 
 /// The ids of interfaces that only one of the rule sets has and that are therefore not compared: only in the
@@ -302,23 +340,12 @@ fn stands_alone(rules: &RuleSet, other: &RuleSet, at: Option<usize>) -> bool {
 pub fn unpaired<'r>(current: &'r RuleSet, proposed: &'r RuleSet) -> [Vec<&'r str>; 2] {
     let pairs = pairs(current, proposed);
     let missing = |rules: &'r RuleSet, side: usize| -> Vec<&'r str> {
-        let paired = |n: usize| pairs.iter().any(|pair| pair.get(side) == Some(&Some(n)));
+        let paired: HashSet<usize> =
+            pairs.iter().filter_map(|pair| pair.get(side).copied().flatten()).collect();
         let all = rules.interfaces().iter().enumerate();
-        all.filter(|(n, _)| !paired(*n)).map(|(_, eni)| eni.id.as_str()).collect()
+        all.filter(|(n, _)| !paired.contains(n)).map(|(_, eni)| eni.id.as_str()).collect()
     };
     [missing(current, 0), missing(proposed, 1)]
-}
-
-/// The interface of a rule set that is the same as one of another: by its group where both stand for one, else
-/// by its id.
-fn position(rules: &RuleSet, other: &RuleSet, eni: &Interface) -> Option<usize> {
-    let by_id = || rules.interfaces().iter().position(|known| known.id == eni.id);
-    let Some(group) = other.only_group(eni) else { return by_id() };
-    let all = rules.interfaces();
-    let by_group = all.iter().position(|known| rules.only_group(known) == Some(group));
-    // One group on each side: the rules of an instance, whatever the group is called.
-    let alone = all.len() == 1 && other.interfaces().len() == 1;
-    by_group.or_else(|| by_id().filter(|_| alone || rules.membership() != other.membership()))
 }
 
 /// The addresses of interfaces, of each family, as their regions have them where no entry narrows them.
@@ -329,29 +356,4 @@ fn local_addresses<'i>(
     let nothing = Ordered::new(direction, Vec::new(), Policy::Drop);
     let all = parts(&[&nothing], &Question::all().local(interfaces), |_| true)?;
     Ok(all.iter().map(|part| part.region.locals()).collect())
-}
-
-/// What only one of the lists has, or has at another place.
-fn edits(lists: [&[Entry]; 2]) -> Vec<Matcher> {
-    let mut known: HashMap<String, u32> = HashMap::new();
-    let numbers = lists.map(|entries| -> Vec<u32> {
-        let number = |entry: &Entry| {
-            let next = u32::try_from(known.len()).unwrap_or(u32::MAX);
-            let says = format!("{:?} {:?}", entry.policy, entry.matcher);
-            *known.entry(says).or_insert(next)
-        };
-        entries.iter().map(number).collect()
-    });
-    let [current, proposed] = numbers;
-    let mut found = Vec::new();
-    for op in capture_diff_slices(Algorithm::Patience, &current, &proposed) {
-        if op.tag() == DiffTag::Equal {
-            continue;
-        }
-        for (entries, range) in lists.into_iter().zip([op.old_range(), op.new_range()]) {
-            let edited = entries.get(range).into_iter().flatten();
-            found.extend(edited.map(|entry| entry.matcher.clone()));
-        }
-    }
-    found
 }

@@ -1,5 +1,9 @@
 //! The groups of our own rules file, and their rules.
 
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use foldhash::fast::FixedState;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
@@ -13,6 +17,43 @@ use crate::yaml::{Mapping, Segment, Value};
 
 /// The interfaces that a network ACL names, if it names any.
 pub(super) type Stands = Option<Vec<String>>;
+
+/// An interface is refused that has more groups and network ACLs, so the others are not noted.
+const MOST_NOTED: usize = 100;
+
+/// Interfaces by id and by address: many network ACLs each look for theirs.
+#[derive(Default)]
+pub(super) struct InterfaceIndex {
+    /// In the order of the file.
+    ids: Vec<String>,
+    /// Their positions.
+    by_id: HashMap<String, Vec<usize>, FixedState>,
+    /// The first and the last address of each of their networks, ascending, with their positions.
+    addresses: Vec<(IpAddr, IpAddr, usize)>,
+}
+
+impl InterfaceIndex {
+    pub(super) fn new(interfaces: &[Interface]) -> Self {
+        let mut index = Self::default();
+        for (at, eni) in interfaces.iter().enumerate() {
+            index.ids.push(eni.id.clone());
+            index.by_id.entry(eni.id.clone()).or_default().push(at);
+            let nets = eni.addresses.iter();
+            index.addresses.extend(nets.map(|net| (net.network(), net.broadcast(), at)));
+        }
+        index.addresses.sort_unstable();
+        index
+    }
+
+    /// The positions of those that have an address in a network.
+    fn inside(&self, net: &IpNet) -> impl Iterator<Item = usize> {
+        let (first, last) = (net.network(), net.broadcast());
+        let from = self.addresses.partition_point(|(start, ..)| *start < first);
+        let candidates = self.addresses.get(from..).unwrap_or_default().iter();
+        let candidates = candidates.take_while(move |(start, ..)| *start <= last);
+        candidates.filter(move |(_, end, _)| *end <= last).map(|(.., at)| *at)
+    }
+}
 
 /// The name of a rule of a network ACL that has only a number: `ingress-100`.
 pub(super) fn of_number(direction: Direction, number: Priority) -> String {
@@ -55,13 +96,42 @@ impl Reader {
         acl: usize,
         of: &SecurityGroup,
         stands: &Stands,
-        interfaces: &mut [Interface],
+        (interfaces, index): (&mut [Interface], &InterfaceIndex),
     ) {
-        for name in stands.iter().flatten() {
-            if interfaces.iter().any(|eni| eni.id == *name) {
+        let behind = match stands {
+            Some(ids) => self.named_interfaces(acl, of, ids, index),
+            None if of.networks.is_empty() => (0..interfaces.len()).collect(),
+            None => of.networks.iter().flat_map(|net| index.inside(net)).collect(),
+        };
+        for at in behind {
+            if let Some(eni) = interfaces.get_mut(at)
+                && eni.groups.last() != Some(&acl)
+                && eni.groups.len() < MOST_NOTED
+            {
+                eni.groups.push(acl);
+            }
+        }
+    }
+
+    /// The positions of the interfaces that a network ACL names.
+    fn named_interfaces(
+        &mut self,
+        acl: usize,
+        of: &SecurityGroup,
+        ids: &[String],
+        index: &InterfaceIndex,
+    ) -> Vec<usize> {
+        let mut found = Vec::new();
+        for name in ids {
+            if let Some(known) = index.by_id.get(name) {
+                found.extend(known);
                 continue;
             }
-            let ids = interfaces.iter().map(|eni| eni.id.as_str());
+            // The nearest name is looked for among all.
+            if self.is_full() {
+                break;
+            }
+            let ids = index.ids.iter().map(String::as_str);
             let hint = nearest(name, ids)
                 .map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
             let mut path = Vec::from(group_path(acl, self.security_groups));
@@ -69,16 +139,7 @@ impl Reader {
             let message = format!("network ACL {}: there is no interface `{name}`{hint}", of.id);
             self.faults.push((path, message));
         }
-        for eni in interfaces {
-            let inside = |net: &IpNet| eni.addresses.iter().any(|own| net.contains(own));
-            let behind = match stands {
-                Some(ids) => ids.contains(&eni.id),
-                None => of.networks.is_empty() || of.networks.iter().any(inside),
-            };
-            if behind && !eni.groups.contains(&acl) {
-                eni.groups.push(acl);
-            }
-        }
+        found
     }
 
     pub(super) fn group(&mut self, layer: Layer, value: &Value) -> Option<SecurityGroup> {

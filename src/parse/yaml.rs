@@ -1,13 +1,14 @@
 //! Our own rules file.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
+use foldhash::fast::FixedState;
 use ipnet::IpNet;
 
 use super::ParseError;
 use super::error::placed;
-use super::group::{Stands, group_path};
+use super::group::{InterfaceIndex, Stands, group_path};
 use super::reader::{Reader, one, plain, word};
 use crate::flow::Direction;
 use crate::rules::{
@@ -118,6 +119,17 @@ fn path(place: RulePlace, parts: &Parts, security_groups: usize) -> Vec<Segment>
     path
 }
 
+/// Groups by id, the first of each.
+type Places<'g> = HashMap<&'g str, usize, FixedState>;
+
+fn places(groups: &[SecurityGroup]) -> Places<'_> {
+    let mut places = Places::default();
+    for (place, group) in groups.iter().enumerate() {
+        places.entry(group.id.as_str()).or_insert(place);
+    }
+    places
+}
+
 impl Reader {
     fn document(&mut self, document: &Value) -> Option<Parts> {
         if document.is_null() {
@@ -147,12 +159,14 @@ impl Reader {
         self.security_groups = groups.len();
         let (acls, stands): (Vec<SecurityGroup>, Vec<Stands>) =
             acls.unwrap_or_default().into_iter().unzip();
+        let places = places(&groups);
         let mut interfaces =
-            self.each(top, "interfaces", |r, i, value| r.interface(i, value, &groups));
+            self.each(top, "interfaces", |r, _, value| r.interface(value, &groups, &places));
         let mut groups = groups;
+        let index = interfaces.as_deref().filter(|_| !acls.is_empty()).map(InterfaceIndex::new);
         for (acl, stands) in acls.into_iter().zip(stands) {
-            if let Some(interfaces) = &mut interfaces {
-                self.stand(groups.len(), &acl, &stands, interfaces);
+            if let (Some(interfaces), Some(index)) = (&mut interfaces, &index) {
+                self.stand(groups.len(), &acl, &stands, (interfaces, index));
             }
             groups.push(acl);
         }
@@ -259,9 +273,9 @@ impl Reader {
 
     fn interface(
         &mut self,
-        _: usize,
         value: &Value,
         groups: &[SecurityGroup],
+        places: &Places<'_>,
     ) -> Option<Interface> {
         const KEYS: [&str; 8] = [
             "id",
@@ -278,7 +292,7 @@ impl Reader {
         let id = self.required(id, map, "id", "`eni-…`");
         let addresses: Vec<IpNet> =
             self.several(map, "addresses", |text| parse_cidr_as_written(text).map(one));
-        let known = |text: &str| groups.iter().position(|group| group.id == text);
+        let known = |text: &str| places.get(text).copied();
         let find = |text: &str| {
             known(text).map(one).ok_or_else(|| {
                 let ids = groups.iter().map(|group| group.id.as_str());

@@ -9,7 +9,7 @@ use super::{PortRange, RuleProtocol};
 use crate::flow::{Direction, FlowTuple, Protocol};
 
 /// The conditions of an entry, all of which must hold (SEMANTICS A3).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Matcher {
     /// IP protocol.
     pub protocol: RuleProtocol,
@@ -27,7 +27,7 @@ pub struct Matcher {
 
 /// A condition on the type and code of an ICMP or ICMPv6 message: a range of types with any code, or one type with
 /// one code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct IcmpTypes {
     first: u8,
     last: u8,
@@ -89,7 +89,7 @@ impl fmt::Display for IcmpTypes {
 }
 
 /// A condition on an address.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Addresses {
     /// Any, of either family.
     Any,

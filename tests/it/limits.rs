@@ -351,3 +351,42 @@ fn long_words() {
         assert!(status == 2 && err.contains("64 MiB"), "{err}");
     }
 }
+
+/// Every interface would be looked for among all of the other file, and each that a network ACL names among all of its
+/// own.
+#[test]
+fn many_interfaces_behind_network_acls() {
+    let dir = folder();
+    let write = |name: &str, acls: &str, count: usize| {
+        let names: Vec<String> = (0..count).map(|n| format!("{name}-{n}")).collect();
+        let interfaces = (0..count).map(|n| {
+            format!(
+                "  - {{id: {name}-{n}, addresses: [10.0.{}.{}], security_groups: [sg-a]}}\n",
+                n / 256,
+                n % 256
+            )
+        });
+        let text = format!(
+            "security_groups: [{{id: sg-a, inner_access_policy: drop, rules: [\n    {{direction: ingress, protocol: tcp, ports: \
+             22, source: 10.0.0.0/8}}]}}]\nnetwork_acls: {}\ninterfaces:\n{}",
+            acls.replace("ALL", &names.join(", ")),
+            interfaces.collect::<String>(),
+        );
+        std::fs::write(dir.path().join(name), text).unwrap();
+    };
+    let named = "[{id: acl, interfaces: [ALL], rules: []}]";
+    write("a", named, 30_000);
+    write("b", named, 30_000);
+    // They have none in common.
+    let (status, err) = within(1024, dir.path(), &["diff", "--current", "a", "--proposed", "b"]);
+    assert!(status == 2 && err.contains("a-0"), "{err}");
+    // Each stands before every interface, which may have one.
+    let all: Vec<String> = (0..15_000).map(|n| format!("{{id: acl-{n}, rules: []}}")).collect();
+    write("f", &format!("[{}]", all.join(", ")), 30_000);
+    let (status, err) = within(1024, dir.path(), &["check", "f"]);
+    assert!(status == 2 && err.contains("network ACLs; a subnet has one"), "{err}");
+    // Names that are none of theirs.
+    write("f", &named.replace("ALL", &"x, ".repeat(30_000)), 30_000);
+    let (status, err) = within(1024, dir.path(), &["check", "f"]);
+    assert!(status == 2 && err.contains("there is no interface `x`"), "{err}");
+}

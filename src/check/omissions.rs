@@ -12,7 +12,7 @@ use crate::flow::{Direction, Protocol};
 use crate::header_space::{Detail, Part, Question, Region, parts};
 use crate::rules::{
     Addresses, Cloud, Code, Entry, EntryIndex, EntryKind, GroupType, Matcher, Ordered, Peer,
-    Policy, PortRange, RulePlace, RuleProtocol, RuleSet, SecurityGroup, Severity,
+    Policy, PortRange, Quotas, RulePlace, RuleProtocol, RuleSet, SecurityGroup, Severity,
 };
 
 /// Private addresses that a VPC's group may have, basic and enterprise (SEMANTICS A11).
@@ -378,7 +378,9 @@ fn quotas(rules: &RuleSet) -> impl Iterator<Item = Finding> + '_ {
         Finding::new(Code::QuotaRules, format!("{}; merge rules, or ask for more", warning.0))
     });
     // Only Alibaba Cloud counts the addresses of members.
-    let counts = |_: &(usize, &SecurityGroup)| rules.cloud() == Cloud::Alibaba;
+    let counts = |_: &(usize, &SecurityGroup)| {
+        rules.cloud() == Cloud::Alibaba && rules.quotas() == Quotas::Apply
+    };
     let groups = rules.groups().iter().enumerate().filter(counts);
     let of_groups = groups.filter_map(|(position, group)| {
         let size = |net: &IpNet| 1_u128 << u32::from(net.max_prefix_len() - net.prefix_len()).min(127);

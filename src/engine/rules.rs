@@ -129,7 +129,7 @@ impl RulesFile {
                          it itself"
                     ));
                 }
-                let rules = parse::yaml(&name, &text)?;
+                let rules = parse::yaml_with(&name, &text, request.options.quotas)?;
                 let input = RulesInput::new(name, sha256, &rules);
                 return Ok(Self { rules, input, positions: Positions::new(text), warnings });
             }

@@ -53,4 +53,4 @@ pub use loaded::{Found, Later, LoadOptions, Loaded, Source, Standing};
 pub use positions::Positions;
 pub use print::{print, print_rule_line, quoted};
 pub use terraform::Plan;
-pub use yaml::yaml;
+pub use yaml::{yaml, yaml_with};

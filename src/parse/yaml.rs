@@ -13,7 +13,7 @@ use super::reader::{Reader, one, plain, word};
 use crate::flow::Direction;
 use crate::rules::{
     Cloud, Field, Interface, Invalid, Layer, Membership, NicType, Parts, PortList, PrefixList,
-    RulePlace, RuleSet, SecurityGroup, Suppression, Tag, Timeouts, nearest, parse_cidr,
+    Quotas, RulePlace, RuleSet, SecurityGroup, Suppression, Tag, Timeouts, nearest, parse_cidr,
     parse_cidr_as_written,
 };
 use crate::yaml::{self, Mapping, Segment, Value};
@@ -43,6 +43,14 @@ const GROUPS: [&str; 2] = ["security_groups", "network_acls"];
 /// Every fault of the file: first those of its syntax, then those of single fields and unknown keys,
 /// then those that the cloud's API would refuse (SEMANTICS B1).
 pub fn yaml(file: &str, text: &str) -> Result<RuleSet, ParseError> {
+    yaml_with(file, text, Quotas::Apply)
+}
+
+/// The same, where the cloud's quotas may be ignored.
+///
+/// # Errors
+/// As [`yaml`].
+pub fn yaml_with(file: &str, text: &str, quotas: Quotas) -> Result<RuleSet, ParseError> {
     let failed = |faults| ParseError::new(file, faults);
     let has_groups = GROUPS.iter().any(|key| text.contains(key));
     let document: Value = yaml::read_value(text).map_err(|error| match has_groups {
@@ -59,7 +67,8 @@ pub fn yaml(file: &str, text: &str) -> Result<RuleSet, ParseError> {
     }
     // Long files come near the bounds on memory.
     drop(document);
-    RuleSet::of_parts(parts.unwrap_or_default()).map_err(|(described, invalid)| {
+    let parts = Parts { quotas, ..parts.unwrap_or_default() };
+    RuleSet::of_parts(parts).map_err(|(described, invalid)| {
         let faults = invalid.into_iter().map(|Invalid { place, message }| {
             let about = described.about(place).map_or_else(String::new, |about| about + ": ");
             (path(place, &described, reader.security_groups), format!("{about}{message}"))
@@ -217,6 +226,7 @@ impl Reader {
             membership: membership.unwrap_or_default(),
             suppressions: suppressions.unwrap_or_default(),
             incomplete: Vec::new(),
+            quotas: Quotas::Apply,
         })
     }
 

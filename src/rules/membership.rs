@@ -257,7 +257,8 @@ impl RuleSet {
                 chosen.push(position);
             }
         }
-        if let Some(message) = validate::together(self.cloud, &self.groups, &chosen) {
+        if let Some(message) = validate::together((self.cloud, self.quotas), &self.groups, &chosen)
+        {
             return Err(GroupsError(message));
         }
         let moved = |place: &RulePlace| match *place {

@@ -38,7 +38,8 @@ pub use lint::{Code, Severity, Suppression};
 pub use matcher::{Addresses, IcmpTypes, MatchStep, Matcher};
 pub use membership::{Assumption, GroupsError, Membership, UnknownGroups, listed};
 pub use model::{
-    Interface, Parts, PortList, PrefixList, Rule, RuleId, SecurityGroup, Switches, Tag, Timeouts,
+    Interface, Parts, PortList, PrefixList, Quotas, Rule, RuleId, SecurityGroup, Switches, Tag,
+    Timeouts,
 };
 pub use order::{Entry, EntryIndex, EntryKind, Ordered};
 pub use ports::Ports;
@@ -71,6 +72,7 @@ pub struct RuleSet {
     suppressions: Vec<Suppression>,
     host_bits: Vec<(RulePlace, IpNet)>,
     incomplete: Vec<String>,
+    quotas: Quotas,
 }
 
 /// The name of the one interface of a file that lists none.
@@ -111,6 +113,7 @@ impl RuleSet {
             membership,
             suppressions,
             incomplete,
+            quotas,
         } = parts;
         let interfaces_listed = interfaces.is_some();
         let listed = interfaces.as_ref().map_or(0, Vec::len);
@@ -141,6 +144,7 @@ impl RuleSet {
             suppressions,
             host_bits,
             incomplete,
+            quotas,
         };
         if !interfaces_listed {
             rules.interfaces = rules.unlisted();
@@ -170,6 +174,7 @@ impl RuleSet {
             prefix_lists: self.prefix_lists.clone(),
             port_lists: self.port_lists.clone(),
             tags: self.tags.clone(),
+            quotas: self.quotas,
             ..Parts::default()
         };
         let faults = validate::faults(&parts);
@@ -257,6 +262,7 @@ impl RuleSet {
             (plain.host_bits, plain.incomplete) = (Vec::new(), Vec::new());
             plain.switches = Switches::default();
             plain.membership = Membership::Stated;
+            plain.quotas = Quotas::Apply;
             plain
         };
         plain(self) == plain(other)
@@ -315,8 +321,16 @@ impl RuleSet {
         &self.switches
     }
 
-    /// What is over a quota of the cloud (SEMANTICS A11).
+    /// Whether the cloud's quotas apply.
+    pub fn quotas(&self) -> Quotas {
+        self.quotas
+    }
+
+    /// What is over a quota of the cloud (SEMANTICS A11); nothing where quotas are ignored.
     pub fn over_quota(&self) -> Vec<Warning> {
+        if self.quotas == Quotas::Ignore {
+            return Vec::new();
+        }
         validate::quotas::over(self).into_iter().map(Warning).collect()
     }
 

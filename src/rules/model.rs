@@ -223,6 +223,19 @@ pub struct Parts {
     pub suppressions: Vec<Suppression>,
     /// Missing parts of the rules, in words: no gate passes on incomplete rules.
     pub incomplete: Vec<String>,
+    /// Whether the cloud's quotas apply.
+    pub quotas: Quotas,
+}
+
+/// Whether the quotas of the cloud apply (SEMANTICS A11): how many rules, groups of an interface, groups as peers, and
+/// entries of lists there may be. A cloud raises them on request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Quotas {
+    /// What is over one is refused, or gives a warning.
+    #[default]
+    Apply,
+    /// There may be as many as the program can hold.
+    Ignore,
 }
 
 /// Questions that the cloud's documents leave open; each has a default (SEMANTICS Part F).

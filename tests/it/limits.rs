@@ -390,3 +390,41 @@ fn many_interfaces_behind_network_acls() {
     let (status, err) = within(1024, dir.path(), &["check", "f"]);
     assert!(status == 2 && err.contains("there is no interface `x`"), "{err}");
 }
+
+/// A cloud raises its quotas.
+#[test]
+fn prefix_lists_of_a_hundred_thousand_entries() {
+    let dir = folder();
+    let entry = |n: u32| {
+        let [_, a, b, c] = (2 * n).to_be_bytes();
+        format!("      - 20.{a}.{b}.{c}\n")
+    };
+    let entries: String = (0..100_000).map(entry).collect();
+    let text = |port: u16| {
+        format!(
+            "security_groups:\n  - id: sg-a\n    rules:\n      - {{direction: ingress, protocol: tcp, ports: 22, source: \
+             pl-a}}\n      - {{direction: ingress, protocol: tcp, ports: {port}, source: pl-a}}\nprefix_lists:\n  - id: \
+             pl-a\n    entries:\n{entries}"
+        )
+    };
+    std::fs::write(dir.path().join("f"), text(443)).unwrap();
+    std::fs::write(dir.path().join("g"), text(444)).unwrap();
+    let expected =
+        "expectations: [{name: x, protocol: tcp, ports: 22, source: 20.0.0.2, verdict: allow}]";
+    std::fs::write(dir.path().join("e"), expected).unwrap();
+    let explain = ["--direction", "ingress", "--proto", "tcp", "--src", "20.0.0.2:40000", "--dst"];
+    for words in [
+        &["replay", "--rules", "f", "--local", "10.0.0.5", "x.pcap"][..],
+        &["diff", "--current", "f", "--proposed", "g"],
+        &["check", "f"],
+        &["test", "f", "e"],
+        &[&["explain", "--rules", "f"][..], &explain, &["10.0.0.5:22"]].concat(),
+    ] {
+        let (status, err) = within(1024, dir.path(), words);
+        assert!(status == 2 && err.contains("1 to 200 entries"), "{words:?}: {err}");
+        assert!(err.contains("--no-quota"), "{words:?}: {err}");
+        let (status, err) = within(1024, dir.path(), &[words, &["--no-quota"]].concat());
+        assert_eq!(status, 0, "{words:?}: {err}");
+        assert!(!err.contains("quota"), "{words:?}: {err}");
+    }
+}

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 use super::json::Faults;
 use crate::rules::{
-    Cloud, GroupType, Layer, Policy, PortList, PrefixList, Rule, RuleSet, Tag, Timeouts,
+    Cloud, GroupType, Layer, Policy, PortList, PrefixList, Quotas, Rule, RuleSet, Tag, Timeouts,
 };
 pub use found::{Found, Later, Standing};
 
@@ -46,6 +46,8 @@ pub struct LoadOptions {
     pub partial: bool,
     /// Whose rules are meant, where a file has those of several clouds.
     pub cloud: Option<Cloud>,
+    /// Whether the cloud's quotas apply.
+    pub quotas: Quotas,
 }
 
 /// Parts of a rule set, as files of a cloud's tools have them.

@@ -62,6 +62,7 @@ impl Loaded {
             instance_tags: hints.instance_tags.clone(),
             membership,
             incomplete,
+            quotas: hints.quotas,
             ..Parts::default()
         };
         (parts, warnings)

@@ -7,7 +7,7 @@ use foldhash::fast::FixedState;
 use ipnet::IpNet;
 
 use super::super::{
-    GroupType, NicType, Peer, Policy, Ports, Rule, RuleProtocol, SecurityGroup, Timeouts,
+    GroupType, NicType, Peer, Policy, Ports, Quotas, Rule, RuleProtocol, SecurityGroup, Timeouts,
 };
 use super::{Checker, Field, Invalid, RulePlace, no_port_0, unknown};
 use crate::flow::{Direction, Protocol};
@@ -98,7 +98,8 @@ impl Checker<'_> {
     fn group_peers(&mut self, g: usize, group: &SecurityGroup) {
         let is_group = |peer: &Peer| matches!(peer, Peer::Group(_));
         let with_group = group.rules.iter().filter(|rule| rule.peers.iter().any(is_group)).count();
-        if group.group_type == GroupType::Basic && with_group > MOST_GROUP_PEERS {
+        let has_quota = self.parts.quotas == Quotas::Apply && group.group_type == GroupType::Basic;
+        if has_quota && with_group > MOST_GROUP_PEERS {
             self.fault(
                 RulePlace::Group(g, Field::Whole),
                 format!(

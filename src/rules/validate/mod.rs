@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use super::layer::of_layer;
 use super::names::Names;
 use super::{
-    Cloud, Interface, Layer, Membership, Parts, Peer, PortRange, Rule, RuleId, RuleSet,
+    Cloud, Interface, Layer, Membership, Parts, Peer, PortRange, Quotas, Rule, RuleId, RuleSet,
     SecurityGroup,
 };
 
@@ -282,7 +282,7 @@ impl<'a> Checker<'a> {
             return;
         }
         let all: Vec<usize> = (0..groups.len()).collect();
-        if let Some(message) = together(self.parts.cloud, groups, &all) {
+        if let Some(message) = together((self.parts.cloud, self.parts.quotas), groups, &all) {
             let message = format!("{message}; say under `interfaces` which groups each has");
             self.fault(RulePlace::Groups, message);
         }
@@ -292,7 +292,9 @@ impl<'a> Checker<'a> {
         let groups = &self.parts.groups;
         if eni.groups.is_empty() {
             self.fault(at, "the interface has no group");
-        } else if let Some(message) = together(self.parts.cloud, groups, &eni.groups) {
+        } else if let Some(message) =
+            together((self.parts.cloud, self.parts.quotas), groups, &eni.groups)
+        {
             self.fault(at, message);
         }
     }
@@ -305,11 +307,12 @@ impl<'a> Checker<'a> {
         self.unique("port list", ids, |l| RulePlace::PortList(l, Field::Id));
         for (l, list) in parts.prefix_lists.iter().enumerate() {
             let at = RulePlace::PrefixList(l, Field::Entries);
-            let most = if parts.cloud == Cloud::Alibaba { MOST_PREFIXES } else { usize::MAX };
-            if list.entries.is_empty() || list.entries.len() > most {
+            let has_quota = parts.cloud == Cloud::Alibaba && parts.quotas == Quotas::Apply;
+            let count = list.entries.len();
+            if count == 0 || has_quota && count > MOST_PREFIXES {
+                let hint = if count == 0 { "" } else { "; --no-quota lets it have more" };
                 let message = format!(
-                    "a prefix list has 1 to {MOST_PREFIXES} entries, and this one {}",
-                    list.entries.len()
+                    "a prefix list has 1 to {MOST_PREFIXES} entries, and this one {count}{hint}"
                 );
                 self.fault(at, message);
             }
@@ -330,8 +333,9 @@ impl<'a> Checker<'a> {
 }
 
 /// How many groups an interface can have.
-fn most_groups(cloud: Cloud) -> usize {
+fn most_groups(cloud: Cloud, quotas: Quotas) -> usize {
     match cloud {
+        Cloud::Alibaba | Cloud::Aws if quotas == Quotas::Ignore => usize::MAX,
         Cloud::Alibaba => MOST_GROUPS,
         // By a quota that AWS raises.
         Cloud::Aws => 16,
@@ -343,11 +347,11 @@ fn most_groups(cloud: Cloud) -> usize {
 
 /// Why no interface can have these groups together, if none can.
 pub(super) fn together(
-    cloud: Cloud,
+    (cloud, quotas): (Cloud, Quotas),
     groups: &[SecurityGroup],
     together: &[usize],
 ) -> Option<String> {
-    let most = most_groups(cloud);
+    let most = most_groups(cloud, quotas);
     let acls = of_layer(groups, together, Layer::NetworkAcl).len();
     if acls > 1 {
         return Some(format!("one interface cannot have {acls} network ACLs; a subnet has one"));

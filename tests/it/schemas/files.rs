@@ -401,6 +401,8 @@ pub(super) struct Ci {
     tags: Option<OneOrMany<String>>,
     /// Accept rules that are not complete
     partial: Option<bool>,
+    /// Ignore the quotas of the cloud
+    no_quota: Option<bool>,
     /// Cloud, if a plan has several
     cloud: Option<String>,
     /// Networks of the VPC (AWS)

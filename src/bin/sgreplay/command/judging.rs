@@ -13,7 +13,7 @@ use sgreplay::escape;
 use sgreplay::parse::LoadOptions;
 use sgreplay::replay::{Midstream, Options, Sessions};
 use sgreplay::report::{Local, Made, RulesInput};
-use sgreplay::rules::{Cloud, GroupType, Policy, RuleSet, Switches, Tag, parse_cidr};
+use sgreplay::rules::{Cloud, GroupType, Policy, Quotas, RuleSet, Switches, Tag, parse_cidr};
 
 use crate::args::{cidr, whole};
 use crate::captures::Captures;
@@ -107,6 +107,7 @@ impl Default for JudgeArgs {
 /// What is asked of every rule set: what its files may not say, and questions that the cloud's documents leave
 /// open.
 #[derive(Clone, Debug, Default, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "options, each by itself")]
 pub(crate) struct SwitchArgs {
     /// Set the type of groups that do not state it
     ///
@@ -151,6 +152,12 @@ pub(crate) struct SwitchArgs {
     /// Choose a cloud, if a Terraform plan has rules of several: alibaba, aws, azure or google
     #[arg(long, value_name = "CLOUD", help_heading = "Rules", hide_short_help = true)]
     pub cloud: Option<Cloud>,
+    /// Ignore the quotas of the cloud
+    ///
+    /// Ignore the quotas of the cloud, which it raises on request: rules of a group or an interface, groups of an
+    /// interface, groups as peers, entries of a prefix list
+    #[arg(long, help_heading = "Rules", hide_short_help = true)]
+    pub no_quota: bool,
     /// Let intra-group access precede custom egress rules
     ///
     /// Let intra-group access precede custom egress rules too (Alibaba Cloud's documents contradict each other)
@@ -209,6 +216,7 @@ impl From<&SwitchArgs> for LoadOptions {
             parameters: args.param.clone(),
             partial: args.partial,
             cloud: args.cloud,
+            quotas: if args.no_quota { Quotas::Ignore } else { Quotas::Apply },
         }
     }
 }

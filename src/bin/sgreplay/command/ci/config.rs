@@ -53,6 +53,8 @@ pub(super) struct Config {
     pub(super) tags: Option<Several>,
     #[serde(default)]
     pub(super) partial: bool,
+    #[serde(default)]
+    pub(super) no_quota: bool,
     pub(super) cloud: Option<String>,
     #[serde(default)]
     pub(super) vpc_cidr: Several,
@@ -323,6 +325,7 @@ impl Config {
             cloud: cloud.map_err(|error: FieldError| wrong("cloud", error.to_string()))?,
             vpc_cidr: self.vpc_cidr.nets().map_err(|error| wrong("vpc_cidr", error))?,
             partial: self.partial,
+            no_quota: self.no_quota,
             ..SwitchArgs::default()
         })
     }

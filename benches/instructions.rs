@@ -28,11 +28,14 @@ use sgreplay::read_ahead::{Ahead, Next};
 use sgreplay::replay::{Options, Replay, Sessions};
 use sgreplay::rules::{EntryIndex, RuleSet};
 use sgreplay::sources::Input;
+use support::growth::{self, Growing};
 
 const PACKETS: u64 = 20_000;
 const FLOWS: u64 = 500;
 const RULES: usize = 200;
 const MOST_GROWTH: f64 = 3.0;
+/// A unit of an input four times as large takes at most so many times the instructions; n log n takes 1.2.
+const MOST_BY_SIZE: f64 = 1.5;
 
 /// What is counted, each by its name.
 ///
@@ -52,14 +55,16 @@ fn main() -> ExitCode {
     if let [flag, wanted] = args.as_slice()
         && flag == "--stage"
     {
-        let stage = STAGES.iter().find(|(name, _)| name == wanted);
-        stage.expect("a stage of ours").1();
+        run(wanted);
         return ExitCode::SUCCESS;
     }
     // `cargo bench` passes `--bench`; `cargo test --benches` only wants to know that it runs.
     if !args.iter().any(|arg| arg == "--bench") {
         for (_, stage) in STAGES {
             stage();
+        }
+        for Growing { sizes: [small, _], work, .. } in growth::ALL {
+            measured(&mut work(small));
         }
         return ExitCode::SUCCESS;
     }
@@ -86,7 +91,56 @@ fn main() -> ExitCode {
         }
         std::fs::write(&file, text).expect("the counts can be written");
     }
-    check(&counts, &std::fs::read_to_string(&file).unwrap_or_default())
+    let by_size = match by_size() {
+        Ok(by_size) => by_size,
+        Err(said) => {
+            eprintln!("callgrind counted nothing:\n{said}");
+            return ExitCode::from(2);
+        }
+    };
+    match check(&counts, &std::fs::read_to_string(&file).unwrap_or_default()) {
+        ExitCode::SUCCESS => by_size,
+        failed => failed,
+    }
+}
+
+/// Runs what is counted under this name: a stage, or work of a size, `check/250`.
+fn run(name: &str) {
+    if let Some((_, stage)) = STAGES.iter().find(|(stage, _)| *stage == name) {
+        return stage();
+    }
+    let (name, size) = name.split_once('/').expect("a stage of ours");
+    let growing = growth::ALL.iter().find(|of| of.name == name).expect("work of ours");
+    let mut work = (growing.work)(size.parse().expect("a size"));
+    measured(&mut work);
+}
+
+/// Holds the instructions for each unit of a larger input against those of a smaller.
+fn by_size() -> Result<ExitCode, String> {
+    let mut grown = Vec::new();
+    println!("instructions per unit of           small     large");
+    for Growing { name, sizes, .. } in &growth::ALL {
+        let mut each = [0.0; 2];
+        for (each, size) in each.iter_mut().zip(sizes) {
+            let count = instructions(&format!("{name}/{size}"))?;
+            #[expect(clippy::cast_precision_loss, reason = "counts are small")]
+            let per_unit = count as f64 / *size as f64;
+            *each = per_unit;
+        }
+        let ratio = each[1] / each[0];
+        println!("  {name:<24} {:>13.0} {:>9.0}  × {ratio:.2}", each[0], each[1]);
+        if ratio > MOST_BY_SIZE {
+            grown.push(*name);
+        }
+    }
+    if grown.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!(
+        "a unit of an input four times as large takes more than {MOST_BY_SIZE} times the instructions: {}",
+        grown.join(", "),
+    );
+    Ok(ExitCode::FAILURE)
 }
 
 /// Holds the counts against the accepted ones.

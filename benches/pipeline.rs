@@ -18,6 +18,7 @@ use sgreplay::replay::{Options, Replay};
 use sgreplay::rules::{EntryIndex, RuleSet};
 use sgreplay::session::{self, Opened, SessionTable};
 use sgreplay::sources::Input;
+use support::growth::{self, Growing};
 use support::layouts;
 use support::sets::{Draw, Shape, flows, ordered};
 
@@ -295,5 +296,28 @@ fn replay(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, capture_and_decode, port_index, classify, build, sessions, replay);
+/// Work of two sizes: what a unit of the larger input costs is what one of the smaller costs.
+fn growth(c: &mut Criterion) {
+    for Growing { name, sizes, work } in growth::ALL {
+        let mut group = c.benchmark_group(format!("growth-{name}"));
+        group.sample_size(10);
+        for size in sizes {
+            group.throughput(Throughput::Elements(size as u64));
+            let mut work = work(size);
+            group.bench_function(BenchmarkId::from_parameter(size), |b| b.iter(&mut work));
+        }
+        group.finish();
+    }
+}
+
+criterion_group!(
+    benches,
+    capture_and_decode,
+    port_index,
+    classify,
+    build,
+    sessions,
+    replay,
+    growth
+);
 criterion_main!(benches);

@@ -197,7 +197,9 @@ pub struct Doubts {
 
 impl Doubts {
     pub(crate) fn add(&mut self, supposed: Supposition, frame: u64) {
-        self.by.entry(supposed).or_insert((0, frame)).0 += 1;
+        let (count, first) = self.by.entry(supposed).or_insert((0, frame));
+        *count += 1;
+        *first = frame.min(*first);
         self.total += u64::from(frame != self.last);
         self.last = frame;
     }
@@ -210,6 +212,13 @@ impl Doubts {
             *first = (*first).min(*frame);
         }
         self.total += other.total;
+    }
+
+    /// Counts their frames behind so many others.
+    pub(crate) fn put_behind(&mut self, before: u64) {
+        for (_, first) in self.by.values_mut() {
+            *first += before;
+        }
     }
 
     /// How many connections depend on anything.

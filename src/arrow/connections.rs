@@ -19,7 +19,7 @@ use crate::session::Opening;
 
 /// A dictionary column under way.
 #[derive(Debug)]
-struct Words<K: ArrowDictionaryKeyType> {
+pub(super) struct Words<K: ArrowDictionaryKeyType> {
     names: Names,
     keys: PrimitiveBuilder<K>,
     /// Of all names. Batches of a file share one dictionary, which is compared by its address.
@@ -57,7 +57,7 @@ where
 
 /// A column under way, by what is in it.
 #[derive(Debug)]
-enum Column {
+pub(super) enum Column {
     Count(UInt64Builder),
     Port(UInt16Builder),
     Byte(UInt8Builder),
@@ -69,15 +69,16 @@ enum Column {
 
 impl Column {
     /// The column that the program has under a name.
-    fn new(column: &str) -> Self {
-        match column {
+    pub(super) fn new(column: &str) -> Self {
+        let of_side = column.strip_prefix("current_").or_else(|| column.strip_prefix("proposed_"));
+        match of_side.unwrap_or(column) {
             "first_time_ns" | "last_time_ns" => {
                 Self::Time(TimestampNanosecondBuilder::new().with_data_type(timestamp()))
             }
-            "community_id" | "src" | "dst" => Self::Text(StringBuilder::new()),
+            "community_id" | "src" | "dst" | "accepted" => Self::Text(StringBuilder::new()),
             "proto" | "icmp_type" => Self::Byte(UInt8Builder::new()),
             "sport" | "dport" => Self::Port(UInt16Builder::new()),
-            "opening" | "direction" | "verdict" | "reason" | "layer" => {
+            "change" | "opening" | "direction" | "verdict" | "reason" | "layer" => {
                 Self::Word(Words::default())
             }
             "interface" | "group" | "rule" => Self::Name(Words::default()),
@@ -95,7 +96,7 @@ impl Column {
         words.into_iter().for_each(|word| _ = names.key(word));
     }
 
-    fn push(&mut self, cell: &Cell<'_>) -> Result<(), ArrowError> {
+    pub(super) fn push(&mut self, cell: &Cell<'_>) -> Result<(), ArrowError> {
         let number = match cell {
             Cell::Number(number) => Some(*number),
             _ => None,
@@ -118,7 +119,7 @@ impl Column {
         Ok(())
     }
 
-    fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
+    pub(super) fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
         Ok(match self {
             Self::Count(out) => Arc::new(out.finish()),
             Self::Port(out) => Arc::new(out.finish()),
@@ -130,7 +131,7 @@ impl Column {
         })
     }
 
-    fn data_type(&self) -> DataType {
+    pub(super) fn data_type(&self) -> DataType {
         match self {
             Self::Count(_) => DataType::UInt64,
             Self::Port(_) => DataType::UInt16,

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use foldhash::fast::FixedState;
 use ipnet::IpNet;
 
+use super::changed_counts::{ChangedCounts, Seen};
 use crate::diff::{Change, Effect, Side, Turned};
 use crate::flow::{Protocol, Transport};
 use crate::labels::BothLabels;
@@ -23,34 +24,13 @@ const WIDTHS: [(u8, u8); 4] = [(24, 64), (16, 48), (8, 32), (0, 0)];
 const GROUP: usize = 400;
 const KIND: usize = 800;
 
-/// What was seen of a region in traffic.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
-    /// Connections whose verdict turned there.
-    pub connections: u64,
-    /// The frame that opened the first of them.
-    pub first_frame: Option<u64>,
-}
-
-impl Seen {
-    /// Notes a changed connection that the region holds.
-    fn add(&mut self, change: &Change) {
-        self.connections += 1;
-        let first = self.first_frame.unwrap_or(change.first_frame);
-        self.first_frame = Some(first.min(change.first_frame));
-    }
-}
-
 /// The changed connections of a difference.
 #[derive(Debug)]
 pub struct Changed<'l> {
     /// The names on both sides.
     pub labels: BothLabels<'l>,
     turned: &'l [Turned],
-    seen: Vec<Seen>,
-    /// Of each effect, those that nobody has accepted and those that somebody has.
-    counts: [[u64; 2]; Effect::ALL.len()],
-    by_entry: Vec<u64>,
+    counts: ChangedCounts,
     /// Kinds by what is compared in a change, and by their words: several entries may have one name.
     kinds: HashMap<Key, u32, FixedState>,
     named: HashMap<(Effect, Kind), u32, FixedState>,
@@ -142,9 +122,7 @@ impl<'l> Changed<'l> {
         Self {
             labels,
             turned,
-            seen: vec![Seen::default(); turned.len()],
-            counts: Default::default(),
-            by_entry: vec![0; labels.accepted.entries().len()],
+            counts: ChangedCounts::new(turned.len(), labels.accepted.entries().len()),
             kinds: HashMap::default(),
             named: HashMap::default(),
             groups: HashMap::default(),
@@ -165,25 +143,16 @@ impl<'l> Changed<'l> {
         self
     }
 
+    /// Begins with changes that were counted elsewhere, by the same regions and accepted changes.
+    #[must_use]
+    pub fn with_counts(mut self, counts: &ChangedCounts) -> Self {
+        self.counts.merge(counts);
+        self
+    }
+
     /// Adds a change, once it is known to be over or the run is.
     pub fn add(&mut self, change: &Change) {
-        let accepted = self.labels.accepted.position(change.effect, &change.flow);
-        if let Some(before) = change.instead_of {
-            self.take_back(before, change);
-        }
-        if !change.continued {
-            let counts = self.counts.get_mut(change.effect as usize);
-            if let Some(count) = counts.and_then(|of| of.get_mut(usize::from(accepted.is_some()))) {
-                *count += 1;
-            }
-            if let Some(count) = accepted.and_then(|entry| self.by_entry.get_mut(entry)) {
-                *count += 1;
-            }
-            let found = self.turned.iter().position(|turned| turned.turned(change));
-            if let Some(seen) = found.and_then(|place| self.seen.get_mut(place)) {
-                seen.add(change);
-            }
-        }
+        let accepted = self.count(change);
         match self.list.len() < self.most_listed {
             true => self.list.push(change.clone()),
             false => self.not_listed += 1,
@@ -207,14 +176,43 @@ impl<'l> Changed<'l> {
         while self.memory() > self.most_memory && self.coarsen() {}
     }
 
+    /// Counts a change, and does nothing else; the accepted change that accepts it.
+    pub fn count(&mut self, change: &Change) -> Option<usize> {
+        let accepted = self.labels.accepted.position(change.effect, &change.flow);
+        if let Some(before) = change.instead_of {
+            self.take_back(before, change);
+        }
+        if !change.continued {
+            let ChangedCounts { seen, counts, by_entry } = &mut self.counts;
+            let counts = counts.get_mut(change.effect as usize);
+            if let Some(count) = counts.and_then(|of| of.get_mut(usize::from(accepted.is_some()))) {
+                *count += 1;
+            }
+            if let Some(count) = accepted.and_then(|entry| by_entry.get_mut(entry)) {
+                *count += 1;
+            }
+            let found = self.turned.iter().position(|turned| turned.turned(change));
+            if let Some(seen) = found.and_then(|place| seen.get_mut(place)) {
+                seen.add(change);
+            }
+        }
+        accepted
+    }
+
+    /// The counts of all changes.
+    pub fn counts(&self) -> &ChangedCounts {
+        &self.counts
+    }
+
     /// Takes a change that was added before out of the counts.
     fn take_back(&mut self, effect: Effect, change: &Change) {
         let accepted = self.labels.accepted.position(effect, &change.flow);
-        let counts = self.counts.get_mut(effect as usize);
+        let ChangedCounts { counts, by_entry, .. } = &mut self.counts;
+        let counts = counts.get_mut(effect as usize);
         if let Some(count) = counts.and_then(|of| of.get_mut(usize::from(accepted.is_some()))) {
             *count = count.saturating_sub(1);
         }
-        if let Some(count) = accepted.and_then(|entry| self.by_entry.get_mut(entry)) {
+        if let Some(count) = accepted.and_then(|entry| by_entry.get_mut(entry)) {
             *count = count.saturating_sub(1);
         }
     }
@@ -309,17 +307,17 @@ impl<'l> Changed<'l> {
 
     /// Connections with an effect that nobody has accepted.
     pub fn open(&self, effect: Effect) -> u64 {
-        self.counts.get(effect as usize).map_or(0, |[open, _]| *open)
+        self.counts.counts.get(effect as usize).map_or(0, |[open, _]| *open)
     }
 
     /// Connections with an effect that somebody has accepted.
     pub fn accepted(&self, effect: Effect) -> u64 {
-        self.counts.get(effect as usize).map_or(0, |[_, accepted]| *accepted)
+        self.counts.counts.get(effect as usize).map_or(0, |[_, accepted]| *accepted)
     }
 
     /// Connections that each accepted change accepts.
     pub fn by_entry(&self) -> &[u64] {
-        &self.by_entry
+        &self.counts.by_entry
     }
 
     /// Whether nothing has changed.
@@ -329,7 +327,7 @@ impl<'l> Changed<'l> {
 
     /// What was seen of each region.
     pub fn seen(&self) -> &[Seen] {
-        &self.seen
+        &self.counts.seen
     }
 
     /// The changes themselves, where they are kept: the first of them to end.

@@ -4,139 +4,23 @@
 //! counts); these *elements* are what is covered or not. Beside that, each rule's usage says which services
 //! and peer networks it decided for, so that a range of 1,000 ports of which two are used shows as such.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::iter;
-use std::net::IpAddr;
 
-use foldhash::fast::{FixedState, RandomState};
+use foldhash::fast::FixedState;
 use ipnet::IpNet;
 
+use super::usage::{MOST, Usage};
+use super::window::Window;
 use crate::capture::Frame;
-use crate::flow::{Direction, FlowTuple, Packet, Protocol};
+use crate::flow::{Direction, FlowTuple, Packet};
 use crate::rules::{
     Addresses, EntryIndex, EntryKind, Matcher, PortRange, Rule, RuleSet, SharedLists,
 };
 use crate::verdict::{Judged, Judgement};
 
-/// A service as traffic shows it: a protocol, and its destination port or ICMP type.
-pub type SeenService = (Protocol, Option<u16>);
-
-/// The size of the networks that peers are counted by.
-pub const NETWORK: [u8; 2] = [24, 64];
-
-/// More services, networks or peers of one entry than this are not told apart.
-const MOST: usize = 1 << 16;
-
-/// What traffic used of one entry.
-#[derive(Clone, Debug, Default)]
-pub struct Usage {
-    /// Connections that it decided; packets, where packets are judged alone.
-    pub connections: u64,
-    /// When the first of them began and the last packet came, ns since the epoch, where that is known.
-    pub times: Option<(u64, u64)>,
-    /// The frame that opened the first.
-    pub first_frame: u64,
-    /// Services, with connections.
-    pub services: BTreeMap<SeenService, u64>,
-    /// Networks of the far side, /24 or /64, with connections.
-    pub networks: BTreeMap<IpNet, u64>,
-    /// Elements that were used, as positions in the rule's ports and peers; behind the number of the rule, where the
-    /// entry is of several layers.
-    pub elements: HashSet<Element, FixedState>,
-    /// There were more services, networks or peers than are told apart.
-    pub more: bool,
-    peers: HashSet<IpAddr, RandomState>,
-}
-
 /// What an entry is from, and what lets its packets through the layers before.
 type Origin = (EntryKind, Vec<EntryKind>);
-
-/// Which rule of those that let a packet through, the one that decided first; and a pair of its ports and peers.
-type Element = (usize, (usize, usize));
-
-impl Usage {
-    /// Different addresses of the far side.
-    pub fn peers(&self) -> usize {
-        self.peers.len()
-    }
-
-    fn add(&mut self, flow: &FlowTuple, direction: Direction) {
-        let port = flow.transport.ports().map(|(_, dst)| dst);
-        let detail = port.or_else(|| flow.transport.icmp().map(|(kind, _)| kind.into()));
-        let peer = flow.peer(direction);
-        self.connections += 1;
-        self.more |= !bump(&mut self.services, (flow.proto, detail));
-        self.more |= !bump(&mut self.networks, network(peer));
-        if self.peers.len() < MOST {
-            self.peers.insert(peer);
-        }
-    }
-
-    /// Adds what an entry was used for to that of a rule, which is one of those that let its packets through.
-    fn merge(&mut self, other: &Self, of_rule: usize) {
-        let Self { connections, times, first_frame, services, networks, elements, more, peers } =
-            other;
-        self.connections += connections;
-        self.times = match (self.times, *times) {
-            (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
-            (a, b) => a.or(b),
-        };
-        if self.first_frame == 0 || (*first_frame > 0 && *first_frame < self.first_frame) {
-            self.first_frame = *first_frame;
-        }
-        for (service, count) in services {
-            *self.services.entry(*service).or_default() += count;
-        }
-        for (network, count) in networks {
-            *self.networks.entry(*network).or_default() += count;
-        }
-        #[expect(clippy::iter_over_hash_type, reason = "the order does not show in a set")]
-        for (n, element) in elements {
-            if *n == of_rule {
-                self.elements.insert((0, *element));
-            }
-        }
-        self.more |= more;
-        self.peers.extend(peers);
-    }
-}
-
-/// Counts one more, if there is room; whether there was.
-fn bump<K: Ord>(counts: &mut BTreeMap<K, u64>, key: K) -> bool {
-    if let Some(count) = counts.get_mut(&key) {
-        *count += 1;
-    } else if counts.len() < MOST {
-        counts.insert(key, 1);
-    } else {
-        return false;
-    }
-    true
-}
-
-/// The network that an address is counted in.
-fn network(addr: IpAddr) -> IpNet {
-    let len = if addr.is_ipv4() { NETWORK[0] } else { NETWORK[1] };
-    IpNet::new(addr, len).map_or_else(|_| addr.into(), |net| net.trunc())
-}
-
-/// When traffic was observed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Window {
-    /// Times of the earliest and the latest packet, ns since the epoch; `None` where no packet has one.
-    pub times: Option<(u64, u64)>,
-    /// The longest time in which no packet came, and when it began.
-    pub longest_pause: (u64, u64),
-}
-
-impl Window {
-    fn see(&mut self, now: u64) {
-        let (first, last) = self.times.unwrap_or((now, now));
-        if let Some(pause) = now.checked_sub(last).filter(|pause| *pause > self.longest_pause.0) {
-            self.longest_pause = (pause, last);
-        }
-        self.times = Some((first.min(now), last.max(now)));
-    }
-}
 
 /// The ports and the peers that a rule names, each resolved: the elements that a pair is of.
 #[derive(Clone, Debug)]
@@ -183,6 +67,14 @@ fn origin<'k>(
     kinds.get(shared.list(interface)?)?.get(direction as usize)?.get(entry.0 as usize)
 }
 
+/// What a part of the traffic used.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub(crate) struct CoveragePart(Vec<(Place, Usage)>);
+
+/// More services, networks or peers than are told apart: which ones these are depends on the order of all packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooMuchUsed;
+
 /// What traffic used of all entries.
 #[derive(Debug)]
 pub struct Coverage {
@@ -225,25 +117,31 @@ impl Coverage {
         if let Some(now) = now {
             self.window.see(now);
         }
+        self.add_alike((frame.number, now), packet, judged, 1);
+    }
+
+    /// Looks at so many packets with the same answer, of which the first is at this frame and time.
+    pub(crate) fn add_alike(
+        &mut self,
+        (frame, now): (u64, Option<u64>),
+        packet: Option<&Packet>,
+        judged: &Judged,
+        packets: u64,
+    ) {
         for judgement in judged.judgements() {
             let Judgement { interface, decided_in, entry, .. } = *judgement;
-            let usage = self.usage.entry((interface, decided_in, entry)).or_default();
-            if let Some(now) = now {
-                let (first, last) = usage.times.unwrap_or((now, now));
-                usage.times = Some((first.min(now), last.max(now)));
-            }
+            self.usage.entry((interface, decided_in, entry)).or_default().see(now);
             if let (Some(reply), Some(packet)) = (judgement.reply, packet) {
                 let entry = if judgement.is_stopped() { entry } else { reply.other_entry };
-                self.add_reply(frame, &packet.flow, judgement, entry);
+                self.add_reply((frame, now), &packet.flow, judgement, entry, packets);
             }
             let usage = self.usage.entry((interface, decided_in, entry)).or_default();
-            let opened = judgement.opened.map(|(_, flow)| flow);
-            let alone = packet.filter(|_| judgement.connection.is_none()).map(|packet| packet.flow);
-            let Some(flow) = opened.or(alone) else { continue };
-            if usage.first_frame == 0 {
-                usage.first_frame = frame.number;
-            }
-            usage.add(&flow, decided_in);
+            let opened = judgement.opened.map(|(_, flow)| (flow, 1));
+            let alone = packet.filter(|_| judgement.connection.is_none());
+            let alone = alone.map(|packet| (packet.flow, packets));
+            let Some((flow, connections)) = opened.or(alone) else { continue };
+            usage.open(frame);
+            usage.add(&flow, decided_in, connections);
             let origin = origin(&self.shared, &self.kinds, (interface, decided_in, entry));
             let Some((kind, through)) = origin else { continue };
             for (n, kind) in iter::once(kind).chain(through).enumerate() {
@@ -257,29 +155,58 @@ impl Coverage {
         }
     }
 
-    /// An answer that a network ACL has judged by itself.
+    /// Answers that a network ACL has judged by themselves.
     fn add_reply(
         &mut self,
-        frame: &Frame<'_>,
+        (frame, now): (u64, Option<u64>),
         flow: &FlowTuple,
         judgement: &Judgement,
         entry: EntryIndex,
+        packets: u64,
     ) {
         let Judgement { interface, direction, .. } = *judgement;
         let usage = self.usage.entry((interface, direction, entry)).or_default();
-        if usage.first_frame == 0 {
-            usage.first_frame = frame.number;
-        }
-        if let Some(now) = frame.time_ns {
-            let (first, last) = usage.times.unwrap_or((now, now));
-            usage.times = Some((first.min(now), last.max(now)));
-        }
-        usage.add(flow, direction);
+        usage.open(frame);
+        usage.see(now);
+        usage.add(flow, direction, packets);
         let origin = origin(&self.shared, &self.kinds, (interface, direction, entry));
         if let Some((EntryKind::Rule { group, rule }, _)) = origin
             && let Some(named) = self.named.get(&(*group, *rule))
         {
             usage.elements.extend(named.element(flow, direction).map(|element| (0, element)));
+        }
+    }
+
+    /// What was used, without the window, as a part of all.
+    pub(crate) fn into_part(self) -> CoveragePart {
+        CoveragePart(self.usage.into_iter().collect())
+    }
+
+    /// What all parts used in this window.
+    pub(crate) fn of_parts(
+        rules: &RuleSet,
+        parts: impl IntoIterator<Item = CoveragePart>,
+        window: Window,
+    ) -> Result<Self, TooMuchUsed> {
+        let mut all = Self { window, ..Self::new(rules) };
+        for (place, usage) in parts.into_iter().flat_map(|CoveragePart(usage)| usage) {
+            all.usage.entry(place).or_default().merge_same(usage);
+        }
+        if all.usage.values().any(|usage| usage.more) {
+            return Err(TooMuchUsed);
+        }
+        // Of an entry with that many peers it is not known which ones are kept, and a rule may have several entries.
+        let mut places: HashMap<EntryKind, (usize, bool), FixedState> = HashMap::default();
+        for (_, _, kinds, usage) in all.used() {
+            for kind in kinds.filter(|kind| matches!(kind, EntryKind::Rule { .. })) {
+                let (count, is_full) = places.entry(kind).or_default();
+                *count += 1;
+                *is_full |= usage.peers.len() >= MOST;
+            }
+        }
+        match places.values().any(|(count, is_full)| *count > 1 && *is_full) {
+            true => Err(TooMuchUsed),
+            false => Ok(all),
         }
     }
 

@@ -2,16 +2,23 @@
 //! verdicts that records have of their own, which rules are used, an overview. [`report`](crate::report) formats it.
 
 mod changed;
+mod changed_counts;
 mod connections;
 mod coverage;
 mod overview;
 mod recorded;
+mod usage;
+mod window;
 
-pub use changed::{Changed, Seen};
+pub use changed::Changed;
 pub(crate) use changed::{Group, Kind};
+pub use changed_counts::{ChangedCounts, Seen};
 pub(crate) use connections::Row;
 pub use connections::{Connections, RowPart};
-pub use coverage::{Coverage, NETWORK, SeenService, Usage, Window};
+pub use coverage::Coverage;
+pub(crate) use coverage::{CoveragePart, TooMuchUsed};
 pub use overview::{ByClass, ListedConnection, Overview, Timeline, TrafficClass};
 
 pub use recorded::RecordedActions;
+pub use usage::{NETWORK, SeenService, Usage};
+pub use window::Window;

@@ -7,7 +7,7 @@ use crate::rules::EntryIndex;
 use crate::verdict::{Judged, Judgement, Reason, Verdict};
 
 /// The verdict of one rule set on a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Side {
     /// Allow or deny; not evaluated where neither end is an interface of this rule set.
     pub verdict: Verdict,
@@ -28,7 +28,7 @@ impl Side {
 }
 
 /// A connection whose verdict or decider changes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Change {
     /// The effect.
     pub effect: Effect,
@@ -59,18 +59,23 @@ pub struct Change {
 }
 
 impl Change {
+    /// Whether it is of packets that are judged by themselves.
+    pub(super) fn is_alone(&self) -> bool {
+        self.numbers == [None; 2]
+    }
+
     /// Whether more packets may belong to it, as far as the replays know.
     pub(super) fn goes_on(&self, replays: [&Replay<'_>; 2]) -> bool {
         let mut numbered = self.numbers.into_iter().zip(replays).filter_map(|(number, replay)| {
             let Number { interface, opened_in, connection } = number?;
             Some(replay.goes_on(interface, opened_in, &self.flow, connection))
         });
-        self.numbers == [None; 2] || numbered.any(|goes_on| goes_on)
+        self.is_alone() || numbered.any(|goes_on| goes_on)
     }
 }
 
 /// A connection as a replay knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Number {
     interface: usize,
     opened_in: Direction,

@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::flow::Direction;
-use crate::replay::Replay;
 use crate::rules::{Entry, EntryKind, Rule, RuleId, RuleSet, SharedLists};
 use crate::verdict::Judgement;
 
@@ -43,12 +42,18 @@ impl<'r> Identities<'r> {
         Self { shared, numbers: HashMap::new() }
     }
 
-    pub(super) fn number_deciders(&mut self, rules: &RuleSet, replay: &Replay<'_>) -> Deciders {
+    /// Numbers the entries of a replay.
+    pub(super) fn number_deciders<'e>(
+        &mut self,
+        rules: &RuleSet,
+        shared: &SharedLists,
+        entries: impl Fn(usize, Direction) -> &'e [Entry],
+    ) -> Deciders {
         let mut of = |interface, direction| -> Vec<u32> {
-            let entries = replay.entries(interface, direction).iter();
+            let entries = entries(interface, direction).iter();
             entries.map(|entry| self.entry_number(rules, entry)).collect()
         };
-        let shared = replay.shared_lists().clone();
+        let shared = shared.clone();
         let lists = shared.first_interfaces().iter();
         let numbers = lists.map(|first| Direction::BOTH.map(|direction| of(*first, direction)));
         Deciders { numbers: numbers.collect(), shared }

@@ -1,7 +1,9 @@
 //! Effects of a change on packets and connections, and their counts.
 
 /// The effect of the change on a packet or a connection, the worst first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub enum Effect {
     /// Allowed by the current rules, denied by the proposed ones.
     NewlyDenied,
@@ -30,7 +32,7 @@ impl Effect {
 }
 
 /// Counts by effect.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Effects([u64; Effect::ALL.len()]);
 
 impl Effects {
@@ -45,8 +47,19 @@ impl Effects {
     }
 
     pub(super) fn add(&mut self, effect: Effect) {
+        self.add_all(effect, 1);
+    }
+
+    pub(super) fn add_all(&mut self, effect: Effect, more: u64) {
         if let Some(count) = self.0.get_mut(effect as usize) {
-            *count += 1;
+            *count += more;
+        }
+    }
+
+    /// Adds the counts of others.
+    pub(super) fn merge(&mut self, other: Self) {
+        for (count, more) in self.0.iter_mut().zip(other.0) {
+            *count += more;
         }
     }
 

@@ -23,11 +23,11 @@ mod change;
 mod deciders;
 mod edits;
 mod effect;
+mod flows;
 mod regions;
+mod weigh;
 
-use std::collections::{BTreeMap, HashMap};
-
-use foldhash::fast::FixedState;
+use std::collections::BTreeMap;
 
 use crate::doubts::{self, Alternative, Doubts, Weighed};
 use crate::flow::{Direction, FlowTuple};
@@ -35,11 +35,13 @@ use crate::replay::{Replay, Sessions};
 use crate::rules::{RuleSet, UnknownGroups};
 use crate::sources::Input;
 use crate::verdict::{Judged, Verdict};
-use book::Book;
+use book::{Book, Found};
 pub use change::{Change, Side};
 use deciders::{Deciders, Identities};
 pub use effect::{Effect, Effects};
+pub(crate) use flows::{FlowDiff, FlowEffects};
 pub use regions::{Turned, regions, unpaired};
+use weigh::{ByEffect, weigh};
 
 /// Two replays of the same packets.
 #[derive(Debug)]
@@ -47,24 +49,12 @@ pub struct Diff<'r> {
     current: Replay<'r>,
     proposed: Replay<'r>,
     deciders: [Deciders; 2],
-    connections: Effects,
-    packets: Effects,
-    changes: Vec<Change>,
-    /// Changed connections by their numbers in both replays.
-    known: HashMap<[Option<u64>; 2], usize, FixedState>,
-    /// Packets judged by themselves, by their tuple, and its position in the changes if it is one.
-    flows: HashMap<FlowTuple, Option<usize>, FixedState>,
-    /// Connections that were opened by a packet which is not selected, and are counted with the first one that is.
-    pending: HashMap<[Option<u64>; 2], Effect, FixedState>,
+    found: Found,
     judged: Vec<Judged>,
     most_memory: usize,
-    /// Changes have been taken out: more packets may belong to them.
-    has_taken: bool,
     forgotten: u64,
-    /// Packets that only one of the rule sets judges, and the first of them.
-    one_sided: Option<(u64, u64)>,
     /// By the effect that the change would have under a supposition.
-    doubts: [Doubts; Effect::ALL.len()],
+    doubts: ByEffect,
     /// The verdicts of a batch, of both.
     verdicts: Vec<[Verdict; 2]>,
 }
@@ -75,32 +65,30 @@ impl<'r> Diff<'r> {
         (current_rules, mut current): (&RuleSet, Replay<'r>),
         (proposed_rules, mut proposed): (&RuleSet, Replay<'r>),
     ) -> Self {
-        // Members who reach each other by both make no difference, but where a network ACL stands before.
-        let unlisted = [current_rules, proposed_rules].map(unlisted_members);
-        let with_members = current.has_acls() || proposed.has_acls() || unlisted[0] != unlisted[1];
+        let has_acls = current.has_acls() || proposed.has_acls();
+        let with_members = with_members([current_rules, proposed_rules], has_acls);
         current.keep_alternatives(with_members);
         proposed.keep_alternatives(with_members);
         let mut identities = Identities::new(current_rules, proposed_rules);
         let deciders = [
-            identities.number_deciders(current_rules, &current),
-            identities.number_deciders(proposed_rules, &proposed),
+            identities.number_deciders(current_rules, current.shared_lists(), |interface, way| {
+                current.entries(interface, way)
+            }),
+            identities.number_deciders(
+                proposed_rules,
+                proposed.shared_lists(),
+                |interface, way| proposed.entries(interface, way),
+            ),
         ];
         Self {
             current,
             proposed,
             deciders,
-            connections: Effects::default(),
-            packets: Effects::default(),
-            changes: Vec::new(),
-            known: HashMap::default(),
-            flows: HashMap::default(),
-            pending: HashMap::default(),
+            found: Found::default(),
             judged: Vec::new(),
             most_memory: usize::MAX,
-            has_taken: false,
             forgotten: 0,
-            one_sided: None,
-            doubts: <[Doubts; Effect::ALL.len()]>::default(),
+            doubts: ByEffect::default(),
             verdicts: Vec::new(),
         }
     }
@@ -117,9 +105,10 @@ impl<'r> Diff<'r> {
         let known = size_of::<([Option<u64>; 2], usize)>() + 1;
         let flows = size_of::<(FlowTuple, Option<usize>)>() + 1;
         // A map has room for as many again.
-        let maps = 2 * (self.known.len() * known + self.flows.len() * flows);
-        let memory = self.changes.len() * size_of::<Change>() + maps;
-        memory >= self.most_memory && !(self.changes.is_empty() && self.flows.is_empty())
+        let maps = 2 * (self.found.known.len() * known + self.found.flows.len() * flows);
+        let memory = self.found.changes.len() * size_of::<Change>() + maps;
+        memory >= self.most_memory
+            && !(self.found.changes.is_empty() && self.found.flows.is_empty())
     }
 
     /// Takes out the changes of connections that are over, as the replays know it, and where that makes too little
@@ -132,31 +121,34 @@ impl<'r> Diff<'r> {
                 [&change.current, &change.proposed].map(|of| of.verdict == Verdict::Allow);
             (allowed.contains(&true), change.last_frame)
         };
-        let mut over: Vec<bool> = self.changes.iter().map(|of| !of.goes_on(replays)).collect();
-        let staying = self.changes.iter().zip(&over).filter(|(_, over)| !**over);
+        let mut over: Vec<bool> =
+            self.found.changes.iter().map(|of| !of.goes_on(replays)).collect();
+        let staying = self.found.changes.iter().zip(&over).filter(|(_, over)| !**over);
         let mut ranks: Vec<_> = staying.map(|(change, _)| rank(change)).collect();
-        if let Some(last) = ranks.len().checked_sub(self.changes.len() / 2 + 1) {
+        if let Some(last) = ranks.len().checked_sub(self.found.changes.len() / 2 + 1) {
             let (_, last, _) = ranks.select_nth_unstable(last);
-            for (change, over) in self.changes.iter().zip(&mut over) {
+            for (change, over) in self.found.changes.iter().zip(&mut over) {
                 *over |= rank(change) <= *last;
             }
         }
         let mut taken = Vec::new();
-        let mut places = Vec::with_capacity(self.changes.len());
-        for (change, over) in std::mem::take(&mut self.changes).into_iter().zip(over) {
-            places.push((!over).then_some(self.changes.len()));
-            if over { &mut taken } else { &mut self.changes }.push(change);
+        let mut places = Vec::with_capacity(self.found.changes.len());
+        for (change, over) in std::mem::take(&mut self.found.changes).into_iter().zip(over) {
+            places.push((!over).then_some(self.found.changes.len()));
+            if over { &mut taken } else { &mut self.found.changes }.push(change);
         }
-        self.has_taken |= !taken.is_empty();
+        self.found.has_taken |= !taken.is_empty();
         let place = |change: usize| places.get(change).copied().flatten();
-        self.known.retain(|_, change| place(*change).inspect(|place| *change = *place).is_some());
-        let flows = 2 * self.flows.len() * size_of::<(FlowTuple, Option<usize>)>();
-        let (forgets, before) = (flows >= self.most_memory / 2, self.flows.len());
-        self.flows.retain(|_, change| {
+        self.found
+            .known
+            .retain(|_, change| place(*change).inspect(|place| *change = *place).is_some());
+        let flows = 2 * self.found.flows.len() * size_of::<(FlowTuple, Option<usize>)>();
+        let (forgets, before) = (flows >= self.most_memory / 2, self.found.flows.len());
+        self.found.flows.retain(|_, change| {
             *change = change.and_then(place);
             change.is_some() || !forgets
         });
-        self.forgotten += (before - self.flows.len()) as u64;
+        self.forgotten += (before - self.found.flows.len()) as u64;
         taken.retain(|change| change.selected);
         taken
     }
@@ -170,7 +162,7 @@ impl<'r> Diff<'r> {
     /// Packets that only one of the rule sets judges, since only that one has an interface of their addresses, and the
     /// first of them.
     pub fn one_sided(&self) -> Option<(u64, u64)> {
-        self.one_sided
+        self.found.one_sided
     }
 
     /// Judges frames by both, in the order of the capture, and hands each with both answers, that
@@ -190,25 +182,11 @@ impl<'r> Diff<'r> {
             Ok(())
         })?;
         let mut before = current.iter();
-        let (has_taken, selects) = (self.has_taken, self.proposed.selects());
-        let one_sided = &mut self.one_sided;
-        let Self { proposed, deciders, connections, packets, changes, known, flows, .. } = self;
+        let selects = self.proposed.selects();
+        let Self { proposed, deciders, found, .. } = self;
         let stateless = self.current.options().sessions == Sessions::Off
             && proposed.options().sessions == Sessions::Off;
-        let pending = &mut self.pending;
-        let mut book = Book {
-            stateless,
-            has_taken,
-            selects,
-            one_sided,
-            deciders,
-            connections,
-            packets,
-            changes,
-            known,
-            flows,
-            pending,
-        };
+        let mut book = Book { stateless, selects, deciders, found };
         let verdicts = &mut self.verdicts;
         verdicts.clear();
         proposed.judge_batch(inputs, |input, proposed| {
@@ -237,32 +215,13 @@ impl<'r> Diff<'r> {
                 }
             }
         }
-        let effect = |[current, proposed]: [Verdict; 2]| match (current, proposed) {
-            (Verdict::Allow, Verdict::Deny) => Effect::NewlyDenied,
-            (Verdict::Deny, Verdict::Allow) => Effect::NewlyAllowed,
-            _ => Effect::Unchanged,
-        };
         let has_acls = self.current.has_acls() || self.proposed.has_acls();
         let mut judged = inputs.iter().zip(&self.verdicts).peekable();
         for (frame, [current, proposed]) in by_frame {
             while judged.next_if(|(input, _)| input.frame.number < frame).is_some() {}
             let here = judged.peek().filter(|(input, _)| input.frame.number == frame);
             let Some((_, certain)) = here else { continue };
-            for (supposed, verdicts) in doubts::of_both(**certain, [&current, &proposed]) {
-                let otherwise = effect(verdicts);
-                let mut add = |effect: Effect| {
-                    if let Some(doubts) = self.doubts.get_mut(effect as usize) {
-                        doubts.add(supposed.clone(), frame);
-                    }
-                };
-                if otherwise != effect(**certain) {
-                    add(otherwise);
-                } else if has_acls && verdicts != **certain && verdicts == [Verdict::Allow; 2] {
-                    // The verdicts of their network ACLs on the replies are unknown then.
-                    add(Effect::NewlyDenied);
-                    add(Effect::NewlyAllowed);
-                }
-            }
+            weigh(&mut self.doubts, has_acls, (frame, **certain), [&current, &proposed]);
         }
     }
 
@@ -275,25 +234,25 @@ impl<'r> Diff<'r> {
     /// Connections by effect. Where neither rule set remembers any, each direction of
     /// one is counted by itself. Strays and ICMP errors about no session are none (SEMANTICS F16, F18).
     pub fn connections(&self) -> Effects {
-        self.connections
+        self.found.connections
     }
 
     /// Packets by effect.
     pub fn packets(&self) -> Effects {
-        self.packets
+        self.found.packets
     }
 
     /// Ends the comparison: changed connections of which no packet is selected are left out.
     pub fn finish(&mut self) {
-        self.changes.retain(|change| change.selected);
-        self.known.clear();
-        self.flows.clear();
+        self.found.changes.retain(|change| change.selected);
+        self.found.known.clear();
+        self.found.flows.clear();
     }
 
     /// The connections that are not unchanged, in order of opening, without those that were taken out; complete after
     /// [`Diff::finish`].
     pub fn changes(&self) -> &[Change] {
-        &self.changes
+        &self.found.changes
     }
 
     /// The replay by the current rules.
@@ -305,6 +264,13 @@ impl<'r> Diff<'r> {
     pub fn proposed(&self) -> &Replay<'r> {
         &self.proposed
     }
+}
+
+/// Whether alternatives that depend on access among members of a group are asked for. Members who reach each other by both
+/// rule sets make no difference, but where a network ACL stands before.
+fn with_members(rules: [&RuleSet; 2], has_acls: bool) -> bool {
+    let [current, proposed] = rules.map(unlisted_members);
+    has_acls || current != proposed
 }
 
 /// The groups of each interface whose members reach each other and are not all known.

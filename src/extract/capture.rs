@@ -8,10 +8,11 @@ use foldhash::fast::RandomState;
 
 use super::key::FlowKey;
 use super::outside::{Outside, Place};
-use super::record::{At, Content, FragmentRecord, One, Record, Run};
+use super::record::{At, Content, FragmentRecord, One, Record, Run, Untimed};
 use super::runs::{self, Runs};
 use super::scope::{Scope, Serves};
 use crate::capture::{CaptureError, Frame};
+use crate::collect::Window;
 use crate::decode::{Decoded, embedded};
 use crate::error::Error;
 use crate::flow::{FlowTuple, Fragment, Packet, TcpFlags, Transport};
@@ -61,6 +62,8 @@ pub(super) struct Clock {
     pub(super) first: Option<(u64, u64)>,
     /// The last time.
     pub(super) last: Option<u64>,
+    /// From the earliest time to the latest.
+    pub(super) window: Window,
     /// Where the recording goes on after an interruption.
     pub(super) resumed: Vec<(u64, u64)>,
     /// The time of the first packet that is looked at ahead of judging.
@@ -209,6 +212,7 @@ impl<'s> Extractor<'s> {
         self.clock.last_turn = self.clock.last_turn.max(first_turn);
         let Some(now) = frame.time_ns else { return Ok(()) };
         self.clock.last_turn = self.clock.last_turn.max(now);
+        self.clock.window.see(now);
         match self.clock.last.replace(now) {
             None => self.clock.first = Some((frame.number, now)),
             Some(before) if now.saturating_sub(before) > INTERRUPTION => {
@@ -246,8 +250,9 @@ impl<'s> Extractor<'s> {
         note_accepting(&mut self.accepting, accepts, frame.number);
         let (number, wire_len) = (frame.number, frame.wire_len);
         let at = At { frame: number, time: frame.time_ns.or(self.clock.last), wire_len };
-        let is_timed = frame.time_ns.is_some();
-        let one = One { at, is_timed, packet: *packet, completed: None, quoted };
+        let latest = self.clock.window.times.map(|(_, latest)| latest);
+        let untimed = frame.time_ns.is_none().then_some(Untimed { latest });
+        let one = One { at, untimed, packet: *packet, completed: None, quoted };
         if packet.fragment != Fragment::No {
             self.runs.cut(&packet.flow, number);
             if let Some(quoted) = &quoted {
@@ -259,7 +264,7 @@ impl<'s> Extractor<'s> {
         }
         let key = FlowKey::new(&quoted.unwrap_or(packet.flow));
         let Self { runs, parts, capture, scope, .. } = self;
-        if is_timed && runs::goes_on(packet) {
+        if untimed.is_none() && runs::goes_on(packet) {
             let closed = |key, run| parts.push(of_run(*capture, key, run));
             runs.add(key, packet, at, &scope.serves.shortest, closed);
             return;

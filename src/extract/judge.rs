@@ -1,28 +1,40 @@
 //! The judgement of records, flow by flow.
 
-use super::key::FlowKey;
-use super::record::{At, Content, One, Record, Run, Sent};
+use super::flows::{Flows, Step, TakesFlows};
+use super::record::Record;
 use super::timeline::Timeline;
-use crate::capture::{Frame, LinkType};
-use crate::collect::{Connections, Row};
-use crate::decode::Decoded;
+use crate::collect::{Connections, Coverage, CoveragePart, Row};
 use crate::error::Error;
-use crate::flow::{FlowTuple, Fragment, Packet, Protocol, TcpFlags};
-use crate::replay::{FlowReplay, FromOthers, Options, SHARDS, Sessions};
+use crate::flow::FlowTuple;
+use crate::replay::{FlowReplay, Options, SHARDS, Sessions};
 use crate::rules::RuleSet;
 use crate::sources::Input;
 use crate::stats::Partial;
+use crate::suggest::{Observed, ObservedPart, Wants};
 use crate::verdict::Judged;
 
 /// Judges the packets of some of the flows.
 #[derive(Debug)]
 pub struct FlowJudge<'r> {
-    timeline: &'r Timeline,
-    replay: FlowReplay<'r>,
-    /// The flow that is judged, and its shard.
-    flow: Option<(FlowKey, u8)>,
-    connections: Connections,
-    part: Part,
+    flows: Flows<'r, Judging<'r>>,
+    rules: &'r RuleSet,
+}
+
+/// What is gathered of judged packets beside their counters. By default that is rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    /// A row per connection.
+    pub rows: bool,
+    /// What the packets use of the rules.
+    pub coverage: bool,
+    /// Allowed connections, for suggestions.
+    pub observed: Option<Wants>,
+}
+
+impl Default for Asked {
+    fn default() -> Self {
+        Self { rows: true, coverage: false, observed: None }
+    }
 }
 
 /// The answers to some of the flows.
@@ -30,6 +42,8 @@ pub struct FlowJudge<'r> {
 pub struct Part {
     pub(super) shards: Vec<Partial>,
     pub(super) rows: Vec<Row>,
+    pub(super) coverage: Option<CoveragePart>,
+    pub(super) observed: Option<ObservedPart>,
 }
 
 impl<'r> FlowJudge<'r> {
@@ -44,169 +58,141 @@ impl<'r> FlowJudge<'r> {
     ) -> Result<Self, Error> {
         timeline.serves.check(rules)?;
         refuse(options)?;
-        let replay = FlowReplay::new(rules, options, timeline.openings().clone());
-        let shards = (0..SHARDS).map(|_| Partial::default()).collect();
-        Ok(Self {
-            timeline,
-            replay,
-            flow: None,
-            connections: Connections::within(usize::MAX),
-            part: Part { shards, rows: Vec::new() },
-        })
+        let judging = Judging {
+            replay: FlowReplay::new(rules, options, timeline.openings().clone()),
+            connections: Some(Connections::within(usize::MAX)),
+            coverage: None,
+            observed: None,
+            shards: new_shards(),
+            rows: Rows::default(),
+        };
+        Ok(Self { flows: Flows::new(timeline, judging), rules })
+    }
+
+    /// Gathers this of the packets.
+    ///
+    /// # Errors
+    /// When it is not known what packets use of rules, since the captures do not follow each other.
+    pub fn asked(mut self, asked: Asked) -> Result<Self, Error> {
+        if asked.coverage {
+            self.flows.timeline.window()?;
+        }
+        let Judging { connections, coverage, observed, .. } = &mut self.flows.to;
+        *connections = asked.rows.then(|| Connections::within(usize::MAX));
+        *coverage = asked.coverage.then(|| Coverage::new(self.rules));
+        *observed = asked.observed.map(|wants| Observed::new(wants, usize::MAX));
+        Ok(self)
     }
 
     /// Judges the next record, in the order of [`Timeline::sort`]. Every record of a flow is judged by the same judge.
     pub fn judge(&mut self, record: &Record) {
-        if self.flow.is_none_or(|(key, _)| key != record.key) {
-            self.finish_flow();
-            self.flow = Some((record.key, record.key.shard()));
-        }
-        match &record.content {
-            Content::One(one) => self.judge_one(record.capture, one),
-            Content::Run(run) => self.judge_run(record.capture, record.key, run),
-        }
+        self.flows.take(record);
     }
 
     /// Takes the rows of the flows that are over. Their numbers are those of the frames that open the connections; among
     /// all connections they are numbered in the order of these. Rows that may go on in other flows stay.
     pub fn take_rows(&mut self) -> Connections {
-        let (stay, go) = self.part.rows.drain(..).partition(Row::may_have_other_flows);
-        self.part.rows = stay;
-        Connections::by_opening_frame(go)
+        self.flows.to.rows.take()
     }
 
     /// The rest of the rows as [`FlowJudge::take_rows`] has them, and the answers.
-    pub fn finish_rows(mut self) -> (Connections, Part) {
-        self.finish_flow();
-        let rows = self.take_rows();
-        (rows, self.part)
+    pub fn finish_rows(self) -> (Connections, Part) {
+        let mut judging = self.flows.finish();
+        (judging.rows.take(), judging.into_part())
     }
 
     /// The answers, with all rows that were not taken.
-    pub fn finish(mut self) -> Part {
-        self.finish_flow();
-        self.part
+    pub fn finish(self) -> Part {
+        self.flows.finish().into_part()
     }
+}
 
-    fn finish_flow(&mut self) {
-        let Some((_, shard)) = self.flow.take() else { return };
-        if let Some(shard) = self.part.shards.get_mut(usize::from(shard)) {
-            shard.add(self.replay.stats());
+/// Rows of flows that are over.
+#[derive(Debug, Default)]
+struct Rows(Vec<Row>);
+
+impl Rows {
+    /// Takes those that do not go on in other flows.
+    fn take(&mut self) -> Connections {
+        let (stay, go) = self.0.drain(..).partition(Row::may_have_other_flows);
+        self.0 = stay;
+        Connections::by_opening_frame(go)
+    }
+}
+
+/// A judge at work.
+#[derive(Debug)]
+struct Judging<'r> {
+    replay: FlowReplay<'r>,
+    connections: Option<Connections>,
+    coverage: Option<Coverage>,
+    observed: Option<Observed>,
+    shards: Vec<Partial>,
+    rows: Rows,
+}
+
+impl Judging<'_> {
+    fn into_part(self) -> Part {
+        let Self { coverage, observed, shards, rows: Rows(rows), .. } = self;
+        Part {
+            shards,
+            rows,
+            coverage: coverage.map(Coverage::into_part),
+            observed: observed.map(Observed::into_part),
         }
-        self.part.rows.append(&mut self.connections.take_rows());
-        self.replay.forget();
     }
+}
 
-    fn judge_one(&mut self, capture: u32, one: &One) {
-        let One { at, is_timed, packet, completed, quoted } = *one;
-        let now = self.timeline.now(capture, at.time);
-        let number = self.timeline.number(capture, at.frame);
-        let mut frame = Frame::new(number, LinkType::RAW, &[]).cut_from(at.wire_len);
-        frame.time_ns = is_timed.then_some(now);
-        let decoded = Decoded::Packet(packet);
-        let judged = self.replay.judge(&frame, &decoded, FromOthers { now, completed, quoted });
-        self.connections.add(&input(frame, &decoded), &judged);
-    }
+impl TakesFlows for Judging<'_> {
+    type Answer = Judged;
 
-    fn judge_run(&mut self, capture: u32, key: FlowKey, run: &Run) {
-        let packets = [run.from_low, !run.from_low].map(|from_low| plain(key.flow(from_low)));
-        // Those that are judged one by one: the turns, and behind them the last of each way.
-        let ways = [0, 1, 0];
-        let is_turn = |at: &At| run.turns.iter().any(|turn| turn.frame == at.frame);
-        let last = run.last.iter().enumerate().filter_map(|(way, at)| at.zip(Some(way)));
-        let mut last: Vec<(At, usize)> = last.filter(|(at, _)| !is_turn(at)).collect();
-        last.sort_unstable_by_key(|(at, _)| at.frame);
-        let turns = run.turns.iter().copied().zip(ways);
-        let mut rest = run.sent;
-        for (at, way) in turns.clone().chain(last.iter().copied()) {
-            if let Some(sent) = rest.get_mut(way) {
-                sent.take(at);
+    fn judge(&mut self, step: &Step<'_>) -> Judged {
+        let Step { frame, decoded, others, latest, sent } = step;
+        let all = (sent.packets, sent.bytes);
+        let judged = self.replay.judge_alike(frame, decoded, *others, all);
+        let input = Input { frame: *frame, decoded, selected: true, in_window: true };
+        if let Some(connections) = &mut self.connections {
+            connections.add(&input, &judged);
+            if sent.packets > 1 {
+                let more = (sent.packets - 1, sent.bytes.saturating_sub(frame.wire_len.into()));
+                connections.add_alike(&input, &judged, more);
             }
         }
-        let mut judging = JudgeRun { judge: self, capture, packets: &packets, before: None };
-        // With a third turn nothing changes any more; before it, the rest of a stretch must not look like a turn.
-        let is_settled = run.turns.len() > 2;
-        for (at, way) in turns.clone() {
-            judging.judge(at, way, Sent::of(at));
-            if !is_settled {
-                judging.judge_rest(at, way, &rest);
-                let of_way = last.extract_if(.., |(_, of)| *of == way);
-                of_way.for_each(|(at, way)| judging.judge(at, way, Sent::of(at)));
-            }
+        if let Some(coverage) = &mut self.coverage {
+            let at = (frame.number, *latest);
+            coverage.add_alike(at, decoded.packet(), &judged, sent.packets);
         }
-        for (at, way) in turns.take(2).filter(|_| is_settled) {
-            judging.judge_rest(at, way, &rest);
+        if let Some(observed) = &mut self.observed {
+            observed.add_at(others.now, &input, &judged);
         }
-        for (at, way) in last {
-            judging.judge(at, way, Sent::of(at));
+        judged
+    }
+
+    fn keep_alive(&mut self, flow: &FlowTuple, judged: &Judged, now: u64) {
+        self.replay.keep_alive(flow, judged, now);
+    }
+
+    fn finish_flow(&mut self, shard: u8) {
+        let Self { replay, connections, observed, shards, rows, .. } = self;
+        if let Some(shard) = shards.get_mut(usize::from(shard)) {
+            shard.add(replay.stats());
         }
-    }
-}
-
-/// A run that is judged.
-struct JudgeRun<'j, 'r> {
-    judge: &'j mut FlowJudge<'r>,
-    capture: u32,
-    /// One of each way.
-    packets: &'j [Packet; 2],
-    /// The packet before, and its answer.
-    before: Option<(FlowTuple, Judged)>,
-}
-
-impl JudgeRun<'_, '_> {
-    /// Judges the packets that go one way and are not judged one by one, at the time of the first of them.
-    fn judge_rest(&mut self, at: At, way: usize, rest: &[Sent; 2]) {
-        let Some(sent) = rest.get(way).filter(|sent| sent.packets > 0) else { return };
-        let wire_len = u32::try_from(sent.bytes).unwrap_or(u32::MAX);
-        self.judge(At { wire_len, ..at }, way, *sent);
-    }
-
-    fn judge(&mut self, at: At, way: usize, sent: Sent) {
-        let Some(packet) = self.packets.get(way) else { return };
-        let FlowJudge { timeline, replay, connections, .. } = &mut *self.judge;
-        let now = timeline.now(self.capture, at.time);
-        // Between two packets of a run no session expires.
-        if let Some((flow, judged)) = &self.before {
-            replay.keep_alive(flow, judged, now);
+        if let Some(connections) = connections {
+            rows.0.append(&mut connections.take_rows());
         }
-        let number = timeline.number(self.capture, at.frame);
-        let frame = Frame::new(number, LinkType::RAW, &[]).cut_from(at.wire_len).at(now);
-        let decoded = Decoded::Packet(*packet);
-        let others = FromOthers { now, completed: None, quoted: None };
-        let judged = replay.judge_alike(&frame, &decoded, others, (sent.packets, sent.bytes));
-        let input = input(frame, &decoded);
-        connections.add(&input, &judged);
-        let more = (sent.packets.saturating_sub(1), sent.bytes.saturating_sub(at.wire_len.into()));
-        connections.add_alike(&input, &judged, more);
-        self.before = Some((packet.flow, judged));
+        if let Some(observed) = observed {
+            observed.finish();
+        }
+        replay.forget();
     }
 }
 
-impl Sent {
-    fn of(at: At) -> Self {
-        Self { packets: 1, bytes: at.wire_len.into() }
-    }
-
-    fn take(&mut self, at: At) {
-        self.packets = self.packets.saturating_sub(1);
-        self.bytes = self.bytes.saturating_sub(at.wire_len.into());
-    }
+/// The statistics of all shards of a replay, of nothing yet.
+pub(super) fn new_shards() -> Vec<Partial> {
+    (0..SHARDS).map(|_| Partial::default()).collect()
 }
 
-/// A packet that only shows that its connection goes on.
-fn plain(flow: FlowTuple) -> Packet {
-    /// Neither SYN nor FIN nor RST.
-    const ACK: TcpFlags = TcpFlags(0x10);
-    let tcp_flags = (flow.proto == Protocol::TCP).then_some(ACK);
-    // Only neighbour discovery, which is ICMPv6, asks for the hop limit.
-    Packet { flow, tcp_flags, fragment: Fragment::No, hop_limit: u8::MAX }
-}
-
-fn input<'a>(frame: Frame<'a>, decoded: &'a Decoded) -> Input<'a> {
-    Input { frame, decoded, selected: true, in_window: true }
-}
-
-fn refuse(options: Options) -> Result<(), Error> {
+pub(super) fn refuse(options: Options) -> Result<(), Error> {
     let message = match options {
         Options { sessions: Sessions::Off, .. } => {
             "without sessions there are no flows to be judged by; replay the captures on one machine"

@@ -22,6 +22,8 @@
 //! - [`FlowJudge`] judges records, sorted by flow and position. An ICMP error is a record of the flow that it quotes. Memory
 //!   is that of one flow, and of the answers.
 //! - [`Whole`] puts the answers together: a [`Replay`](crate::replay::Replay) with its counters, and rows.
+//! - [`FlowCompare`] and [`compared`] do the same for two rule sets: a [`Diff`](crate::diff::Diff) with its counters, and
+//!   changed connections.
 //!
 //! Captures may follow each other, and not overlap. What is refused by name: overlapping captures, damaged captures, flow
 //! logs, a limit of sessions, judgement without sessions, selections of packets, and captures at an interface that is named
@@ -57,12 +59,15 @@
 //! let mut judge = FlowJudge::new(&rules, &timeline, Options::default())?;
 //! records.iter().for_each(|record| judge.judge(record));
 //!
-//! let whole = Whole::new(&rules, &timeline, &lost, [judge.finish()], Options::default())?;
+//! let (parts, options) = ([judge.finish()], Options::default());
+//! let whole = Whole::new(&rules, &timeline, &lost, parts, options, Default::default())?;
 //! assert!(whole.replay.stats().packets().denied > 0);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod capture;
+mod compare;
+mod flows;
 mod json;
 mod judge;
 mod key;
@@ -75,7 +80,8 @@ mod timeline;
 mod whole;
 
 pub use capture::{CaptureFacts, Extracted};
-pub use judge::{FlowJudge, Part};
+pub use compare::{ComparedPart, FlowCompare, compared};
+pub use judge::{Asked, FlowJudge, Part};
 pub use key::FlowKey;
 pub use portable::Portable;
 pub use record::{FragmentRecord, Record};

@@ -49,6 +49,11 @@ impl Outside {
         }
     }
 
+    /// How many frames there are.
+    pub(super) fn frames(&self) -> u64 {
+        self.by_reason.iter().sum()
+    }
+
     /// Notes that a frame carries or hides traffic.
     pub(super) fn hide(&mut self, hidden: Hidden, frame: u64, place: Place) {
         let of_place = match place {

@@ -4,11 +4,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::capture::CaptureFacts;
+use super::compare::ComparedPart;
 use super::judge::Part;
 use super::key::FlowKey;
 use super::record::{FragmentRecord, Record};
 use super::timeline::{LostFragments, Timeline};
+use crate::collect::ChangedCounts;
 use crate::error::Error;
+use crate::stats::Stats;
 
 /// Something that goes from machine to machine, or is kept. Other versions of this crate may not read the bytes; they say
 /// so.
@@ -26,8 +29,8 @@ pub trait Portable: Sized {
     fn from_bytes(bytes: &[u8]) -> Result<Self, Error>;
 }
 
-/// Changes whenever what is written changes.
-const FORMAT: u8 = 1;
+/// Changes whenever what is written changes, which a test of what an extract holds shows.
+const FORMAT: u8 = 2;
 
 macro_rules! portable {
     ($($kind:ty),*) => {$(
@@ -43,7 +46,18 @@ macro_rules! portable {
     )*};
 }
 
-portable!(CaptureFacts, FlowKey, FragmentRecord, LostFragments, Part, Record, Timeline);
+portable!(
+    CaptureFacts,
+    ChangedCounts,
+    ComparedPart,
+    FlowKey,
+    FragmentRecord,
+    LostFragments,
+    Part,
+    Record,
+    Stats,
+    Timeline
+);
 
 fn written(of: &impl Serialize) -> Result<Vec<u8>, Error> {
     postcard::to_extend(of, vec![FORMAT])

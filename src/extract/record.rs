@@ -23,13 +23,20 @@ pub(super) enum Content {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct One {
     pub(super) at: At,
-    /// Whether the frame has this time of its own.
-    pub(super) is_timed: bool,
+    /// Of a frame that has no time of its own.
+    pub(super) untimed: Option<Untimed>,
     pub(super) packet: Packet,
     /// A fragment with the ports of its first one.
     pub(super) completed: Option<Packet>,
     /// The tuple of the packet that an ICMP error quotes.
     pub(super) quoted: Option<FlowTuple>,
+}
+
+/// A frame without a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(super) struct Untimed {
+    /// The latest time of the capture before it.
+    pub(super) latest: Option<u64>,
 }
 
 /// A packet of a run.

@@ -32,6 +32,15 @@ impl Shortest {
         }
     }
 
+    /// The least of both.
+    pub(super) fn min(&self, other: &Self) -> Self {
+        Self {
+            tcp: self.tcp.min(other.tcp),
+            udp: self.udp.min(other.udp),
+            other: self.other.min(other.other),
+        }
+    }
+
     /// Whether no session expires earlier than by these.
     pub(super) fn is_within(&self, other: &Self) -> bool {
         self.tcp <= other.tcp && self.udp <= other.udp && self.other <= other.other

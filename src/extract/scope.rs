@@ -23,11 +23,26 @@ pub struct Scope {
 pub(super) struct Serves {
     pub(super) captures: u32,
     pub(super) shortest: Shortest,
-    /// Addresses and networks, by interface.
+    /// Addresses and networks, by interface that has some.
     local: Vec<Vec<String>>,
 }
 
 impl Scope {
+    /// Serves another rule set too: one with the same local addresses, whose sessions may end earlier.
+    ///
+    /// # Errors
+    /// When an extract cannot give the answer of a replay, or the local addresses are others.
+    pub fn and(mut self, rules: &RuleSet) -> Result<Self, Error> {
+        judges_by_flow(rules)?;
+        if local(rules) != self.serves.local {
+            let message =
+                "an extract is for rules with the same local addresses, and these have others";
+            return Err(Error::Question(message.to_owned()));
+        }
+        self.serves.shortest = self.serves.shortest.min(&Shortest::new(rules.interfaces()));
+        Ok(self)
+    }
+
     /// The scope of so many captures, by rules whose local addresses are known ([`engine::bind_known`]).
     ///
     /// # Errors
@@ -78,5 +93,10 @@ fn judges_by_flow(rules: &RuleSet) -> Result<(), Error> {
 fn local(rules: &RuleSet) -> Vec<Vec<String>> {
     let of =
         |eni: &Interface| IpNet::aggregate(&eni.addresses).iter().map(IpNet::to_string).collect();
-    rules.interfaces().iter().map(of).collect()
+    let mut all: Vec<Vec<String>> = rules.interfaces().iter().map(of).collect();
+    // Which packets are extracted depends neither on the order of interfaces nor on those without addresses, as they stand
+    // for a group.
+    all.retain(|addresses| !addresses.is_empty());
+    all.sort_unstable();
+    all
 }

@@ -3,8 +3,9 @@
 use super::capture::{Accepting, CaptureFacts};
 use super::key::FlowKey;
 use super::outside::{Outside, Place};
-use super::record::{Content, FragmentRecord, One, Record};
+use super::record::{Content, FragmentRecord, One, Record, Untimed};
 use super::scope::Serves;
+use crate::collect::Window;
 use crate::error::Error;
 use crate::fragment::FragmentTable;
 use crate::replay::{SHARDS, shard_of};
@@ -23,6 +24,8 @@ pub struct Timeline {
     #[serde(with = "super::json")]
     inputs: Vec<CaptureInput>,
     outside: Vec<(u64, Outside)>,
+    /// From the earliest time to the latest, unless a capture begins before that of one before it.
+    window: Option<Window>,
 }
 
 /// Where a capture stands.
@@ -32,6 +35,8 @@ struct CapturePlace {
     before: u64,
     /// The time of the last of them that has one.
     clock: u64,
+    /// The latest time of them.
+    latest: Option<u64>,
 }
 
 impl Timeline {
@@ -57,16 +62,23 @@ impl Timeline {
             refuse_overlapping(&captures)?;
         }
         let mut places = vec![CapturePlace::default(); captures.len()];
-        let (mut before, mut clock, mut outside) = (0, 0, Vec::new());
+        let (mut before, mut clock, mut latest, mut outside) = (0, 0, None, Vec::new());
+        let mut window = Some(Window::default());
         for of in &captures {
             if let Some(place) = places.get_mut(of.capture as usize) {
-                *place = CapturePlace { before, clock };
+                *place = CapturePlace { before, clock, latest };
             }
             outside.push((before, of.outside.clone()));
             before += of.input.frames;
             clock = of.clock.last.unwrap_or(clock);
+            latest = latest.max(of.clock.window.times.map(|(_, latest)| latest));
+            if let Some((_, first)) = of.clock.first {
+                window = window
+                    .and_then(|mut window| window.go_on(first, &of.clock.window).map(|()| window));
+            }
         }
-        let mut timeline = Self { serves, places, openings: Openings::default(), inputs, outside };
+        let openings = Openings::default();
+        let mut timeline = Self { serves, places, openings, inputs, outside, window };
         timeline.openings = timeline.openings_of(&captures);
         Ok(timeline)
     }
@@ -77,7 +89,7 @@ impl Timeline {
         let mut starts = Vec::new();
         starts.extend(captures.iter().find_map(|of| of.clock.first_ahead).map(|time| (0, time)));
         for of in captures {
-            let CapturePlace { before, clock } = self.place(of.capture);
+            let CapturePlace { before, clock, .. } = self.place(of.capture);
             let goes_on = |(_, time): &(u64, u64)| time.saturating_sub(clock) > INTERRUPTION;
             let first = of.clock.first.filter(goes_on);
             let resumed = first.iter().chain(&of.clock.resumed);
@@ -112,6 +124,20 @@ impl Timeline {
         time.unwrap_or(self.place(capture).clock)
     }
 
+    /// The latest time of the captures before a frame that has none.
+    pub(super) fn latest(&self, capture: u32, untimed: Untimed) -> Option<u64> {
+        untimed.latest.max(self.place(capture).latest)
+    }
+
+    /// From the earliest time to the latest, for what traffic used of rules.
+    pub(super) fn window(&self) -> Result<Window, Error> {
+        self.window.ok_or_else(|| {
+            let message = "a capture begins before the end of one that is named before it, and how long no packet came is \
+                           known only of captures that follow each other; leave coverage out";
+            Error::Question(message.to_owned())
+        })
+    }
+
     /// Gives fragments the ports of their first ones. All fragments of all captures are given, in any order, since a
     /// datagram may have begun in an earlier capture. Returns the packets by flow, and the frames whose first fragment is
     /// in no capture.
@@ -121,10 +147,10 @@ impl Timeline {
         let mut lost = LostFragments(Outside::default());
         for FragmentRecord { capture, one } in fragments {
             let now = self.now(capture, one.at.time);
-            let One { at, is_timed, packet, .. } = one;
+            let One { at, untimed, packet, .. } = one;
             let Some(completed) = table.complete(packet, now) else {
                 let reason = Reason::FragmentWithoutFirst;
-                lost.0.count(reason, at.wire_len, at.time.filter(|_| is_timed));
+                lost.0.count(reason, at.wire_len, at.time.filter(|_| untimed.is_none()));
                 let place = Place::Shard(shard_of(&packet.flow));
                 let frame = self.number(capture, at.frame);
                 lost.0.hide(Hidden::FragmentWithoutFirst, frame, place);
@@ -151,6 +177,11 @@ impl Timeline {
     /// The captures as a replay describes them, in the order in which they were named.
     pub fn inputs(&self) -> &[CaptureInput] {
         &self.inputs
+    }
+
+    /// How many frames are not evaluated.
+    pub(super) fn frames_outside(&self, lost: &LostFragments) -> u64 {
+        self.outside.iter().map(|(_, of)| of.frames()).sum::<u64>() + lost.0.frames()
     }
 
     /// The statistics of the frames that are not evaluated, by shard.

@@ -6,8 +6,9 @@ use super::setup::Setup;
 use super::shard::{Judge, Shard};
 use crate::capture::Frame;
 use crate::decode::Decoded;
-use crate::flow::{FlowTuple, Packet};
-use crate::rules::RuleSet;
+use crate::doubts::Alternative;
+use crate::flow::{Direction, FlowTuple, Packet};
+use crate::rules::{Entry, RuleSet, SharedLists};
 use crate::session::{Openings, SessionTable};
 use crate::stats::Stats;
 use crate::verdict::Judged;
@@ -76,6 +77,35 @@ impl<'r> FlowReplay<'r> {
             let place = sessions.places().slot(judgement.interface, judgement.direction, flow);
             sessions.keep_alive(&place, flow, now);
         }
+    }
+
+    /// Keeps alternative verdicts for [`FlowReplay::take_alternatives`], as
+    /// [`Replay::keep_alternatives`](super::Replay::keep_alternatives) does.
+    pub(crate) fn keep_alternatives(&mut self, with_members: bool) {
+        self.shard.alternatives = Some(Vec::new());
+        if with_members {
+            self.setup.ask_for_members();
+        }
+    }
+
+    /// Takes the alternative verdicts kept since the last call.
+    pub(crate) fn take_alternatives(&mut self) -> Vec<Alternative> {
+        self.shard.alternatives.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Whether some interface has a network ACL.
+    pub(crate) fn has_acls(&self) -> bool {
+        self.setup.has_acls
+    }
+
+    /// The entries of one interface and direction, in evaluation order.
+    pub(crate) fn entries(&self, interface: usize, direction: Direction) -> &[Entry] {
+        self.setup.entries(interface, direction)
+    }
+
+    /// Which interfaces share their entries.
+    pub(crate) fn shared_lists(&self) -> &SharedLists {
+        &self.setup.shared
     }
 
     /// The counters of the flow.

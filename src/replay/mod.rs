@@ -302,9 +302,7 @@ impl<'r> Replay<'r> {
     /// The entries of one interface and direction, in evaluation order; interfaces with the same entries share them, with
     /// all members of their groups ([`RuleSet::ordered_for_all`]).
     pub fn entries(&self, interface: usize, direction: Direction) -> &[Entry] {
-        let list = self.setup.shared.list(interface);
-        let lists = list.and_then(|list| self.setup.lists.get(list));
-        lists.map_or(&[], |lists| lists.list(direction).0.entries())
+        self.setup.entries(interface, direction)
     }
 
     /// Which interfaces share their entries.

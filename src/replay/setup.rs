@@ -9,7 +9,8 @@ use super::options::Options;
 use crate::decode::Tunnels;
 use crate::direction::Interfaces;
 use crate::doubts::UnknownMembers;
-use crate::rules::{Layer, RuleSet, SharedLists};
+use crate::flow::Direction;
+use crate::rules::{Entry, Layer, RuleSet, SharedLists};
 use crate::session::Openings;
 
 /// What every shard judges by. Nothing in it changes while packets are judged, so that several threads may read it.
@@ -60,6 +61,13 @@ impl<'r> Setup<'r> {
             has_unknown_members: has_any(&unknown_members),
             unknown_members,
         }
+    }
+
+    /// The entries of one interface and direction, in evaluation order.
+    pub(super) fn entries(&self, interface: usize, direction: Direction) -> &[Entry] {
+        let list = self.shared.list(interface);
+        let lists = list.and_then(|list| self.lists.get(list));
+        lists.map_or(&[], |lists| lists.list(direction).0.entries())
     }
 
     /// Includes groups whose members reach each other among those with unknown members.

@@ -128,43 +128,55 @@ pub fn change_rows(
     labels: BothLabels<'_>,
     rows: &mut Rows<impl io::Write>,
 ) -> io::Result<()> {
-    for change in changes {
-        let Change { effect, flow, current, proposed, first_frame, times, packets, bytes, .. } =
-            change;
-        let (ports, icmp) = (flow.transport.ports(), flow.transport.icmp());
-        let tuple = [
-            Cell::Text(effect.as_str()),
-            Cell::Owned(community_id(flow)),
-            Cell::Number(*first_frame),
-            times.map(|(first, _)| first).into(),
-            times.map(|(_, last)| last).into(),
-            Cell::Addr(flow.src),
-            Cell::Addr(flow.dst),
-            Cell::Number(flow.proto.0.into()),
-            ports.map(|(src, _)| src).into(),
-            ports.map(|(_, dst)| dst).into(),
-            icmp.map(|(kind, _)| kind).into(),
-            Cell::Number(*packets),
-            Cell::Number(*bytes),
+    changes.iter().try_for_each(|change| rows.row(&change_cells(change, labels)))
+}
+
+/// The cells of a changed connection under [`CHANGE_COLUMNS`].
+pub(crate) fn change_cells<'l>(
+    change: &Change,
+    labels: BothLabels<'l>,
+) -> [Cell<'l>; CHANGE_COLUMNS.len()] {
+    let Change { effect, flow, current, proposed, first_frame, times, packets, bytes, .. } = change;
+    let (ports, icmp) = (flow.transport.ports(), flow.transport.icmp());
+    let [now, then] = [(labels.current, current), (labels.proposed, proposed)];
+    let side = |(labels, side): (&'l Labels, &Side)| {
+        let found = labels.side(side);
+        let decided = [
+            Cell::Text(side.verdict.as_str()),
+            Cell::Text(side.reason.as_str()),
+            found.map_or(Cell::Empty, |label| Cell::Text(&label.group)),
+            found.map_or(Cell::Empty, |label| Cell::Text(&label.rule)),
         ];
-        let both = [(labels.current, current), (labels.proposed, proposed)];
-        let sides = both.into_iter().flat_map(|(labels, side)| {
-            let found = labels.side(side);
-            [
-                Cell::Text(side.verdict.as_str()),
-                Cell::Text(side.reason.as_str()),
-                found.map_or(Cell::Empty, |label| Cell::Text(&label.group)),
-                found.map_or(Cell::Empty, |label| Cell::Text(&label.rule)),
-            ]
-        });
-        let accepted = labels.reason(change).map_or(Cell::Empty, Cell::Text);
-        let layers = both.map(|(labels, side)| {
-            labels.side(side).map_or(Cell::Empty, |label| Cell::Text(label.layer.as_str()))
-        });
-        let cells = tuple.into_iter().chain(sides).chain([accepted]).chain(layers);
-        rows.row(&cells.collect::<Vec<_>>())?;
-    }
-    Ok(())
+        (decided, found.map_or(Cell::Empty, |label| Cell::Text(label.layer.as_str())))
+    };
+    let ([verdict_now, reason_now, group_now, rule_now], layer_now) = side(now);
+    let ([verdict_then, reason_then, group_then, rule_then], layer_then) = side(then);
+    [
+        Cell::Text(effect.as_str()),
+        Cell::Owned(community_id(flow)),
+        Cell::Number(*first_frame),
+        times.map(|(first, _)| first).into(),
+        times.map(|(_, last)| last).into(),
+        Cell::Addr(flow.src),
+        Cell::Addr(flow.dst),
+        Cell::Number(flow.proto.0.into()),
+        ports.map(|(src, _)| src).into(),
+        ports.map(|(_, dst)| dst).into(),
+        icmp.map(|(kind, _)| kind).into(),
+        Cell::Number(*packets),
+        Cell::Number(*bytes),
+        verdict_now,
+        reason_now,
+        group_now,
+        rule_now,
+        verdict_then,
+        reason_then,
+        group_then,
+        rule_then,
+        labels.reason(change).map_or(Cell::Empty, Cell::Text),
+        layer_now,
+        layer_then,
+    ]
 }
 
 /// A difference with the changed connections that are kept, in order of opening, as `diff -f json` prints it. Objects

@@ -27,6 +27,8 @@ mod timings;
 
 pub use annotations::{code_quality, github_annotations, github_faults};
 pub use assertions::{TestSummary, Tested, tested_json, tested_suite, tested_text};
+#[cfg(feature = "arrow")]
+pub(crate) use changes::change_cells;
 pub use changes::{CHANGE_COLUMNS, DiffInputs, DiffJson, DiffSummary, change_rows, diff_text};
 pub use comment::{diff_markdown, regions_markdown, replay_markdown};
 pub use connections::community_id;

@@ -10,6 +10,7 @@ mod merge;
 mod partial;
 mod peers;
 mod results;
+mod rows;
 mod unevaluated;
 
 use std::collections::HashMap;

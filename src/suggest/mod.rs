@@ -22,6 +22,7 @@ use allowance::{Allowance, Merge};
 pub use fix::{CannotFix, Fix, Flow, fix};
 use observation::Service;
 pub use observation::{Observation, count};
+pub(crate) use observed::ObservedPart;
 pub use observed::{Observed, Scanners, Wants};
 pub use rule_set::everything;
 pub use widening::Widening;

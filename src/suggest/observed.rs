@@ -39,7 +39,9 @@ pub struct Wants {
     pub selection: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 struct Key {
     interface: u32,
     direction: Direction,
@@ -48,19 +50,35 @@ struct Key {
     answered: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 struct Group {
     flow: FlowTuple,
     connections: u64,
+    /// When the first was opened, and the frame.
     first: u64,
+    first_frame: u64,
     /// Of each connection, where they are wanted.
     times: Vec<u64>,
 }
+
+impl Group {
+    /// Takes the connection that was opened first, if it is this one.
+    fn take_first(&mut self, time: u64, frame: u64, flow: FlowTuple) {
+        if (time, frame) < (self.first, self.first_frame) {
+            (self.first, self.first_frame, self.flow) = (time, frame, flow);
+        }
+    }
+}
+
+/// The connections of a part of the traffic.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub(crate) struct ObservedPart(Vec<(Key, Group)>);
 
 #[derive(Clone, Copy, Debug)]
 struct Open {
     flow: FlowTuple,
     time: u64,
+    frame: u64,
     direction: Direction,
     last_frame: u64,
     answered: bool,
@@ -81,10 +99,16 @@ impl Observed {
     /// Adds a packet, if it was allowed at every interface; system traffic needs no rule.
     /// A connection counts if one of its packets is selected.
     pub fn add(&mut self, input: &Input<'_>, judged: &Judged) {
+        let now = input.frame.time_ns.unwrap_or(self.now);
+        self.add_at(now, input, judged);
+    }
+
+    /// The same at a time of the capture.
+    pub(crate) fn add_at(&mut self, now: u64, input: &Input<'_>, judged: &Judged) {
         let Input { frame, decoded, selected, .. } = *input;
         let packet = decoded.packet();
-        self.now = frame.time_ns.unwrap_or(self.now);
-        let time = self.now;
+        self.now = now;
+        let time = now;
         let allowed = judged.verdict().0 == Verdict::Allow;
         for judgement in judged.judgements().filter(|_| allowed) {
             let Some(connection) = judgement.connection else { continue };
@@ -96,7 +120,8 @@ impl Observed {
                 }
                 let (direction, last_frame) = (judgement.decided_in, frame.number);
                 let answered = !self.wants.answers;
-                let open = Open { flow, time, direction, last_frame, answered, selected };
+                let frame = frame.number;
+                let open = Open { flow, time, frame, direction, last_frame, answered, selected };
                 match self.wants.answers || self.wants.selection {
                     true => _ = self.open.insert(key, open),
                     false => self.close(interface, &open),
@@ -112,7 +137,7 @@ impl Observed {
 
     /// Adds a connection that is answered, selected or over.
     fn close(&mut self, interface: u32, open: &Open) {
-        let Open { flow, time, direction, answered, selected, .. } = *open;
+        let Open { flow, time, frame, direction, answered, selected, .. } = *open;
         if self.wants.selection && !selected {
             return;
         }
@@ -122,15 +147,14 @@ impl Observed {
             flow,
             connections: 0,
             first: time,
+            first_frame: frame,
             times: Vec::new(),
         });
         group.connections += 1;
         if self.wants.times {
             group.times.push(time);
         }
-        if time < group.first {
-            (group.first, group.flow) = (time, flow);
-        }
+        group.take_first(time, frame, flow);
         while self.groups.len() * GROUP > self.most_memory && self.step + 1 < Widening::STEPS.len()
         {
             self.coarsen();
@@ -204,6 +228,27 @@ impl Observed {
     pub fn finish(&mut self) {
         let over = self.open.drain().collect();
         self.close_all(over);
+    }
+
+    /// What was collected, as a part of all; after [`Observed::finish`].
+    pub(crate) fn into_part(self) -> ObservedPart {
+        ObservedPart(self.groups.into_iter().collect())
+    }
+
+    /// The connections of all parts.
+    pub(crate) fn of_parts(wants: Wants, parts: impl IntoIterator<Item = ObservedPart>) -> Self {
+        let mut all = Self::new(wants, usize::MAX);
+        for (key, group) in parts.into_iter().flat_map(|ObservedPart(groups)| groups) {
+            match all.groups.get_mut(&key) {
+                None => _ = all.groups.insert(key, group),
+                Some(known) => {
+                    known.connections += group.connections;
+                    known.times.extend(group.times);
+                    known.take_first(group.first, group.first_frame, group.flow);
+                }
+            }
+        }
+        all
     }
 
     /// The connections, those that were opened until a time and those that were opened later, each in order of opening;

@@ -4,20 +4,28 @@
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use sgreplay::collect::{Connections, RowPart};
+use sgreplay::baseline::Accepted;
+use sgreplay::collect::{Changed, Connections, Coverage, RowPart};
 use sgreplay::decode::Tunnels;
-use sgreplay::engine::{self, Binding, ReplayRequest};
+use sgreplay::diff::{self, Change, Diff, Effect};
+use sgreplay::engine::{self, Binding, DiffSink, ReplayRequest, Sink};
 use sgreplay::extract::{
-    CaptureFacts, Extracted, FlowJudge, Part, Portable, Record, Scope, Timeline, Whole,
+    Asked, CaptureFacts, ComparedPart, Extracted, FlowCompare, FlowJudge, Part, Portable, Record,
+    Scope, Timeline, Whole, compared,
 };
-use sgreplay::labels::Labels;
+use sgreplay::labels::{BothLabels, Labels};
 use sgreplay::replay::{Midstream, Options, Replay, Sessions};
-use sgreplay::report::{Inputs, Summary};
+use sgreplay::report::{
+    CHANGE_COLUMNS, CoverageReport, DiffInputs, DiffSummary, Inputs, RowFormat, Rows, Summary,
+    change_rows,
+};
 use sgreplay::rules::RuleSet;
-use sgreplay::sources::{CaptureInput, Order};
-use sgreplay::{Error, SourceOptions, Sources};
+use sgreplay::sources::{CaptureInput, Input, Order};
+use sgreplay::suggest::{Observed, Wants};
+use sgreplay::{Error, Judged, SourceOptions, Sources};
 
 use crate::support::{Dice, ipv4};
 
@@ -74,6 +82,10 @@ interfaces:
   - {id: web, addresses: [10.0.0.5, '2001:db8::5'], security_groups: [sg-web]}
   - {id: other, addresses: [10.0.0.6], security_groups: [sg-web]}
 ";
+
+/// Everything that may be gathered.
+const ASKED: Asked = Asked { rows: true, coverage: true, observed: Some(WANTS) };
+const WANTS: Wants = Wants { answers: true, times: true, selection: false };
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -228,7 +240,7 @@ fn pcapng(frames: &[(Option<u64>, Vec<u8>)]) -> Vec<u8> {
 fn answers(
     rules: &RuleSet,
     replay: &Replay<'_>,
-    connections: &Connections,
+    (connections, coverage, observed): (&Connections, Option<&Coverage>, &Observed),
     captures: Vec<CaptureInput>,
     local: engine::Local,
 ) -> Vec<String> {
@@ -248,8 +260,17 @@ fn answers(
         stats.strays(),
         stats.tunnelled(),
     ));
+    let half = stats.times().map(|(first, last)| first + (last - first) / 2);
+    for answered in [false, true] {
+        let lists = observed.lists(answered, half).into_iter().zip(["before", "later"]);
+        all.extend(lists.flat_map(|(list, when)| {
+            list.into_iter().map(move |one| format!("{answered} {when} {one:?}"))
+        }));
+    }
+    all.push(format!("{:?}", observed.scanners()));
     let inputs = Inputs { rules: engine::RulesInput::default(), captures };
-    let summary = Summary::new(rules, replay, inputs, local, Vec::new());
+    let mut summary = Summary::new(rules, replay, inputs, local, Vec::new());
+    summary.coverage = coverage.map(|of| CoverageReport::new(rules, &labels, of, None).json());
     let summary = summary.with_decided(replay, &labels);
     all.extend(serde_json::to_string_pretty(&summary).unwrap().lines().map(str::to_owned));
     all
@@ -260,15 +281,50 @@ fn sources(paths: &[PathBuf], order: Order) -> Sources {
     Sources::open(paths.iter().cloned(), options, std::sync::Arc::default()).unwrap()
 }
 
+/// Gathers what parts are asked for.
+struct Gathers {
+    rows: Connections,
+    coverage: Coverage,
+    observed: Observed,
+}
+
+impl Sink for Gathers {
+    type Error = Error;
+
+    fn frame(&mut self, input: &Input<'_>, judged: &Judged) -> Result<ControlFlow<()>, Error> {
+        self.rows.add(input, judged);
+        self.coverage.add(&input.frame, input.decoded.packet(), judged);
+        self.observed.add(input, judged);
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
 /// By one machine.
 fn by_one(rules: &RuleSet, paths: &[PathBuf], order: Order, options: Options) -> Vec<String> {
+    asked_of_one(rules, paths, order, options, ASKED)
+}
+
+fn asked_of_one(
+    rules: &RuleSet,
+    paths: &[PathBuf],
+    order: Order,
+    options: Options,
+    asked: Asked,
+) -> Vec<String> {
     let mut rules = rules.clone();
     let mut sources = sources(paths, order);
     let bound = engine::bind(&mut rules, &mut sources, &Binding::default()).unwrap();
-    let mut rows = Connections::within(usize::MAX);
+    let mut sink = Gathers {
+        rows: Connections::within(usize::MAX),
+        coverage: Coverage::new(&rules),
+        observed: Observed::new(WANTS, usize::MAX),
+    };
     let request = ReplayRequest { options, ..ReplayRequest::default() };
-    let outcome = engine::replay(&rules, sources, bound, request, &mut rows).unwrap();
-    answers(&rules, &outcome.replay, &rows, outcome.ended.inputs, outcome.local)
+    let outcome = engine::replay(&rules, sources, bound, request, &mut sink).unwrap();
+    let Gathers { rows, coverage, mut observed } = sink;
+    observed.finish();
+    let gathered = (&rows, asked.coverage.then_some(&coverage), &observed);
+    answers(&rules, &outcome.replay, gathered, outcome.ended.inputs, outcome.local)
 }
 
 /// From one machine to another.
@@ -276,11 +332,143 @@ fn sent<T: Portable>(of: &T) -> Result<T, Error> {
     T::from_bytes(&of.to_bytes()?)
 }
 
+/// What a rule set of the tests may become.
+fn changed(text: &str) -> String {
+    let web = "{id: web, direction: ingress, protocol: tcp, ports: 80, source: 0.0.0.0/0}";
+    let office =
+        "{id: web, direction: ingress, protocol: tcp, ports: 22/443, source: 198.51.100.0/26},
+      {id: errors, direction: ingress, protocol: icmp, source: 198.51.100.0/25},
+      {id: tunnels, direction: ingress, protocol: all, source: 198.51.100.5/32}";
+    let text = text.replacen(web, office, 1);
+    text.replace("ports: 53, source: 198.51.100.0/24", "ports: 53, source: 198.51.100.16/28")
+        .replace("ports: 40001, destination", "ports: 40002, destination")
+        .replace("source: sg-lb", "source: sg-web")
+}
+
+/// Everything that a comparison says, in lines.
+fn differences(
+    both: [&RuleSet; 2],
+    diff: &Diff<'_>,
+    changes: &[Change],
+    captures: Vec<CaptureInput>,
+    local: engine::Local,
+) -> Vec<String> {
+    let accepted = Accepted::default();
+    let [current, proposed] = both.map(Labels::new);
+    let labels = BothLabels { accepted: &accepted, current: &current, proposed: &proposed };
+    let mut csv = Vec::new();
+    let mut rows = Rows::new(&mut csv, RowFormat::Csv, "change", &CHANGE_COLUMNS).unwrap();
+    change_rows(changes, labels, &mut rows).unwrap();
+    rows.flush().unwrap();
+    drop(rows);
+    let turned = diff::regions(both[0], both[1]).unwrap();
+    let mut changed = Changed::new(labels, &turned, usize::MAX);
+    for change in changes {
+        changed.add(change);
+    }
+    let inputs = DiffInputs { captures, ..DiffInputs::default() };
+    let summary = DiffSummary::new(diff, &changed, inputs, local, Vec::new());
+    let mut all: Vec<String> = String::from_utf8(csv).unwrap().lines().map(str::to_owned).collect();
+    all.extend(Effect::ALL.iter().map(|effect| {
+        let doubts = diff.doubts(*effect).unwrap();
+        format!("{effect:?} {} {:?}", doubts.total(), doubts.iter().collect::<Vec<_>>())
+    }));
+    all.push(format!("{:?} {:?}", diff.one_sided(), changed.seen()));
+    for stats in [diff.current(), diff.proposed()].map(Replay::stats) {
+        all.push(format!(
+            "{:?} {:?} {:?}",
+            stats.unweighed(),
+            stats.connections(),
+            stats.packets()
+        ));
+    }
+    all.extend(serde_json::to_string_pretty(&summary).unwrap().lines().map(str::to_owned));
+    all
+}
+
+/// Takes nothing: the changes stay in the comparison.
+struct NoSink;
+
+impl DiffSink for NoSink {
+    type Error = Error;
+
+    fn frame(
+        &mut self,
+        _: &Input<'_>,
+        _: [&Judged; 2],
+        _: Effect,
+    ) -> Result<ControlFlow<()>, Error> {
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+/// What one machine says of a change.
+fn compared_by_one(
+    rules: [&RuleSet; 2],
+    paths: &[PathBuf],
+    order: Order,
+    options: Options,
+) -> Vec<String> {
+    let [mut current, mut proposed] = rules.map(Clone::clone);
+    let mut sources = sources(paths, order);
+    let both = (&mut current, &mut proposed);
+    let bound = engine::bind_both(both, &mut sources, &Binding::default()).unwrap();
+    let request = ReplayRequest { options, ..ReplayRequest::default() };
+    let both = (&current, &proposed);
+    let outcome = engine::compare(both, sources, bound, request, &mut NoSink).unwrap();
+    let (diff, inputs) = (&outcome.replay, outcome.ended.inputs);
+    differences([&current, &proposed], diff, diff.changes(), inputs, outcome.local)
+}
+
+/// What so many judges say of it, each of which has some of the flows.
+fn compared_by_parts(
+    rules: [&RuleSet; 2],
+    extract: &Extract,
+    parts: u64,
+    options: Options,
+) -> Result<Vec<String>, Error> {
+    let [mut current, mut proposed] = rules.map(Clone::clone);
+    let local = engine::bind_known(&mut current, &[])?;
+    engine::bind_known(&mut proposed, &[])?;
+    let both = [&current, &proposed];
+    let Extract { timeline, lost, .. } = extract;
+    let (mut changes, mut found) = (Vec::new(), Vec::new());
+    for mut records in extract.in_parts(parts) {
+        timeline.sort(&mut records);
+        let mut compare = FlowCompare::new(both, timeline, options)?;
+        for record in &records {
+            compare.judge(record);
+            changes.extend(compare.take_changes());
+        }
+        let (rest, part) = compare.finish();
+        changes.extend(rest);
+        found.push(sent::<ComparedPart>(&part)?);
+    }
+    let diff = compared(both, timeline, lost, found, options)?;
+    changes.extend(diff.changes().iter().cloned());
+    changes.sort_by_key(|change| change.first_frame);
+    let inputs = timeline.inputs().to_vec();
+    Ok(differences(both, &diff, &changes, inputs, local))
+}
+
 /// What the captures hold for a replay in parts.
 struct Extract {
     timeline: Timeline,
     records: Vec<Record>,
     lost: sgreplay::extract::LostFragments,
+}
+
+impl Extract {
+    /// The records in so many parts, each of which has some of the flows.
+    fn in_parts(&self, parts: u64) -> Vec<Vec<Record>> {
+        let state = RandomState::new();
+        let mut of_part: BTreeMap<u64, Vec<Record>> = BTreeMap::new();
+        for record in &self.records {
+            let part = state.hash_one(record.key) % parts;
+            of_part.entry(part).or_default().push(record.clone());
+        }
+        of_part.into_values().rev().collect()
+    }
 }
 
 fn extract(rules: &RuleSet, paths: &[PathBuf], order: Order) -> Result<Extract, Error> {
@@ -312,27 +500,33 @@ fn by_parts(
     parts: u64,
     options: Options,
 ) -> Result<Vec<String>, Error> {
+    asked_of_parts(rules, extract, parts, options, ASKED)
+}
+
+fn asked_of_parts(
+    rules: &RuleSet,
+    extract: &Extract,
+    parts: u64,
+    options: Options,
+    asked: Asked,
+) -> Result<Vec<String>, Error> {
     let mut rules = rules.clone();
     let local = engine::bind_known(&mut rules, &[])?;
-    let Extract { timeline, records, lost } = extract;
-    let state = RandomState::new();
-    let mut of_part: BTreeMap<u64, Vec<Record>> = BTreeMap::new();
-    for record in records {
-        let part = state.hash_one(record.key) % parts;
-        of_part.entry(part).or_default().push(record.clone());
-    }
-    let judged = of_part.into_values().rev().map(|mut records| {
+    let Extract { timeline, lost, .. } = extract;
+    let judged = extract.in_parts(parts).into_iter().map(|mut records| {
         timeline.sort(&mut records);
-        let mut judge = FlowJudge::new(&rules, timeline, options)?;
+        let mut judge = FlowJudge::new(&rules, timeline, options)?.asked(asked)?;
         for record in &records {
             judge.judge(record);
         }
         sent::<Part>(&judge.finish())
     });
     let judged: Vec<Part> = judged.collect::<Result<_, _>>()?;
-    let whole = Whole::new(&rules, timeline, lost, judged, options)?;
+    let whole = Whole::new(&rules, timeline, lost, judged, options, asked)?;
     let inputs = timeline.inputs().to_vec();
-    Ok(answers(&rules, &whole.replay, &whole.connections, inputs, local))
+    let Whole { replay, connections, coverage, observed } = whole;
+    let gathered = (&connections, coverage.as_ref(), &observed.unwrap());
+    Ok(answers(&rules, &replay, gathered, inputs, local))
 }
 
 fn write(dir: &std::path::Path, files: &Files) -> Vec<PathBuf> {
@@ -385,6 +579,36 @@ fn parts_judge_as_one_machine_does() {
             for says in ["connection_denied", "fragment_without_first", "after_close", "not_local"]
             {
                 assert!(said.contains(says), "{says} occurs, seed {seed}");
+            }
+        }
+    }
+}
+
+#[test]
+fn parts_compare_as_one_machine_does() {
+    for seed in seeds() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = write(dir.path(), &adversarial(seed, 12_000, 40));
+        for (name, text) in [("one", ONE), ("three", THREE), ("layers", LAYERS)] {
+            let parsed = |text: &str| sgreplay::parse::yaml("rules.yaml", text).unwrap();
+            let (current, proposed) = (parsed(text), parsed(&changed(text)));
+            assert_ne!(current, proposed);
+            let options = match seed % 3 {
+                0 => Options::default().with_midstream(Midstream::FirstPacket),
+                _ => Options::default(),
+            };
+            let extract = extract(&current, &paths, Order::Time).unwrap();
+            for both in [[&current, &proposed], [&proposed, &current], [&current, &current]] {
+                let one = compared_by_one(both, &paths, Order::Time, options);
+                for parts in [1, 5] {
+                    let found = compared_by_parts(both, &extract, parts, options).unwrap();
+                    equal(&one, &found, &format!("{name} interfaces, {parts} parts, seed {seed}"));
+                }
+                let says = one.join("\n");
+                for effect in ["newly_denied,", "newly_allowed,"] {
+                    let changes = both[0] != both[1];
+                    assert_eq!(says.contains(effect), changes, "{effect} {name}, seed {seed}");
+                }
             }
         }
     }
@@ -467,10 +691,14 @@ fn what_it_does_not_cover_is_refused() {
     assert!(refused(&rules, &[&log], Order::Time).contains("this is a flow log"));
     // As they are named they do not overlap.
     let paths = [first, second];
-    let one = by_one(&rules, &paths, Order::AsNamed, Options::default());
+    let options = Options::default();
+    let asked = Asked { coverage: false, ..ASKED };
+    let one = asked_of_one(&rules, &paths, Order::AsNamed, options, asked);
     let extract = extract(&rules, &paths, Order::AsNamed).unwrap();
-    let found = by_parts(&rules, &extract, 1, Options::default()).unwrap();
+    let found = asked_of_parts(&rules, &extract, 1, options, asked).unwrap();
     equal(&one, &found, "as named");
+    let uncovered = by_parts(&rules, &extract, 1, options).unwrap_err().to_string();
+    assert!(uncovered.contains("leave coverage out"), "{uncovered}");
 
     let judged = |text: &str, options| {
         let rules = sgreplay::parse::yaml("rules.yaml", text).unwrap();
@@ -498,4 +726,53 @@ fn what_it_does_not_cover_is_refused() {
     assert_eq!(read(&[&bytes[..], &[0]].concat()), "the extract is damaged");
     let missing = Timeline::new(vec![facts(1)], Order::Time).unwrap_err().to_string();
     assert!(missing.contains("not every capture is there once"), "{missing}");
+}
+
+/// What is kept of captures, as bytes. Where this changes, `FORMAT` in `src/extract/portable.rs` has to change too, so that an
+/// extract of before is refused and not misread.
+#[test]
+fn an_extract_has_the_bytes_of_its_format() {
+    let dir = tempfile::tempdir().unwrap();
+    let (client, server) = ("198.51.100.7:40000", "10.0.0.5:80");
+    let at = |second: u64, packet: Vec<u8>| (Some((1_700_000_000 + second) * SECOND), packet);
+    let mut fragment = ipv4(client, server, "udp");
+    (fragment[6], fragment[7]) = (0x20, 0);
+    let frames = vec![
+        at(0, ipv4(client, server, "S")),
+        at(1, ipv4(server, client, "S.")),
+        at(2, ipv4(client, server, ".")),
+        at(3, ipv4(server, client, ".")),
+        at(4, ipv6(&ipv4(client, server, "udp"))),
+        at(5, fragment),
+        (None, ipv4(client, server, "F.")),
+        at(6, vec![0x45]),
+    ];
+    let paths = write(dir.path(), &vec![frames]);
+    let rules = sgreplay::parse::yaml("rules.yaml", ONE).unwrap();
+    let scope = Scope::new(&rules, Tunnels::default(), 1).unwrap();
+    let hex = |bytes: Vec<u8>| {
+        bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    };
+    let mut written = Vec::new();
+    let facts = scope
+        .extract(0, sources(&paths, Order::Time), |part| {
+            written.push(match part {
+                Extracted::Record(record) => {
+                    let key = hex(record.key.to_bytes()?);
+                    format!("{:02} record {key} {}", record.frame(), hex(record.to_bytes()?))
+                }
+                Extracted::Fragment(of) => {
+                    format!("{:02} fragment {}", of.frame(), hex(of.to_bytes()?))
+                }
+            });
+            Ok::<(), Error>(())
+        })
+        .unwrap();
+    written.sort();
+    let path = hex(dir.path().to_str().unwrap().as_bytes().to_vec());
+    let facts = hex(facts.to_bytes().unwrap());
+    assert!(facts.contains(&path), "the name of the capture is the one thing that changes");
+    // Its length stands before the text that it is in.
+    let facts = facts.split(&path).last().unwrap_or_default();
+    insta::assert_snapshot!(format!("{}\n   facts {facts}", written.join("\n")));
 }

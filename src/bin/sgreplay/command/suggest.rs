@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use sgreplay::engine::{Outcome, PlanSide, ReplayRequest, Sink};
 use sgreplay::replay::{Replay, Sessions};
 use sgreplay::report::{
-    AggregationStep, Holdout, Learned, RulesInput, plural, suggestion_json, suggestion_yaml,
+    AggregationStep, Holdout, Learned, Local, RulesInput, plural, suggestion_json, suggestion_yaml,
 };
 use sgreplay::rules::{Invalid, RuleSet};
 use sgreplay::sources::{Ended, Input};
@@ -148,15 +148,26 @@ pub(crate) fn suggest(
         captures.replay(&rules, bound, request, &mut sink)?;
     let Watch { mut observed, unseen } = sink;
     observed.finish();
+    let unseen = unseen.warnings().collect();
+    learn(args, (&rules, input), (&observed, &replay, end, local), unseen)
+}
+
+/// Learns from connections that were observed by rules; where nobody has given these, they have no input.
+pub(crate) fn learn(
+    args: &SuggestArgs,
+    (rules, input): (&RuleSet, Option<RulesInput>),
+    (observed, replay, end, local): (&Observed, &Replay<'_>, Ended, Local),
+    unseen: Vec<String>,
+) -> Result<Suggested, Failure> {
     let mut warnings = warnings::of_captures(&end, replay.stats(), &local);
     warnings.extend(Unsure::of_any_verdict(replay.stats()).texts);
-    warnings.extend(unseen.warnings());
+    warnings.extend(unseen);
     warnings.extend(warnings::evicted(replay.sessions_evicted(), replay.options()));
 
-    warnings.extend(of_memory(args, &observed)?);
+    warnings.extend(of_memory(args, observed)?);
     let window = replay.stats().times();
     let until = window.zip(args.holdout).map(|(window, percent)| end_of_first(window, percent));
-    let Lists { first, rest, scans, unnamed } = Lists::new(args, &observed, until);
+    let Lists { first, rest, scans, unnamed } = Lists::new(args, observed, until);
     if first.is_empty() {
         let what = if input.is_some() { "the rules allow" } else { "the capture shows" };
         ended(&end)?;
@@ -166,7 +177,7 @@ pub(crate) fn suggest(
     }
     let closing = Suggestion::CLOSING * rules.interfaces().len();
     let suggestion = suggestion(&first, args, closing)?;
-    let suggested = suggestion.rule_set(Some(&rules)).map_err(|faults| refused(&faults))?;
+    let suggested = suggestion.rule_set(Some(rules)).map_err(|faults| refused(&faults))?;
     if suggestion.has_icmp() {
         let icmp = "rules cannot tell types of ICMP, so that every type is allowed from peers of which one \
                     was seen";

@@ -15,14 +15,43 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import itertools
 import json
+import os
 import queue
 import threading
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Literal, NamedTuple, Optional, Tuple, Union, cast
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Literal,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+    cast,
+)
 
-from . import Error, Path, Rules, SgreplayWarning, Texts, _paths, _sgreplay, _texts
+from . import (
+    ColumnError,
+    Error,
+    Path,
+    Rules,
+    SgreplayWarning,
+    Suggestion,
+    Texts,
+    _options,
+    _paths,
+    _sgreplay,
+    _texts,
+)
 
-__all__ = ["Run", "extract", "replay"]
+__all__ = ["Diff", "Run", "diff", "evaluate", "extract", "replay", "suggest"]
 
 Order = Literal["time", "as-named"]
 Midstream = Literal["infer", "first-packet"]
@@ -33,6 +62,13 @@ _ROWS = (
     "src string, dst string, proto int, sport int, dport int, icmp_type int, packets bigint, bytes bigint, "
     "packets_back bigint, bytes_back bigint, opening string, interface string, direction string, verdict string, "
     "reason string, `group` string, rule string, layer string, part binary"
+)
+_CHANGES = (
+    "change string, community_id string, first_frame bigint, first_time_ns bigint, last_time_ns bigint, src string, "
+    "dst string, proto int, sport int, dport int, icmp_type int, packets bigint, bytes bigint, current_verdict string, "
+    "current_reason string, current_group string, current_rule string, proposed_verdict string, proposed_reason string, "
+    "proposed_group string, proposed_rule string, accepted string, current_layer string, proposed_layer string, "
+    "part binary, counts binary"
 )
 # What Hadoop decompresses by its name, without a way to turn that off.
 _CODECS = (".gz", ".bz2", ".zst", ".lz4", ".snappy", ".deflate")
@@ -54,6 +90,27 @@ class Run(NamedTuple):
     """What `sgreplay replay -f json` prints."""
     connections: Any
     """What `sgreplay replay --per connection -f csv` prints, as a DataFrame; `connection` is the number."""
+    kept: Any
+    """What the executors keep of it."""
+
+    def unpersist(self) -> None:
+        """Free what the executors keep; the connections are judged again where they are asked for later."""
+        self.kept.unpersist()
+
+
+class Diff(NamedTuple):
+    """What a change of rules does to captures."""
+
+    summary: Dict[str, Any]
+    """What `sgreplay diff -f json` prints, without `changes`."""
+    changes: Any
+    """What `sgreplay diff -f csv` prints, as a DataFrame: the changed connections."""
+    kept: Any
+    """What the executors keep of it."""
+
+    def unpersist(self) -> None:
+        """Free what the executors keep; the changes are found again where they are asked for later."""
+        self.kept.unpersist()
 
 
 def _pyarrow() -> Any:
@@ -174,7 +231,7 @@ def _emitted(work: Callable[[Callable[[Any], None]], Any]) -> Iterator[Any]:
             return
 
 
-def _extract_task(rules: Any, decap: List[str], found: Any) -> Callable[[Iterator[Any]], Iterator[Any]]:
+def _extract_task(rules: List[Any], decap: List[str], found: Any) -> Callable[[Iterator[Any]], Iterator[Any]]:
     def task(batches: Iterator[Any]) -> Iterator[Any]:
         pyarrow = _pyarrow()
 
@@ -198,8 +255,9 @@ def _extract_task(rules: Any, decap: List[str], found: Any) -> Callable[[Iterato
             whole = _whole(capture, of_file())
 
             def work(to: Callable[[Any], None]) -> None:
+                served = [of.value._rules for of in rules]
                 _sgreplay.parts_extract(
-                    rules.value._rules, decap, len(captures), (number, capture.name), whole, to
+                    served, decap, len(captures), (number, capture.name), whole, to
                 )
                 # Behind the end of a capture nothing may be left, and the size must be right.
                 if any(piece for piece in whole):
@@ -223,7 +281,7 @@ def _rules(rules: Union[Rules, Path], local: Optional[Texts]) -> Rules:
 def extract(
     spark: Any,
     paths: Union[Path, Iterable[Path]],
-    rules: Union[Rules, Path],
+    rules: Union[Rules, Path, Sequence[Union[Rules, Path]]],
     *,
     local: Optional[Texts] = None,
     decap: Optional[Texts] = None,
@@ -232,24 +290,79 @@ def extract(
     same local addresses, whose sessions last as long or longer.
 
     `paths` are files, patterns or folders of any file system that Spark reads. `rules` say which addresses are local; where
-    they list no interfaces, `local` does. `decap` looks inside tunnels.
+    they list no interfaces, `local` does; several rule sets have the same, and the extract serves all of them. `decap` looks
+    inside tunnels.
     """
-    read, words = _rules(rules, local), _texts(decap)
+    if isinstance(rules, (Rules, str, os.PathLike)):
+        rules = [rules]
+    read = [_rules(of, local) for of in rules]
+    if not read:
+        raise Error("rules say which addresses are local, and there are none")
+    return _extract(spark, paths, read, _texts(decap))
+
+
+def _extract(
+    spark: Any, paths: Union[Path, Iterable[Path]], rules: List[Rules], decap: List[str]
+) -> Any:
     captures = _find(spark, _paths(paths))
-    _sgreplay.parts_check(read._rules, words, len(captures), "time", "infer")
+    for of in rules:
+        _sgreplay.parts_check(of._rules, decap, len(captures), "time", "infer")
     context = spark.sparkContext
-    task = _extract_task(context.broadcast(read), words, context.broadcast(captures))
+    task = _extract_task([context.broadcast(of) for of in rules], decap, context.broadcast(captures))
     return _bytes(spark, captures).mapInArrow(task, _EXTRACT)
 
 
-def _columns() -> List[Tuple[str, str]]:
-    """The names and types of rows per connection."""
-    words = [column.split() for column in _ROWS.split(",")]
+class _Records(NamedTuple):
+    """The records of an extract as they are judged, and what is known of all captures."""
+
+    sorted: Any
+    timeline: bytes
+    lost: bytes
+    extracted: Any
+
+    def done(self) -> None:
+        """The records have been judged."""
+        if self.extracted is not None:
+            self.extracted.unpersist()
+
+
+def _records(
+    spark: Any, extract_or_paths: Any, rules: List[Rules], decap: Optional[Texts], order: Order
+) -> _Records:
+    """The records of captures or of an extract, sorted as they are judged."""
+    from pyspark.sql import DataFrame
+    from pyspark.sql import functions as F
+
+    kept = None
+    if isinstance(extract_or_paths, DataFrame):
+        if decap is not None:
+            raise Error("decap belongs to the extract, which was made before")
+        extracted = extract_or_paths
+    else:
+        extracted = kept = _extract(spark, extract_or_paths, rules, _texts(decap)).persist()
+    beside = extracted.where("part <> 0").select("part", "data").collect()
+    facts = [bytes(row.data) for row in beside if row.part == 2]
+    fragments = [bytes(row.data) for row in beside if row.part == 1]
+    timeline, lost, completed, before = _sgreplay.parts_plan(facts, fragments, order)
+    records = extracted.where("part = 0")
+    rest = [tuple(row.values()) for row in completed.to_pyarrow().to_pylist()]
+    if rest:
+        records = records.unionByName(spark.createDataFrame(rest, _EXTRACT))
+    places = spark.createDataFrame(list(enumerate(before)), "capture int, before bigint")
+    records = records.join(F.broadcast(places), "capture")
+    records = records.select("key", (F.col("before") + F.col("frame")).alias("position"), "data")
+    ready = records.repartition("key").sortWithinPartitions("key", "position")
+    return _Records(ready, timeline, lost, kept)
+
+
+def _columns(rows: str) -> List[Tuple[str, str]]:
+    """The names and types of rows."""
+    words = [column.split() for column in rows.split(",")]
     return [(name.strip("`"), kind) for name, kind in words]
 
 
-def _rows(table: Any, first: int) -> Any:
-    """Rows per connection in types that Spark has."""
+def _plain(table: Any) -> Dict[str, Any]:
+    """The columns of a table in types that Spark has."""
     pyarrow = _pyarrow()
 
     columns: Dict[str, Any] = {}
@@ -264,28 +377,58 @@ def _rows(table: Any, first: int) -> Any:
         elif pyarrow.types.is_integer(kind):
             column = column.cast(pyarrow.int32())
         columns[name] = column
+    return columns
+
+
+def _rows(table: Any, first: int) -> Any:
+    """Rows per connection, numbered by the frames that open the connections."""
+    pyarrow = _pyarrow()
+
+    columns = _plain(table)
     columns["opened"] = columns.pop("connection")
     columns["row"] = pyarrow.array(range(first, first + len(table)), pyarrow.int64())
     columns["part"] = pyarrow.nulls(len(table), pyarrow.binary())
-    return pyarrow.table({name: columns[name] for name, _ in _columns()})
+    return pyarrow.table({name: columns[name] for name, _ in _columns(_ROWS)})
 
 
-def _judge_task(rules: Any, timeline: Any, midstream: str) -> Callable[[Iterator[Any]], Iterator[Any]]:
+def _changes(table: Any) -> Any:
+    """Rows per changed connection."""
+    pyarrow = _pyarrow()
+
+    columns = _plain(table)
+    for name in ("part", "counts"):
+        columns[name] = pyarrow.nulls(len(table), pyarrow.binary())
+    return pyarrow.table({name: columns[name] for name, _ in _columns(_CHANGES)})
+
+
+def _of_part(rows: str, **part: bytes) -> Any:
+    """A row without cells, which carries what a task has found beside its rows."""
+    pyarrow = _pyarrow()
+
+    types = {"string": pyarrow.string(), "bigint": pyarrow.int64(), "int": pyarrow.int32()}
+    columns = {name: pyarrow.nulls(1, types.get(kind, pyarrow.binary())) for name, kind in _columns(rows)}
+    for name, value in part.items():
+        columns[name] = pyarrow.array([value], pyarrow.binary())
+    return pyarrow.table(columns)
+
+
+# Rows, coverage, and of allowed connections whether they are answered and when they were opened.
+_Asks = Tuple[bool, bool, Optional[Tuple[bool, bool]]]
+
+
+def _judge_task(rules: Any, timeline: Any, midstream: str, asks: _Asks) -> Callable[[Iterator[Any]], Iterator[Any]]:
     def task(batches: Iterator[Any]) -> Iterator[Any]:
         pyarrow = _pyarrow()
 
         tables = (pyarrow.Table.from_batches([batch]) for batch in batches)
 
         def work(to: Callable[[Any], None]) -> bytes:
-            return _sgreplay.parts_judge(rules.value._rules, timeline.value, midstream, tables, to)
+            return _sgreplay.parts_judge(rules.value._rules, timeline.value, midstream, asks, tables, to)
 
         first = 0
         for made in _emitted(work):
             if isinstance(made, bytes):
-                types = {"string": pyarrow.string(), "bigint": pyarrow.int64(), "int": pyarrow.int32()}
-                part = {name: pyarrow.nulls(1, types.get(kind, pyarrow.binary())) for name, kind in _columns()}
-                part["part"] = pyarrow.array([made], pyarrow.binary())
-                yield from pyarrow.table(part).to_batches()
+                yield from _of_part(_ROWS, part=made).to_batches()
             else:
                 table = pyarrow.table(made)
                 yield from _rows(table, first).to_batches()
@@ -303,41 +446,29 @@ def replay(
     decap: Optional[Texts] = None,
     midstream: Midstream = "infer",
     order: Order = "time",
+    coverage: bool = False,
 ) -> Run:
     """Replay captures, or an `extract` of them, against rules. The answers are those of one machine with enough memory.
 
-    `order` is that of captures: by time, where none may begin before another ends, or as they were named.
+    `order` is that of captures: by time, where none may begin before another ends, or as they were named. `coverage` adds which
+    rules the traffic uses, as `--coverage` does: the key `coverage` of the summary.
     """
     import warnings
 
-    from pyspark.sql import DataFrame, Window
+    from pyspark.sql import Window
     from pyspark.sql import functions as F
 
     read = _rules(rules, local)
     _sgreplay.parts_check(read._rules, _texts(decap), 1, order, midstream)
-    if isinstance(extract_or_paths, DataFrame):
-        if decap is not None:
-            raise Error("decap belongs to the extract, which was made before")
-        extracted = extract_or_paths
-    else:
-        extracted = extract(spark, extract_or_paths, read, decap=decap).persist()
-    beside = extracted.where("part <> 0").select("part", "data").collect()
-    facts = [bytes(row.data) for row in beside if row.part == 2]
-    fragments = [bytes(row.data) for row in beside if row.part == 1]
-    timeline, lost, completed, before = _sgreplay.parts_plan(facts, fragments, order)
-    records = extracted.where("part = 0")
-    rest = [tuple(row.values()) for row in completed.to_pyarrow().to_pylist()]
-    if rest:
-        records = records.unionByName(spark.createDataFrame(rest, _EXTRACT))
-    places = spark.createDataFrame(list(enumerate(before)), "capture int, before bigint")
-    records = records.join(F.broadcast(places), "capture")
-    records = records.select("key", (F.col("before") + F.col("frame")).alias("position"), "data")
-    sorted_records = records.repartition("key").sortWithinPartitions("key", "position")
+    records = _records(spark, extract_or_paths, [read], decap, order)
     context = spark.sparkContext
-    task = _judge_task(context.broadcast(read), context.broadcast(timeline), midstream)
-    judged = sorted_records.mapInArrow(task, _ROWS).persist()
+    asks = (True, coverage, None)
+    task = _judge_task(context.broadcast(read), context.broadcast(records.timeline), midstream, asks)
+    judged = records.sorted.mapInArrow(task, _ROWS).persist()
     parts = [bytes(row.part) for row in judged.where("part is not null").select("part").collect()]
-    summary, shared = _sgreplay.parts_whole(read._rules, timeline, lost, parts, midstream)
+    records.done()
+    answers = (records.timeline, records.lost, parts)
+    summary, shared = _sgreplay.parts_whole(read._rules, answers, midstream, coverage)
     for warning in summary["warnings"]:
         warnings.warn(warning, SgreplayWarning, stacklevel=2)
     rows = judged.where("part is null")
@@ -349,7 +480,223 @@ def replay(
     numbers = numbers.withColumn("connection", F.row_number().over(Window.orderBy("opened")).cast("bigint"))
     rows = rows.join(numbers, "opened", "left").orderBy("first_frame", "row")
     names = ["connection"] + [name for name in rows.columns if name not in ("opened", "row", "part", "connection")]
-    return Run(cast(Dict[str, Any], summary), rows.select(*names))
+    return Run(cast(Dict[str, Any], summary), rows.select(*names), judged)
+
+
+_Accepted = Optional[Tuple[str, str, str]]
+
+
+def _compare_task(
+    current: Any, proposed: Any, timeline: Any, midstream: str, accepted: _Accepted
+) -> Callable[[Iterator[Any]], Iterator[Any]]:
+    def task(batches: Iterator[Any]) -> Iterator[Any]:
+        pyarrow = _pyarrow()
+
+        tables = (pyarrow.Table.from_batches([batch]) for batch in batches)
+
+        def work(to: Callable[[Any], None]) -> Tuple[bytes, bytes]:
+            sides = (current.value._rules, proposed.value._rules)
+            return _sgreplay.parts_compare(sides, timeline.value, midstream, accepted, tables, to)
+
+        for made in _emitted(work):
+            if isinstance(made, tuple):
+                part, counts = made
+                yield from _of_part(_CHANGES, part=part, counts=counts).to_batches()
+            else:
+                yield from _changes(pyarrow.table(made)).to_batches()
+
+    return task
+
+
+def diff(
+    spark: Any,
+    current: Union[Rules, Path],
+    proposed: Union[Rules, Path],
+    extract_or_paths: Any,
+    *,
+    local: Optional[Texts] = None,
+    decap: Optional[Texts] = None,
+    midstream: Midstream = "infer",
+    order: Order = "time",
+    accept: Optional[Path] = None,
+) -> Diff:
+    """Compare two rule sets on captures, or on an `extract` of them. The answers are those of one machine with enough
+    memory.
+
+    Both rule sets have the same local addresses. An extract serves both where the sessions of neither end earlier than by the
+    rules that it was made for. `accept` is a file of accepted changes, of the driver.
+    """
+    import datetime
+    import warnings
+
+    now, then = _rules(current, local), _rules(proposed, local)
+    accepted: _Accepted = None
+    if accept is not None:
+        today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+        with open(accept, encoding="utf-8") as file:
+            accepted = (os.fspath(accept), file.read(), today)
+    sides = (now._rules, then._rules)
+    _sgreplay.parts_check_both(sides, _texts(decap), order, midstream, accepted)
+    records = _records(spark, extract_or_paths, [now, then], decap, order)
+    context = spark.sparkContext
+    of_sides = (context.broadcast(now), context.broadcast(then))
+    task = _compare_task(*of_sides, context.broadcast(records.timeline), midstream, accepted)
+    compared = records.sorted.mapInArrow(task, _CHANGES).persist()
+    found = compared.where("part is not null").select("part", "counts").collect()
+    records.done()
+    parts = [(bytes(row.part), bytes(row.counts)) for row in found]
+    summary, shared = _sgreplay.parts_compared(sides, records.timeline, records.lost, parts, midstream, accepted)
+    for warning in summary["warnings"]:
+        warnings.warn(warning, SgreplayWarning, stacklevel=2)
+    rows = compared.where("part is null")
+    others = [tuple(row.values()) for row in _changes(shared.to_pyarrow()).to_pylist()]
+    if others:
+        rows = rows.unionByName(spark.createDataFrame(others, _CHANGES))
+    # A frame opens one connection.
+    changes = rows.drop("part", "counts").orderBy("first_frame")
+    return Diff(cast(Dict[str, Any], summary), changes, compared)
+
+
+_EVERYTHING = """
+security_groups:
+  - {id: sg-everything, inner_access_policy: accept, rules: [
+      {direction: ingress, protocol: all, source: 0.0.0.0/0}, {direction: egress, protocol: all, destination: 0.0.0.0/0},
+      {direction: ingress, protocol: all, source: '::/0'}, {direction: egress, protocol: all, destination: '::/0'}]}
+"""
+
+
+def suggest(
+    spark: Any,
+    extract_or_paths: Any,
+    *,
+    rules: Optional[Union[Rules, Path]] = None,
+    local: Optional[Texts] = None,
+    aggregate: Optional[str] = None,
+    max_rules: Optional[int] = None,
+    without_scans: bool = False,
+    holdout: Optional[float] = None,
+    decap: Optional[Texts] = None,
+    midstream: Midstream = "infer",
+    order: Order = "time",
+) -> Suggestion:
+    """Suggest few rules that allow the connections of captures, or of an `extract` of them, those that `rules` allow where
+    they are given: `sgreplay.suggest`, with the same options. Without `rules`, `local` says which addresses are local.
+
+    Services with their peers are put together on the driver; with `holdout` it holds eight bytes for each connection.
+    """
+    given = rules is not None
+    if rules is None and local is None:
+        raise Error("without rules it is not known which addresses are local: local=[\"10.0.0.5\"] says it")
+    read = _rules(rules, local) if rules is not None else Rules.parse(_EVERYTHING, name="everything", local=local)
+    words = _options(aggregate=aggregate, max_rules=max_rules, without_scans=without_scans, holdout=holdout)
+    wants = _sgreplay.parts_check_suggest(read._rules, given, words)
+    _sgreplay.parts_check(read._rules, _texts(decap), 1, order, midstream)
+    records = _records(spark, extract_or_paths, [read], decap, order)
+    context = spark.sparkContext
+    asks = (False, False, wants)
+    task = _judge_task(context.broadcast(read), context.broadcast(records.timeline), midstream, asks)
+    parts = [bytes(row.part) for row in records.sorted.mapInArrow(task, _ROWS).select("part").collect()]
+    records.done()
+    answers = (records.timeline, records.lost, parts)
+    return Suggestion(_sgreplay.parts_suggest(read._rules, given, answers, midstream, words))
+
+
+_VERDICTS = ("direction", "verdict", "reason", "group", "rule", "layer")
+
+
+def _judged_rows(batches: Iterator[Any], judge: Callable[[Any], Iterator[Any]]) -> Iterator[Any]:
+    """What is made of the batches of a partition; nothing where it has none."""
+    pyarrow = _pyarrow()
+    from pyspark import TaskContext
+
+    first = next(batches, None)
+    if first is None:
+        return
+    reader = pyarrow.RecordBatchReader.from_batches(first.schema, itertools.chain([first], batches))
+    try:
+        yield from judge(reader)
+    except ColumnError as error:
+        context = TaskContext.get()
+        where = f"partition {context.partitionId()} of the table" if context else "a partition of the table"
+        raise Error(f"{where}, whose rows are counted from 0: {error}") from None
+
+
+def _evaluate_task(rules: Any, columns: Dict[str, str], prefix: str) -> Callable[[Iterator[Any]], Iterator[Any]]:
+    def task(batches: Iterator[Any]) -> Iterator[Any]:
+        pyarrow = _pyarrow()
+
+        def judge(reader: Any) -> Iterator[Any]:
+            for judged in _sgreplay.rows_evaluate(rules.value._rules, reader, columns, prefix):
+                table = pyarrow.table(judged)
+                # Spark has no dictionaries.
+                first = len(table.column_names) - len(_VERDICTS)
+                for position in range(first, len(table.column_names)):
+                    field = pyarrow.field(table.field(position).name, pyarrow.string())
+                    table = table.set_column(position, field, table.column(position).cast(pyarrow.string()))
+                yield from table.to_batches()
+
+        yield from _judged_rows(batches, judge)
+
+    return task
+
+
+def _count_task(rules: Any, columns: Dict[str, str]) -> Callable[[Iterator[Any]], Iterator[Any]]:
+    def task(batches: Iterator[Any]) -> Iterator[Any]:
+        pyarrow = _pyarrow()
+
+        def judge(reader: Any) -> Iterator[Any]:
+            rows, judged, echoes, counted = _sgreplay.rows_count(rules.value._rules, reader, columns)
+            counts = {"rows": rows, "judged": judged, "echoes": echoes}
+            found = {name: pyarrow.array([of], pyarrow.int64()) for name, of in counts.items()}
+            found["counted"] = pyarrow.array([counted], pyarrow.binary())
+            yield from pyarrow.table(found).to_batches()
+
+        yield from _judged_rows(batches, judge)
+
+    return task
+
+
+def evaluate(
+    spark: Any,
+    rules: Union[Rules, Path],
+    table_or_path: Any,
+    *,
+    columns: Optional[Mapping[str, str]] = None,
+    prefix: str = "",
+    local: Optional[Texts] = None,
+    warn: bool = True,
+) -> Any:
+    """Judge the rows of a table, each as the packet that opens a connection: `sgreplay.evaluate` of a DataFrame, with the same
+    columns added.
+
+    `table_or_path` is any DataFrame (of Parquet, Delta, Iceberg as the session reads them), or a path, which the session
+    reads in its own format (Parquet, unless it is told otherwise). Rows are judged when the result is asked for.
+
+    The warnings of `sgreplay.evaluate` are about all rows: for them, a job reads the columns that rows are judged by, before the
+    result is returned. `warn=False` leaves it out.
+    """
+    import warnings
+
+    from pyspark.sql import functions as F
+    from pyspark.sql.pandas.types import to_arrow_schema
+    from pyspark.sql.types import StringType, StructField, StructType
+
+    read = _rules(rules, local)
+    is_path = isinstance(table_or_path, (str, os.PathLike))
+    table = spark.read.load(os.fspath(table_or_path)) if is_path else table_or_path
+    names = dict(columns or {})
+    empty = to_arrow_schema(table.schema).empty_table()
+    used = _sgreplay.rows_columns(read._rules, empty, names, prefix)
+    broadcast = spark.sparkContext.broadcast(read)
+    if warn:
+        few = table.select(*(F.col(f"`{name.replace('`', '``')}`") for name in dict.fromkeys(used)))
+        counts = few.mapInArrow(_count_task(broadcast, names), "rows bigint, judged bigint, echoes bigint, counted binary")
+        # The parts are collected in the order of the partitions, which is that of the rows.
+        parts = [(row.rows, row.judged, row.echoes, bytes(row.counted)) for row in counts.collect()]
+        for warning in _sgreplay.rows_warnings(read._rules, parts):
+            warnings.warn(warning, SgreplayWarning, stacklevel=2)
+    added = [StructField(prefix + name, StringType(), name not in ("verdict", "reason")) for name in _VERDICTS]
+    return table.mapInArrow(_evaluate_task(broadcast, names, prefix), StructType([*table.schema.fields, *added]))
 
 
 def _main(words: Optional[List[str]] = None) -> int:

@@ -48,7 +48,12 @@ mod _sgreplay {
     #[pymodule_export]
     use super::evaluate::evaluate;
     #[pymodule_export]
-    use super::parts::{parts_check, parts_extract, parts_judge, parts_plan, parts_whole};
+    use super::evaluate::rows::{rows_columns, rows_count, rows_evaluate, rows_warnings};
+    #[pymodule_export]
+    use super::parts::{
+        parts_check, parts_check_both, parts_check_suggest, parts_compare, parts_compared,
+        parts_extract, parts_judge, parts_plan, parts_suggest, parts_whole,
+    };
     #[pymodule_export]
     use super::replay::Replay;
     #[pymodule_export]

@@ -34,7 +34,7 @@ type Condition = Result<bool, String>;
 
 /// What a command found.
 #[derive(Debug, Default)]
-struct Found {
+pub(crate) struct Found {
     /// What it prints as JSON.
     json: String,
     /// What it prints as text, of rules.
@@ -80,11 +80,30 @@ fn answer(
 ) -> PyResult<Answer> {
     let found = running::watched(py, stop, run)?;
     let found = found.map_err(|failure| error::of_failure(py, failure))?;
-    let Found { json, text, warnings, damage, conditions } = found;
-    let summary = table::of_json(py, &json)?;
-    error::warn(py, &warnings)?;
-    error::raise_damage(damage, &summary)?;
-    Ok(Answer { summary: summary.unbind(), text, conditions })
+    found.answer(py)
+}
+
+impl Found {
+    pub(crate) fn answer(self, py: Python<'_>) -> PyResult<Answer> {
+        let Self { json, text, warnings, damage, conditions } = self;
+        let summary = table::of_json(py, &json)?;
+        error::warn(py, &warnings)?;
+        error::raise_damage(damage, &summary)?;
+        Ok(Answer { summary: summary.unbind(), text, conditions })
+    }
+
+    /// Suggested rules.
+    pub(crate) fn suggested(suggested: learning::Suggested) -> Result<Self, Failure> {
+        let learning::Suggested { learned, steps, holdout, rules, end, .. } = suggested;
+        let json = suggestion_json(&learned, &steps, holdout.as_ref(), &rules);
+        Ok(Self {
+            json: text(&json)?,
+            text: Some(suggestion_yaml(&learned, &steps, holdout.as_ref(), &rules)),
+            warnings: learned.warnings,
+            damage: error::damage(end.damage),
+            conditions: BTreeMap::new(),
+        })
+    }
 }
 
 fn text(json: &impl serde::Serialize) -> Result<String, Failure> {
@@ -216,15 +235,7 @@ fn learn(args: &SuggestArgs, given: Option<(RuleSet, RulesInput)>) -> Result<Fou
         }
         None => learning::rules(args),
     })?;
-    let learning::Suggested { learned, steps, holdout, rules, end, .. } = suggested;
-    let json = suggestion_json(&learned, &steps, holdout.as_ref(), &rules);
-    Ok(Found {
-        json: text(&json)?,
-        text: Some(suggestion_yaml(&learned, &steps, holdout.as_ref(), &rules)),
-        warnings: learned.warnings,
-        damage: error::damage(end.damage),
-        conditions: BTreeMap::new(),
-    })
+    Found::suggested(suggested)
 }
 
 /// Whether rules do what a file expects of them.

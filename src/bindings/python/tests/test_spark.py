@@ -8,11 +8,12 @@ import shutil
 import signal
 import struct
 import sys
+import warnings
 
 import pytest
 
 import sgreplay
-from conftest import CAPTURES, rows
+from conftest import program_json, program_rows, rows
 
 pyspark = pytest.importorskip("pyspark.cloudpickle", reason="SKIPPED: there is no pyspark") and sys.modules["pyspark"]
 if shutil.which("java") is None:
@@ -114,9 +115,7 @@ def by_cluster(run):
 
 def same(one, other):
     (summary, connections), (of_cluster, of_rows) = one, other
-    hints = ("every packet is there", "only one direction is in the capture", "a snap length of")
-    summary["warnings"] = [of for of in summary["warnings"] if not any(hint in of for hint in hints)]
-    assert of_cluster == summary
+    assert of_cluster == without_hints(summary)
     assert of_rows == connections
 
 
@@ -165,6 +164,8 @@ def test_executors_may_be_killed(spark, tmp_path):
     spark.sparkContext.parallelize([0], 1).mapPartitions(dies_too).collect()
     assert os.path.exists(flags[1])
     same(by_one_machine(rules, paths), by_cluster(run))
+    run.unpersist()
+    assert run.connections.count() > 0, "they are judged again"
 
 
 def test_an_extract_is_kept_and_serves_other_rules(spark, tmp_path):
@@ -178,6 +179,144 @@ def test_an_extract_is_kept_and_serves_other_rules(spark, tmp_path):
     elsewhere = sgreplay.Rules.parse(RULES.replace("10.0.0.6", "10.0.0.7"))
     with pytest.raises(Exception, match="rules with other local addresses"):
         cluster.replay(spark, elsewhere, spark.read.parquet(kept))
+
+
+CHANGED = RULES.replace("ports: 80, source: 0.0.0.0/0", "ports: 22/53, source: 198.51.100.0/27").replace(
+    "{id: dns, direction: ingress, protocol: udp, ports: 53,",
+    "{id: errors, direction: ingress, protocol: icmp, source: 198.51.100.0/26},\n"
+    "      {id: names, direction: ingress, protocol: udp, ports: 53/54,",
+)
+
+
+def test_a_change_of_rules_does_the_same_on_a_cluster(spark, tmp_path):
+    paths = captures(tmp_path, 6, files=4)
+    (tmp_path / "current.yaml").write_text(RULES)
+    (tmp_path / "proposed.yaml").write_text(CHANGED)
+    (tmp_path / "accept.yaml").write_text("- {filter: dst port 53, reason: known, change: newly_allowed}\n")
+    accept = str(tmp_path / "accept.yaml")
+    names = [str(tmp_path / name) for name in ("current.yaml", "proposed.yaml")]
+    current, proposed = map(sgreplay.Rules.load, names)
+    one = sgreplay.diff(current, proposed, paths, accept=accept).summary
+    rows_of_one = program_rows("diff", "--current", names[0], "--proposed", names[1], "--accept", accept, *paths)
+    kept = cluster.extract(spark, paths, [current, proposed])
+    for of in (kept, paths):
+        found = cluster.diff(spark, current, proposed, of, accept=accept)
+        assert same_changes(one, found) == len(one["changes"])
+        texts = [{name: None if cell is None else str(cell) for name, cell in row.asDict().items()} for row in found.changes.collect()]
+        assert texts == rows_of_one
+        found.unpersist()
+    assert {row["change"] for row in rows_of_one} == {"newly_denied", "newly_allowed", "other_rule"}
+    assert one["regions"] and any(region["connections"] for region in one["regions"])
+
+
+def same_changes(one, found):
+    """That the summary is that of one machine, but for the changes, of which it says how many there are."""
+    expected = {key: of for key, of in one.items() if key != "changes"}
+    assert found.summary == without_hints(expected)
+    return found.changes.count()
+
+
+HINTS = ("every packet is there", "only one direction is in the capture", "a snap length of")
+
+
+def without_hints(summary):
+    """Without the warnings that one machine gives after a look at the first packets of captures."""
+    warnings = [of for of in summary["warnings"] if not any(hint in of for hint in HINTS)]
+    return {**summary, "warnings": warnings}
+
+
+def test_suggestions_and_coverage_are_those_of_one_machine(spark, tmp_path):
+    paths = captures(tmp_path, 7, files=4)
+    (tmp_path / "rules.yaml").write_text(RULES)
+    rules = sgreplay.Rules.load(tmp_path / "rules.yaml")
+    kept = cluster.extract(spark, paths, rules).persist()
+    run = cluster.replay(spark, rules, kept, coverage=True)
+    assert run.summary["coverage"] == program_json("replay", "--rules", rules.path, "--coverage", *paths)["coverage"]
+    assert run.summary["coverage"]["rules_used"] == 2
+    for options in ({}, {"without_scans": True, "holdout": 30, "aggregate": "/24"}, {"max_rules": 70}):
+        one = sgreplay.suggest(paths, rules=rules, **options)
+        found = cluster.suggest(spark, kept, rules=rules, **options)
+        assert without_hints(found.summary) == without_hints(one.summary)
+        assert found.text.partition("security_groups:")[2] == one.text.partition("security_groups:")[2]
+    kept.unpersist()
+    # Without rules all connections of an address are learned from.
+    one = sgreplay.suggest(paths[:1], local="10.0.0.5")
+    found = cluster.suggest(spark, paths[:1], local="10.0.0.5")
+    assert without_hints(found.summary) == without_hints(one.summary)
+    with pytest.raises(sgreplay.Error, match="max-rules says 1"):
+        cluster.suggest(spark, paths[:1], local="10.0.0.5", max_rules=1)
+    with pytest.raises(sgreplay.Error, match="which addresses are local"):
+        cluster.suggest(spark, paths)
+
+
+def flow_log(spark, rows, partitions):
+    """A table as flow logs are, with columns that are no part of a packet."""
+    dice = random.Random(rows)
+
+    def row(n):
+        hosts = ["10.0.0.5", "10.0.0.6", f"198.51.100.{dice.randrange(250)}"]
+        src, dst = dice.choice(hosts), dice.choice(hosts)
+        proto = dice.choice([6, 6, 17, 1, None])
+        return src, dst, proto, dice.choice([40000, 80]), dice.choice([22, 53, 80, 443]), {"n": str(n)}, n
+
+    schema = "srcaddr string, dstaddr string, protocol int, srcport int, dstport int, tags map<string, string>, start bigint"
+    return spark.createDataFrame([row(n) for n in range(rows)], schema).repartitionByRange(partitions, "start")
+
+
+PARTIAL = """
+membership: partial
+security_groups:
+  - {id: sg-web, inner_access_policy: drop, rules: [
+      {id: web, direction: ingress, protocol: tcp, ports: 80, source: 0.0.0.0/0},
+      {id: lb, direction: ingress, protocol: tcp, ports: 443, source: sg-lb},
+      {id: no-ssh, direction: egress, protocol: tcp, ports: 22, destination: 198.51.100.128/25, policy: drop}]}
+  - {id: sg-lb, rules: [{id: all, direction: ingress, protocol: tcp, ports: 80, source: 0.0.0.0/0}]}
+interfaces:
+  - {id: web, addresses: [10.0.0.5], security_groups: [sg-web]}
+"""
+
+
+@pytest.mark.parametrize("rules", [RULES, PARTIAL])
+def test_rows_of_a_table_are_judged_as_on_one_machine(spark, tmp_path, rules):
+    read = sgreplay.Rules.parse(rules)
+    kept = str(tmp_path / "log.parquet")
+    flow_log(spark, 3000, 7).write.parquet(kept)
+    table = spark.read.parquet(kept)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        expected = sgreplay.evaluate(read, table.toArrow()).to_pyarrow()
+    with warnings.catch_warnings(record=True) as said_of_cluster:
+        warnings.simplefilter("always")
+        found = cluster.evaluate(spark, read, kept, prefix="sg_")
+    texts = [str(of.message) for of in said if of.category is sgreplay.SgreplayWarning]
+    assert [str(of.message) for of in said_of_cluster if of.category is sgreplay.SgreplayWarning] == texts
+    assert len(texts) > (1 if rules is PARTIAL else 0)
+    assert found.columns == table.columns + [f"sg_{name}" for name in expected.column_names[-6:]]
+    rows = [tuple(row) for row in found.collect()]
+    assert rows == [tuple(row.values()) for row in pyarrow_rows(expected)]
+    assert {row[-5] for row in rows} == {"allow", "deny", "not_evaluated"}
+
+
+def pyarrow_rows(table):
+    rows = table.to_pylist()
+    for row in rows:
+        row["tags"] = dict(row["tags"])
+    return rows
+
+
+def test_what_is_wrong_with_a_table_is_said(spark):
+    rules = sgreplay.Rules.parse(RULES)
+    table = flow_log(spark, 10, 2)
+    with pytest.raises(sgreplay.ColumnError, match="no column for the dst"):
+        cluster.evaluate(spark, rules, table.drop("dstaddr"))
+    with pytest.raises(sgreplay.ColumnError, match="has a column `rule` already"):
+        cluster.evaluate(spark, rules, table.withColumnRenamed("start", "rule"))
+    # Before any result is asked for.
+    with pytest.raises(Exception, match="partition 0 of the table, .*`x` is no IP address"):
+        cluster.evaluate(spark, rules, spark.createDataFrame([("x", "10.0.0.5", 6, 1, 2)], "src string, dst string, proto int, sport int, dport int").coalesce(1))
+    nowhere = sgreplay.Rules.parse(RULES.split("interfaces:")[0])
+    with pytest.raises(sgreplay.Error, match="local="):
+        cluster.evaluate(spark, nowhere, table)
 
 
 def test_what_it_does_not_cover_is_an_error(spark, tmp_path):

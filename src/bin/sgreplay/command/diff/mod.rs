@@ -2,7 +2,7 @@
 
 mod args;
 mod notes;
-mod print;
+pub(crate) mod print;
 mod sinks;
 
 use std::cell::Cell;
@@ -13,6 +13,7 @@ use sgreplay::check;
 use sgreplay::collect::Changed;
 use sgreplay::diff::{self, Diff, Effect, Turned};
 use sgreplay::engine::{Outcome, PlanSide, ReplayRequest};
+use sgreplay::header_space::TooComplex;
 use sgreplay::labels::{BothLabels, Labels};
 use sgreplay::replay::Sessions;
 use sgreplay::report::{
@@ -31,7 +32,8 @@ use crate::exit::{ExitStatus, Failure};
 use crate::input;
 use crate::output::{Outputs, Stdout};
 pub(crate) use args::{DiffArgs, DiffFailOn};
-use notes::{coarser, of_both, same_interfaces, unknown_members, unused};
+pub(crate) use notes::same_interfaces;
+use notes::{coarser, of_both, unknown_members, unused};
 use print::print;
 pub(crate) use print::{json, text};
 use sinks::{Listed, Sinks, Writers};
@@ -231,6 +233,43 @@ fn of_rules<T>(
     report(Compared::Rules { summary, turned, labels, rules }, outputs)
 }
 
+/// What else is to be said of a comparison.
+#[derive(Default)]
+pub(crate) struct Beside {
+    /// Places given with `--interface` that no packet has come from.
+    pub(crate) unseen: Vec<String>,
+    /// Why what changes beside the traffic is not listed.
+    pub(crate) not_turned: Option<TooComplex>,
+}
+
+/// Sums up a comparison on captures, with all warnings.
+pub(crate) fn sum_up(
+    args: &DiffArgs,
+    [current, proposed]: [&RuleSet; 2],
+    inputs: DiffInputs,
+    (end, diff, local): (&Ended, &Diff<'_>, &Local),
+    changed: &Changed<'_>,
+    beside: Beside,
+) -> DiffSummary {
+    let mut warnings = warnings::of_captures(end, diff.proposed().stats(), local);
+    let unsure = Unsure::of_diff(diff, &[Effect::NewlyDenied, Effect::NewlyAllowed]);
+    warnings.extend(unsure.texts);
+    warnings.extend(beside.unseen);
+    let evicted = diff.current().sessions_evicted() + diff.proposed().sessions_evicted();
+    warnings.extend(warnings::evicted(evicted, diff.current().options()));
+    warnings.extend(of_both(current, proposed, &inputs));
+    warnings.extend(unknown_members(current, proposed));
+    let not_turned = beside.not_turned;
+    warnings.extend(
+        not_turned.map(|error| format!("what changes beside this traffic is not listed: {error}")),
+    );
+    warnings.extend(coarser(args, diff, changed));
+    warnings.extend(unused(changed.labels.accepted, changed));
+    let mut summary = DiffSummary::new(diff, changed, inputs, local.clone(), warnings);
+    summary.partial = warnings::partial(end);
+    summary
+}
+
 impl DiffFailOn {
     /// What it asks for.
     pub(crate) fn effects(self) -> &'static [Effect] {
@@ -289,22 +328,10 @@ fn of_traffic<T>(
     let Listed { changed, rows, denied, .. } = listed;
     writers.finish()?;
 
-    let mut warnings = warnings::of_captures(&end, diff.proposed().stats(), &local);
-    let unsure = Unsure::of_diff(&diff, &[Effect::NewlyDenied, Effect::NewlyAllowed]);
-    warnings.extend(unsure.texts);
-    warnings.extend(unseen.warnings());
-    let evicted = diff.current().sessions_evicted() + diff.proposed().sessions_evicted();
-    warnings.extend(warnings::evicted(evicted, options));
     let inputs = DiffInputs { current, proposed, captures: end.inputs.clone() };
-    warnings.extend(of_both(&current_rules, &proposed_rules, &inputs));
-    warnings.extend(unknown_members(&current_rules, &proposed_rules));
-    warnings.extend(
-        not_turned.map(|error| format!("what changes beside this traffic is not listed: {error}")),
-    );
-    warnings.extend(coarser(args, &diff, &changed));
-    warnings.extend(unused(&accepted, &changed));
-    let mut summary = DiffSummary::new(&diff, &changed, inputs, local.clone(), warnings);
-    summary.partial = warnings::partial(&end);
+    let beside = Beside { unseen: unseen.warnings().collect(), not_turned };
+    let both = [&current_rules, &proposed_rules];
+    let summary = sum_up(args, both, inputs, (&end, &diff, &local), &changed, beside);
     if let Some(page) = page {
         let checked = check::check(&proposed_rules, input::today());
         let counts = rule_counts(&proposed_rules, diff.proposed());

@@ -80,7 +80,7 @@ pub(super) fn unused(accepted: &Accepted, changed: &Changed<'_>) -> Vec<String> 
 }
 
 /// Whether both are about the same interfaces, so that they can be compared.
-pub(super) fn same_interfaces(
+pub(crate) fn same_interfaces(
     current: &mut RuleSet,
     proposed: &mut RuleSet,
     args: &DiffArgs,

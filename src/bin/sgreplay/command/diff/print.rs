@@ -30,7 +30,7 @@ pub(super) fn print(args: &DiffArgs, compared: &Compared<'_>) -> Result<(), Fail
             write!(out, "{}", pretty(&json(compared)?)?)?;
         }
         (Some(RowFormat::Json), Compared::Traffic { summary, turned, changed, .. }) => {
-            escape::write_pretty_json(&mut out, &traffic_json(summary, turned, changed)?)?;
+            escape::write_pretty_json(&mut out, &with_changes(summary, turned, changed)?)?;
         }
         (Some(format), Compared::Rules { summary, turned, labels, .. }) => {
             let mut rows = Rows::new(out, format, "region", &REGION_COLUMNS)?;
@@ -75,17 +75,26 @@ pub(crate) fn json(compared: &Compared<'_>) -> Result<Value, Failure> {
             with(summary, [("regions", regions_json(turned, *labels, None))])
         }
         Compared::Traffic { summary, turned, changed, .. } => {
-            let json = traffic_json(summary, turned, changed)?;
+            let json = with_changes(summary, turned, changed)?;
             Ok(serde_json::to_value(json).map_err(std::io::Error::from)?)
         }
     }
 }
 
-fn traffic_json<'d>(
+fn with_changes<'d>(
     summary: &DiffSummary,
     turned: &[Turned],
     changed: &'d Changed<'d>,
 ) -> Result<DiffJson<'d>, Failure> {
+    Ok(DiffJson { rest: traffic_json(summary, turned, changed)?, changed })
+}
+
+/// A comparison on captures, without the changes.
+pub(crate) fn traffic_json(
+    summary: &DiffSummary,
+    turned: &[Turned],
+    changed: &Changed<'_>,
+) -> Result<Value, Failure> {
     let regions = regions_json(turned, changed.labels, Some(changed.seen()));
-    Ok(DiffJson { rest: with(summary, [("regions", regions)])?, changed })
+    with(summary, [("regions", regions)])
 }

@@ -112,12 +112,16 @@ pub(crate) struct Columns {
 }
 
 impl Columns {
-    /// Whether one of them is a dictionary in a batch.
-    pub(crate) fn have_dictionary(&self, batch: &RecordBatch) -> bool {
+    /// All of them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Column> {
         let Self { src, dst, proto, ports, icmp_type, icmp_code, .. } = self;
         let all = [src, dst, proto].into_iter().chain(ports.iter().flatten());
-        let mut all = all.chain(icmp_type).chain(icmp_code);
-        all.any(|column| {
+        all.chain(icmp_type).chain(icmp_code)
+    }
+
+    /// Whether one of them is a dictionary in a batch.
+    pub(crate) fn have_dictionary(&self, batch: &RecordBatch) -> bool {
+        self.all().any(|column| {
             matches!(batch.column(column.position).data_type(), DataType::Dictionary(..))
         })
     }

@@ -1,6 +1,7 @@
 //! `evaluate`: the rows of a table, each judged as the packet that opens a connection.
 
 mod columns;
+pub(crate) mod rows;
 mod values;
 
 use std::collections::HashMap;
@@ -20,6 +21,7 @@ use sgreplay::engine;
 use sgreplay::flow::{FlowTuple, Fragment, Packet, Protocol, Transport};
 use sgreplay::replay::{Options, Replay, Sessions};
 use sgreplay::rules::RuleSet;
+use sgreplay::stats::Stats;
 use sgreplay::verdict::{Judged, Reason};
 
 use crate::command::gate::Unsure;
@@ -60,12 +62,20 @@ struct Evaluated {
     columns: Columns,
     schema: SchemaRef,
     stop: Arc<AtomicBool>,
+    counts: Counts,
+    /// Whether it raises warnings at the end.
+    warns: bool,
+    ended: bool,
+}
+
+/// What is counted of rows.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
     rows: u64,
     /// Rows that were judged.
     judged: u64,
     /// Rows of ICMP without a type.
     echoes: u64,
-    ended: bool,
 }
 
 impl fmt::Debug for Evaluated {
@@ -94,9 +104,8 @@ impl Evaluated {
             columns,
             schema,
             stop,
-            rows: 0,
-            judged: 0,
-            echoes: 0,
+            counts: Counts::default(),
+            warns: true,
             ended: false,
         })
     }
@@ -127,9 +136,9 @@ impl Evaluated {
         batch: &RecordBatch,
         out: &mut VerdictColumns,
     ) -> Result<(), error::ColumnFault> {
-        let values = Values::read(batch, &self.columns, self.rows)?;
-        let (vocabulary, first, rows) = (&self.vocabulary, self.rows, batch.num_rows());
-        let (echoes, evaluated) = (&mut self.echoes, &mut self.judged);
+        let values = Values::read(batch, &self.columns, self.counts.rows)?;
+        let (vocabulary, first, rows) = (&self.vocabulary, self.counts.rows, batch.num_rows());
+        let Counts { echoes, judged: evaluated, .. } = &mut self.counts;
         self.engine.with_dependent_mut(|_, replay| {
             for (row, number) in (0..rows).zip(first + 1..) {
                 let judged = match values.flow(row, echoes) {
@@ -148,36 +157,37 @@ impl Evaluated {
                 }
             }
         });
-        self.rows += rows as u64;
+        self.counts.rows += rows as u64;
         Ok(())
     }
 
     /// What is to be said of all rows.
     fn warnings(&self) -> Vec<String> {
-        let Self { rows, echoes, judged, .. } = *self;
-        self.engine.with_dependent(|rules, replay| {
-            let stats = replay.stats();
-            let mut said: Vec<String> =
-                rules.unknown_members().into_iter().map(|warning| warning.0).collect();
-            said.extend(Unsure::of_any_verdict(stats).texts);
-            if stats.open_question() > 0 {
-                said.push(format!(
-                    "{} rows between members of a group denied by an egress rule; the cloud's documents disagree on \
-                     whether intra-group access goes first: intra_group_egress assumes that it does",
-                    stats.open_question(),
-                ));
-            }
-            if echoes > 0 {
-                said.push(format!(
-                    "{echoes} of {rows} rows are ICMP without a type, and are taken for echo requests"
-                ));
-            }
-            if judged == 0 && rows > 0 {
-                said.push(format!("none of {rows} rows was evaluated: see their reasons"));
-            }
-            said
-        })
+        self.engine.with_dependent(|rules, replay| warnings_of(rules, replay.stats(), self.counts))
     }
+}
+
+fn warnings_of(rules: &RuleSet, stats: &Stats, counts: Counts) -> Vec<String> {
+    let Counts { rows, judged, echoes } = counts;
+    let mut said: Vec<String> =
+        rules.unknown_members().into_iter().map(|warning| warning.0).collect();
+    said.extend(Unsure::of_any_verdict(stats).texts);
+    if stats.open_question() > 0 {
+        said.push(format!(
+            "{} rows between members of a group denied by an egress rule; the cloud's documents disagree on whether \
+             intra-group access goes first: intra_group_egress assumes that it does",
+            stats.open_question(),
+        ));
+    }
+    if echoes > 0 {
+        said.push(format!(
+            "{echoes} of {rows} rows are ICMP without a type, and are taken for echo requests"
+        ));
+    }
+    if judged == 0 && rows > 0 {
+        said.push(format!("none of {rows} rows was evaluated: see their reasons"));
+    }
+    said
 }
 
 impl Iterator for Evaluated {
@@ -190,7 +200,7 @@ impl Iterator for Evaluated {
         let next = self.from.next().map(|batch| self.evaluate(&batch?));
         self.ended = !matches!(next, Some(Ok(_)));
         if next.is_none() {
-            let warnings = self.warnings();
+            let warnings = if self.warns { self.warnings() } else { Vec::new() };
             // Where a warning is an error, the stream ends with it.
             let said = Python::try_attach(|py| error::warn(py, &warnings));
             return said?.err().map(|raised| Err(Raised::arrow(raised)));
@@ -319,16 +329,15 @@ impl Values {
     }
 }
 
-/// Judges the rows of a table.
-#[pyfunction]
-pub(crate) fn evaluate(
+/// Prepares the judgement of a table's rows.
+fn start(
     py: Python<'_>,
     rules: &Rules,
     table: &Bound<'_, PyAny>,
     columns: HashMap<String, String>,
     prefix: &str,
-    stream: bool,
-) -> PyResult<Py<PyAny>> {
+    stop: &Arc<AtomicBool>,
+) -> PyResult<Evaluated> {
     let set = rules.rule_set();
     if !set.lists_interfaces() && rules.local.is_empty() {
         return Err(error::plain(
@@ -340,9 +349,22 @@ pub(crate) fn evaluate(
     can.map_err(|error| error::plain(format!("{}: {error}", rules.file.input.path)))?;
     let names = Names::new(columns)?;
     let from = capsule::import(table)?;
+    let evaluated = py.detach(|| Evaluated::new(set, from, &names, prefix, Arc::clone(stop)));
+    evaluated.map_err(|error| error::of_arrow(py, &error))
+}
+
+/// Judges the rows of a table.
+#[pyfunction]
+pub(crate) fn evaluate(
+    py: Python<'_>,
+    rules: &Rules,
+    table: &Bound<'_, PyAny>,
+    columns: HashMap<String, String>,
+    prefix: &str,
+    stream: bool,
+) -> PyResult<Py<PyAny>> {
     let stop = Arc::new(AtomicBool::new(false));
-    let evaluated = py.detach(|| Evaluated::new(set, from, &names, prefix, Arc::clone(&stop)));
-    let evaluated = evaluated.map_err(|error| error::of_arrow(py, &error))?;
+    let evaluated = start(py, rules, table, columns, prefix, &stop)?;
     if stream {
         return Ok(Py::new(py, Stream::new(Box::new(evaluated)))?.into_any());
     }

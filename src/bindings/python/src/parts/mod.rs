@@ -4,6 +4,9 @@
     reason = "lists that Python hands over are extracted into values"
 )]
 
+mod compare;
+mod learn;
+
 use std::io::{self, Read};
 use std::sync::Arc;
 
@@ -18,21 +21,26 @@ use sgreplay::collect::{Connections, RowPart};
 use sgreplay::decode::Tunnels;
 use sgreplay::engine::{self, Local};
 use sgreplay::extract::{
-    CaptureFacts, Extracted, FlowJudge, FragmentRecord, LostFragments, Part, Portable, Record,
-    Scope, Timeline, Whole,
+    Asked, CaptureFacts, Extracted, FlowJudge, FragmentRecord, LostFragments, Part, Portable,
+    Record, Scope, Timeline, Whole,
 };
 use sgreplay::labels::Labels;
 use sgreplay::replay::{Midstream, Options};
-use sgreplay::report::{Inputs, Summary};
+use sgreplay::report::{CoverageReport, Inputs, Summary};
 use sgreplay::rules::RuleSet;
 use sgreplay::sources::{Ended, Order};
+use sgreplay::suggest::Wants;
 use sgreplay::{Error, SourceOptions, Sources};
 
 use crate::command::replay::warnings;
+use crate::command::warnings::dropped;
 use crate::exit::Failure;
 use crate::rules::Rules;
 use crate::table::Table;
 use crate::{capsule, error, table};
+
+pub(crate) use compare::{parts_check_both, parts_compare, parts_compared};
+pub(crate) use learn::{parts_check_suggest, parts_suggest};
 
 /// Rows of a batch that goes to Spark.
 const ROWS: usize = 1 << 13;
@@ -221,11 +229,24 @@ pub(crate) fn parts_check(
     raised(py, check())
 }
 
-/// Extracts one capture, whose bytes come in pieces, and hands over the rows.
+/// What an extract for one rule set or several depends on.
+fn scope(rules: &[Py<Rules>], decap: &[String], captures: u32) -> Result<Scope, Error> {
+    let mut scope: Option<Scope> = None;
+    for rules in rules {
+        let (set, _) = bound(rules.get())?;
+        scope = Some(match scope {
+            None => Scope::new(&set, tunnels(decap)?, captures)?,
+            Some(scope) => scope.and(&set)?,
+        });
+    }
+    scope.ok_or_else(|| Error::Question("rules say what is local, and there are none".to_owned()))
+}
+
+/// Extracts one capture, whose bytes come in pieces, for one rule set or several, and hands over the rows.
 #[pyfunction]
 pub(crate) fn parts_extract(
     py: Python<'_>,
-    rules: &Rules,
+    rules: Vec<Py<Rules>>,
     decap: Vec<String>,
     captures: u32,
     capture: (u32, String),
@@ -233,9 +254,8 @@ pub(crate) fn parts_extract(
     to: Py<PyAny>,
 ) -> PyResult<()> {
     let extract = move || -> Result<(), Halt> {
-        let (set, _) = bound(rules)?;
         let (capture, name) = capture;
-        let scope = Scope::new(&set, tunnels(&decap)?, captures)?;
+        let scope = scope(&rules, &decap, captures)?;
         let options = SourceOptions { tunnels: tunnels(&decap)?, ..SourceOptions::default() };
         let bytes = Pieces { iterator: pieces, piece: Vec::new(), taken: 0 };
         let sources = Sources::from_reader(&name, Box::new(bytes), options).map_err(Error::from)?;
@@ -284,6 +304,45 @@ pub(crate) fn parts_plan<'py>(
     Ok((PyBytes::new(py, &timeline), PyBytes::new(py, &lost), completed, before))
 }
 
+/// What is asked for: rows, coverage, and of allowed connections whether they are answered and when they were opened.
+type Asks = (bool, bool, Option<(bool, bool)>);
+
+fn asked((rows, coverage, observed): Asks) -> Asked {
+    let wants = |(answers, times)| Wants { answers, times, selection: false };
+    Asked { rows, coverage, observed: observed.map(wants) }
+}
+
+/// What the judges say of all flows, as bytes.
+#[derive(Debug, FromPyObject)]
+pub(crate) struct Judged(Vec<u8>, Vec<u8>, Vec<Vec<u8>>);
+
+impl Judged {
+    fn read(&self) -> Result<(Timeline, LostFragments, Vec<Part>), Error> {
+        let Self(timeline, lost, parts) = self;
+        let parts = parts.iter().map(|of| Part::from_bytes(of)).collect::<Result<_, _>>()?;
+        Ok((Timeline::from_bytes(timeline)?, LostFragments::from_bytes(lost)?, parts))
+    }
+}
+
+/// Hands over the records of tables, some at a time.
+fn each_record(
+    tables: &Bound<'_, PyAny>,
+    mut each: impl FnMut(&[Record]) -> Result<(), Halt>,
+) -> Result<(), Halt> {
+    for table in tables.try_iter()? {
+        for batch in capsule::import(&table?)? {
+            let batch = batch?;
+            let data = batch.column_by_name("data").and_then(|of| of.as_binary_opt::<i32>());
+            let data = data.filter(|of| of.null_count() == 0).ok_or_else(|| {
+                Error::Question("an extract has the column `data`, of bytes".to_owned())
+            })?;
+            let records = data.iter().flatten().map(Record::from_bytes);
+            each(&records.collect::<Result<Vec<_>, _>>()?)?;
+        }
+    }
+    Ok(())
+}
+
 /// Judges records, flow by flow, of an iterator of tables; hands over the rows of connections, and returns the rest.
 #[pyfunction]
 pub(crate) fn parts_judge<'py>(
@@ -291,13 +350,15 @@ pub(crate) fn parts_judge<'py>(
     rules: &Rules,
     timeline: &[u8],
     midstream: &str,
+    asks: Asks,
     tables: &Bound<'py, PyAny>,
     to: Py<PyAny>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let judge = || -> Result<Vec<u8>, Halt> {
         let (set, _) = bound(rules)?;
         let timeline = Timeline::from_bytes(timeline)?;
-        let mut judge = FlowJudge::new(&set, &timeline, options(midstream)?)?;
+        let judge = FlowJudge::new(&set, &timeline, options(midstream)?)?;
+        let mut judge = judge.asked(asked(asks))?;
         let (labels, vocabulary) = (Labels::new(&set), Vocabulary::new(&set));
         let mut columns = ConnectionColumns::new(&vocabulary, ROWS);
         let add = |columns: &mut ConnectionColumns, rows: &Connections| {
@@ -305,19 +366,12 @@ pub(crate) fn parts_judge<'py>(
                 emit(&to, Table::new(connection_schema(), vec![batch]))
             })
         };
-        for table in tables.try_iter()? {
-            for batch in capsule::import(&table?)? {
-                let batch = batch?;
-                let data = batch.column_by_name("data").and_then(|of| of.as_binary_opt::<i32>());
-                let data = data.filter(|of| of.null_count() == 0).ok_or_else(|| {
-                    Error::Question("an extract has the column `data`, of bytes".to_owned())
-                })?;
-                for bytes in data.iter().flatten() {
-                    judge.judge(&Record::from_bytes(bytes)?);
-                }
-                add(&mut columns, &judge.take_rows())?;
+        each_record(tables, |records| {
+            for record in records {
+                judge.judge(record);
             }
-        }
+            add(&mut columns, &judge.take_rows())
+        })?;
         let (rows, part) = judge.finish_rows();
         add(&mut columns, &rows)?;
         if !columns.is_empty() {
@@ -334,24 +388,26 @@ pub(crate) fn parts_judge<'py>(
 pub(crate) fn parts_whole<'py>(
     py: Python<'py>,
     rules: &Rules,
-    timeline: &[u8],
-    lost: &[u8],
-    parts: Vec<Vec<u8>>,
+    judged: Judged,
     midstream: &str,
+    coverage: bool,
 ) -> PyResult<(Bound<'py, PyAny>, Table)> {
     let whole = || -> Result<(String, Table), Halt> {
         let (set, local) = bound(rules)?;
-        let timeline = Timeline::from_bytes(timeline)?;
-        let lost = LostFragments::from_bytes(lost)?;
-        let parts: Result<Vec<Part>, Error> = parts.iter().map(|of| Part::from_bytes(of)).collect();
-        let whole = Whole::new(&set, &timeline, &lost, parts?, options(midstream)?)?;
+        let (timeline, lost, parts) = judged.read()?;
+        let asked = asked((true, coverage, None));
+        let whole = Whole::new(&set, &timeline, &lost, parts, options(midstream)?, asked)?;
         let captures = timeline.inputs().to_vec();
         let ended = Ended { inputs: captures.clone(), ..Ended::default() };
         let labels = Labels::new(&set);
         let warnings = warnings(&set, &whole.replay, &ended, &local);
         let inputs = Inputs { rules: rules.file.input.clone(), captures };
-        let summary = Summary::new(&set, &whole.replay, inputs, local, warnings)
+        let mut summary = Summary::new(&set, &whole.replay, inputs, local, warnings)
             .with_decided(&whole.replay, &labels);
+        let dropped = dropped(&ended);
+        let coverage = whole.coverage.as_ref();
+        let coverage = coverage.map(|of| CoverageReport::new(&set, &labels, of, dropped));
+        summary.coverage = coverage.as_ref().map(CoverageReport::json);
         let mut columns = ConnectionColumns::new(&Vocabulary::new(&set), usize::MAX);
         columns.add(&whole.connections, RowPart::All, &labels, |_| Ok::<(), Halt>(()))?;
         let rows = Table::new(connection_schema(), vec![columns.finish()?]);

@@ -49,7 +49,7 @@ pub fn yaml(file: &str, text: &str) -> Result<RuleSet, ParseError> {
 /// The same, where the cloud's quotas may be ignored.
 ///
 /// # Errors
-/// As [`yaml`].
+/// As [`yaml()`].
 pub fn yaml_with(file: &str, text: &str, quotas: Quotas) -> Result<RuleSet, ParseError> {
     let failed = |faults| ParseError::new(file, faults);
     let has_groups = GROUPS.iter().any(|key| text.contains(key));

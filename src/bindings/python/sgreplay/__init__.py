@@ -142,6 +142,7 @@ class Rules:
         intra_group_egress: bool = False,
         exempt_dhcp: bool = False,
         neighbour_discovery: Optional[Literal["exempt", "rules"]] = None,
+        no_quota: bool = False,
     ) -> "Rules":
         """Read rules of any format that the program reads: its own rules file, a Terraform plan or configuration, what
         the clouds' tools print, a directory of these.
@@ -154,7 +155,7 @@ class Rules:
         """
         options = _rules_options(
             local, groups, side, type, inner_access_policy, define, tags, param, partial, cloud, vpc_cidr,
-            intra_group_egress, exempt_dhcp, neighbour_discovery,
+            intra_group_egress, exempt_dhcp, neighbour_discovery, no_quota,
         )
         return cls._of(_sgreplay._Rules.load(_os.fspath(path), options))
 
@@ -178,11 +179,12 @@ class Rules:
         intra_group_egress: bool = False,
         exempt_dhcp: bool = False,
         neighbour_discovery: Optional[Literal["exempt", "rules"]] = None,
+        no_quota: bool = False,
     ) -> "Rules":
         """The same of a text. `name` stands for the file in messages; the format of some is known by its ending."""
         options = _rules_options(
             local, groups, side, type, inner_access_policy, define, tags, param, partial, cloud, vpc_cidr,
-            intra_group_egress, exempt_dhcp, neighbour_discovery,
+            intra_group_egress, exempt_dhcp, neighbour_discovery, no_quota,
         )
         return cls._of(_sgreplay._Rules.of_texts(name, [(name, text)], options, True))
 
@@ -255,6 +257,7 @@ def _rules_options(
     intra_group_egress: bool,
     exempt_dhcp: bool,
     neighbour_discovery: Optional[str],
+    no_quota: bool,
 ) -> List[str]:
     if side not in ("proposed", "current"):
         raise Error(f"side={side!r}: a plan has the sides proposed and current")
@@ -273,6 +276,7 @@ def _rules_options(
         intra_group_egress=intra_group_egress,
         exempt_dhcp=exempt_dhcp,
         neighbour_discovery=neighbour_discovery,
+        no_quota=no_quota,
     )
 
 

@@ -110,3 +110,14 @@ def test_a_path_stands_for_the_rules_of_its_file():
 def test_what_is_neither_rules_nor_a_path_is_a_type_error():
     with pytest.raises(TypeError, match="sgreplay.Rules or the path of a rules file, and not int"):
         sgreplay.check(7)
+
+
+def test_a_cloud_raises_its_quotas():
+    entries = ", ".join(f"20.0.{n}.0/24" for n in range(201))
+    text = (
+        "{security_groups: [{id: sg-a, rules: [{direction: ingress, protocol: tcp, ports: 22, source: pl-a}]}], "
+        f"prefix_lists: [{{id: pl-a, entries: [{entries}]}}]}}"
+    )
+    with pytest.raises(sgreplay.RulesError, match="1 to 200 entries"):
+        sgreplay.Rules.parse(text)
+    assert len(sgreplay.Rules.parse(text, no_quota=True)) == 1

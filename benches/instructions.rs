@@ -8,6 +8,7 @@
 #![expect(clippy::expect_used, reason = "inputs of the bench itself: a wrong one should stop it")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a report on standard output")]
 
+mod growth;
 mod support;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+use growth::Growing;
 use sgreplay::capture::{Batch, Capture};
 use sgreplay::compile::{CompiledRules, MOST_MEMORY};
 use sgreplay::decode::{Tunnels, decode};
@@ -28,7 +30,6 @@ use sgreplay::read_ahead::{Ahead, Next};
 use sgreplay::replay::{Options, Replay, Sessions};
 use sgreplay::rules::{EntryIndex, RuleSet};
 use sgreplay::sources::Input;
-use support::growth::{self, Growing};
 
 const PACKETS: u64 = 20_000;
 const FLOWS: u64 = 500;

@@ -2,6 +2,7 @@
 //! has a throughput in packets, so that `elem/s` is packets per second.
 #![expect(clippy::expect_used, reason = "inputs of the bench itself: a wrong one should stop it")]
 
+mod growth;
 mod support;
 
 use std::hint::black_box;
@@ -9,6 +10,7 @@ use std::io::Cursor;
 use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use growth::Growing;
 use sgreplay::capture::{Batch, Capture, Frame};
 use sgreplay::compile::{CompiledRules, Instructions, Key, KeyV4, MOST_MEMORY};
 use sgreplay::decode::{Decoded, decode};
@@ -18,7 +20,6 @@ use sgreplay::replay::{Options, Replay};
 use sgreplay::rules::{EntryIndex, RuleSet};
 use sgreplay::session::{self, Opened, SessionTable};
 use sgreplay::sources::Input;
-use support::growth::{self, Growing};
 use support::layouts;
 use support::sets::{Draw, Shape, flows, ordered};
 

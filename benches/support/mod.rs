@@ -7,7 +7,6 @@
     reason = "generators for measuring, where a wrong index should stop the run"
 )]
 
-pub(crate) mod growth;
 pub(crate) mod layouts;
 pub(crate) mod rules;
 pub(crate) mod sets;

@@ -1,4 +1,10 @@
 //! Work that must not cost more for each unit of a larger input, in inputs of any size.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "generators for measuring, where a wrong index should stop the run"
+)]
 
 use std::fmt::Write;
 use std::hint::black_box;
@@ -13,7 +19,7 @@ use sgreplay::replay::{Options, Replay};
 use sgreplay::rules::RuleSet;
 use sgreplay::sources::{SourceOptions, Sources};
 
-use super::traffic::{Random, SERVICES, Sizes, write_capture};
+use crate::support::traffic::{Random, SERVICES, Sizes, write_capture};
 
 /// What is measured of an input of some size; run as often as need be.
 pub(crate) type Work = Box<dyn FnMut()>;

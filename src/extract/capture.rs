@@ -252,14 +252,14 @@ impl<'s> Extractor<'s> {
         let at = At { frame: number, time: frame.time_ns.or(self.clock.last), wire_len };
         let latest = self.clock.window.times.map(|(_, latest)| latest);
         let untimed = frame.time_ns.is_none().then_some(Untimed { latest });
-        let one = One { at, untimed, packet: *packet, completed: None, quoted };
+        let one = || One { at, untimed, packet: *packet, completed: None, quoted };
         if packet.fragment != Fragment::No {
             self.runs.cut(&packet.flow, number);
             if let Some(quoted) = &quoted {
                 self.runs.cut(quoted, number);
             }
             let capture = self.capture;
-            self.parts.push(Extracted::Fragment(FragmentRecord { capture, one }));
+            self.parts.push(Extracted::Fragment(FragmentRecord { capture, one: one() }));
             return;
         }
         let key = FlowKey::new(&quoted.unwrap_or(packet.flow));
@@ -270,7 +270,7 @@ impl<'s> Extractor<'s> {
             return;
         }
         parts.extend(runs.close(key).map(|run| of_run(*capture, key, run)));
-        let content = Content::One(Box::new(one));
+        let content = Content::One(Box::new(one()));
         parts.push(Extracted::Record(Record { key, capture: *capture, content }));
     }
 

@@ -1,5 +1,6 @@
 //! The key by which packets are gathered that are judged together.
 
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
 use crate::flow::{FlowTuple, Protocol, Transport};
@@ -8,12 +9,28 @@ use crate::replay::shard_of;
 /// A connection's addresses, ports and protocol, the same for both of its directions. ICMP messages with one
 /// identifier, whatever their types, have one key.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
 )]
 pub struct FlowKey {
     low: (IpAddr, u16),
     high: (IpAddr, u16),
     proto: Protocol,
+}
+
+/// In few words, since every packet of a capture is looked for by its key.
+impl Hash for FlowKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { low, high, proto } = *self;
+        let proto = u64::from(proto.0) << 48;
+        if let (IpAddr::V4(src), IpAddr::V4(dst)) = (low.0, high.0) {
+            let end = |addr: u32, port: u16| u64::from(addr) << 16 | u64::from(port);
+            state.write_u64(end(src.to_bits(), low.1) | proto);
+            state.write_u64(end(dst.to_bits(), high.1));
+        } else {
+            (low.0, high.0).hash(state);
+            state.write_u64(u64::from(low.1) << 16 | u64::from(high.1) | proto);
+        }
+    }
 }
 
 impl FlowKey {

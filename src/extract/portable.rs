@@ -60,7 +60,10 @@ portable!(
 );
 
 fn written(of: &impl Serialize) -> Result<Vec<u8>, Error> {
-    postcard::to_extend(of, vec![FORMAT])
+    // Most have fewer bytes.
+    let mut bytes = Vec::with_capacity(128);
+    bytes.push(FORMAT);
+    postcard::to_extend(of, bytes)
         .map_err(|error| Error::Question(format!("an extract cannot be written: {error}")))
 }
 

@@ -78,8 +78,11 @@ pub(super) struct Run {
 impl Run {
     /// The last packet, with its way.
     pub(super) fn last(&self) -> Option<(At, usize)> {
-        let of_way = |(way, at): (usize, &Option<At>)| at.map(|at| (at, way));
-        self.last.iter().enumerate().filter_map(of_way).max_by_key(|(at, _)| at.frame)
+        match self.last {
+            [Some(first), Some(back)] if back.frame > first.frame => Some((back, 1)),
+            [Some(first), _] => Some((first, 0)),
+            [None, back] => back.map(|back| (back, 1)),
+        }
     }
 }
 

@@ -65,7 +65,7 @@ const PAIRS: usize = 1 << 12;
 #[derive(Debug)]
 pub(super) struct Runs {
     open: HashMap<FlowKey, Run, RandomState>,
-    /// By pair of addresses, the last frame that another record may be judged at in between.
+    /// By pair of addresses, the last frame that another record may be judged at in between. Empty before the first.
     cuts: Vec<u64>,
     pairs: RandomState,
 }
@@ -86,7 +86,7 @@ pub(super) fn goes_on(packet: &Packet) -> bool {
 
 impl Runs {
     pub(super) fn new() -> Self {
-        Self { open: HashMap::default(), cuts: vec![0; PAIRS], pairs: RandomState::default() }
+        Self { open: HashMap::default(), cuts: Vec::new(), pairs: RandomState::default() }
     }
 
     fn pair(&self, a: IpAddr, b: IpAddr) -> usize {
@@ -98,6 +98,7 @@ impl Runs {
     /// A packet at this frame may be judged with flows between these addresses, and it is not known with which.
     pub(super) fn cut(&mut self, flow: &FlowTuple, frame: u64) {
         let pair = self.pair(flow.src, flow.dst);
+        self.cuts.resize(PAIRS, 0);
         if let Some(cut) = self.cuts.get_mut(pair) {
             *cut = frame;
         }
@@ -113,7 +114,12 @@ impl Runs {
         mut closed: impl FnMut(FlowKey, Run),
     ) {
         let from_low = FlowKey::is_from_low(&packet.flow);
-        let cut = self.cuts.get(self.pair(packet.flow.src, packet.flow.dst)).copied();
+        let cut = if self.cuts.is_empty() {
+            0
+        } else {
+            let pair = self.pair(packet.flow.src, packet.flow.dst);
+            self.cuts.get(pair).copied().unwrap_or(u64::MAX)
+        };
         if self.open.len() >= MOST_OPEN && !self.open.contains_key(&key) {
             self.close_all(&mut closed);
         }
@@ -123,13 +129,12 @@ impl Runs {
                 last <= now && now - last < shortest.of(packet.flow.proto)
             })
         };
-        let goes_on = run
-            .last()
-            .is_none_or(|(last, _)| cut.is_some_and(|cut| cut < last.frame) && in_time(last));
-        if !goes_on {
+        let mut before = run.last();
+        if before.is_some_and(|(last, _)| cut >= last.frame || !in_time(last)) {
             closed(key, std::mem::replace(run, Run::new(from_low)));
+            before = None;
         }
-        run.add(from_low, at);
+        run.add(from_low, at, before.map(|(_, way)| way));
     }
 
     /// Ends the run of a flow.
@@ -152,12 +157,12 @@ impl Run {
         Self { from_low, turns, last, sent: [Sent::default(); 2] }
     }
 
-    fn add(&mut self, from_low: bool, at: At) {
+    /// Adds a packet behind the last, which goes this way.
+    fn add(&mut self, from_low: bool, at: At, before: Option<usize>) {
         /// Later ones change nothing.
         const MOST_TURNS: usize = 3;
         let way = usize::from(from_low != self.from_low);
-        let turns = self.last().is_none_or(|(_, before)| before != way);
-        if turns && self.turns.len() < MOST_TURNS {
+        if before != Some(way) && self.turns.len() < MOST_TURNS {
             self.turns.push(at);
         }
         if let (Some(last), Some(sent)) = (self.last.get_mut(way), self.sent.get_mut(way)) {

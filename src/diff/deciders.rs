@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::flow::Direction;
+use crate::replay::Setup;
 use crate::rules::{Entry, EntryKind, Rule, RuleId, RuleSet, SharedLists};
 use crate::verdict::Judgement;
 
@@ -15,6 +16,13 @@ pub(super) struct Deciders {
 }
 
 impl Deciders {
+    /// Those of both replays, the current one first.
+    pub(super) fn of_both(rules: [&RuleSet; 2], setups: [&Setup<'_>; 2]) -> [Self; 2] {
+        let ([current, proposed], [before, after]) = (rules, setups);
+        let mut identities = Identities::new(current, proposed);
+        [identities.number_deciders(current, before), identities.number_deciders(proposed, after)]
+    }
+
     /// The number of the entry that decided.
     pub(super) fn decider(&self, judgement: &Judgement) -> Option<u32> {
         let lists = self.numbers.get(self.shared.list(judgement.interface)?)?;
@@ -24,14 +32,14 @@ impl Deciders {
 
 /// Identifies the entries of two rule sets: rules by their id where both sets have it, otherwise by their content, so
 /// that a rule which was only moved keeps its identity.
-pub(super) struct Identities<'r> {
+struct Identities<'r> {
     /// Ids that both rule sets give.
     shared: HashSet<&'r RuleId>,
     numbers: HashMap<String, u32>,
 }
 
 impl<'r> Identities<'r> {
-    pub(super) fn new(current: &'r RuleSet, proposed: &'r RuleSet) -> Self {
+    fn new(current: &'r RuleSet, proposed: &'r RuleSet) -> Self {
         let ids = |rules: &'r RuleSet| -> HashSet<&'r RuleId> {
             let rules = rules.groups().iter().flat_map(|group| &group.rules);
             let given = |id: &&RuleId| !matches!(id, RuleId::Numbered { .. });
@@ -43,17 +51,12 @@ impl<'r> Identities<'r> {
     }
 
     /// Numbers the entries of a replay.
-    pub(super) fn number_deciders<'e>(
-        &mut self,
-        rules: &RuleSet,
-        shared: &SharedLists,
-        entries: impl Fn(usize, Direction) -> &'e [Entry],
-    ) -> Deciders {
+    fn number_deciders(&mut self, rules: &RuleSet, setup: &Setup<'_>) -> Deciders {
         let mut of = |interface, direction| -> Vec<u32> {
-            let entries = entries(interface, direction).iter();
+            let entries = setup.entries(interface, direction).iter();
             entries.map(|entry| self.entry_number(rules, entry)).collect()
         };
-        let shared = shared.clone();
+        let shared = setup.shared.clone();
         let lists = shared.first_interfaces().iter();
         let numbers = lists.map(|first| Direction::BOTH.map(|direction| of(*first, direction)));
         Deciders { numbers: numbers.collect(), shared }

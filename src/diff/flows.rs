@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::book::{Book, Found};
 use super::change::Change;
-use super::deciders::{Deciders, Identities};
+use super::deciders::Deciders;
 use super::effect::{Effect, Effects};
 use super::weigh::{ByEffect, weigh};
 use super::{Diff, with_members};
@@ -83,24 +83,13 @@ impl SharedChanges {
 
 impl<'r> FlowDiff<'r> {
     pub(crate) fn new(rules: [&'r RuleSet; 2], options: Options, openings: &Openings) -> Self {
-        let [current_rules, proposed_rules] = rules;
         let new = |rules| FlowReplay::new(rules, options, openings.clone());
         let [mut current, mut proposed] = rules.map(new);
-        let has_acls = current.has_acls() || proposed.has_acls();
+        let has_acls = current.setup().has_acls || proposed.setup().has_acls;
         let with_members = with_members(rules, has_acls);
         current.keep_alternatives(with_members);
         proposed.keep_alternatives(with_members);
-        let mut identities = Identities::new(current_rules, proposed_rules);
-        let deciders = [
-            identities.number_deciders(current_rules, current.shared_lists(), |interface, way| {
-                current.entries(interface, way)
-            }),
-            identities.number_deciders(
-                proposed_rules,
-                proposed.shared_lists(),
-                |interface, way| proposed.entries(interface, way),
-            ),
-        ];
+        let deciders = Deciders::of_both(rules, [current.setup(), proposed.setup()]);
         Self {
             replays: [current, proposed],
             deciders,

@@ -37,7 +37,7 @@ use crate::sources::Input;
 use crate::verdict::{Judged, Verdict};
 use book::{Book, Found};
 pub use change::{Change, Side};
-use deciders::{Deciders, Identities};
+use deciders::Deciders;
 pub use effect::{Effect, Effects};
 pub(crate) use flows::{FlowDiff, FlowEffects};
 pub use regions::{Turned, regions, unpaired};
@@ -65,21 +65,12 @@ impl<'r> Diff<'r> {
         (current_rules, mut current): (&RuleSet, Replay<'r>),
         (proposed_rules, mut proposed): (&RuleSet, Replay<'r>),
     ) -> Self {
-        let has_acls = current.has_acls() || proposed.has_acls();
+        let has_acls = current.setup().has_acls || proposed.setup().has_acls;
         let with_members = with_members([current_rules, proposed_rules], has_acls);
         current.keep_alternatives(with_members);
         proposed.keep_alternatives(with_members);
-        let mut identities = Identities::new(current_rules, proposed_rules);
-        let deciders = [
-            identities.number_deciders(current_rules, current.shared_lists(), |interface, way| {
-                current.entries(interface, way)
-            }),
-            identities.number_deciders(
-                proposed_rules,
-                proposed.shared_lists(),
-                |interface, way| proposed.entries(interface, way),
-            ),
-        ];
+        let setups = [current.setup(), proposed.setup()];
+        let deciders = Deciders::of_both([current_rules, proposed_rules], setups);
         Self {
             current,
             proposed,
@@ -215,7 +206,7 @@ impl<'r> Diff<'r> {
                 }
             }
         }
-        let has_acls = self.current.has_acls() || self.proposed.has_acls();
+        let has_acls = self.current.setup().has_acls || self.proposed.setup().has_acls;
         let mut judged = inputs.iter().zip(&self.verdicts).peekable();
         for (frame, [current, proposed]) in by_frame {
             while judged.next_if(|(input, _)| input.frame.number < frame).is_some() {}

@@ -7,8 +7,8 @@ use super::shard::{Judge, Shard};
 use crate::capture::Frame;
 use crate::decode::Decoded;
 use crate::doubts::Alternative;
-use crate::flow::{Direction, FlowTuple, Packet};
-use crate::rules::{Entry, RuleSet, SharedLists};
+use crate::flow::{FlowTuple, Packet};
+use crate::rules::RuleSet;
 use crate::session::{Openings, SessionTable};
 use crate::stats::Stats;
 use crate::verdict::Judged;
@@ -93,19 +93,9 @@ impl<'r> FlowReplay<'r> {
         self.shard.alternatives.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    /// Whether some interface has a network ACL.
-    pub(crate) fn has_acls(&self) -> bool {
-        self.setup.has_acls
-    }
-
-    /// The entries of one interface and direction, in evaluation order.
-    pub(crate) fn entries(&self, interface: usize, direction: Direction) -> &[Entry] {
-        self.setup.entries(interface, direction)
-    }
-
-    /// Which interfaces share their entries.
-    pub(crate) fn shared_lists(&self) -> &SharedLists {
-        &self.setup.shared
+    /// What every packet is judged by.
+    pub(crate) fn setup(&self) -> &Setup<'r> {
+        &self.setup
     }
 
     /// The counters of the flow.

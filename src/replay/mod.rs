@@ -32,7 +32,7 @@ pub(crate) use assign::{SHARDS, shard_of};
 use decision::decision_of_entry;
 pub(crate) use flows::{FlowReplay, FromOthers};
 pub use options::{Midstream, Options, Sessions};
-use setup::Setup;
+pub(crate) use setup::Setup;
 use shard::{Judge, Shard};
 pub use workers::Workers;
 
@@ -159,9 +159,9 @@ impl<'r> Replay<'r> {
         }
     }
 
-    /// Whether some interface has a network ACL.
-    pub(crate) fn has_acls(&self) -> bool {
-        self.setup.has_acls
+    /// What every packet is judged by.
+    pub(crate) fn setup(&self) -> &Setup<'r> {
+        &self.setup
     }
 
     /// Takes the alternative verdicts kept since the last call.

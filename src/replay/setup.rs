@@ -15,11 +15,11 @@ use crate::session::Openings;
 
 /// What every shard judges by. Nothing in it changes while packets are judged, so that several threads may read it.
 #[derive(Debug)]
-pub(super) struct Setup<'r> {
+pub(crate) struct Setup<'r> {
     pub(super) rules: &'r RuleSet,
     pub(super) options: Options,
     pub(super) lists: Vec<Lists>,
-    pub(super) shared: SharedLists,
+    pub(crate) shared: SharedLists,
     pub(super) interfaces: Interfaces,
     /// Interfaces by the names that frames carry.
     pub(super) taps: HashMap<String, usize, FixedState>,
@@ -32,7 +32,7 @@ pub(super) struct Setup<'r> {
     /// ignored ([`Cloud::is_one_way`](crate::rules::Cloud::is_one_way)).
     pub(super) by_frame: bool,
     /// Some interface has a network ACL.
-    pub(super) has_acls: bool,
+    pub(crate) has_acls: bool,
     /// Groups with unknown members, by list, ingress first.
     pub(super) unknown_members: Vec<[UnknownMembers; 2]>,
     /// Whether there are any.
@@ -64,7 +64,7 @@ impl<'r> Setup<'r> {
     }
 
     /// The entries of one interface and direction, in evaluation order.
-    pub(super) fn entries(&self, interface: usize, direction: Direction) -> &[Entry] {
+    pub(crate) fn entries(&self, interface: usize, direction: Direction) -> &[Entry] {
         let list = self.shared.list(interface);
         let lists = list.and_then(|list| self.lists.get(list));
         lists.map_or(&[], |lists| lists.list(direction).0.entries())

@@ -70,7 +70,7 @@ impl Stats {
                 self.counters.push(**counter);
             }
         }
-        let same = grouped(&shared, kinds.into_iter().zip(found.iter().map(|(_, kind, _)| *kind)));
+        let same = grouped(&shared, &kinds, &found);
         let mut rest = &*same;
         for shards in shared {
             let Some((of_kind, others)) = rest.split_at_checked(shards) else { break };
@@ -80,25 +80,27 @@ impl Stats {
     }
 }
 
-/// Items by the groups that they are of, in order: so many of each group.
+/// What was found by kind, in order: `shared` says how many of each, `kinds` which kind each is.
 fn grouped<'k>(
-    sizes: &[usize],
-    items: impl Iterator<Item = (usize, &'k Kind)> + Clone,
+    shared: &[usize],
+    kinds: &[usize],
+    found: &[(u64, &'k Kind, &Counter)],
 ) -> Vec<&'k Kind> {
-    let Some((_, any)) = items.clone().next() else { return Vec::new() };
-    let mut ends = vec![0; sizes.len()];
-    let mut all = 0;
-    for (end, size) in ends.iter_mut().zip(sizes) {
-        *end = all;
-        all += size;
+    let Some((_, any, _)) = found.first() else { return Vec::new() };
+    // Where the next of each kind goes.
+    let mut next = Vec::with_capacity(shared.len());
+    let mut before = 0;
+    for shards in shared {
+        next.push(before);
+        before += shards;
     }
-    let mut grouped = vec![any; all];
-    for (group, item) in items {
-        let Some(end) = ends.get_mut(group) else { continue };
-        if let Some(place) = grouped.get_mut(*end) {
-            *place = item;
+    let mut grouped = vec![*any; found.len()];
+    for (kind, (_, of, _)) in kinds.iter().zip(found) {
+        let Some(next) = next.get_mut(*kind) else { continue };
+        if let Some(place) = grouped.get_mut(*next) {
+            *place = *of;
         }
-        *end += 1;
+        *next += 1;
     }
     grouped
 }

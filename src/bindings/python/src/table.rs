@@ -133,16 +133,17 @@ impl Iterator for Foreign {
 
     fn next(&mut self) -> Option<Self::Item> {
         let next = self.0.next();
-        if let Some(Err(ArrowError::ExternalError(error))) = &next
-            && let Some(Raised(raised)) = error.downcast_ref()
-        {
-            // Ctrl-C shall be seen as such behind the consumer's own error.
-            Python::try_attach(|py| match raised.is_instance_of::<PyKeyboardInterrupt>(py) {
-                true => py.import("_thread")?.call_method0("interrupt_main").map(drop),
-                false => Ok(()),
-            });
-        }
-        next
+        let Some(Err(ArrowError::ExternalError(error))) = &next else { return next };
+        let Some(Raised(raised)) = error.downcast_ref() else { return next };
+        // Before the interrupt: writing an exception runs Python, where the interrupt would end the writing instead of
+        // the caller.
+        let text = raised.to_string();
+        // The consumer has an error of its own for the text; the interrupt comes behind it, as soon as Python goes on.
+        Python::try_attach(|py| match raised.is_instance_of::<PyKeyboardInterrupt>(py) {
+            true => py.import("_thread")?.call_method0("interrupt_main").map(drop),
+            false => Ok(()),
+        });
+        Some(Err(ArrowError::ExternalError(text.into())))
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use ipnet::IpNet;
+
 use super::lists::{Covering, Examined, List, Matches};
 use super::{Finding, Other, named};
-use crate::rules::{Addresses, Code, EntryKind, Policy, RuleSet, Severity};
+use crate::rules::{Addresses, Code, EntryKind, Peer, Policy, RuleSet, Severity};
 
 /// Where an entry of a rule stands: which list, and where in it.
 type Stand = (usize, usize);
@@ -27,8 +29,28 @@ pub(super) fn find(rules: &RuleSet, lists: &[List<'_>]) -> Vec<Finding> {
             found.extend(useless(lists, &stands, finding));
         }
     }
+    found.extend(unspecified(rules));
     found.extend(unused_groups(rules));
     found
+}
+
+/// Rules whose peer is the unspecified address, which no peer has.
+fn unspecified(rules: &RuleSet) -> impl Iterator<Item = Finding> + '_ {
+    let groups = rules.groups().iter().enumerate();
+    let all = groups
+        .flat_map(|(g, group)| group.rules.iter().enumerate().map(move |(r, rule)| ((g, r), rule)));
+    all.filter_map(|(place, rule)| {
+        let net = rule.peers.iter().find_map(|peer| match peer {
+            Peer::Cidr(net) if net.prefix_len() == net.max_prefix_len() => {
+                net.addr().is_unspecified().then_some(net)
+            }
+            _ => None,
+        })?;
+        let any = IpNet::new(net.addr(), 0).ok()?;
+        let message =
+            format!("{} is one address, which no peer has; any address is {any}", net.addr());
+        Some(Finding::new(Code::Unmatchable, message).about(rules, place))
+    })
 }
 
 fn at<'l>(lists: &'l [List<'l>], (list, position): Stand) -> Option<(&'l List<'l>, &'l Examined)> {

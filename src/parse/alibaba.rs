@@ -111,9 +111,9 @@ pub(super) fn read(
             loaded.interfaces_in_all = loaded.interfaces_in_all.max(in_all);
             let all = if is_list { listed } else { vec![json] };
             for one in all {
-                let eni = interface(&one, faults);
-                loaded.interfaces.retain(|known| eni.as_ref().is_none_or(|eni| eni.id != known.id));
-                loaded.interfaces.extend(eni);
+                if let Some(eni) = interface(&one, faults) {
+                    loaded.add_interface(eni, one.path(), faults);
+                }
             }
         }
         Answer::Instances => instances(&json, loaded, faults),
@@ -388,9 +388,9 @@ fn instances(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
             if n == primary {
                 eni.groups.clone_from(&groups);
             }
-            let known = loaded.interfaces.iter().any(|known| known.id == eni.id);
-            if !known && !eni.groups.is_empty() {
-                loaded.interfaces.push(eni);
+            eni.is_of_instance = true;
+            if !eni.groups.is_empty() {
+                loaded.add_interface(eni, one.path(), faults);
             }
         }
     }

@@ -463,13 +463,7 @@ fn interface(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
         set("UdpStreamTimeout", &mut stream);
         timeouts.udp_stream = Some(stream);
     }
-    loaded.interfaces.retain(|known| known.id != id);
-    loaded.interfaces.push(FoundInterface {
-        id,
-        addresses,
-        groups,
-        subnets,
-        timeouts,
-        ..FoundInterface::default()
-    });
+    let rest = FoundInterface::default();
+    let eni = FoundInterface { id, addresses, groups, subnets, timeouts, ..rest };
+    loaded.add_interface(eni, json.path(), faults);
 }

@@ -429,9 +429,8 @@ fn interface(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
     let timeouts = Cloud::Azure.timeouts();
     let qualifiers = qualifiers(json, faults);
     loaded.owners.extend(qualifiers.get(1).cloned());
-    // Another file may have it too.
-    loaded.interfaces.retain(|known| known.id != id || known.qualifiers != qualifiers);
-    loaded.interfaces.push(FoundInterface {
+    let is_of_instance = false;
+    let eni = FoundInterface {
         id,
         qualifiers,
         addresses,
@@ -439,5 +438,7 @@ fn interface(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
         subnets,
         timeouts,
         tags,
-    });
+        is_of_instance,
+    };
+    loaded.add_interface(eni, json.path(), faults);
 }

@@ -252,7 +252,7 @@ fn instance(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
         };
         let timeouts = Cloud::Google.timeouts();
         let groups = vec![network.key()];
-        loaded.interfaces.push(FoundInterface {
+        let eni = FoundInterface {
             id,
             qualifiers: qualifiers.clone(),
             addresses,
@@ -260,6 +260,7 @@ fn instance(json: &Json<'_>, loaded: &mut Loaded, faults: &mut Faults) {
             timeouts,
             tags: tags.clone(),
             ..FoundInterface::default()
-        });
+        };
+        loaded.add_interface(eni, one.path(), faults);
     }
 }

@@ -84,7 +84,8 @@ fn equal_priorities() {
 fn what_no_packet_can_match() {
     let text = |more: &str| {
         format!(
-            "{{security_groups: [{{id: sg-a, rules: [{}, {}, {}]}}, {{id: sg-b}}]{more}}}",
+            "{{security_groups: [{{id: sg-a, rules: [{}, {}, {}, {}]}}, {{id: sg-b}}]{more}}}",
+            rule("anybody", "ports: 81, source: 0.0.0.0"),
             rule("group", "ports: 80, source: sg-b"),
             rule("narrow", "ports: 80, source: 10.0.0.0/8, destination: 10.0.0.9"),
             rule("v6", "ports: 80, source: \"2001:db8::/32\""),
@@ -93,6 +94,7 @@ fn what_no_packet_can_match() {
     let eni = ", interfaces: [{id: eni-a, addresses: [10.0.0.5], security_groups: [sg-a]}]";
     let all = said(&checked(&text(eni)));
     let wanted = [
+        "warning unmatchable anybody",
         "warning unmatchable group",
         "warning unmatchable narrow",
         "note unmatchable v6",
@@ -102,9 +104,9 @@ fn what_no_packet_can_match() {
     // Of interfaces that are not listed nothing is known, nor of who is a member of which group. Here the one
     // interface has both, so that members of either reach it by being members.
     let all = said(&checked(&text("")));
-    assert_eq!(all, ["warning redundant group intra-group"]);
+    assert_eq!(all, ["warning unmatchable anybody", "warning redundant group intra-group"]);
     let elsewhere = text("").replace("source: sg-b", "source: sg-elsewhere");
-    assert_eq!(said(&checked(&elsewhere)), [""; 0]);
+    assert_eq!(said(&checked(&elsewhere)), ["warning unmatchable anybody"]);
 }
 
 #[test]

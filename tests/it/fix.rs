@@ -207,6 +207,24 @@ fn a_part_of_what_a_proposal_denies() {
     assert!(text.contains("8080") && !text.contains("6379"), "{text}");
 }
 
+/// Of a capture that breaks off, what lies behind may be denied yet.
+#[test]
+fn a_fix_says_where_the_traffic_was_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    let story = fs::read(capture("story.pcap")).unwrap();
+    fs::write(dir.path().join("cut.pcap"), &story[..story.len() - 3]).unwrap();
+    for (name, file) in [("now.yaml", "current.yaml"), ("then.yaml", "proposed.yaml")] {
+        fs::copy(capture(file), dir.path().join(name)).unwrap();
+    }
+    let local = ["cut.pcap", "--local", "10.0.0.5", "--fix", "fix.yaml"];
+    for command in [&["replay", "then.yaml"][..], &["diff", "now.yaml", "then.yaml"]] {
+        let (_, _, err) = output_in(dir.path(), &[command, &local].concat(), b"");
+        let text = fs::read_to_string(dir.path().join("fix.yaml")).unwrap_or(err);
+        assert!(text.contains("NOT ALL OF THE TRAFFIC WAS READ (cut.pcap: "), "{text}");
+        fs::remove_file(dir.path().join("fix.yaml")).unwrap();
+    }
+}
+
 /// Where the rules to add would do more, or the address is a guess, there is no file.
 #[test]
 fn no_fix_that_is_not_exact() {

@@ -489,3 +489,59 @@ proptest! {
         }
     }
 }
+
+/// Answers of another time: nobody knows which of them holds, so neither does.
+#[test]
+fn answers_about_an_interface_give_it_the_same_groups() {
+    let alibaba_group = |id: &str| {
+        let rules = json!([{"Direction": "ingress", "Policy": "Accept", "Priority": "1", "IpProtocol": "TCP",
+            "PortRange": "443/443", "SourceCidrIp": "0.0.0.0/0", "NicType": "intranet"}]);
+        json!({"SecurityGroupId": id, "VpcId": "vpc-1", "InnerAccessPolicy": "Drop", "Permissions": {"Permission": rules}})
+    };
+    let alibaba = |groups: &[&str]| {
+        json!({"NetworkInterfaceSets": {"NetworkInterfaceSet": [{"NetworkInterfaceId": "eni-1",
+            "PrivateIpAddress": "10.0.0.5", "SecurityGroupIds": {"SecurityGroupId": groups}}]}})
+    };
+    let aws = |groups: &[&str]| {
+        let groups: Vec<Value> = groups.iter().map(|id| json!({"GroupId": id})).collect();
+        json!({"NetworkInterfaces": [{"NetworkInterfaceId": "eni-1", "PrivateIpAddress": "10.0.0.5",
+            "SubnetId": "subnet-1", "Groups": groups}]})
+    };
+    let nic = |groups: &[&str]| {
+        json!({"name": "eni-1", "resourceGroup": "rg", "type": "Microsoft.Network/networkInterfaces",
+            "id": "/subscriptions/0/resourceGroups/rg/providers/Microsoft.Network/networkInterfaces/eni-1",
+            "networkSecurityGroup": {"id": nsg("rg", groups[0], "web", "443")["id"]},
+            "ipConfigurations": [{"privateIPAddress": "10.0.0.5"}]})
+    };
+    let instance = |tags: &[&str]| {
+        json!({"kind": "compute#instance", "name": "eni-1", "zone": "zones/a", "tags": {"items": tags},
+            "networkInterfaces": [{"network": "global/networks/default", "networkIP": "10.0.0.5"}]})
+    };
+    let firewall = json!({"kind": "compute#firewall", "name": "web", "network": "global/networks/default",
+        "direction": "INGRESS", "priority": 1000, "sourceRanges": ["0.0.0.0/0"], "targetTags": ["a"],
+        "allowed": [{"IPProtocol": "tcp", "ports": ["443"]}]});
+    let open = [(443, "0.0.0.0/0")];
+    let aws_groups =
+        || json!({"SecurityGroups": [aws_group("a", &open, &[]), aws_group("b", &open, &[])]});
+    let define = ["--define", "VirtualNetwork=10.0.0.0/8"];
+    for (cloud, groups, interface) in [
+        (
+            "alibaba",
+            vec![alibaba_group("a"), alibaba_group("b")],
+            &alibaba as &dyn Fn(&[&str]) -> Value,
+        ),
+        ("aws", vec![aws_groups()], &aws),
+        ("azure", vec![nsg("rg", "a", "web", "443"), nsg("rg", "b", "web", "443")], &nic),
+        ("google", vec![firewall], &instance),
+    ] {
+        let more = if cloud == "azure" { &define[..] } else { &[] };
+        let with = |interfaces: &[Value]| {
+            let rules = json!([&groups[..], interfaces].concat()).to_string();
+            said(&rules, &[&["check", "rules.json"], more].concat())
+        };
+        let (status, out) = with(&[interface(&["a"]), interface(&["a"])]);
+        assert_eq!(status, 0, "{cloud}: {out}");
+        let (status, out) = with(&[interface(&["a"]), interface(&["b"])]);
+        assert!(status == 2 && out.contains("keep the newer one"), "{cloud}: {status} {out}");
+    }
+}

@@ -1,6 +1,6 @@
 //! Groups of several files, merged.
 
-use super::{Found, FoundGroup, Loaded};
+use super::{Found, FoundGroup, FoundInterface, Loaded};
 use crate::parse::json::Faults;
 use crate::rules::{Rule, RuleId};
 
@@ -41,6 +41,50 @@ impl Loaded {
             faults.add(path, message);
         }
         None
+    }
+
+    /// Adds an interface that an answer has. Another answer may have it too, with more or with fewer details; but both
+    /// must say the same of its groups and tags, since every verdict rests on them, and nobody knows which is newer.
+    pub(in crate::parse) fn add_interface(
+        &mut self,
+        eni: FoundInterface,
+        path: &str,
+        faults: &mut Faults,
+    ) {
+        let key = (eni.id.clone(), eni.qualifiers.clone());
+        let place = *self.interface_places.entry(key).or_insert(self.interfaces.len());
+        let Some(known) = self.interfaces.get_mut(place) else { return self.interfaces.push(eni) };
+        match (known.is_of_instance, eni.is_of_instance) {
+            (true, false) => *known = eni,
+            (false, true) => {}
+            _ => {
+                for (what, before, now) in
+                    [("groups", &known.groups, &eni.groups), ("tags", &known.tags, &eni.tags)]
+                {
+                    if !now.is_empty() && !before.is_empty() && sorted(before) != sorted(now) {
+                        let (before, now) = (sorted(before).join(", "), sorted(now).join(", "));
+                        let message = format!(
+                            "interface {} has the {what} {now} here, and {before} in another file, or another part \
+                             of this one; keep the newer one",
+                            eni.id
+                        );
+                        faults.add(path, message);
+                    }
+                }
+                let addresses = eni.addresses.iter().filter(|net| !known.addresses.contains(net));
+                known.addresses.extend(addresses.copied().collect::<Vec<_>>());
+                known.timeouts = eni.timeouts;
+                for (before, now) in [
+                    (&mut known.groups, eni.groups),
+                    (&mut known.subnets, eni.subnets),
+                    (&mut known.tags, eni.tags),
+                ] {
+                    if !now.is_empty() {
+                        *before = now;
+                    }
+                }
+            }
+        }
     }
 
     /// A rule is of a group that the files do not own, whose other rules are therefore unknown.
@@ -97,6 +141,12 @@ impl Loaded {
         self.is_template |= from.is_template;
         self.owners.extend(from.owners);
     }
+}
+
+fn sorted(names: &[String]) -> Vec<&str> {
+    let mut sorted: Vec<&str> = names.iter().map(String::as_str).collect();
+    sorted.sort_unstable();
+    sorted
 }
 
 /// What rules say, whatever they are called.

@@ -59,6 +59,8 @@ pub struct Loaded {
     /// The groups' positions, by key.
     pub(super) places: HashMap<String, usize>,
     pub(super) interfaces: Vec<FoundInterface>,
+    /// The positions of interfaces that answers have, by name and qualifiers.
+    pub(super) interface_places: HashMap<(String, Vec<String>), usize>,
     pub(super) prefix_lists: Vec<PrefixList>,
     pub(super) port_lists: Vec<PortList>,
     /// Subnets, and the group that stands at each, by its key.
@@ -123,6 +125,8 @@ pub(super) struct FoundInterface {
     pub(super) subnets: Vec<String>,
     pub(super) timeouts: Timeouts,
     pub(super) tags: Vec<String>,
+    /// An answer about its instance has it, which says less of it than one about interfaces.
+    pub(super) is_of_instance: bool,
 }
 
 impl Loaded {

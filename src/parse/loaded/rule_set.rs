@@ -177,8 +177,7 @@ impl Loaded {
         let neighbours = self.neighbours();
         let mut found = Vec::new();
         for eni in &self.interfaces {
-            let FoundInterface { id, qualifiers: _, addresses, groups, subnets, timeouts, tags } =
-                eni;
+            let FoundInterface { id, addresses, groups, subnets, timeouts, tags, .. } = eni;
             // A packet that comes in meets the subnet's before its own.
             let of_subnets = subnets.iter().filter_map(|subnet| of_subnets.get(subnet.as_str()));
             let mut keys: Vec<&String> = Vec::new();

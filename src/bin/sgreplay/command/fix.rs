@@ -95,23 +95,31 @@ impl DeniedFlows {
     }
 
     /// Writes the rules to the file of `--fix`; an error where there are none that do this and nothing else. Then there
-    /// is no file.
+    /// is no file. `partial` is why the traffic was not read to its end, which the file says.
     pub(crate) fn write(
         &self,
         path: &str,
         rules: &RuleSet,
         local: &Local,
+        partial: Option<&str>,
         outputs: &mut Outputs,
     ) -> Result<(), Failure> {
-        let text =
-            self.text(path, rules, local).map_err(|why| Failure::Usage(format!("--fix: {why}")))?;
+        let text = self
+            .text(path, rules, local, partial)
+            .map_err(|why| Failure::Usage(format!("--fix: {why}")))?;
         match outputs.create("fix")? {
             Some(output) => output.whole(&text),
             None => Ok(()),
         }
     }
 
-    fn text(&self, path: &str, rules: &RuleSet, local: &Local) -> Result<String, String> {
+    fn text(
+        &self,
+        path: &str,
+        rules: &RuleSet,
+        local: &Local,
+        partial: Option<&str>,
+    ) -> Result<String, String> {
         if local.assumed && !local.sure {
             return Err("the local address is a guess, and rules made for a wrong one are wrong; --local says it".to_owned());
         }
@@ -135,7 +143,7 @@ impl DeniedFlows {
         let ends: Vec<Flow> = flows.iter().filter_map(|flow| other_end(rules, flow)).collect();
         flows.extend(ends);
         let found = fix(rules, &flows, Policy::Accept).map_err(|error| error.to_string())?;
-        Ok(file(path, rules, &flows, &found))
+        Ok(file(path, rules, &flows, &found, partial))
     }
 }
 
@@ -152,12 +160,17 @@ fn other_end(rules: &RuleSet, one: &Flow) -> Option<Flow> {
     })
 }
 
-/// A rules file with the rules to add.
-fn file(path: &str, rules: &RuleSet, flows: &[Flow], found: &Fix) -> String {
+/// A rules file with the rules to add. `partial` is why the traffic was not read to its end.
+fn file(path: &str, rules: &RuleSet, flows: &[Flow], found: &Fix, partial: Option<&str>) -> String {
     let mut out = String::new();
     let mut say = |line: &str| {
         let _ = writeln!(out, "# {}", escape::line(line));
     };
+    if let Some(why) = partial {
+        say(&format!(
+            "NOT ALL OF THE TRAFFIC WAS READ ({why}): connections behind that may be denied yet."
+        ));
+    }
     if found.added.is_empty() {
         say(&format!(
             "No connection that was chosen is denied, so nothing is to be added to {path}."

@@ -338,7 +338,8 @@ fn of_traffic<T>(
         page.write(|made| diff_page(&summary, &diff, &turned, &changed, &counts, made), &checked)?;
     }
     let path = &summary.inputs.proposed.path;
-    let fixed = denied.map(|denied| denied.write(path, &proposed_rules, &local, outputs));
+    let partial = summary.partial.as_deref();
+    let fixed = denied.map(|denied| denied.write(path, &proposed_rules, &local, partial, outputs));
     let summary = Box::new(summary);
     let traffic = Traffic { end, local, diff: &diff };
     let rules = [&current_rules, &proposed_rules];

@@ -3,7 +3,7 @@
 use sgreplay::baseline::Accepted;
 use sgreplay::collect::Changed;
 use sgreplay::diff::{self, Diff};
-use sgreplay::report::{DiffInputs, plural};
+use sgreplay::report::{DiffInputs, count, plural};
 use sgreplay::rules::RuleSet;
 
 use super::args::DiffArgs;
@@ -79,6 +79,9 @@ pub(super) fn unused(accepted: &Accepted, changed: &Changed<'_>) -> Vec<String> 
     warnings
 }
 
+/// Interfaces that a message names.
+const SHOWN: usize = 10;
+
 /// Whether both are about the same interfaces, so that they can be compared.
 pub(crate) fn same_interfaces(
     current: &mut RuleSet,
@@ -100,8 +103,12 @@ pub(crate) fn same_interfaces(
     let [gone, _] = diff::unpaired(current, proposed);
     if gone.len() == current.interfaces().len() {
         let ids = |rules: &RuleSet| {
-            let ids: Vec<&str> = rules.interfaces().iter().map(|eni| eni.id.as_str()).collect();
-            ids.join(", ")
+            let all = rules.interfaces();
+            let shown: Vec<&str> = all.iter().take(SHOWN).map(|eni| eni.id.as_str()).collect();
+            match all.len() - shown.len() {
+                0 => shown.join(", "),
+                more => format!("{} and {} more", shown.join(", "), count(more as u64)),
+            }
         };
         return Err(Failure::Usage(format!(
             "{} is about {} and {} about {}: they have no interface in common",

@@ -100,8 +100,8 @@ pub(crate) fn run(args: &ReplayArgs, outputs: &mut Outputs) -> Result<ExitStatus
     if let Some(recorded) = &recorded {
         more.append(&recorded.text(&labels, room));
     }
-    let fixed =
-        denied.map(|denied| denied.write(&summary.inputs.rules.path, &rules, &local, outputs));
+    let (path, partial) = (&summary.inputs.rules.path, summary.partial.as_deref());
+    let fixed = denied.map(|denied| denied.write(path, &rules, &local, partial, outputs));
     printed.finish(&summary, &replay, &more)?;
     outputs.finish()?;
     fixed.transpose()?;

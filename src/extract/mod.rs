@@ -14,10 +14,20 @@
 //!                          └─► facts ─► Timeline ─► FlowJudge ─► Part ─► Whole
 //! ```
 //!
+//! Captures that overlap in time have one step more, since it is the order of all packets by which they collapse:
+//!
+//! ```text
+//! capture ─► Scope::pieces ─► pieces ─┐
+//! capture ─► Scope::pieces ─► pieces ─┴─► by span of time ─► Scope::merge ─► as from Scope::extract
+//! ```
+//!
 //! - [`Scope::extract`] reads one capture. Packets that only show that their connection goes on collapse into one record, as
 //!   long as less time passes between them than any session lasts. The records serve every rule set with the same local
 //!   addresses, whose sessions do not end earlier.
-//! - [`Timeline`] puts the captures in order. It knows what judging needs beside the flow: who was seen to accept
+//! - [`Scope::pieces`] reads one capture of several that may overlap, and hands over what has to be known of each packet.
+//!   [`Scope::merge`] puts the packets of all captures in the order in which a replay reads them, one span of time by itself,
+//!   and extracts the span like a capture. It has in memory what overlaps at a time, and open runs.
+//! - [`Timeline`] puts the captures, or the spans, in order. It knows what judging needs beside the flow: who was seen to accept
 //!   connections, when the recording began, first fragments in other captures.
 //! - [`FlowJudge`] judges records, sorted by flow and position. An ICMP error is a record of the flow that it quotes. Memory
 //!   is that of one flow, and of the answers.
@@ -25,9 +35,8 @@
 //! - [`FlowCompare`] and [`compared`] do the same for two rule sets: a [`Diff`](crate::diff::Diff) with its counters, and
 //!   changed connections.
 //!
-//! Captures may follow each other, and not overlap. What is refused by name: overlapping captures, damaged captures, flow
-//! logs, a limit of sessions, judgement without sessions, selections of packets, and captures at an interface that is named
-//! (`--interface`). No session is evicted, however many there are, so the answers are those of a machine with enough
+//! What is refused by name: captures that overlap and were not merged, damaged captures, flow logs, a limit of sessions,
+//! judgement without sessions, selections of packets, and captures at an interface that is named (`--interface`). No session is evicted, however many there are, so the answers are those of a machine with enough
 //! memory.
 //!
 //! ```
@@ -68,23 +77,27 @@
 mod capture;
 mod compare;
 mod flows;
+mod frames;
 mod json;
 mod judge;
 mod key;
 mod outside;
+mod piece;
 mod portable;
 mod record;
 mod runs;
 mod scope;
+mod seen;
 mod timeline;
 mod whole;
 
-pub use capture::{CaptureFacts, Extracted};
+pub use capture::CaptureFacts;
 pub use compare::{ComparedPart, FlowCompare, compared};
 pub use judge::{Asked, FlowJudge, Part};
 pub use key::FlowKey;
+pub use piece::{Piece, SpanFacts};
 pub use portable::Portable;
-pub use record::{FragmentRecord, Record};
+pub use record::{Extracted, FragmentRecord, Record};
 pub use scope::Scope;
 pub use timeline::{LostFragments, Timeline};
 pub use whole::Whole;

@@ -18,7 +18,7 @@ pub(super) struct Outside {
 }
 
 /// Which shard of a replay has a frame.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) enum Place {
     /// That of its number among all frames.
     OfNumber,

@@ -7,6 +7,7 @@ use super::capture::CaptureFacts;
 use super::compare::ComparedPart;
 use super::judge::Part;
 use super::key::FlowKey;
+use super::piece::{Piece, SpanFacts};
 use super::record::{FragmentRecord, Record};
 use super::timeline::{LostFragments, Timeline};
 use crate::collect::ChangedCounts;
@@ -30,7 +31,7 @@ pub trait Portable: Sized {
 }
 
 /// Changes whenever what is written changes, which a test of what an extract holds shows.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 
 macro_rules! portable {
     ($($kind:ty),*) => {$(
@@ -54,8 +55,10 @@ portable!(
     FragmentRecord,
     LostFragments,
     Part,
+    Piece,
     Record,
     Stats,
+    SpanFacts,
     Timeline
 );
 

@@ -3,12 +3,21 @@
 use super::key::FlowKey;
 use crate::flow::{FlowTuple, Packet};
 
+/// A part of an extract.
+#[derive(Clone, Debug)]
+pub enum Extracted {
+    /// Packets of a flow.
+    Record(Record),
+    /// A fragment; its flow is known when all are.
+    Fragment(FragmentRecord),
+}
+
 /// One packet, or a run of packets, and where in the captures they are.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Record {
     /// The flow that it is judged with: of an ICMP error that of the packet which it quotes.
     pub key: FlowKey,
-    /// The position of its capture among those that were named.
+    /// The position of its capture among those that were named; where captures were merged, the number of the span.
     pub capture: u32,
     pub(super) content: Content,
 }
@@ -42,7 +51,7 @@ pub(super) struct Untimed {
 /// A packet of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct At {
-    /// The number of its frame in its capture.
+    /// The number of its frame in its capture, or its span.
     pub(super) frame: u64,
     /// The time of the capture, ns; `None` before the first frame that has one.
     pub(super) time: Option<u64>,
@@ -56,8 +65,9 @@ pub(super) struct Sent {
     pub(super) bytes: u64,
 }
 
-/// Packets of one flow of one capture that only show that its connection goes on: none has SYN, FIN or RST, none is a
-/// fragment, no clock runs backwards among them, and between two of them is less time than any session lasts.
+/// Packets of one flow of one capture, or one span of several, that only show that its connection goes on: none has SYN,
+/// FIN or RST, none is a fragment, no clock runs backwards among them, and between two of them is less time than any
+/// session lasts.
 ///
 /// So the session of the first is that of all, and what it turns into depends on the first packets of the first three
 /// stretches that go one way: a fourth changes nothing
@@ -87,7 +97,7 @@ impl Run {
 }
 
 impl Record {
-    /// The number of its first frame in its capture.
+    /// The number of its first frame in its capture, or its span.
     pub fn frame(&self) -> u64 {
         match &self.content {
             Content::One(one) => one.at.frame,
@@ -107,13 +117,13 @@ impl Record {
 /// A fragment, which may belong to a datagram that another capture has begun.
 #[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 pub struct FragmentRecord {
-    /// The position of its capture among those that were named.
+    /// The position of its capture, or the number of the span, as in [`Record::capture`].
     pub capture: u32,
     pub(super) one: One,
 }
 
 impl FragmentRecord {
-    /// The number of its frame in its capture.
+    /// The number of its frame in its capture, or its span.
     pub fn frame(&self) -> u64 {
         self.one.at.frame
     }

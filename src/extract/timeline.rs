@@ -1,8 +1,10 @@
 //! All captures in their order, with what each frame knows of earlier ones.
 
-use super::capture::{Accepting, CaptureFacts};
+use super::capture::CaptureFacts;
+use super::frames::{Accepting, FrameFacts};
 use super::key::FlowKey;
 use super::outside::{Outside, Place};
+use super::piece::SpanFacts;
 use super::record::{Content, FragmentRecord, One, Record, Untimed};
 use super::scope::Serves;
 use crate::collect::Window;
@@ -14,12 +16,12 @@ use crate::sources::{CaptureInput, Order};
 use crate::stats::{Hidden, Partial};
 use crate::verdict::Reason;
 
-/// Captures in the order in which a replay reads them, one behind the other.
+/// Captures in the order in which a replay reads them: one behind the other, or merged span by span.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Timeline {
     pub(super) serves: Serves,
-    /// By the positions of captures among those that were named.
-    places: Vec<CapturePlace>,
+    /// By captures, or spans, ascending.
+    places: Vec<(u32, Behind)>,
     openings: Openings,
     #[serde(with = "super::json")]
     inputs: Vec<CaptureInput>,
@@ -28,11 +30,11 @@ pub struct Timeline {
     window: Option<Window>,
 }
 
-/// Where a capture stands.
+/// What is before a capture or a span.
 #[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
-struct CapturePlace {
-    /// Frames of the captures before it.
-    before: u64,
+struct Behind {
+    /// Frames.
+    frames: u64,
     /// The time of the last of them that has one.
     clock: u64,
     /// The latest time of them.
@@ -40,83 +42,115 @@ struct CapturePlace {
 }
 
 impl Timeline {
-    /// Puts captures in order: all of a scope, each once.
+    /// Puts captures in order that [follow each other](super::Scope::extract): all of a scope, each once.
     ///
     /// # Errors
-    /// When a capture is missing or there twice, or when two of them are of one time, so that their packets would be
-    /// judged in turns.
-    pub fn new(mut captures: Vec<CaptureFacts>, order: Order) -> Result<Self, Error> {
-        captures.sort_by_key(|of| of.capture);
-        let missing = || {
-            let message = "not every capture is there once; an extract is of all captures, for the same rules";
-            Error::Question(message.to_owned())
-        };
-        let serves = captures.first().ok_or_else(missing)?.serves.clone();
-        let is_whole = captures.iter().map(|of| of.capture).eq(0..serves.captures);
-        if !is_whole || captures.iter().any(|of| of.serves != serves) {
-            return Err(missing());
+    /// When a capture is missing or there twice, or when two of them [overlap](Timeline::overlap).
+    pub fn new(captures: Vec<CaptureFacts>, order: Order) -> Result<Self, Error> {
+        if let Some(overlap) = Self::overlap(&captures, order) {
+            return Err(Error::Question(overlap));
         }
+        let captures = all_of_scope(captures)?;
         let inputs = captures.iter().map(|of| of.input.clone()).collect();
-        if order == Order::Time {
-            captures.sort_by_key(|of| (of.clock.first_turn, of.capture));
-            refuse_overlapping(&captures)?;
+        let captures = in_order(captures, order);
+        let frames = captures.iter().map(|of| of.frames.as_ref().map(|facts| (of.capture, facts)));
+        let frames: Option<Vec<_>> = frames.collect();
+        let frames = frames.ok_or_else(|| {
+            let message = "the captures were read in pieces, and their spans are missing";
+            Error::Question(message.to_owned())
+        })?;
+        Self::of(&captures, inputs, &frames)
+    }
+
+    /// Puts captures in order that were [read in pieces](super::Scope::pieces), by all the spans of them.
+    ///
+    /// # Errors
+    /// When a capture or a span is missing or there twice.
+    pub fn merged(captures: Vec<CaptureFacts>, mut spans: Vec<SpanFacts>) -> Result<Self, Error> {
+        spans.sort_by_key(|of| of.span);
+        let captures = in_order(all_of_scope(captures)?, Order::Time);
+        let read: u64 = captures.iter().map(|of| of.input.frames).sum();
+        let merged: u64 = spans.iter().map(|of| of.facts.frames).sum();
+        let is_once = spans.is_sorted_by(|a, b| a.span < b.span);
+        if read != merged || !is_once || captures.iter().any(|of| of.frames.is_some()) {
+            let message = "not every span of the captures is there once";
+            return Err(Error::Question(message.to_owned()));
         }
-        let mut places = vec![CapturePlace::default(); captures.len()];
-        let (mut before, mut clock, mut latest, mut outside) = (0, 0, None, Vec::new());
-        let mut window = Some(Window::default());
-        for of in &captures {
-            if let Some(place) = places.get_mut(of.capture as usize) {
-                *place = CapturePlace { before, clock, latest };
+        let mut named: Vec<&CaptureFacts> = captures.iter().collect();
+        named.sort_by_key(|of| of.capture);
+        let inputs = named.into_iter().map(|of| of.input.clone()).collect();
+        let frames: Vec<_> = spans.iter().map(|of| (of.span, &of.facts)).collect();
+        Self::of(&captures, inputs, &frames)
+    }
+
+    /// Says which captures overlap in time, if some do: one begins before another ends, so that a replay reads them in
+    /// turns.
+    pub fn overlap(captures: &[CaptureFacts], order: Order) -> Option<String> {
+        if order != Order::Time {
+            return None;
+        }
+        let mut captures: Vec<&CaptureFacts> = captures.iter().collect();
+        captures.retain(|of| of.input.frames > 0 && of.frames.is_some());
+        captures.sort_by_key(|of| of.turn());
+        let mut latest: Option<&CaptureFacts> = None;
+        for of in captures {
+            let ends = |of: &CaptureFacts| (of.turns.1, of.capture);
+            if let Some(before) = latest.filter(|before| ends(before) >= of.turn()) {
+                let [path, before] = [&of.input.path, &before.input.path];
+                return Some(format!(
+                    "{path} begins before {before} ends; captures that overlap are extracted in another way"
+                ));
             }
-            outside.push((before, of.outside.clone()));
-            before += of.input.frames;
-            clock = of.clock.last.unwrap_or(clock);
-            latest = latest.max(of.clock.window.times.map(|(_, latest)| latest));
+            if latest.is_none_or(|before| ends(before) < ends(of)) {
+                latest = Some(of);
+            }
+        }
+        None
+    }
+
+    /// By captures in reading order, and the frames of each capture or span, in order.
+    fn of(
+        captures: &[CaptureFacts],
+        inputs: Vec<CaptureInput>,
+        frames: &[(u32, &FrameFacts)],
+    ) -> Result<Self, Error> {
+        let serves = captures.first().ok_or_else(missing)?.serves.clone();
+        let (mut before, mut window) = (Behind::default(), Some(Window::default()));
+        let (mut places, mut outside) = (Vec::new(), Vec::new());
+        for (number, of) in frames {
+            places.push((*number, before));
+            if of.outside.frames() > 0 {
+                outside.push((before.frames, of.outside.clone()));
+            }
+            before.frames += of.frames;
+            before.clock = of.clock.last.unwrap_or(before.clock);
+            before.latest = before.latest.max(of.clock.window.times.map(|(_, latest)| latest));
             if let Some((_, first)) = of.clock.first {
                 window = window
                     .and_then(|mut window| window.go_on(first, &of.clock.window).map(|()| window));
             }
         }
-        let openings = Openings::default();
-        let mut timeline = Self { serves, places, openings, inputs, outside, window };
-        timeline.openings = timeline.openings_of(&captures);
-        Ok(timeline)
+        let befores: Vec<Behind> = places.iter().map(|(_, before)| *before).collect();
+        let openings = openings(captures, frames, &befores);
+        places.sort_unstable_by_key(|(number, _)| *number);
+        Ok(Self { serves, places, openings, inputs, outside, window })
     }
 
-    /// What the captures, in order, show of who accepts connections, and when the recording began and went on.
-    fn openings_of(&self, captures: &[CaptureFacts]) -> Openings {
-        let before = |of: &CaptureFacts| self.place(of.capture).before;
-        let mut starts = Vec::new();
-        starts.extend(captures.iter().find_map(|of| of.clock.first_ahead).map(|time| (0, time)));
-        for of in captures {
-            let CapturePlace { before, clock, .. } = self.place(of.capture);
-            let goes_on = |(_, time): &(u64, u64)| time.saturating_sub(clock) > INTERRUPTION;
-            let first = of.clock.first.filter(goes_on);
-            let resumed = first.iter().chain(&of.clock.resumed);
-            let resumed: Vec<_> = resumed.map(|(frame, time)| (before + frame, *time)).collect();
-            let evaluated = of.clock.first_evaluated.map(|(frame, time)| (before + frame, time));
-            // A frame goes on before it is evaluated.
-            let begins = |(frame, _): &(u64, u64)| resumed.iter().all(|(first, _)| first > frame);
-            if starts.is_empty() {
-                starts.extend(evaluated.filter(begins));
-            }
-            starts.extend(resumed);
-        }
-        let ahead = captures.iter().flat_map(|of| of.accepting_ahead.iter());
-        let ahead = ahead.map(|(end, _): &Accepting| (*end, 0));
-        let judged = captures
-            .iter()
-            .flat_map(|of| of.accepting.iter().map(move |(end, frame)| (*end, before(of) + frame)));
-        Openings::known(ahead.chain(judged), starts)
+    /// How many frames are before each capture, or each span.
+    pub fn before(&self) -> impl Iterator<Item = (u32, u64)> {
+        self.places.iter().map(|(number, before)| (*number, before.frames))
     }
 
-    fn place(&self, capture: u32) -> CapturePlace {
-        self.places.get(capture as usize).copied().unwrap_or_default()
+    fn place(&self, capture: u32) -> Behind {
+        let found = self.places.binary_search_by_key(&capture, |(number, _)| *number);
+        let found = found.ok().and_then(|at| self.places.get(at));
+        found.map(|(_, before)| *before).unwrap_or_default()
     }
 
-    /// The number of a frame among those of all captures, which is the position of its record.
+    /// The number of a frame of a capture, or of a span, among those of all captures, which is the position of its
+    /// record.
     pub fn number(&self, capture: u32, frame: u64) -> u64 {
-        self.place(capture).before.saturating_add(frame)
+        self.place(capture).frames.saturating_add(frame)
     }
 
     /// The time of the capture at a frame.
@@ -199,23 +233,56 @@ impl Timeline {
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct LostFragments(Outside);
 
-/// A replay reads captures in turns where one begins before another ends.
-fn refuse_overlapping(captures: &[CaptureFacts]) -> Result<(), Error> {
-    let mut latest: Option<&CaptureFacts> = None;
-    for of in captures.iter().filter(|of| of.input.frames > 0) {
-        let ends = |of: &CaptureFacts| (of.clock.last_turn, of.capture);
-        if let Some(before) = latest
-            && ends(before) >= (of.clock.first_turn, of.capture)
-        {
-            return Err(Error::Question(format!(
-                "{} begins before {} ends, so that a replay reads them in turns, which an extract cannot; merge \
-                 them (mergecap), or replay them on one machine",
-                of.input.path, before.input.path
-            )));
-        }
-        if latest.is_none_or(|before| ends(before) < ends(of)) {
-            latest = Some(of);
-        }
+fn missing() -> Error {
+    let message =
+        "not every capture is there once; an extract is of all captures, for the same rules";
+    Error::Question(message.to_owned())
+}
+
+/// The captures as they were named, if they are all of a scope, each once.
+fn all_of_scope(mut captures: Vec<CaptureFacts>) -> Result<Vec<CaptureFacts>, Error> {
+    captures.sort_by_key(|of| of.capture);
+    let serves = &captures.first().ok_or_else(missing)?.serves;
+    let is_whole = captures.iter().map(|of| of.capture).eq(0..serves.captures);
+    match is_whole && captures.iter().all(|of| of.serves == *serves) {
+        true => Ok(captures),
+        false => Err(missing()),
     }
-    Ok(())
+}
+
+fn in_order(mut captures: Vec<CaptureFacts>, order: Order) -> Vec<CaptureFacts> {
+    if order == Order::Time {
+        captures.sort_by_key(CaptureFacts::turn);
+    }
+    captures
+}
+
+/// What captures, in reading order, show of who accepts connections, and when the recording began and went on.
+fn openings(
+    captures: &[CaptureFacts],
+    frames: &[(u32, &FrameFacts)],
+    befores: &[Behind],
+) -> Openings {
+    let mut starts = Vec::new();
+    starts.extend(captures.iter().find_map(|of| of.ahead.time).map(|time| (0, time)));
+    for ((_, of), Behind { frames: before, clock, .. }) in frames.iter().zip(befores) {
+        let goes_on = |(_, time): &(u64, u64)| time.saturating_sub(*clock) > INTERRUPTION;
+        let first = of.clock.first.filter(goes_on);
+        let resumed = first.iter().chain(&of.clock.resumed);
+        let resumed: Vec<_> = resumed.map(|(frame, time)| (before + frame, *time)).collect();
+        let evaluated = of.clock.first_evaluated.map(|(frame, time)| (before + frame, time));
+        // A frame goes on before it is evaluated.
+        let begins = |(frame, _): &(u64, u64)| resumed.iter().all(|(first, _)| first > frame);
+        if starts.is_empty() {
+            starts.extend(evaluated.filter(begins));
+        }
+        starts.extend(resumed);
+    }
+    let ahead = captures.iter().flat_map(|of| of.ahead.accepting.iter());
+    let ahead = ahead.map(|end| (*end, 0));
+    let judged = frames.iter().zip(befores).flat_map(|((_, of), before)| {
+        let number = |(end, frame): &Accepting| (*end, before.frames + frame);
+        of.accepting.iter().map(number)
+    });
+    Openings::known(ahead.chain(judged), starts)
 }

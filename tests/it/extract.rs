@@ -1,6 +1,7 @@
-//! A replay in parts gives the answers of a replay: on captures in which much depends on other packets, each over 16 files.
+//! A replay in parts gives the answers of a replay: on captures in which much depends on other packets, each over 16 files,
+//! which follow each other or overlap in time.
 //!
-//! The seed of what fails is printed; `SGREPLAY_SEED` tries another one.
+//! The seed of what fails is printed; `SGREPLAY_SEED` tries others: `7`, or `100-200`.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
@@ -13,8 +14,8 @@ use sgreplay::decode::Tunnels;
 use sgreplay::diff::{self, Change, Diff, Effect};
 use sgreplay::engine::{self, Binding, DiffSink, ReplayRequest, Sink};
 use sgreplay::extract::{
-    Asked, CaptureFacts, ComparedPart, Extracted, FlowCompare, FlowJudge, Part, Portable, Record,
-    Scope, Timeline, Whole, compared,
+    Asked, CaptureFacts, ComparedPart, Extracted, FlowCompare, FlowJudge, FragmentRecord, Part,
+    Piece, Portable, Record, Scope, SpanFacts, Timeline, Whole, compared,
 };
 use sgreplay::labels::{BothLabels, Labels};
 use sgreplay::replay::{Midstream, Options, Replay, Sessions};
@@ -203,6 +204,36 @@ fn adversarial(seed: u64, frames: usize, hosts: usize) -> Files {
             packet.extend(vec![0; room]);
             add(now, true, family(&packet));
             all.push(packet);
+        }
+    }
+    files
+}
+
+/// The frames of [`adversarial`] as several sensors record them: each has a clock of its own, and packets that another one has
+/// too. Their files overlap a little, where one follows the other, or all the time.
+fn overlapping(seed: u64, frames: usize, hosts: usize) -> Files {
+    let mut dice = Dice(seed + 1_000);
+    let all = adversarial(seed, frames, hosts).concat();
+    let begin = 1_700_000_000 * SECOND;
+    let skew: Vec<u64> = (0..16)
+        .map(|_| dice.one_of(&[0, 1, 20_000, 3_000_000, SECOND, 5 * SECOND]) * dice.throw(2) as u64)
+        .collect();
+    // Times that are close, and many that are equal.
+    let (closer, round) = [(1, 1), (1, 1_000_000_000), (200, 1), (200, 1_000_000)][dice.throw(4)];
+    let sensors = dice.one_of(&[1, 2, 4, 16]);
+    let (in_turn, per_file) = (16 / sensors, all.len().div_ceil(16 / sensors));
+    let mut files: Files = vec![Vec::new(); 16];
+    for (n, (time, packet)) in all.into_iter().enumerate() {
+        // Near its end a file has frames of the next one already.
+        let n = if dice.throw(4) == 0 { n + dice.throw(60) } else { n };
+        let file = (n / per_file).min(in_turn - 1);
+        for _ in 0..=dice.throw(4) / 3 {
+            let file = file * sensors + dice.throw(sensors);
+            let time = time.map(|time| {
+                let time = if time < begin { time } else { begin + (time - begin) / closer };
+                (time + skew[file]) / round * round
+            });
+            files[file].push((time, packet.clone()));
         }
     }
     files
@@ -471,26 +502,73 @@ impl Extract {
     }
 }
 
+/// Captures that follow each other.
 fn extract(rules: &RuleSet, paths: &[PathBuf], order: Order) -> Result<Extract, Error> {
     let scope = Scope::new(rules, Tunnels::default(), u32::try_from(paths.len()).unwrap())?;
-    let (mut records, mut fragments, mut facts) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut parts, mut facts) = (Parts::default(), Vec::new());
     // Captures may be extracted in any order.
     for (capture, path) in (0..).zip(paths).collect::<Vec<_>>().into_iter().rev() {
         let sources = sources(std::slice::from_ref(path), order);
-        let of_capture = scope.extract(capture, sources, |part| {
-            match part {
-                Extracted::Record(record) => records.push(sent(&record)?),
-                Extracted::Fragment(fragment) => fragments.push(sent(&fragment)?),
-            }
-            Ok::<(), Error>(())
-        })?;
+        let of_capture = scope.extract(capture, sources, |part| parts.add(&part))?;
         facts.push(sent(&of_capture)?);
     }
-    let timeline = sent(&Timeline::new(facts, order)?)?;
-    let (completed, lost) = timeline.complete(fragments);
-    let lost = sent(&lost)?;
-    records.extend(completed);
-    Ok(Extract { timeline, records, lost })
+    parts.at(&Timeline::new(facts, order)?)
+}
+
+/// Captures that may overlap.
+fn merge(rules: &RuleSet, paths: &[PathBuf]) -> Result<Extract, Error> {
+    let scope = Scope::new(rules, Tunnels::default(), u32::try_from(paths.len()).unwrap())?;
+    let (facts, pieces) = pieces(&scope, paths)?;
+    let (mut parts, mut spans) = (Parts::default(), Vec::new());
+    // Spans may be merged in any order.
+    for (span, mut pieces) in pieces.into_iter().rev() {
+        pieces.sort_by_key(Piece::order);
+        let of_span: SpanFacts =
+            scope.merge(span, pieces.into_iter().map(Ok), |part| parts.add(&part))?;
+        spans.push(sent(&of_span)?);
+    }
+    parts.at(&Timeline::merged(facts, spans)?)
+}
+
+/// The pieces of captures, by span.
+type Pieces = BTreeMap<u32, Vec<Piece>>;
+
+fn pieces(scope: &Scope, paths: &[PathBuf]) -> Result<(Vec<CaptureFacts>, Pieces), Error> {
+    let (mut facts, mut pieces) = (Vec::new(), Pieces::new());
+    for (capture, path) in (0..).zip(paths).collect::<Vec<_>>().into_iter().rev() {
+        let sources = sources(std::slice::from_ref(path), Order::Time);
+        facts.push(scope.pieces(capture, sources, |piece| {
+            pieces.entry(piece.span()).or_default().push(sent(&piece)?);
+            Ok::<(), Error>(())
+        })?);
+    }
+    Ok((facts.iter().map(sent).collect::<Result<_, _>>()?, pieces))
+}
+
+/// The parts of an extract, as they come.
+#[derive(Default)]
+struct Parts {
+    records: Vec<Record>,
+    fragments: Vec<FragmentRecord>,
+}
+
+impl Parts {
+    fn add(&mut self, part: &Extracted) -> Result<(), Error> {
+        match part {
+            Extracted::Record(record) => self.records.push(sent(record)?),
+            Extracted::Fragment(fragment) => self.fragments.push(sent(fragment)?),
+        }
+        Ok(())
+    }
+
+    fn at(self, timeline: &Timeline) -> Result<Extract, Error> {
+        let Self { mut records, fragments } = self;
+        let timeline = sent(timeline)?;
+        let (completed, lost) = timeline.complete(fragments);
+        let lost = sent(&lost)?;
+        records.extend(completed);
+        Ok(Extract { timeline, records, lost })
+    }
 }
 
 /// By so many judges, each of which has some of the flows.
@@ -547,39 +625,55 @@ fn equal(expected: &[String], found: &[String], how: &str) {
 }
 
 /// The seeds that are tried.
-fn seeds() -> Vec<u64> {
-    match std::env::var("SGREPLAY_SEED") {
-        Ok(seed) => vec![seed.parse().unwrap()],
-        Err(_) => (0..6).collect(),
+fn seeds() -> std::ops::Range<u64> {
+    let Ok(named) = std::env::var("SGREPLAY_SEED") else { return 0..6 };
+    let (first, last) = named.split_once('-').unwrap_or((&named, &named));
+    first.parse().unwrap()..last.parse::<u64>().unwrap() + 1
+}
+
+/// Captures of a seed, those that follow each other and those that overlap, with their extracts.
+fn each_extract(seed: u64, rules: &RuleSet, mut each: impl FnMut(&[PathBuf], &Extract, &str)) {
+    let hosts = if seed.is_multiple_of(2) { 40 } else { 250 };
+    let files = [adversarial(seed, 12_000, hosts), overlapping(seed, 12_000, hosts)];
+    let [following, overlapping] = files.map(|files| {
+        assert_eq!(files.len(), 16);
+        let dir = tempfile::tempdir().unwrap();
+        (write(dir.path(), &files), dir)
+    });
+    each(&following.0, &extract(rules, &following.0, Order::Time).unwrap(), "in order");
+    each(&overlapping.0, &merge(rules, &overlapping.0).unwrap(), "overlapping");
+}
+
+fn options(seed: u64) -> Options {
+    match seed % 3 {
+        0 => Options::default().with_midstream(Midstream::FirstPacket),
+        _ => Options::default(),
     }
 }
 
 #[test]
 fn parts_judge_as_one_machine_does() {
     for seed in seeds() {
-        let dir = tempfile::tempdir().unwrap();
-        let files = adversarial(seed, 12_000, if seed % 2 == 0 { 40 } else { 250 });
-        assert_eq!(files.len(), 16);
-        let paths = write(dir.path(), &files);
         for (name, text) in [("one", ONE), ("three", THREE), ("layers", LAYERS)] {
             let rules = sgreplay::parse::yaml("rules.yaml", text).unwrap();
-            let options = match seed % 3 {
-                0 => Options::default().with_midstream(Midstream::FirstPacket),
-                _ => Options::default(),
-            };
-            let one = by_one(&rules, &paths, Order::Time, options);
-            let extract = extract(&rules, &paths, Order::Time).unwrap();
-            for parts in [1, 5] {
-                let found = by_parts(&rules, &extract, parts, options).unwrap();
-                equal(&one, &found, &format!("{name} interfaces, {parts} parts, seed {seed}"));
-            }
-            let packets: u64 = extract.records.iter().map(Record::packets).sum();
-            assert!(extract.records.len() as u64 * 4 < packets * 3, "packets collapse");
-            let said = one.join("\n");
-            for says in ["connection_denied", "fragment_without_first", "after_close", "not_local"]
-            {
-                assert!(said.contains(says), "{says} occurs, seed {seed}");
-            }
+            let options = options(seed);
+            each_extract(seed, &rules, |paths, extract, how| {
+                let one = by_one(&rules, paths, Order::Time, options);
+                for parts in [1, 5] {
+                    let found = by_parts(&rules, extract, parts, options).unwrap();
+                    let what = format!("{name} interfaces, {how}, {parts} parts, seed {seed}");
+                    equal(&one, &found, &what);
+                }
+                let packets: u64 = extract.records.iter().map(Record::packets).sum();
+                let records = extract.records.len() as u64;
+                assert!(records * 10 < packets * 9, "packets collapse: {records} of {packets}");
+                let said = one.join("\n");
+                for says in
+                    ["connection_denied", "fragment_without_first", "after_close", "not_local"]
+                {
+                    assert!(said.contains(says), "{says} occurs, seed {seed}");
+                }
+            });
         }
     }
 }
@@ -587,31 +681,37 @@ fn parts_judge_as_one_machine_does() {
 #[test]
 fn parts_compare_as_one_machine_does() {
     for seed in seeds() {
-        let dir = tempfile::tempdir().unwrap();
-        let paths = write(dir.path(), &adversarial(seed, 12_000, 40));
         for (name, text) in [("one", ONE), ("three", THREE), ("layers", LAYERS)] {
             let parsed = |text: &str| sgreplay::parse::yaml("rules.yaml", text).unwrap();
             let (current, proposed) = (parsed(text), parsed(&changed(text)));
             assert_ne!(current, proposed);
-            let options = match seed % 3 {
-                0 => Options::default().with_midstream(Midstream::FirstPacket),
-                _ => Options::default(),
-            };
-            let extract = extract(&current, &paths, Order::Time).unwrap();
-            for both in [[&current, &proposed], [&proposed, &current], [&current, &current]] {
-                let one = compared_by_one(both, &paths, Order::Time, options);
-                for parts in [1, 5] {
-                    let found = compared_by_parts(both, &extract, parts, options).unwrap();
-                    equal(&one, &found, &format!("{name} interfaces, {parts} parts, seed {seed}"));
+            let options = options(seed);
+            each_extract(seed, &current, |paths, extract, how| {
+                for both in [[&current, &proposed], [&proposed, &current], [&current, &current]] {
+                    let one = compared_by_one(both, paths, Order::Time, options);
+                    let parts = 1 + 4 * (seed % 2);
+                    let found = compared_by_parts(both, extract, parts, options).unwrap();
+                    let what = format!("{name} interfaces, {how}, {parts} parts, seed {seed}");
+                    equal(&one, &found, &what);
+                    let says = one.join("\n");
+                    for effect in ["newly_denied,", "newly_allowed,"] {
+                        let changes = both[0] != both[1];
+                        assert_eq!(says.contains(effect), changes, "{effect} {name}, seed {seed}");
+                    }
                 }
-                let says = one.join("\n");
-                for effect in ["newly_denied,", "newly_allowed,"] {
-                    let changes = both[0] != both[1];
-                    assert_eq!(says.contains(effect), changes, "{effect} {name}, seed {seed}");
-                }
-            }
+            });
         }
     }
+}
+
+/// Captures that follow each other may be read as those that overlap are.
+#[test]
+fn captures_that_follow_each_other_may_be_merged() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = write(dir.path(), &adversarial(1, 6_000, 40));
+    let rules = sgreplay::parse::yaml("rules.yaml", THREE).unwrap();
+    let found = by_parts(&rules, &merge(&rules, &paths).unwrap(), 3, Options::default()).unwrap();
+    equal(&by_one(&rules, &paths, Order::Time, Options::default()), &found, "merged");
 }
 
 /// More peers, and more kinds of frames that hide traffic, than are kept: which ones are depends on the order of all packets.
@@ -687,6 +787,32 @@ fn what_it_does_not_cover_is_refused() {
     };
     let overlapping = refused(&rules, &[&first, &second], Order::Time);
     assert!(overlapping.contains("second.pcapng begins before "), "{overlapping}");
+    let both = [first.clone(), second.clone()];
+    let one = by_one(&rules, &both, Order::Time, Options::default());
+    let merged = merge(&rules, &both).unwrap();
+    equal(&one, &by_parts(&rules, &merged, 1, Options::default()).unwrap(), "overlapping");
+    let scope = Scope::new(&rules, Tunnels::default(), 2).unwrap();
+    let (of_captures, pieces) = pieces(&scope, &both).unwrap();
+    let in_order = |span, mut pieces: Vec<Piece>| {
+        pieces.sort_by_key(Piece::order);
+        scope.merge(span, pieces.into_iter().map(Ok), |_| Ok::<(), Error>(()))
+    };
+    let (span, of_span) = pieces.first_key_value().unwrap();
+    let elsewhere = in_order(span + 1, of_span.clone());
+    let twice = in_order(*span, [&of_span[..], of_span].concat());
+    for wrong in [elsewhere, twice] {
+        let wrong = wrong.map(drop).unwrap_err().to_string();
+        assert!(wrong.contains("span by span, each once, in their order"), "{wrong}");
+    }
+    let all = pieces.into_iter().map(|(span, pieces)| in_order(span, pieces));
+    let all = all.collect::<Result<Vec<_>, _>>().unwrap();
+    for wrong in [all[1..].to_vec(), [&all[..], &all].concat()] {
+        let wrong = Timeline::merged(of_captures.clone(), wrong).map(drop);
+        let wrong = wrong.unwrap_err().to_string();
+        assert!(wrong.contains("not every span of the captures is there once"), "{wrong}");
+    }
+    let wrong = Timeline::new(of_captures, Order::Time).map(drop).unwrap_err().to_string();
+    assert!(wrong.contains("were read in pieces"), "{wrong}");
     assert!(refused(&rules, &[&cut], Order::Time).contains("cut.pcapng"));
     assert!(refused(&rules, &[&log], Order::Time).contains("this is a flow log"));
     // As they are named they do not overlap.
@@ -769,6 +895,16 @@ fn an_extract_has_the_bytes_of_its_format() {
         })
         .unwrap();
     written.sort();
+    let (captures, pieces) = pieces(&scope, &paths).unwrap();
+    for (span, pieces) in pieces {
+        for piece in &pieces {
+            written.push(format!("   piece {}", hex(piece.to_bytes().unwrap())));
+        }
+        let merged =
+            scope.merge(span, pieces.into_iter().map(Ok), |_| Ok::<(), Error>(())).unwrap();
+        written.push(format!(" span {}", hex(merged.to_bytes().unwrap())));
+    }
+    assert_eq!(captures.len(), 1);
     let path = hex(dir.path().to_str().unwrap().as_bytes().to_vec());
     let facts = hex(facts.to_bytes().unwrap());
     assert!(facts.contains(&path), "the name of the capture is the one thing that changes");

@@ -24,6 +24,8 @@ pub struct Connections {
     strays: HashMap<(FlowTuple, u32), u32, FixedState>,
     most_memory: usize,
     continued: u64,
+    /// These are the rows of some flows, and will be merged with those of others.
+    is_part: bool,
 }
 
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
@@ -112,7 +114,7 @@ impl Row {
         self.connection == 0 && self.flow.transport == Transport::Absent
     }
 
-    /// Adds what a later row of the same packets counts.
+    /// Adds what a later row of the same packets counts. Each has a time from its first packet on, or none.
     fn merge(&mut self, later: &Self) {
         for (sent, more) in self.sent.iter_mut().zip(later.sent) {
             *sent = (sent.0 + more.0, sent.1 + more.1);
@@ -141,7 +143,12 @@ impl Connections {
     /// None yet; rows take no more than so many bytes: see [`Connections::is_full`].
     pub fn within(most_memory: usize) -> Self {
         let (known, strays) = (HashMap::default(), HashMap::default());
-        Self { rows: Vec::new(), known, strays, most_memory, continued: 0 }
+        Self { rows: Vec::new(), known, strays, most_memory, continued: 0, is_part: false }
+    }
+
+    /// Those of a part of the flows.
+    pub(crate) fn of_part() -> Self {
+        Self { is_part: true, ..Self::within(usize::MAX) }
     }
 
     /// Adds a packet.
@@ -264,6 +271,17 @@ impl Connections {
         let Some(packet) = input.decoded.packet() else { return };
         let rows = &mut self.rows;
         let key = (packet.flow, number(judgement.interface));
+        // Where other flows have the same row, its first time is that of the first packet of all that has one.
+        let is_first_timed = |row: &u32| {
+            let row = rows.get(*row as usize);
+            row.is_some_and(|row| row.times.is_none() && row.may_have_other_flows())
+        };
+        if self.is_part
+            && input.frame.time_ns.is_some()
+            && self.strays.get(&key).is_some_and(is_first_timed)
+        {
+            self.strays.remove(&key);
+        }
         let known = self.strays.entry(key).or_insert_with(|| {
             rows.push(Row::new(input, judgement, Opening::AfterClose, packet.flow));
             number(rows.len() - 1)

@@ -60,7 +60,7 @@ impl<'r> FlowJudge<'r> {
         refuse(options)?;
         let judging = Judging {
             replay: FlowReplay::new(rules, options, timeline.openings().clone()),
-            connections: Some(Connections::within(usize::MAX)),
+            connections: Some(Connections::of_part()),
             coverage: None,
             observed: None,
             shards: new_shards(),
@@ -78,7 +78,7 @@ impl<'r> FlowJudge<'r> {
             self.flows.timeline.window()?;
         }
         let Judging { connections, coverage, observed, .. } = &mut self.flows.to;
-        *connections = asked.rows.then(|| Connections::within(usize::MAX));
+        *connections = asked.rows.then(Connections::of_part);
         *coverage = asked.coverage.then(|| Coverage::new(self.rules));
         *observed = asked.observed.map(|wants| Observed::new(wants, usize::MAX));
         Ok(self)

@@ -743,6 +743,42 @@ fn bounds_of_memory_are_those_of_one_machine() {
     }
 }
 
+/// Fragments show no ports, so that those of several flows have one row after the close of their connections. Its first time
+/// is that of the first packet of all that has one.
+#[test]
+fn a_row_of_several_flows_has_the_first_time_of_all() {
+    let fragment = |port: u16, place: (u8, u8), second: Option<u64>| {
+        let mut packet = ipv4(&format!("198.51.100.7:{port}"), "10.0.0.5:80", ".");
+        (packet[4], packet[5]) = (1, octet(usize::from(port - 40_000)));
+        (packet[6], packet[7]) = place;
+        (second.map(|second| (1_700_000_000 + second) * SECOND), packet)
+    };
+    let (first, later) = ((0x20, 0), (0x20, 4));
+    let mut frames = Vec::new();
+    for port in [40_000, 40_001] {
+        let ends = (&*format!("198.51.100.7:{port}"), "10.0.0.5:80");
+        frames.push((Some(1_700_000_000 * SECOND), ipv4(ends.0, ends.1, "S")));
+        frames.push((Some(1_700_000_001 * SECOND), ipv4(ends.0, ends.1, "R")));
+    }
+    frames.extend([
+        fragment(40_000, first, Some(5_000)),
+        fragment(40_001, first, Some(5_001)),
+        fragment(40_000, later, None),
+        fragment(40_001, later, Some(5_002)),
+        fragment(40_000, later, Some(5_003)),
+    ]);
+    let dir = tempfile::tempdir().unwrap();
+    let paths = write(dir.path(), &vec![frames]);
+    let rules = sgreplay::parse::yaml("rules.yaml", ONE).unwrap();
+    let one = by_one(&rules, &paths, Order::Time, Options::default());
+    let is_row = |line: &&String| line.contains("after_close") && line.contains("1700005002");
+    assert_eq!(one.iter().filter(is_row).count(), 1, "{one:#?}");
+    for found in [extract(&rules, &paths, Order::Time), merge(&rules, &paths)] {
+        let found = by_parts(&rules, &found.unwrap(), 2, Options::default()).unwrap();
+        equal(&one, &found, "two flows");
+    }
+}
+
 /// A transfer is a handful of records, however many packets it has.
 #[test]
 fn a_long_transfer_is_one_record() {

@@ -57,6 +57,8 @@ Order = Literal["time", "as-named"]
 Midstream = Literal["infer", "first-packet"]
 
 _EXTRACT = "part tinyint, key binary, capture int, frame bigint, data binary"
+# Its parts beside the records.
+_FRAGMENT, _FACTS, _SPAN = 1, 2, 4
 _ROWS = (
     "opened bigint, row bigint, community_id string, first_frame bigint, first_time_ns bigint, last_time_ns bigint, "
     "src string, dst string, proto int, sport int, dport int, icmp_type int, packets bigint, bytes bigint, "
@@ -167,6 +169,8 @@ def _bytes(spark: Any, captures: List[_Capture]) -> Any:
         # A file that cannot be read is no file without packets.
         ("spark.sql.files.ignoreCorruptFiles", "false"),
         ("spark.sql.files.ignoreMissingFiles", "false"),
+        # Pieces of captures that overlap are many packets each.
+        ("spark.sql.execution.arrow.maxBytesPerBatch", str(1 << 26)),
     ):
         session.conf.set(name, value)
     packed = [of.uri for of in captures if of.uri.lower().endswith(_CODECS)]
@@ -231,7 +235,9 @@ def _emitted(work: Callable[[Callable[[Any], None]], Any]) -> Iterator[Any]:
             return
 
 
-def _extract_task(rules: List[Any], decap: List[str], found: Any) -> Callable[[Iterator[Any]], Iterator[Any]]:
+def _extract_task(
+    rules: List[Any], decap: List[str], found: Any, overlapping: bool
+) -> Callable[[Iterator[Any]], Iterator[Any]]:
     def task(batches: Iterator[Any]) -> Iterator[Any]:
         pyarrow = _pyarrow()
 
@@ -256,9 +262,8 @@ def _extract_task(rules: List[Any], decap: List[str], found: Any) -> Callable[[I
 
             def work(to: Callable[[Any], None]) -> None:
                 served = [of.value._rules for of in rules]
-                _sgreplay.parts_extract(
-                    served, decap, len(captures), (number, capture.name), whole, to
-                )
+                extracting = (decap, len(captures), overlapping)
+                _sgreplay.parts_extract(served, extracting, (number, capture.name), whole, to)
                 # Behind the end of a capture nothing may be left, and the size must be right.
                 if any(piece for piece in whole):
                     raise Error(f"{capture.name}: there are bytes behind the end of the capture")
@@ -266,6 +271,22 @@ def _extract_task(rules: List[Any], decap: List[str], found: Any) -> Callable[[I
             for table in _emitted(work):
                 if table is not None:
                     yield from pyarrow.table(table).to_batches()
+
+    return task
+
+
+def _merge_task(rules: List[Any], decap: List[str], captures: int) -> Callable[[Iterator[Any]], Iterator[Any]]:
+    def task(batches: Iterator[Any]) -> Iterator[Any]:
+        pyarrow = _pyarrow()
+
+        tables = (pyarrow.Table.from_batches([batch]) for batch in batches)
+
+        def work(to: Callable[[Any], None]) -> None:
+            _sgreplay.parts_merge([of.value._rules for of in rules], decap, captures, tables, to)
+
+        for table in _emitted(work):
+            if table is not None:
+                yield from pyarrow.table(table).to_batches()
 
     return task
 
@@ -285,9 +306,13 @@ def extract(
     *,
     local: Optional[Texts] = None,
     decap: Optional[Texts] = None,
+    overlapping: bool = False,
 ) -> Any:
     """Extract what a replay needs of captures, as a DataFrame: keep it as Parquet and replay it against any rules with the
     same local addresses, whose sessions last as long or longer.
+
+    With `overlapping`, captures may overlap in time, as those of several sensors do: their packets are shuffled once, and
+    merged by time. Without it, an extract of such captures is refused where it is replayed by time.
 
     `paths` are files, patterns or folders of any file system that Spark reads. `rules` say which addresses are local; where
     they list no interfaces, `local` does; several rule sets have the same, and the extract serves all of them. `decap` looks
@@ -298,18 +323,24 @@ def extract(
     read = [_rules(of, local) for of in rules]
     if not read:
         raise Error("rules say which addresses are local, and there are none")
-    return _extract(spark, paths, read, _texts(decap))
+    return _extract(spark, paths, read, _texts(decap), overlapping)
 
 
 def _extract(
-    spark: Any, paths: Union[Path, Iterable[Path]], rules: List[Rules], decap: List[str]
+    spark: Any, paths: Union[Path, Iterable[Path]], rules: List[Rules], decap: List[str], overlapping: bool
 ) -> Any:
     captures = _find(spark, _paths(paths))
     for of in rules:
         _sgreplay.parts_check(of._rules, decap, len(captures), "time", "infer")
     context = spark.sparkContext
-    task = _extract_task([context.broadcast(of) for of in rules], decap, context.broadcast(captures))
-    return _bytes(spark, captures).mapInArrow(task, _EXTRACT)
+    served = [context.broadcast(of) for of in rules]
+    task = _extract_task(served, decap, context.broadcast(captures), overlapping)
+    read = _bytes(spark, captures).mapInArrow(task, _EXTRACT)
+    if not overlapping:
+        return read
+    # The pieces of a span of time, of all captures, are merged by one task.
+    ready = read.repartition("capture").sortWithinPartitions("part", "capture", "key")
+    return ready.mapInArrow(_merge_task(served, decap, len(captures)), _EXTRACT)
 
 
 class _Records(NamedTuple):
@@ -326,6 +357,14 @@ class _Records(NamedTuple):
             self.extracted.unpersist()
 
 
+def _beside(extracted: Any) -> Dict[int, List[bytes]]:
+    """What an extract has beside its records, by part."""
+    found: Dict[int, List[bytes]] = {_FRAGMENT: [], _FACTS: [], _SPAN: []}
+    for row in extracted.where("part <> 0").select("part", "data").collect():
+        found[row.part].append(bytes(row.data))
+    return found
+
+
 def _records(
     spark: Any, extract_or_paths: Any, rules: List[Rules], decap: Optional[Texts], order: Order
 ) -> _Records:
@@ -339,16 +378,23 @@ def _records(
             raise Error("decap belongs to the extract, which was made before")
         extracted = extract_or_paths
     else:
-        extracted = kept = _extract(spark, extract_or_paths, rules, _texts(decap)).persist()
-    beside = extracted.where("part <> 0").select("part", "data").collect()
-    facts = [bytes(row.data) for row in beside if row.part == 2]
-    fragments = [bytes(row.data) for row in beside if row.part == 1]
-    timeline, lost, completed, before = _sgreplay.parts_plan(facts, fragments, order)
+        paths = _paths(extract_or_paths)
+        extracted = kept = _extract(spark, paths, rules, _texts(decap), False).persist()
+    beside = _beside(extracted)
+    overlap = _sgreplay.parts_overlap(beside[_FACTS], order)
+    if overlap is not None:
+        if kept is None:
+            raise Error(f"{overlap}: extract(…, overlapping=True)")
+        kept.unpersist()
+        extracted = kept = _extract(spark, paths, rules, _texts(decap), True).persist()
+        beside = _beside(extracted)
+    facts, spans, fragments = beside[_FACTS], beside[_SPAN], beside[_FRAGMENT]
+    timeline, lost, completed, before = _sgreplay.parts_plan(facts, spans, fragments, order)
     records = extracted.where("part = 0")
     rest = [tuple(row.values()) for row in completed.to_pyarrow().to_pylist()]
     if rest:
         records = records.unionByName(spark.createDataFrame(rest, _EXTRACT))
-    places = spark.createDataFrame(list(enumerate(before)), "capture int, before bigint")
+    places = spark.createDataFrame(before, "capture int, before bigint")
     records = records.join(F.broadcast(places), "capture")
     records = records.select("key", (F.col("before") + F.col("frame")).alias("position"), "data")
     ready = records.repartition("key").sortWithinPartitions("key", "position")
@@ -450,8 +496,9 @@ def replay(
 ) -> Run:
     """Replay captures, or an `extract` of them, against rules. The answers are those of one machine with enough memory.
 
-    `order` is that of captures: by time, where none may begin before another ends, or as they were named. `coverage` adds which
-    rules the traffic uses, as `--coverage` does: the key `coverage` of the summary.
+    `order` is that of captures: by time, or as they were named. Captures that turn out to overlap in time are read twice;
+    `extract(…, overlapping=True)` reads them once. `coverage` adds which rules the traffic uses, as `--coverage` does: the
+    key `coverage` of the summary.
     """
     import warnings
 

@@ -52,7 +52,8 @@ mod _sgreplay {
     #[pymodule_export]
     use super::parts::{
         parts_check, parts_check_both, parts_check_suggest, parts_compare, parts_compared,
-        parts_extract, parts_judge, parts_plan, parts_suggest, parts_whole,
+        parts_extract, parts_judge, parts_merge, parts_overlap, parts_plan, parts_suggest,
+        parts_whole,
     };
     #[pymodule_export]
     use super::replay::Replay;

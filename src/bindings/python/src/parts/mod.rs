@@ -6,6 +6,7 @@
 
 mod compare;
 mod learn;
+mod merge;
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -21,8 +22,8 @@ use sgreplay::collect::{Connections, RowPart};
 use sgreplay::decode::Tunnels;
 use sgreplay::engine::{self, Local};
 use sgreplay::extract::{
-    Asked, CaptureFacts, Extracted, FlowJudge, FragmentRecord, LostFragments, Part, Portable,
-    Record, Scope, Timeline, Whole,
+    Asked, CaptureFacts, Extracted, FlowJudge, FragmentRecord, LostFragments, Part, Piece,
+    Portable, Record, Scope, SpanFacts, Timeline, Whole,
 };
 use sgreplay::labels::Labels;
 use sgreplay::replay::{Midstream, Options};
@@ -41,6 +42,7 @@ use crate::{capsule, error, table};
 
 pub(crate) use compare::{parts_check_both, parts_compare, parts_compared};
 pub(crate) use learn::{parts_check_suggest, parts_suggest};
+pub(crate) use merge::parts_merge;
 
 /// Rows of a batch that goes to Spark.
 const ROWS: usize = 1 << 13;
@@ -49,6 +51,12 @@ const ROWS: usize = 1 << 13;
 const RECORD: i8 = 0;
 const FRAGMENT: i8 = 1;
 const FACTS: i8 = 2;
+/// Of captures that overlap: pieces of them, which are merged before an extract has its rows, and what is known of a
+/// span of time.
+const PIECE: i8 = 3;
+const SPAN: i8 = 4;
+/// Pieces of a batch that goes to Spark. Each has many frames.
+const PIECES: usize = 1 << 8;
 
 /// Why a call ends.
 enum Halt {
@@ -147,6 +155,14 @@ impl Rows {
         self.push(FACTS, &[], (facts.capture, 0), &facts.to_bytes()?)
     }
 
+    fn piece(&mut self, piece: &Piece) -> Result<(), Halt> {
+        self.push(PIECE, &piece.order(), (piece.span(), 0), &piece.to_bytes()?)
+    }
+
+    fn span(&mut self, facts: &SpanFacts) -> Result<(), Halt> {
+        self.push(SPAN, &[], (facts.span, 0), &facts.to_bytes()?)
+    }
+
     fn table(&mut self) -> Result<Table, Halt> {
         let field = |name: &str, of: DataType| Field::new(name, of, false);
         let schema = Arc::new(Schema::new(vec![
@@ -242,32 +258,45 @@ fn scope(rules: &[Py<Rules>], decap: &[String], captures: u32) -> Result<Scope, 
     scope.ok_or_else(|| Error::Question("rules say what is local, and there are none".to_owned()))
 }
 
-/// Extracts one capture, whose bytes come in pieces, for one rule set or several, and hands over the rows.
+/// How captures are extracted: names of tunnels, how many captures there are, and whether they may overlap in time.
+type Extracting = (Vec<String>, u32, bool);
+
+/// Extracts one capture, whose bytes come in pieces, for one rule set or several, and hands over the rows; those of captures
+/// that may overlap have yet to be merged.
 #[pyfunction]
 pub(crate) fn parts_extract(
     py: Python<'_>,
     rules: Vec<Py<Rules>>,
-    decap: Vec<String>,
-    captures: u32,
+    extracting: Extracting,
     capture: (u32, String),
     pieces: Py<PyAny>,
     to: Py<PyAny>,
 ) -> PyResult<()> {
     let extract = move || -> Result<(), Halt> {
-        let (capture, name) = capture;
+        let ((decap, captures, overlapping), (capture, name)) = (extracting, capture);
         let scope = scope(&rules, &decap, captures)?;
         let options = SourceOptions { tunnels: tunnels(&decap)?, ..SourceOptions::default() };
         let bytes = Pieces { iterator: pieces, piece: Vec::new(), taken: 0 };
         let sources = Sources::from_reader(&name, Box::new(bytes), options).map_err(Error::from)?;
         let (mut rows, mut count) = (Rows::default(), 0);
-        let facts = scope.extract(capture, sources, |part| {
-            match part {
-                Extracted::Record(record) => rows.record(&record)?,
-                Extracted::Fragment(fragment) => rows.fragment(&fragment)?,
-            }
+        let mut emit_of = |rows: &mut Rows, at_once| {
             count += 1;
-            if count % ROWS == 0 { emit(&to, rows.table()?) } else { Ok(()) }
-        })?;
+            if count % at_once == 0 { emit(&to, rows.table()?) } else { Ok(()) }
+        };
+        let facts = if overlapping {
+            scope.pieces(capture, sources, |piece| {
+                rows.piece(&piece)?;
+                emit_of(&mut rows, PIECES)
+            })?
+        } else {
+            scope.extract(capture, sources, |part| {
+                match part {
+                    Extracted::Record(record) => rows.record(&record)?,
+                    Extracted::Fragment(fragment) => rows.fragment(&fragment)?,
+                }
+                emit_of(&mut rows, ROWS)
+            })?
+        };
         rows.facts(&facts)?;
         emit(&to, rows.table()?)
     };
@@ -275,29 +304,54 @@ pub(crate) fn parts_extract(
     raised(py, extracted)
 }
 
+fn facts_of(bytes: &[Vec<u8>]) -> Result<Vec<CaptureFacts>, Error> {
+    bytes.iter().map(|of| CaptureFacts::from_bytes(of)).collect()
+}
+
+/// Says which captures overlap in time, if some do that were not extracted so.
+#[pyfunction]
+pub(crate) fn parts_overlap(
+    py: Python<'_>,
+    facts: Vec<Vec<u8>>,
+    order_by: &str,
+) -> PyResult<Option<String>> {
+    let overlap =
+        || -> Result<_, Halt> { Ok(Timeline::overlap(&facts_of(&facts)?, order(order_by)?)) };
+    raised(py, overlap())
+}
+
 /// Everything that is known when all captures are extracted: the timeline, the lost fragments, the completed ones as rows,
-/// and the frames before each capture.
-type Plan<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>, Table, Vec<u64>);
+/// and the frames before each capture or span.
+type Plan<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>, Table, Vec<(u32, u64)>);
 
 /// Puts captures in order and completes fragments.
 #[pyfunction]
 pub(crate) fn parts_plan<'py>(
     py: Python<'py>,
     facts: Vec<Vec<u8>>,
+    spans: Vec<Vec<u8>>,
     fragments: Vec<Vec<u8>>,
     order_by: &str,
 ) -> PyResult<Plan<'py>> {
     let plan = || -> Result<_, Halt> {
-        let captures = u32::try_from(facts.len()).unwrap_or(u32::MAX);
-        let facts: Result<Vec<_>, _> =
-            facts.iter().map(|of| CaptureFacts::from_bytes(of)).collect();
+        let facts = facts_of(&facts)?;
+        let spans = spans.iter().map(|of| SpanFacts::from_bytes(of));
+        let spans = spans.collect::<Result<Vec<_>, _>>()?;
         let fragments: Result<Vec<_>, _> =
             fragments.iter().map(|of| FragmentRecord::from_bytes(of)).collect();
-        let timeline = Timeline::new(facts?, order(order_by)?)?;
+        let timeline = match (facts.iter().any(CaptureFacts::are_of_pieces), order(order_by)?) {
+            (false, order) => Timeline::new(facts, order)?,
+            (true, Order::Time) => Timeline::merged(facts, spans)?,
+            (true, Order::AsNamed) => {
+                let message = "the extract has its captures merged by time; for the order in which they are named, extract \
+                               them without `overlapping`";
+                return Err(Error::Question(message.to_owned()).into());
+            }
+        };
         let (records, lost) = timeline.complete(fragments?);
         let mut rows = Rows::default();
         records.iter().try_for_each(|record| rows.record(record))?;
-        let before = (0..captures).map(|capture| timeline.number(capture, 0)).collect();
+        let before = timeline.before().collect();
         Ok((timeline.to_bytes()?, lost.to_bytes()?, rows.table()?, before))
     };
     let (timeline, lost, completed, before) = raised(py, plan())?;

@@ -162,6 +162,8 @@ fn adversarial(seed: u64, frames: usize, hosts: usize) -> Files {
         let mut packet = ipv4(&ends[0], &ends[1], dice.one_of(&FLAGS));
         // How many packets of the connection follow at once.
         let mut more = 0;
+        // A fragment amid them opens the connection anew.
+        let mut anew = false;
         let last = all.len().saturating_sub(1 + dice.throw(50));
         match dice.throw(20) {
             0 if let Some(quoted) = all.get(last).filter(|of| of.len() >= 28) => {
@@ -180,6 +182,10 @@ fn adversarial(seed: u64, frames: usize, hosts: usize) -> Files {
             3 if dice.throw(10) == 0 => packet.truncate(dice.throw(24)),
             4 => packet[9] = dice.one_of(&[47, 50]),
             5..8 => more = 1 + dice.throw(25),
+            8 if dice.throw(3) == 0 => {
+                packet = ipv4(&ends[0], &ends[1], "R");
+                (more, anew) = (8, true);
+            }
             _ => {}
         }
         let family = match packet.len() >= 28 && dice.throw(3) == 0 {
@@ -194,7 +200,7 @@ fn adversarial(seed: u64, frames: usize, hosts: usize) -> Files {
         };
         add(now, is_timed, family(&packet));
         all.push(packet);
-        for _ in 0..more {
+        for n in 0..more {
             now += dice.one_of(&[1, 10, 1_000]) * dice.throw(4_000_000) as u64;
             let flags = if ipv4(&ends[0], &ends[1], ".")[9] == 6 { "." } else { "udp" };
             let flags = if all.last().is_some_and(|of| of[9] == 17) { "udp" } else { flags };
@@ -202,6 +208,10 @@ fn adversarial(seed: u64, frames: usize, hosts: usize) -> Files {
             let mut packet = ipv4(&ends[a], &ends[b], flags);
             let room = dice.throw(9);
             packet.extend(vec![0; room]);
+            if anew && n == 4 {
+                packet = ipv4(&ends[0], &ends[1], "S");
+                packet[6] = 0x20;
+            }
             add(now, true, family(&packet));
             all.push(packet);
         }
@@ -210,7 +220,7 @@ fn adversarial(seed: u64, frames: usize, hosts: usize) -> Files {
 }
 
 /// The frames of [`adversarial`] as several sensors record them: each has a clock of its own, and packets that another one has
-/// too. Their files overlap a little, where one follows the other, or all the time.
+/// too. Their files overlap a little, where one follows the other, or all the time, and are named in any order.
 fn overlapping(seed: u64, frames: usize, hosts: usize) -> Files {
     let mut dice = Dice(seed + 1_000);
     let all = adversarial(seed, frames, hosts).concat();
@@ -235,6 +245,9 @@ fn overlapping(seed: u64, frames: usize, hosts: usize) -> Files {
             });
             files[file].push((time, packet.clone()));
         }
+    }
+    for n in 1..files.len() {
+        files.swap(n, dice.throw(n + 1));
     }
     files
 }

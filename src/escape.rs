@@ -54,6 +54,14 @@ pub fn line(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// The same of what stands in a text from a position on.
+pub(crate) fn line_from(text: &mut String, start: usize) {
+    if let Some(Cow::Owned(escaped)) = text.get(start..).map(line) {
+        text.truncate(start);
+        text.push_str(&escaped);
+    }
+}
+
 /// The same of several lines that are ours: line breaks stay.
 pub fn lines(text: &str) -> Cow<'_, str> {
     match text.split('\n').any(|one| matches!(line(one), Cow::Owned(_))) {
@@ -207,13 +215,22 @@ pub struct Text(String);
 impl Text {
     /// Adds a line.
     pub fn line(&mut self, content: impl fmt::Display) {
+        self.line_with(|text| {
+            let _ = write!(text, "{content}");
+        });
+    }
+
+    /// Adds a line that `write` appends.
+    pub(crate) fn line_with(&mut self, write: impl FnOnce(&mut String)) {
         let start = self.0.len();
-        let _ = write!(self.0, "{content}");
-        if let Some(Cow::Owned(escaped)) = self.0.get(start..).map(line) {
-            self.0.truncate(start);
-            self.0.push_str(&escaped);
-        }
+        write(&mut self.0);
+        line_from(&mut self.0, start);
         self.0.push('\n');
+    }
+
+    /// Makes room for so many bytes more.
+    pub(crate) fn reserve(&mut self, bytes: usize) {
+        self.0.reserve(bytes);
     }
 
     /// Adds an empty line.

@@ -104,6 +104,7 @@ impl Column {
         let text = match cell {
             Cell::Text(text) => Some(*text),
             Cell::Owned(text) => Some(text.as_str()),
+            Cell::Community(id) => Some(id.as_str()),
             _ => None,
         };
         match (self, cell) {
@@ -180,7 +181,7 @@ impl ConnectionColumns {
     /// When a batch is not taken.
     pub fn add<E: From<ArrowError>>(
         &mut self,
-        connections: &Connections,
+        connections: &mut Connections,
         part: RowPart,
         labels: &Labels,
         mut batch: impl FnMut(RecordBatch) -> Result<(), E>,

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
 
-use crate::flow::{Direction, FlowTuple, Transport};
+use super::row::{Row, RowPart, Sent, number};
+use super::row_index::RowIndex;
+use crate::flow::{Direction, FlowTuple};
 use crate::replay::Replay;
-use crate::rules::EntryIndex;
 use crate::session::Opening;
 use crate::sources::Input;
-use crate::verdict::{Judged, Judgement, Reason, Verdict};
+use crate::verdict::{Judged, Judgement, Verdict};
 
 /// Gathers connections. Their rows are written at the end of the run, in order of opening; where they would take more
 /// memory than they may, those of connections that are over are written before, and then those that have been idle
@@ -18,132 +19,33 @@ use crate::verdict::{Judged, Judgement, Reason, Verdict};
 pub struct Connections {
     /// In order of opening.
     rows: Vec<Row>,
-    /// Where the row of a connection is, by connection, interface, and whether the interface's end began it.
-    known: HashMap<(u64, u32, bool), u32, FixedState>,
+    known: RowIndex,
     /// Packets after their connection closed, by tuple and interface: each has a row of its own.
     strays: HashMap<(FlowTuple, u32), u32, FixedState>,
+    /// Packets that are to be added to rows which there are.
+    sent: Vec<Sent>,
     most_memory: usize,
     continued: u64,
     /// These are the rows of some flows, and will be merged with those of others.
     is_part: bool,
 }
 
-#[derive(Debug, serde::Serialize, serde::Deserialize)]
-pub(crate) struct Row {
-    /// Zero for strays.
-    pub(crate) connection: u64,
-    pub(crate) flow: FlowTuple,
-    pub(crate) first_frame: u64,
-    pub(crate) last_frame: u64,
-    /// Of the first packet and the latest, where one has a time.
-    pub(crate) times: Option<(u64, u64)>,
-    /// From the initiator, and from the other end.
-    pub(crate) sent: [(u64, u64); 2],
-    pub(crate) interface: u32,
-    pub(crate) entry: EntryIndex,
-    /// The direction in which it was opened.
-    pub(crate) opened_in: Direction,
-    pub(crate) decided_in: Direction,
-    pub(crate) verdict: Verdict,
-    /// A network ACL stops its replies.
-    pub(crate) stopped: bool,
-    pub(crate) reason: Reason,
-    pub(crate) opening: Opening,
-    /// One of its packets is reported.
-    pub(crate) selected: bool,
-    /// It is to be written, and then forgotten.
-    pub(crate) over: bool,
-}
-
-/// Which rows are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RowPart {
-    /// Those that [`Connections::choose_over`] has chosen.
-    Over,
-    /// All.
-    All,
-}
-
-impl Row {
-    /// Whether it is written: one of its packets is reported.
-    fn is_of(&self, part: RowPart) -> bool {
-        self.selected && (self.over || part == RowPart::All)
-    }
-
-    fn new(input: &Input<'_>, judgement: &Judgement, opening: Opening, flow: FlowTuple) -> Self {
-        Self {
-            connection: judgement.connection.unwrap_or(0),
-            flow,
-            first_frame: input.frame.number,
-            last_frame: input.frame.number,
-            times: None,
-            sent: [(0, 0); 2],
-            interface: number(judgement.interface),
-            entry: judgement.entry,
-            opened_in: match judgement.local_began {
-                true => Direction::Egress,
-                false => Direction::Ingress,
-            },
-            decided_in: judgement.decided_in,
-            verdict: judgement.verdict,
-            stopped: judgement.is_stopped(),
-            reason: judgement.reason,
-            opening,
-            selected: false,
-            over: false,
-        }
-    }
-
-    fn add(&mut self, input: &Input<'_>, back: bool) {
-        let Input { frame, selected, .. } = *input;
-        if let Some((packets, bytes)) = self.sent.get_mut(usize::from(back)) {
-            *packets += 1;
-            *bytes += u64::from(frame.wire_len);
-        }
-        self.selected |= selected;
-        self.last_frame = frame.number;
-        if let Some(time) = frame.time_ns {
-            let (first, last) = self.times.unwrap_or((time, time));
-            self.times = Some((first, last.max(time)));
-        }
-    }
-
-    /// Whether it is of packets after the end of a connection that show no ports: those of other connections may have the
-    /// same row.
-    pub(crate) fn may_have_other_flows(&self) -> bool {
-        self.connection == 0 && self.flow.transport == Transport::Absent
-    }
-
-    /// Adds what a later row of the same packets counts. Each has a time from its first packet on, or none.
-    fn merge(&mut self, later: &Self) {
-        for (sent, more) in self.sent.iter_mut().zip(later.sent) {
-            *sent = (sent.0 + more.0, sent.1 + more.1);
-        }
-        self.last_frame = self.last_frame.max(later.last_frame);
-        self.selected |= later.selected;
-        self.times = match (self.times, later.times) {
-            (Some((first, last)), Some((_, latest))) => Some((first, last.max(latest))),
-            (known, others) => known.or(others),
-        };
-    }
-
-    /// Whether more packets may belong to it.
-    fn goes_on(&self, replay: &Replay<'_>) -> bool {
-        let interface = self.interface as usize;
-        self.connection == 0
-            || replay.goes_on(interface, self.opened_in, &self.flow, self.connection)
-    }
-}
-
-fn number(of: usize) -> u32 {
-    u32::try_from(of).unwrap_or(u32::MAX)
-}
+/// Packets are added to their rows so many at once: the rows lie scattered, so that each is waited for, and for all of
+/// them at once it takes as long.
+const AT_ONCE: usize = 64;
 
 impl Connections {
     /// None yet; rows take no more than so many bytes: see [`Connections::is_full`].
     pub fn within(most_memory: usize) -> Self {
-        let (known, strays) = (HashMap::default(), HashMap::default());
-        Self { rows: Vec::new(), known, strays, most_memory, continued: 0, is_part: false }
+        Self {
+            rows: Vec::new(),
+            known: RowIndex::default(),
+            strays: HashMap::default(),
+            sent: Vec::new(),
+            most_memory,
+            continued: 0,
+            is_part: false,
+        }
     }
 
     /// Those of a part of the flows.
@@ -160,27 +62,70 @@ impl Connections {
             }
             let Some(connection) = judgement.connection else { continue };
             let local_began = judgement.local_began;
-            let key = (connection, number(judgement.interface), local_began);
-            let opened = match judgement.opened {
-                Some(opened) => Some(opened),
-                None if self.known.contains_key(&key) => None,
-                None => self.continued(input, judgement),
+            let known = match judgement.opened {
+                Some(_) => None,
+                None => self.known.get(connection, judgement.interface, local_began),
             };
-            if let Some((opening, flow)) = opened {
-                self.known.insert(key, number(self.rows.len()));
-                self.rows.push(Row::new(input, judgement, opening, flow));
+            let row = if let Some(row) = known {
+                row
+            } else {
+                let opened = judgement.opened.or_else(|| self.continued(input, judgement));
+                let Some((opening, flow)) = opened else { continue };
+                self.open(connection, input, judgement, (opening, flow))
+            };
+            let from_local = judgement.direction == Direction::Egress;
+            self.send(Sent::new(row, input, from_local != local_began));
+            if judgement.is_stopped() {
+                self.stop(row, judgement);
             }
-            let row = self.known.get(&key).and_then(|row| self.rows.get_mut(*row as usize));
-            if let Some(row) = row {
-                let from_local = judgement.direction == Direction::Egress;
-                row.add(input, from_local != local_began);
-                // What is cut by its replies is no connection that gets through.
-                if judgement.is_stopped() && row.verdict == Verdict::Allow {
-                    (row.verdict, row.reason) = (judgement.verdict, judgement.reason);
-                    (row.decided_in, row.entry) = (judgement.decided_in, judgement.entry);
-                    row.stopped = true;
-                }
+        }
+    }
+
+    /// Begins a row.
+    fn open(
+        &mut self,
+        connection: u64,
+        input: &Input<'_>,
+        judgement: &Judgement,
+        (opening, flow): (Opening, FlowTuple),
+    ) -> u32 {
+        let row = number(self.rows.len());
+        self.rows.push(Row::new(input, judgement, opening, flow));
+        let Judgement { interface, local_began, .. } = *judgement;
+        self.known.insert(connection, interface, local_began, row);
+        row
+    }
+
+    /// Adds a packet to a row, sooner or later.
+    #[inline]
+    fn send(&mut self, sent: Sent) {
+        self.sent.push(sent);
+        if self.sent.len() >= AT_ONCE {
+            self.settle();
+        }
+    }
+
+    /// Adds the packets that are to be added.
+    fn settle(&mut self) {
+        let Self { rows, sent, .. } = self;
+        let all = sent.iter().filter_map(|sent| rows.get(sent.row as usize));
+        std::hint::black_box(all.fold(0, |touched, row| touched ^ row.touch()));
+        for sent in sent.drain(..) {
+            if let Some(row) = rows.get_mut(sent.row as usize) {
+                row.add(&sent);
             }
+        }
+    }
+
+    /// Notes that a reply is stopped: what is cut by its replies is no connection that gets through.
+    #[cold]
+    fn stop(&mut self, row: u32, judgement: &Judgement) {
+        if let Some(row) = self.rows.get_mut(row as usize)
+            && row.verdict == Verdict::Allow
+        {
+            (row.verdict, row.reason) = (judgement.verdict, judgement.reason);
+            (row.decided_in, row.entry) = (judgement.decided_in, judgement.entry);
+            row.stopped = true;
         }
     }
 
@@ -196,13 +141,16 @@ impl Connections {
             let (row, back) = match (judgement.connection, input.decoded.packet()) {
                 (Some(connection), _) => {
                     let from_local = judgement.direction == Direction::Egress;
-                    let key = (connection, interface, judgement.local_began);
-                    (self.known.get(&key), from_local != judgement.local_began)
+                    let local_began = judgement.local_began;
+                    let row = self.known.get(connection, judgement.interface, local_began);
+                    (row, from_local != local_began)
                 }
-                (None, Some(packet)) => (self.strays.get(&(packet.flow, interface)), false),
+                (None, Some(packet)) => {
+                    (self.strays.get(&(packet.flow, interface)).copied(), false)
+                }
                 (None, None) => (None, false),
             };
-            let row = row.and_then(|row| self.rows.get_mut(*row as usize));
+            let row = row.and_then(|row| self.rows.get_mut(row as usize));
             if let Some(sent) = row.and_then(|row| row.sent.get_mut(usize::from(back))) {
                 sent.0 += packets;
                 sent.1 += bytes;
@@ -212,6 +160,7 @@ impl Connections {
 
     /// Takes the rows of all connections, which are over.
     pub(crate) fn take_rows(&mut self) -> Vec<Row> {
+        self.settle();
         self.known.clear();
         self.strays.clear();
         std::mem::take(&mut self.rows)
@@ -269,6 +218,10 @@ impl Connections {
     /// Adds a packet after its connection closed: its own direction decides (SEMANTICS F16).
     fn add_stray(&mut self, input: &Input<'_>, judgement: &Judgement) {
         let Some(packet) = input.decoded.packet() else { return };
+        if self.is_part {
+            // Whether a row has a time is looked at.
+            self.settle();
+        }
         let rows = &mut self.rows;
         let key = (packet.flow, number(judgement.interface));
         // Where other flows have the same row, its first time is that of the first packet of all that has one.
@@ -286,12 +239,12 @@ impl Connections {
             rows.push(Row::new(input, judgement, Opening::AfterClose, packet.flow));
             number(rows.len() - 1)
         });
-        if let Some(row) = self.rows.get_mut(*known as usize) {
-            row.add(input, false);
-        }
+        let row = *known;
+        self.send(Sent::new(row, input, false));
     }
 
-    /// Bytes that the rows take, about: a map has room for as many again.
+    /// Bytes that the rows take, about: a map has room for as many again. The order of the rows depends on it where there
+    /// is too little memory.
     fn memory(&self) -> usize {
         let known = size_of::<((u64, u32, bool), u32)>() + 1;
         let strays = size_of::<((FlowTuple, u32), u32)>() + 1;
@@ -308,8 +261,14 @@ impl Connections {
     /// of those that have been idle longest, the denied ones first: of a scan they are most, and their clients
     /// seldom go on. Should one go on, the rest of it has another row ([`Opening::Continued`]).
     pub fn choose_over(&mut self, replay: &Replay<'_>) {
-        for row in &mut self.rows {
-            row.over = !row.goes_on(replay);
+        self.settle();
+        for rows in self.rows.chunks_mut(AT_ONCE) {
+            replay.fetch_sessions(
+                rows.iter().map(|row| (row.interface as usize, row.opened_in, &row.flow)),
+            );
+            for row in rows {
+                row.over = !row.goes_on(replay);
+            }
         }
         let staying = self.rows.iter().filter(|row| !row.over);
         let rank = |row: &Row| (row.verdict == Verdict::Allow, row.last_frame);
@@ -323,6 +282,7 @@ impl Connections {
 
     /// Forgets the rows that were chosen; by now they are written.
     pub fn forget_over(&mut self) {
+        self.settle();
         let mut kept = 0;
         let places: Vec<Option<u32>> = self
             .rows
@@ -334,18 +294,24 @@ impl Connections {
             })
             .collect();
         self.rows.retain(|row| !row.over);
-        let place = |row: &mut u32| {
-            let place = places.get(*row as usize).copied().flatten();
+        let place = |row: u32| places.get(row as usize).copied().flatten();
+        self.known.renumber(place);
+        self.strays.retain(|_, row| {
+            let place = place(*row);
             *row = place.unwrap_or_default();
             place.is_some()
-        };
-        self.known.retain(|_, row| place(row));
-        self.strays.retain(|_, row| place(row));
+        });
     }
 
     /// Rows of a part that are reported, in order of opening.
-    pub(crate) fn rows(&self, part: RowPart) -> impl Iterator<Item = &Row> {
-        self.rows.iter().filter(move |row| row.is_of(part))
+    pub(crate) fn rows(&mut self, part: RowPart) -> impl Iterator<Item = &Row> {
+        self.all_rows().iter().filter(move |row| row.is_of(part))
+    }
+
+    /// All rows, reported or not, in order of opening.
+    pub(crate) fn all_rows(&mut self) -> &[Row] {
+        self.settle();
+        &self.rows
     }
 
     /// Rows that go on from one that was written before: they have the same number.

@@ -7,18 +7,21 @@ mod connections;
 mod coverage;
 mod overview;
 mod recorded;
+mod row;
+mod row_index;
 mod usage;
 mod window;
 
 pub use changed::Changed;
 pub(crate) use changed::{Group, Kind};
 pub use changed_counts::{ChangedCounts, Seen};
-pub(crate) use connections::Row;
-pub use connections::{Connections, RowPart};
+pub use connections::Connections;
 pub use coverage::Coverage;
 pub(crate) use coverage::{CoveragePart, TooMuchUsed};
 pub use overview::{ByClass, ListedConnection, Overview, Timeline, TrafficClass};
 
 pub use recorded::RecordedActions;
+pub(crate) use row::Row;
+pub use row::RowPart;
 pub use usage::{NETWORK, SeenService, Usage};
 pub use window::Window;

@@ -288,6 +288,19 @@ impl<'r> Replay<'r> {
             .is_some_and(|opened| number_among_all(opened.connection, numbers) == Some(connection))
     }
 
+    /// Prefetches the sessions of connections that [`Replay::goes_on`] is asked of next.
+    pub(crate) fn fetch_sessions<'f>(
+        &self,
+        of: impl Iterator<Item = (usize, Direction, &'f FlowTuple)>,
+    ) {
+        for (interface, direction, flow) in of {
+            if let Some(shard) = self.shards.get(usize::from(self.shard_of(flow))) {
+                let place = shard.sessions.places().slot(interface, direction, flow);
+                shard.sessions.fetch(std::iter::once(&place));
+            }
+        }
+    }
+
     /// Bytes that the indexes of all interfaces take.
     pub fn index_memory(&self) -> usize {
         let lists = self.setup.lists.iter().flat_map(|lists| [&lists.ingress, &lists.egress]);

@@ -26,18 +26,21 @@ impl Workers {
         self.pool.is_none()
     }
 
-    /// What is made of each part of the items, in their order; a part has so many items, the last fewer.
-    pub fn in_parts<T: Sync, R: Send + Default>(
+    /// Fills a place for each part of the items, in their order; a part has so many items, the last fewer. The places that
+    /// were filled, of those of `made`: what is in them already may be used again.
+    pub(crate) fn fill_parts<'m, T: Sync, R: Send + Default>(
         &self,
         items: &[T],
         of: NonZeroUsize,
-        make: impl Fn(&[T]) -> R + Sync,
-    ) -> Vec<R> {
-        let mut made: Vec<R> = Vec::new();
-        made.resize_with(items.len().div_ceil(of.get()), R::default);
-        let tasks = made.iter_mut().zip(items.chunks(of.get()));
-        self.each(tasks, |(made, items)| *made = make(items));
-        made
+        made: &'m mut Vec<R>,
+        fill: impl Fn(&[T], &mut R) + Sync,
+    ) -> &'m mut [R] {
+        let parts = items.len().div_ceil(of.get());
+        if made.len() < parts {
+            made.resize_with(parts, R::default);
+        }
+        self.each(made.iter_mut().zip(items.chunks(of.get())), |(made, items)| fill(items, made));
+        made.get_mut(..parts).unwrap_or_default()
     }
 
     /// Does every task, each on one of the threads, and returns when all are done.

@@ -9,10 +9,10 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use super::connections::community_id;
+use super::flow_cells::flow_cells;
 use super::summary::{CaptureInput, Local, RulesInput, strays_json};
 use super::table::{Room, Table};
-use super::{Cell, Rows, SCHEMA, region_tables, text};
+use super::{Cell, CommunityId, Rows, SCHEMA, region_tables, text};
 use crate::collect::{Changed, Group, Kind};
 use crate::diff::{Change, Diff, Effect, Effects, Side, Turned};
 use crate::escape::{Text, push_line};
@@ -137,7 +137,6 @@ pub(crate) fn change_cells<'l>(
     labels: BothLabels<'l>,
 ) -> [Cell<'l>; CHANGE_COLUMNS.len()] {
     let Change { effect, flow, current, proposed, first_frame, times, packets, bytes, .. } = change;
-    let (ports, icmp) = (flow.transport.ports(), flow.transport.icmp());
     let [now, then] = [(labels.current, current), (labels.proposed, proposed)];
     let side = |(labels, side): (&'l Labels, &Side)| {
         let found = labels.side(side);
@@ -151,18 +150,20 @@ pub(crate) fn change_cells<'l>(
     };
     let ([verdict_now, reason_now, group_now, rule_now], layer_now) = side(now);
     let ([verdict_then, reason_then, group_then, rule_then], layer_then) = side(then);
+    let [id, frame, first_time, last_time, src, dst, proto, sport, dport, icmp] =
+        flow_cells(flow, *first_frame, *times);
     [
         Cell::Text(effect.as_str()),
-        Cell::Owned(community_id(flow)),
-        Cell::Number(*first_frame),
-        times.map(|(first, _)| first).into(),
-        times.map(|(_, last)| last).into(),
-        Cell::Addr(flow.src),
-        Cell::Addr(flow.dst),
-        Cell::Number(flow.proto.0.into()),
-        ports.map(|(src, _)| src).into(),
-        ports.map(|(_, dst)| dst).into(),
-        icmp.map(|(kind, _)| kind).into(),
+        id,
+        frame,
+        first_time,
+        last_time,
+        src,
+        dst,
+        proto,
+        sport,
+        dport,
+        icmp,
         Cell::Number(*packets),
         Cell::Number(*bytes),
         verdict_now,
@@ -224,7 +225,7 @@ struct ChangeJson<'d> {
     accepted: Option<&'d str>,
     bytes: u64,
     change: &'static str,
-    community_id: String,
+    community_id: CommunityId,
     current: SideJson<'d>,
     dport: Option<u16>,
     dst: IpAddr,
@@ -247,7 +248,7 @@ impl<'d> ChangeJson<'d> {
             accepted: labels.reason(change),
             bytes: change.bytes,
             change: change.effect.as_str(),
-            community_id: community_id(flow),
+            community_id: CommunityId::new(flow),
             current: SideJson::new(labels.current, &change.current),
             dport: ports.map(|(_, dst)| dst),
             dst: flow.dst,

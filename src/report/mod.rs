@@ -7,10 +7,13 @@ mod annotations;
 mod assertions;
 mod changes;
 mod comment;
+mod community_id;
 mod connections;
 mod coverage;
 mod findings;
+mod flow_cells;
 mod junit;
+mod packed;
 mod packets;
 #[cfg(feature = "html")]
 mod page;
@@ -31,12 +34,13 @@ pub use assertions::{TestSummary, Tested, tested_json, tested_suite, tested_text
 pub(crate) use changes::change_cells;
 pub use changes::{CHANGE_COLUMNS, DiffInputs, DiffJson, DiffSummary, change_rows, diff_text};
 pub use comment::{diff_markdown, regions_markdown, replay_markdown};
-pub use connections::community_id;
+pub use community_id::CommunityId;
 pub use coverage::CoverageReport;
 pub use findings::{
     FINDING_COLUMNS, FindingsSummary, Shown, finding_rows, findings_json, findings_text,
     suppressed_json,
 };
+pub(crate) use flow_cells::Ipv4Text;
 pub use junit::{Case, Suite, junit};
 pub use packets::{
     DECODE_COLUMNS, EMBEDDED_COLUMNS, PacketAnswer, VERDICT_COLUMNS, decode_cells, embedded_cells,

@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::SCHEMA;
+use super::{CommunityId, Ipv4Text, SCHEMA};
 use crate::escape;
 use crate::replay::Workers;
 
@@ -24,6 +24,8 @@ pub enum Cell<'a> {
     Owned(String),
     /// An address.
     Addr(IpAddr),
+    /// Of a connection.
+    Community(CommunityId),
 }
 
 impl<T: Into<u64>> From<Option<T>> for Cell<'_> {
@@ -40,6 +42,7 @@ impl Serialize for Cell<'_> {
             Self::Text(text) => serializer.serialize_str(text),
             Self::Owned(text) => serializer.serialize_str(text),
             Self::Addr(addr) => serializer.collect_str(addr),
+            Self::Community(id) => serializer.serialize_str(id.as_str()),
         }
     }
 }
@@ -57,6 +60,22 @@ pub enum RowFormat {
 
 /// A thread makes so many rows at a time.
 const PART: NonZeroUsize = NonZeroUsize::new(512).unwrap();
+
+/// The text of so many rows is in memory at once: few enough to stay in a near cache until it is written.
+const ROWS_AT_ONCE: usize = 1 << 12;
+
+/// Rows that a thread has made.
+#[derive(Debug)]
+struct Part {
+    rows: Vec<u8>,
+    made: io::Result<()>,
+}
+
+impl Default for Part {
+    fn default() -> Self {
+        Self { rows: Vec::new(), made: Ok(()) }
+    }
+}
 
 /// How rows of some columns are written, each by itself: several threads may do so at once ([`Rows::written`]).
 #[derive(Clone, Debug)]
@@ -102,7 +121,7 @@ impl RowStyle {
         for (before, cell) in self.before_cells.iter().zip(cells) {
             row.extend_from_slice(before.as_bytes());
             match self.format {
-                RowFormat::Csv => csv_cell(cell, row)?,
+                RowFormat::Csv => csv_cell(cell, row),
                 RowFormat::Ndjson | RowFormat::Json => json_cell(cell, row)?,
             }
         }
@@ -122,6 +141,8 @@ pub struct Rows<W: Write> {
     style: RowStyle,
     is_empty: bool,
     row: Vec<u8>,
+    /// Room for rows that several threads make.
+    parts: Vec<Part>,
 }
 
 impl<W: Write> Rows<W> {
@@ -133,7 +154,7 @@ impl<W: Write> Rows<W> {
             RowFormat::Json => write!(out, "{{\"schema\":{SCHEMA},\"rows\":[")?,
         }
         let style = RowStyle::new(format, kind, columns);
-        Ok(Self { out, style, is_empty: true, row: Vec::new() })
+        Ok(Self { out, style, is_empty: true, row: Vec::new(), parts: Vec::new() })
     }
 
     /// Writes one row; it has as many cells as there are columns.
@@ -151,7 +172,7 @@ impl<W: Write> Rows<W> {
         &self.style
     }
 
-    /// Writes a row, or several, for each of the items, in their order, made by several threads.
+    /// Writes a row, or several, or none, for each of the items, in their order, made by several threads.
     ///
     /// # Errors
     /// The first that `make` returns, and what the output does.
@@ -161,15 +182,19 @@ impl<W: Write> Rows<W> {
         workers: &Workers,
         make: impl Fn(&T, &RowStyle, &mut Vec<u8>) -> io::Result<()> + Sync,
     ) -> io::Result<()> {
-        let style = &self.style;
-        let parts = workers.in_parts(items, PART, |items| -> Option<io::Result<Vec<u8>>> {
-            let mut made = Vec::new();
-            let all = items.iter().try_for_each(|item| make(item, style, &mut made));
-            Some(all.map(|()| made))
-        });
-        for part in parts.into_iter().flatten() {
-            self.written(&part?)?;
+        let mut parts = std::mem::take(&mut self.parts);
+        for items in items.chunks(ROWS_AT_ONCE) {
+            let style = &self.style;
+            let made = workers.fill_parts(items, PART, &mut parts, |items, part| {
+                part.rows.clear();
+                part.made = items.iter().try_for_each(|item| make(item, style, &mut part.rows));
+            });
+            for Part { rows, made } in made {
+                std::mem::replace(made, Ok(()))?;
+                self.written(rows)?;
+            }
         }
+        self.parts = parts;
         Ok(())
     }
 
@@ -228,51 +253,77 @@ fn keys(of: &impl Serialize) -> io::Result<serde_json::Map<String, Value>> {
     })
 }
 
-fn csv_cell(cell: &Cell<'_>, row: &mut Vec<u8>) -> io::Result<()> {
+fn csv_cell(cell: &Cell<'_>, row: &mut Vec<u8>) {
     match cell {
         Cell::Empty => {}
         Cell::Number(number) => push_number(*number, row),
-        Cell::Text(text) => csv_text(text, row)?,
-        Cell::Owned(text) => csv_text(text, row)?,
-        Cell::Addr(addr) => push_addr(*addr, row)?,
+        Cell::Text(text) => csv_text(text, row),
+        Cell::Owned(text) => csv_text(text, row),
+        Cell::Addr(addr) => push_addr(*addr, row),
+        Cell::Community(id) => row.extend_from_slice(id.as_str().as_bytes()),
     }
-    Ok(())
 }
 
-fn csv_text(text: &str, row: &mut Vec<u8>) -> io::Result<()> {
+fn csv_text(text: &str, row: &mut Vec<u8>) {
     // Most cells are words of ours and names.
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.:/#".contains(&byte);
-    if text.bytes().all(is_plain) {
+    let begins_plain = |bytes: &[u8]| !matches!(bytes.first(), Some(b'=' | b'+' | b'-' | b'@'));
+    if is_plain(text, b',') && begins_plain(text.as_bytes()) {
         row.extend_from_slice(text.as_bytes());
-        return Ok(());
+        return;
     }
     let text = escape::csv(text);
     if !text.contains([',', '"', '\r', '\n']) {
         row.extend_from_slice(text.as_bytes());
-        return Ok(());
+        return;
     }
-    let mut csv = csv::Writer::from_writer(Vec::new());
-    csv.write_record([&*text])?;
-    let quoted = csv.into_inner().map_err(|error| io::Error::other(error.to_string()))?;
-    row.extend_from_slice(quoted.trim_ascii_end());
-    Ok(())
+    row.push(b'"');
+    for part in text.split_inclusive('"') {
+        row.extend_from_slice(part.as_bytes());
+        if part.ends_with('"') {
+            row.push(b'"');
+        }
+    }
+    row.push(b'"');
 }
 
 fn json_cell(cell: &Cell<'_>, row: &mut Vec<u8>) -> io::Result<()> {
     match cell {
         Cell::Empty => row.extend_from_slice(b"null"),
         Cell::Number(number) => push_number(*number, row),
-        Cell::Text(_) | Cell::Owned(_) => {
-            let text = serde_json::to_string(cell)?;
-            row.extend_from_slice(escape::json(&text).as_bytes());
-        }
+        Cell::Text(text) => json_text(text, row)?,
+        Cell::Owned(text) => json_text(text, row)?,
         Cell::Addr(addr) => {
             row.push(b'"');
-            push_addr(*addr, row)?;
+            push_addr(*addr, row);
+            row.push(b'"');
+        }
+        Cell::Community(id) => {
+            row.push(b'"');
+            row.extend_from_slice(id.as_str().as_bytes());
             row.push(b'"');
         }
     }
     Ok(())
+}
+
+fn json_text(text: &str, row: &mut Vec<u8>) -> io::Result<()> {
+    if is_plain(text, b'\\') {
+        row.push(b'"');
+        row.extend_from_slice(text.as_bytes());
+        row.push(b'"');
+        return Ok(());
+    }
+    let text = serde_json::to_string(text)?;
+    row.extend_from_slice(escape::json(&text).as_bytes());
+    Ok(())
+}
+
+/// Whether a text shows as it is, and has neither quotes nor this other byte that a format gives a meaning.
+#[inline]
+fn is_plain(text: &str, other: u8) -> bool {
+    let stays = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != other;
+    // Without a way out, so that many bytes are looked at at once.
+    text.bytes().fold(true, |plain, byte| plain & stays(byte))
 }
 
 fn push_number(number: u64, row: &mut Vec<u8>) {
@@ -280,15 +331,11 @@ fn push_number(number: u64, row: &mut Vec<u8>) {
 }
 
 /// Most addresses of a capture are IPv4, and formatting those was a large part of the time of a row.
-fn push_addr(addr: IpAddr, row: &mut Vec<u8>) -> io::Result<()> {
-    let IpAddr::V4(addr) = addr else { return write!(row, "{addr}") };
-    for (n, octet) in addr.octets().into_iter().enumerate() {
-        if n > 0 {
-            row.push(b'.');
-        }
-        push_number(octet.into(), row);
+fn push_addr(addr: IpAddr, row: &mut Vec<u8>) {
+    match addr {
+        IpAddr::V4(addr) => row.extend_from_slice(Ipv4Text::new(addr).as_bytes()),
+        IpAddr::V6(addr) => row.extend_from_slice(addr.to_string().as_bytes()),
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! A table with a title, as text or as Markdown.
 
-use std::fmt::Write;
-
+use super::packed::{Layout, Packed, is_number};
 use crate::escape::{self, Text, push_line};
 
 /// Lines shown of a table where nothing else is said.
@@ -71,79 +70,17 @@ pub fn table(rows: &[Vec<String>]) -> Text {
 /// The same in so many characters a line: words of the widest columns go on in further lines, as far as
 /// that helps: no word is broken.
 pub(super) fn table_within(rows: &[Vec<String>], width: Option<usize>) -> Text {
-    // As wide as what is shown.
-    let shown = |cell: &String| escape::line(cell).into_owned();
-    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(shown).collect()).collect();
-    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
-    let cell = |row: &Vec<String>, column: usize| row.get(column).cloned().unwrap_or_default();
-    let widest =
-        |column| rows.iter().map(|row| cell(row, column).chars().count()).max().unwrap_or_default();
-    let mut widths: Vec<usize> = (0..columns).map(widest).collect();
-    let numeric = |column: usize| rows.iter().skip(1).all(|row| is_number(&cell(row, column)));
-    let right: Vec<bool> = (0..columns).map(|column| rows.len() > 1 && numeric(column)).collect();
-    let longest_word = |column| {
-        let words =
-            rows.iter().filter_map(|row| row.get(column)).flat_map(|cell: &String| cell.split(' '));
-        words.map(|word| word.chars().count()).max().unwrap_or_default()
-    };
-    let least: Vec<usize> = (0..columns).map(longest_word).collect();
-    let room = width.map_or(usize::MAX, |width| width.saturating_sub(2 * columns));
-    while widths.iter().sum::<usize>() > room {
-        let columns = widths.iter_mut().zip(&right).zip(&least);
-        let wide = columns.filter(|((width, right), least)| !**right && **width > **least);
-        let Some(((widest, _), _)) = wide.max_by_key(|((width, _), _)| **width) else { break };
-        *widest -= 1;
+    let Some((header, rows)) = rows.split_first() else { return Text::default() };
+    let columns = rows.iter().map(Vec::len).max().unwrap_or_default().max(header.len());
+    let header = Packed::header(header, columns);
+    let mut packed = Packed::new(columns);
+    for row in rows {
+        packed.row(row);
     }
-    let mut out = Text::default();
-    for row in &rows {
-        let cells: Vec<Vec<String>> = widths
-            .iter()
-            .enumerate()
-            .map(|(column, width)| broken(&cell(row, column), *width))
-            .collect();
-        let lines = cells.iter().map(Vec::len).max().unwrap_or_default().max(1);
-        for n in 0..lines {
-            let mut line = String::new();
-            for (column, (width, right)) in widths.iter().zip(&right).enumerate() {
-                let text =
-                    cells.get(column).and_then(|cell| cell.get(n)).map_or("", String::as_str);
-                let padding = " ".repeat(width.saturating_sub(text.chars().count()));
-                let gap = if column == 0 { "" } else { "  " };
-                let _ = match right {
-                    true => write!(line, "{gap}{padding}{text}"),
-                    false => write!(line, "{gap}{text}{padding}"),
-                };
-            }
-            push_line!(out, "  {}", line.trim_end());
-        }
-    }
+    let layout = Layout::new(&header, std::iter::once(&packed), width);
+    let mut out = layout.lines(&header);
+    out.append(&layout.lines(&packed));
     out
-}
-
-/// A cell in lines of so many characters, if its words allow it.
-fn broken(text: &str, width: usize) -> Vec<String> {
-    if text.chars().count() <= width {
-        return vec![text.to_owned()];
-    }
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
-        let fits = |line: &String| line.chars().count() + 1 + word.chars().count() <= width;
-        match lines.last_mut().filter(|line| fits(line)) {
-            Some(line) => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            None => lines.push(word.to_owned()),
-        }
-    }
-    lines
-}
-
-/// A count, or an amount with its unit; not an address.
-pub(super) fn is_number(text: &str) -> bool {
-    let amount = text.split_once(' ').map_or(text, |(amount, _)| amount);
-    amount.matches('.').count() < 2
-        && amount.chars().all(|c| c.is_ascii_digit() || matches!(c, ',' | '.'))
 }
 
 /// Lines under a header as Markdown; numbers to the right.

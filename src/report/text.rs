@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime};
 
+use super::flow_cells::push_number;
 use super::table::{Room, SHOWN, Table, table};
 use super::{CaptureInput, Local, RuleCount, Summary};
 use crate::capture::CaptureCounts;
@@ -34,6 +35,14 @@ pub fn count(number: u64) -> String {
     out
 }
 
+/// Appends a number as [`count`] has it.
+pub(super) fn push_count(number: u64, text: &mut String) {
+    match number {
+        0..1_000 => push_number(number, text),
+        _ => text.push_str(&count(number)),
+    }
+}
+
 /// `1 connection`, `2 connections`
 pub fn plural(number: u64, noun: &str) -> String {
     let ending = if number == 1 { "" } else { "s" };
@@ -42,11 +51,23 @@ pub fn plural(number: u64, noun: &str) -> String {
 
 /// `1.2 MB`, in powers of a thousand.
 pub fn bytes(number: u64) -> String {
-    let units = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
-    match units.into_iter().find(|(size, _)| number >= *size) {
-        Some((size, unit)) => format!("{}.{} {unit}", number / size, number % size * 10 / size),
-        None => format!("{number} B"),
-    }
+    let mut text = String::new();
+    push_bytes(number, &mut text);
+    text
+}
+
+/// Appends the same.
+pub(super) fn push_bytes(number: u64, text: &mut String) {
+    let units = [(1_000_000_000, " GB"), (1_000_000, " MB"), (1_000, " kB")];
+    let Some((size, unit)) = units.into_iter().find(|(size, _)| number >= *size) else {
+        push_number(number, text);
+        text.push_str(" B");
+        return;
+    };
+    push_number(number / size, text);
+    text.push('.');
+    push_number(number % size * 10 / size, text);
+    text.push_str(unit);
 }
 
 /// `4 h 10 min`, `12.3 s`: two units at most.

@@ -145,6 +145,7 @@ fn text(cell: &Cell<'_>) -> String {
         Cell::Text(text) => (*text).to_owned(),
         Cell::Owned(text) => text.clone(),
         Cell::Addr(addr) => addr.to_string(),
+        Cell::Community(id) => id.to_string(),
     }
 }
 

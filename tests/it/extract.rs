@@ -284,7 +284,7 @@ fn pcapng(frames: &[(Option<u64>, Vec<u8>)]) -> Vec<u8> {
 fn answers(
     rules: &RuleSet,
     replay: &Replay<'_>,
-    (connections, coverage, observed): (&Connections, Option<&Coverage>, &Observed),
+    (connections, coverage, observed): (&mut Connections, Option<&Coverage>, &Observed),
     captures: Vec<CaptureInput>,
     local: engine::Local,
 ) -> Vec<String> {
@@ -365,9 +365,9 @@ fn asked_of_one(
     };
     let request = ReplayRequest { options, ..ReplayRequest::default() };
     let outcome = engine::replay(&rules, sources, bound, request, &mut sink).unwrap();
-    let Gathers { rows, coverage, mut observed } = sink;
+    let Gathers { mut rows, coverage, mut observed } = sink;
     observed.finish();
-    let gathered = (&rows, asked.coverage.then_some(&coverage), &observed);
+    let gathered = (&mut rows, asked.coverage.then_some(&coverage), &observed);
     answers(&rules, &outcome.replay, gathered, outcome.ended.inputs, outcome.local)
 }
 
@@ -615,8 +615,8 @@ fn asked_of_parts(
     let judged: Vec<Part> = judged.collect::<Result<_, _>>()?;
     let whole = Whole::new(&rules, timeline, lost, judged, options, asked)?;
     let inputs = timeline.inputs().to_vec();
-    let Whole { replay, connections, coverage, observed } = whole;
-    let gathered = (&connections, coverage.as_ref(), &observed.unwrap());
+    let Whole { replay, mut connections, coverage, observed } = whole;
+    let gathered = (&mut connections, coverage.as_ref(), &observed.unwrap());
     Ok(answers(&rules, &replay, gathered, inputs, local))
 }
 

@@ -1,6 +1,7 @@
 //! Sections of a page, their plots and tables.
 
-use crate::report::table::{self, Table};
+use crate::report::packed::is_number;
+use crate::report::table::Table;
 
 #[derive(Default)]
 pub(super) struct Section {
@@ -67,7 +68,7 @@ pub(super) fn class(text: &str) -> &'static str {
 
 /// The value of a number with a unit, to sort by.
 fn amount(text: &str) -> Option<u64> {
-    if text.is_empty() || !table::is_number(text) {
+    if text.is_empty() || !is_number(text) {
         return None;
     }
     let (number, unit) = text.split_once(' ').unwrap_or((text, ""));

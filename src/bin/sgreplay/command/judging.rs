@@ -346,11 +346,11 @@ pub(crate) enum Keeps {
 
 impl Keeps {
     /// Bytes for the sessions of each replay, and for the rest. They add up to less than all: lists are measured by
-    /// what is in them, and growing ones take more.
+    /// what is in them, and growing ones take more; of rows the text is in memory too, where it is a table.
     fn shares(self, memory: usize) -> (usize, usize) {
         match self {
             Self::Nothing => (memory, 0),
-            Self::Rows => (memory / 4, memory / 16),
+            Self::Rows => (memory / 4, memory / 4),
             Self::Changes => (memory / 2, memory / 80),
             Self::Observations => (memory / 2, memory / 10),
         }

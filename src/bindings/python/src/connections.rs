@@ -28,7 +28,7 @@ pub(crate) struct ConnectionRows {
 
 impl ConnectionRows {
     fn add(&mut self, part: RowPart, run: Run<'_>) -> Result<(), ArrowError> {
-        let Some(connections) = &self.connections else { return Ok(()) };
+        let Some(connections) = &mut self.connections else { return Ok(()) };
         let columns = self
             .columns
             .get_or_insert_with(|| ConnectionColumns::new(&Vocabulary::new(run.rules), ROWS));

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use sgreplay::engine::{Binding, ReplayRequest, Sink};
 use sgreplay::flow::{Packet, Protocol};
-use sgreplay::report::community_id;
+use sgreplay::report::CommunityId;
 use sgreplay::rules::{Assumption, Ordered, RuleSet};
 use sgreplay::sources::Input;
 use sgreplay::verdict::{Judged, Judgement};
@@ -138,7 +138,9 @@ impl Sink for ReadUpTo<'_> {
         let packet = decoded.packet().copied();
         let is_wanted = match self.wanted {
             Wanted::Frame(number) => frame.number == number,
-            Wanted::Connection(id) => packet.is_some_and(|packet| community_id(&packet.flow) == id),
+            Wanted::Connection(id) => {
+                packet.is_some_and(|packet| CommunityId::new(&packet.flow).as_str() == id)
+            }
         };
         if !is_wanted {
             return Ok(ControlFlow::Continue(()));

@@ -81,16 +81,18 @@ impl Table {
 
     fn write(
         &mut self,
-        connections: &Connections,
+        connections: &mut Connections,
         part: RowPart,
         labels: &Labels,
         workers: &Workers,
     ) -> Result<(), Failure> {
         match self {
+            Self::Text(_) if terminal::is_quiet() => {}
             Self::Text(out) => {
-                let mut rows = connections.text(part, labels, terminal::room());
-                rows.blank();
-                out.write_all(terminal::results(rows).as_bytes())?;
+                connections.write_text(part, labels, terminal::room(), workers, |lines| {
+                    out.write_all(terminal::results(lines).as_bytes())
+                })?;
+                out.write_all(b"\n")?;
             }
             Self::Rows(format, rows) => {
                 if rows.is_none() {
@@ -320,8 +322,8 @@ impl<'l> Printed<'l> {
             Self::Markdown { labels } => {
                 print(stdout(), &replay_markdown(summary, replay, labels))?;
             }
-            Self::Connections { mut out, labels, connections } => {
-                out.write(&connections, RowPart::All, labels, replay.workers())?;
+            Self::Connections { mut out, labels, mut connections } => {
+                out.write(&mut connections, RowPart::All, labels, replay.workers())?;
                 match out {
                     Table::Text(out) => print(out, &with_summary(Text::default(), labels))?,
                     Table::Rows(_, Some(rows)) => rows.finish(summary)?,

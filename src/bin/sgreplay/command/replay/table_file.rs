@@ -108,7 +108,7 @@ impl ConnectionFile {
 
     pub(super) fn write(
         &mut self,
-        connections: &Connections,
+        connections: &mut Connections,
         part: RowPart,
         labels: &Labels,
     ) -> Result<(), Failure> {

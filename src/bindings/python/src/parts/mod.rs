@@ -415,7 +415,7 @@ pub(crate) fn parts_judge<'py>(
         let mut judge = judge.asked(asked(asks))?;
         let (labels, vocabulary) = (Labels::new(&set), Vocabulary::new(&set));
         let mut columns = ConnectionColumns::new(&vocabulary, ROWS);
-        let add = |columns: &mut ConnectionColumns, rows: &Connections| {
+        let add = |columns: &mut ConnectionColumns, rows: &mut Connections| {
             columns.add(rows, RowPart::All, &labels, |batch| {
                 emit(&to, Table::new(connection_schema(), vec![batch]))
             })
@@ -424,10 +424,10 @@ pub(crate) fn parts_judge<'py>(
             for record in records {
                 judge.judge(record);
             }
-            add(&mut columns, &judge.take_rows())
+            add(&mut columns, &mut judge.take_rows())
         })?;
-        let (rows, part) = judge.finish_rows();
-        add(&mut columns, &rows)?;
+        let (mut rows, part) = judge.finish_rows();
+        add(&mut columns, &mut rows)?;
         if !columns.is_empty() {
             emit(&to, Table::new(connection_schema(), vec![columns.finish()?]))?;
         }

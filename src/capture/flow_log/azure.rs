@@ -2,11 +2,13 @@
 
 use std::collections::HashSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use serde_json::Value;
 
-use super::record::{Entry, Flow, Opener, Recorded, whole};
+use super::record::{Entry, Flow, Opener, Recorded};
+use super::scalar::{ip, whole};
 use super::value::{Read, text};
 use crate::capture::DirectionHint;
 use crate::flow::Protocol;
@@ -45,15 +47,16 @@ impl Tuples {
 
     pub(super) fn read(&mut self, value: &Value, found: &mut Vec<Read>) -> Result<(), String> {
         let before = found.len();
-        let mac = text(value, "macAddress");
+        let mac = text(value, "macAddress").map(Arc::from);
         for tuple in flat(value) {
-            self.tuple(tuple, text(value, "rule"), mac, found)?;
+            self.tuple(tuple, text(value, "rule"), mac.as_ref(), found)?;
         }
         // A group has flows by rule, those by interface; a virtual network has flows by group, those by rule.
         let of_group = value.pointer("/properties/flows");
         for by_rule in list(of_group) {
             for by_interface in list(by_rule.get("flows")) {
-                let mac = text(by_interface, "mac").or(mac);
+                let own = text(by_interface, "mac").map(Arc::from);
+                let mac = own.as_ref().or(mac.as_ref());
                 for tuple in list(by_interface.get("flowTuples")) {
                     self.tuple(tuple, text(by_rule, "rule"), mac, found)?;
                 }
@@ -63,7 +66,7 @@ impl Tuples {
         for by_group in list(of_network) {
             for by_rule in list(by_group.get("flowGroups")) {
                 for tuple in list(by_rule.get("flowTuples")) {
-                    self.tuple(tuple, text(by_rule, "rule"), mac, found)?;
+                    self.tuple(tuple, text(by_rule, "rule"), mac.as_ref(), found)?;
                 }
             }
         }
@@ -80,21 +83,28 @@ impl Tuples {
         &mut self,
         tuple: &Value,
         rule: Option<&str>,
-        mac: Option<&str>,
+        mac: Option<&Arc<str>>,
         found: &mut Vec<Read>,
     ) -> Result<(), String> {
         let line = tuple.as_str().ok_or_else(|| format!("a flow tuple is text, not `{tuple}`"))?;
         let entry = self.parsed(line, rule).map_err(|error| format!("tuple `{line}`: {error}"))?;
-        found.push((entry, mac.map(str::to_owned)));
+        found.push((entry, mac.map(Arc::clone)));
         Ok(())
     }
 
     fn parsed(&mut self, line: &str, rule: Option<&str>) -> Result<Entry, String> {
-        let words: Vec<&str> = line.split(',').map(str::trim).collect();
+        // Those that are looked at.
+        let (mut words, mut count) = ([""; 13], 0);
+        for found in line.split(',') {
+            if let Some(word) = words.get_mut(count) {
+                *word = found.trim();
+            }
+            count += 1;
+        }
         let word = |at: usize| words.get(at).copied().unwrap_or_default();
         let address = |at: usize| {
             let text = word(at);
-            text.parse::<IpAddr>().map_err(|_| format!("`{text}` is no IP address"))
+            ip(text).map_err(|_| format!("`{text}` is no IP address"))
         };
         let port = |at: usize| {
             let port = whole(word(at)).and_then(|port| u16::try_from(port).ok());
@@ -121,7 +131,7 @@ impl Tuples {
                 "D" => Recorded::Reject,
                 other => return Err(format!("decision `{other}`; expected A or D")),
             };
-            let state = if words.len() > 8 { state(word(8))? } else { State::Begin };
+            let state = if count > 8 { state(word(8))? } else { State::Begin };
             (state, action, 9)
         } else {
             let state = state(word(7))?;

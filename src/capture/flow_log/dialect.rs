@@ -1,5 +1,7 @@
 //! JSON values → records, by whose they are.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::azure::Tuples;
@@ -9,7 +11,7 @@ use super::hubble;
 use super::kind::FlowLogKind;
 use super::record::{Addresses, Entry};
 use super::suricata::Events;
-use super::value::{Read, word};
+use super::value::{Members, Read, word};
 use crate::capture::CaptureErrorKind;
 
 /// How JSON values are records.
@@ -92,6 +94,16 @@ impl Dialect {
         }
     }
 
+    /// The members of objects that are looked at, where the rest is most of a record.
+    pub(super) fn members(&self) -> Option<Members> {
+        match self {
+            Self::Google(_) => Some(Reports::MEMBERS),
+            Self::Suricata(_) => Some(Events::MEMBERS),
+            // Any member may be a column, a tuple or a protocol.
+            Self::Messages(_) | Self::Keys(_) | Self::Azure(_) | Self::Hubble => None,
+        }
+    }
+
     /// The records of a value. The error says what was found, and what would be right.
     pub(super) fn read(
         &mut self,
@@ -131,7 +143,7 @@ fn of_line(columns: &Columns, line: Line<'_>, known: &Addresses) -> Result<Optio
     match line {
         Line::Record(values) => {
             let entry = Entry::read(columns.kind(), &values, known)?;
-            Ok(Some((entry, values.get(Field::Interface).map(str::to_owned))))
+            Ok(Some((entry, values.get(Field::Interface).map(Arc::from))))
         }
         Line::Damaged(found) => Err(found),
         Line::Columns(_) | Line::Nothing | Line::End => Ok(None),

@@ -23,25 +23,45 @@ pub(super) fn write(into: &mut Vec<u8>, flow: &Flow) {
         // Checksum, identifier and sequence number are in no log.
         Transport::Icmp { kind, code, .. } => ([kind, code, 0, 0, 0, 0, 0, 0], 8, 8),
     };
+    let mut packet = Packet { bytes: [0; 48], len: 0 };
     match (src, dst) {
         (IpAddr::V4(src), IpAddr::V4(dst)) => {
-            into.extend([0x45, 0]);
-            into.extend((20 + length).to_be_bytes());
-            into.extend([0, 0, 0, 0, 64, proto.0, 0, 0]);
-            into.extend(src.octets());
-            into.extend(dst.octets());
+            packet.put([0x45, 0]);
+            packet.put((20 + length).to_be_bytes());
+            packet.put([0, 0, 0, 0, 64, proto.0, 0, 0]);
+            packet.put(src.octets());
+            packet.put(dst.octets());
         }
         (src, dst) => {
             let octets = |addr| match addr {
                 IpAddr::V4(addr) => addr.to_ipv6_mapped().octets(),
                 IpAddr::V6(addr) => addr.octets(),
             };
-            into.extend([0x60, 0, 0, 0]);
-            into.extend(length.to_be_bytes());
-            into.extend([proto.0, 64]);
-            into.extend(octets(src));
-            into.extend(octets(dst));
+            packet.put([0x60, 0, 0, 0]);
+            packet.put(length.to_be_bytes());
+            packet.put([proto.0, 64]);
+            packet.put(octets(src));
+            packet.put(octets(dst));
         }
     }
-    into.extend(header.iter().take(written));
+    packet.put(header);
+    let unwritten = header.len() - written;
+    into.extend_from_slice(packet.bytes.get(..packet.len - unwritten).unwrap_or_default());
+}
+
+/// A packet under way: put together before it is appended at once.
+struct Packet {
+    /// Room for the longest, which is IPv6.
+    bytes: [u8; 48],
+    len: usize,
+}
+
+impl Packet {
+    #[inline]
+    fn put<const N: usize>(&mut self, part: [u8; N]) {
+        if let Some(place) = self.bytes.get_mut(self.len..self.len + N) {
+            place.copy_from_slice(&part);
+        }
+        self.len += N;
+    }
 }

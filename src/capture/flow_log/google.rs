@@ -6,8 +6,9 @@ use std::net::IpAddr;
 use foldhash::fast::FixedState;
 use serde_json::Value;
 
-use super::record::{Entry, Flow, Recorded, protocol_named, time};
-use super::value::{address, number, port, text, word};
+use super::record::{Entry, Flow, Recorded, protocol_named};
+use super::scalar::time;
+use super::value::{Members, address, number, port, text, word};
 use crate::capture::DirectionHint;
 
 /// Reports that are remembered, in each of two generations.
@@ -31,6 +32,22 @@ pub(super) struct Reports {
 }
 
 impl Reports {
+    /// Those that [`Reports::read`] looks at.
+    pub(super) const MEMBERS: Members = Members(&[
+        "jsonPayload",
+        "connection",
+        "src_ip",
+        "dest_ip",
+        "protocol",
+        "src_port",
+        "dest_port",
+        "packets_sent",
+        "bytes_sent",
+        "start_time",
+        "end_time",
+        "reporter",
+    ]);
+
     pub(super) fn read(&mut self, value: &Value) -> Result<Entry, String> {
         let Some(payload) = value.get("jsonPayload") else { return Ok(Entry::PassedOver) };
         let Some(connection) = payload.get("connection") else { return Ok(Entry::PassedOver) };

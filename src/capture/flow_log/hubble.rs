@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::record::{Entry, Flow, Opener, Recorded, time};
+use super::record::{Entry, Flow, Opener, Recorded};
+use super::scalar::time;
 use super::value::{address, number, port, text};
 use crate::capture::DirectionHint;
 use crate::flow::Protocol;

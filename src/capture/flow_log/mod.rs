@@ -24,13 +24,12 @@ mod objects;
 mod record;
 #[cfg(feature = "parquet")]
 mod rows;
+mod scalar;
 mod suricata;
 mod value;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
-
-use serde_json::Value;
 
 use super::buffer::Buffer;
 use super::names::Names;
@@ -82,6 +81,16 @@ pub(super) struct Reader {
     ended: bool,
     /// What was wrong behind the records in line.
     damage: Option<CaptureErrorKind>,
+}
+
+/// What reading on has brought.
+enum More {
+    /// A record that need not wait for others.
+    Record(Entry, Option<u16>),
+    /// Records in line, or something else has changed.
+    InLine,
+    /// Nothing: the end, or what comes next is not all there.
+    Nothing,
 }
 
 /// Where records come from.
@@ -173,8 +182,13 @@ impl Reader {
                 Source::Rows(_) => self.read_row(),
             };
             match more {
-                Ok(true) => {}
-                Ok(false) => return Ok(None),
+                Ok(More::Record(entry, interface)) => {
+                    if let Some(record) = self.take(entry, interface) {
+                        return Ok(Some(record));
+                    }
+                }
+                Ok(More::InLine) => {}
+                Ok(More::Nothing) => return Ok(None),
                 Err(kind) => {
                     // What was read before the damage is judged.
                     self.release();
@@ -220,16 +234,16 @@ impl Reader {
         }
     }
 
-    /// Reads a line; whether there was one, or something has changed.
-    fn read_line(&mut self, buffer: &mut Buffer, wait: bool) -> Result<bool, CaptureErrorKind> {
-        let Source::Lines(columns) = &mut self.source else { return Ok(false) };
+    /// Reads a line.
+    fn read_line(&mut self, buffer: &mut Buffer, wait: bool) -> Result<More, CaptureErrorKind> {
+        let Source::Lines(columns) = &mut self.source else { return Ok(More::Nothing) };
         if !wait && memchr::memchr(b'\n', buffer.unread()).is_none() {
-            return Ok(false);
+            return Ok(More::Nothing);
         }
         let Some((line, end)) = line_at(buffer, 0)? else {
             self.ended = true;
             self.release();
-            return Ok(true);
+            return Ok(More::InLine);
         };
         let number = self.line + 1;
         let entry = match columns.read(line, &mut self.unescaped) {
@@ -247,27 +261,32 @@ impl Reader {
             Line::End => {
                 self.ended = true;
                 self.release();
-                return Ok(true);
+                return Ok(More::InLine);
             }
         };
         // A damaged line stays unread, so that the error can say where it starts.
         let damaged = |found| CaptureErrorKind::FlowLog { line: number, found };
-        if let Some((entry, interface)) = entry.map_err(damaged)? {
-            self.put(entry, interface).map_err(damaged)?;
-        }
+        let more = match entry.map_err(damaged)? {
+            Some((entry, interface)) if self.held.is_some() => {
+                self.put(entry, interface).map_err(damaged)?;
+                More::InLine
+            }
+            Some((entry, interface)) => More::Record(entry, interface),
+            None => More::InLine,
+        };
         self.line = number;
         buffer.consume(end);
-        Ok(true)
+        Ok(more)
     }
 
     /// The same of a JSON value.
-    fn read_object(&mut self, buffer: &mut Buffer, wait: bool) -> Result<bool, CaptureErrorKind> {
-        let Source::Objects(of) = &mut self.source else { return Ok(false) };
+    fn read_object(&mut self, buffer: &mut Buffer, wait: bool) -> Result<More, CaptureErrorKind> {
+        let Source::Objects(of) = &mut self.source else { return Ok(More::Nothing) };
         let (scanner, dialect) = &mut **of;
         let (line, mut found) = (scanner.line(), Vec::new());
         let damaged = |found| CaptureErrorKind::FlowLog { line, found };
         match scanner.next(buffer, wait) {
-            Ok(Step::Wait) => return Ok(false),
+            Ok(Step::Wait) => return Ok(More::Nothing),
             Ok(Step::End) => {
                 dialect.finish(&mut found);
                 self.ended = true;
@@ -276,7 +295,7 @@ impl Reader {
                 let line = scanner.line();
                 let damaged = |found| CaptureErrorKind::FlowLog { line, found };
                 let element = buffer.unread().get(..length).unwrap_or_default();
-                let value: Value = serde_json::from_slice(element)
+                let value = value::read(element, dialect.members())
                     .map_err(|error| damaged(format!("expected a JSON object: {error}")))?;
                 dialect.read(&value, &self.options.addresses, &mut found).map_err(damaged)?;
                 scanner.consume(buffer, length);
@@ -291,24 +310,23 @@ impl Reader {
         if self.ended {
             self.release();
         }
-        Ok(true)
+        Ok(More::InLine)
     }
 
     /// The same of a row.
     #[cfg(feature = "parquet")]
-    fn read_row(&mut self) -> Result<bool, CaptureErrorKind> {
-        let Source::Rows(of) = &mut self.source else { return Ok(false) };
+    fn read_row(&mut self) -> Result<More, CaptureErrorKind> {
+        let Source::Rows(of) = &mut self.source else { return Ok(More::Nothing) };
         let (rows, columns) = &mut **of;
         let Some(values) = rows.next()? else {
             self.ended = true;
-            return Ok(true);
+            return Ok(More::InLine);
         };
         let entry = Entry::read(columns.kind(), &values, &self.options.addresses);
         let interface = values.get(Field::Interface).and_then(|name| self.names.position(name));
         let damaged = |found| CaptureErrorKind::FlowLog { line: rows.row(), found };
         let entry = entry.map_err(damaged)?;
-        self.queue.push_back((entry, interface));
-        Ok(true)
+        Ok(More::Record(entry, interface))
     }
 
     fn put_all(&mut self, found: Vec<Read>) -> Result<(), String> {

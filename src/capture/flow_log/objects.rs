@@ -156,7 +156,7 @@ impl Scanner {
     /// Consumes an element, or what is around it.
     pub(super) fn consume(&mut self, buffer: &mut Buffer, length: usize) {
         let bytes = buffer.unread().get(..length).unwrap_or_default();
-        self.lines += bytes.iter().map(|byte| u64::from(*byte == b'\n')).sum::<u64>();
+        self.lines += memchr::memchr_iter(b'\n', bytes).count() as u64;
         buffer.consume(length);
     }
 

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use super::columns::{Field, Values};
 use super::kind::FlowLogKind;
+use super::scalar::{ip, time, whole};
 use crate::capture::DirectionHint;
 use crate::flow::{Protocol, TcpFlags, Transport};
 
@@ -203,16 +204,6 @@ fn echo(proto: Protocol) -> Option<u8> {
     }
 }
 
-/// A number without a fraction, also as programs write it that know no others: `443.0`.
-pub(super) fn whole(text: &str) -> Option<u64> {
-    if let Ok(number) = text.parse() {
-        return Some(number);
-    }
-    let (whole, fraction) = text.split_once('.')?;
-    let zeros = !fraction.is_empty() && fraction.bytes().all(|digit| digit == b'0');
-    whole.parse().ok().filter(|_| zeros)
-}
-
 /// A protocol by number or name; `None` where there is none of that name.
 pub(super) fn protocol_named(text: &str, v6: bool) -> Option<Protocol> {
     if let Some(number) = whole(text) {
@@ -238,29 +229,7 @@ fn address(
         let number = text.parse::<u32>().map(|number| Ipv4Addr::from_bits(number).into());
         return number.map_err(|_| format!("{what}: `{text}` is no address as a number"));
     }
-    if let Some(address) = ipv4(text) {
-        return Ok(address.into());
-    }
-    text.parse().map_err(|_| format!("{what}: `{text}` is no IP address"))
-}
-
-/// An IPv4 address as nearly every record has it; the library's parser takes three times as long, and says the same.
-#[inline]
-fn ipv4(text: &str) -> Option<Ipv4Addr> {
-    let (mut bits, mut part, mut digits, mut parts) = (0_u32, 0_u32, 0, 0);
-    for byte in text.bytes() {
-        match byte {
-            // No part but zero begins with a zero.
-            b'0'..=b'9' if digits == 0 || (part > 0 && digits < 3) => {
-                (part, digits) = (part * 10 + u32::from(byte - b'0'), digits + 1);
-            }
-            b'.' if digits > 0 && part <= 255 && parts < 3 => {
-                (bits, part, digits, parts) = (bits << 8 | part, 0, 0, parts + 1);
-            }
-            _ => return None,
-        }
-    }
-    (digits > 0 && part <= 255 && parts == 3).then(|| Ipv4Addr::from_bits(bits << 8 | part))
+    ip(text).map_err(|_| format!("{what}: `{text}` is no IP address"))
 }
 
 /// The protocol by number or name; `None` where the log does not know it.
@@ -367,37 +336,4 @@ fn flags(text: &str) -> Option<TcpFlags> {
         _ => None,
     };
     text.chars().try_fold(0, |flags, letter| Some(flags | bit(letter)?)).map(TcpFlags)
-}
-
-/// Seconds since 1970 with or without a fraction, or a date and a time, taken for UTC where they do not say.
-/// A time that cannot be read does no harm: its record has none.
-pub(super) fn time(text: &str) -> Option<u64> {
-    let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
-    if let Ok(seconds) = seconds.parse::<u64>() {
-        let whole = seconds.checked_mul(1_000_000_000)?;
-        if fraction.is_empty() {
-            return Some(whole);
-        }
-        let digits: String = fraction.chars().chain("000000000".chars()).take(9).collect();
-        return whole.checked_add(digits.parse().ok()?);
-    }
-    let civil = || jiff::tz::Offset::UTC.to_timestamp(text.parse().ok()?).ok();
-    let stamp = text.parse::<jiff::Timestamp>().ok().or_else(civil)?;
-    u64::try_from(stamp.as_nanosecond()).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn addresses_are_those_of_the_library(text in "[0-9]{0,4}(\\.[0-9]{0,4}){0,5}", address in any::<[u8; 4]>()) {
-            prop_assert_eq!(ipv4(&text), text.parse().ok());
-            let address = Ipv4Addr::from(address);
-            prop_assert_eq!(ipv4(&address.to_string()), Some(address));
-        }
-    }
 }

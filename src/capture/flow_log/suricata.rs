@@ -1,9 +1,12 @@
 //! Suricata's `eve.json`: its `flow` events, or its `netflow` events where there are no others.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
-use super::record::{Entry, Flow, Opener, protocol_named, time};
-use super::value::{Read, address, number, port, text};
+use super::record::{Entry, Flow, Opener, protocol_named};
+use super::scalar::time;
+use super::value::{Members, Read, address, number, port, text};
 
 /// So many `netflow` events are held back until it is clear that there are no `flow` events.
 const MOST_HELD: usize = 1 << 16;
@@ -22,6 +25,30 @@ pub(super) enum Events {
 }
 
 impl Events {
+    /// Those that [`Events::read`] looks at.
+    pub(super) const MEMBERS: Members = Members(&[
+        "event_type",
+        "flow",
+        "netflow",
+        "in_iface",
+        "src_ip",
+        "dest_ip",
+        "proto",
+        "src_port",
+        "dest_port",
+        "icmp_type",
+        "icmp_code",
+        "pkts_toserver",
+        "pkts_toclient",
+        "pkts",
+        "bytes_toserver",
+        "bytes_toclient",
+        "bytes",
+        "start",
+        "tcp",
+        "tcp_flags_ts",
+    ]);
+
     pub(super) fn read(&mut self, value: &Value, found: &mut Vec<Read>) -> Result<(), String> {
         match text(value, "event_type") {
             Some("flow") => {
@@ -62,8 +89,8 @@ impl Events {
     }
 }
 
-fn interface(value: &Value) -> Option<String> {
-    text(value, "in_iface").map(str::to_owned)
+fn interface(value: &Value) -> Option<Arc<str>> {
+    text(value, "in_iface").map(Arc::from)
 }
 
 fn event(value: &Value, key: &str) -> Result<Entry, String> {

@@ -136,6 +136,9 @@ impl RowIndex {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::collections::btree_map::Entry;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -146,18 +149,18 @@ mod tests {
         fn rows_are_where_a_map_has_them(
             steps in prop::collection::vec((0..6_000_u64, 0..3_usize, any::<bool>(), 0..40_u32), 1..400),
         ) {
-            let (mut index, mut map) = (RowIndex::default(), HashMap::new());
+            let (mut index, mut map) = (RowIndex::default(), BTreeMap::new());
             let mut rows = 0;
             for (connection, interface, local_began, then) in steps {
                 let key = (connection, interface, local_began);
                 prop_assert_eq!(index.get(connection, interface, local_began), map.get(&key).copied());
-                if !map.contains_key(&key) {
+                if let Entry::Vacant(free) = map.entry(key) {
                     index.insert(connection, interface, local_began, rows);
-                    map.insert(key, rows);
+                    free.insert(rows);
                     rows += 1;
                 }
                 if then == 0 {
-                    let place = |row: u32| (row % 7 == 0).then_some(row / 7);
+                    let place = |row: u32| row.is_multiple_of(7).then_some(row / 7);
                     index.renumber(place);
                     map = map.into_iter().filter_map(|(key, row)| Some((key, place(row)?))).collect();
                     rows = rows.div_ceil(7);

@@ -71,7 +71,8 @@ pub(super) struct Sent {
 ///
 /// So the session of the first is that of all, and what it turns into depends on the first packets of the first three
 /// stretches that go one way: a fourth changes nothing
-/// ([`State::after`](crate::session), SEMANTICS A6).
+/// ([`State::after`](crate::session), SEMANTICS A6). Where UDP has a timeout of its own for streams, a second packet of the
+/// first stretch matters too, and each packet of UDP is a run.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Run {
     /// Whether the first packet is from the lower end of the key.

@@ -274,7 +274,10 @@ impl Observed {
             }
         }
         for list in [&mut first, &mut rest] {
-            list.sort_unstable_by_key(|one| (one.first, one.interface, one.direction, one.flow));
+            // Those that were answered and those that were not may begin at the same time.
+            list.sort_unstable_by_key(|one| {
+                (one.first, one.interface, one.direction, one.flow, one.peer, one.connections)
+            });
         }
         [first, rest]
     }

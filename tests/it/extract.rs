@@ -792,6 +792,23 @@ fn a_row_of_several_flows_has_the_first_time_of_all() {
     }
 }
 
+/// On AWS an exchange of datagrams is a stream after a second packet of its initiator, whoever was seen first.
+#[test]
+fn a_stream_may_begin_with_an_answer() {
+    let (client, server) = ("10.0.0.5:40002", "198.51.100.9:80");
+    let packet = |(millis, from_client): (u64, bool)| {
+        let ends = if from_client { [client, server] } else { [server, client] };
+        (Some(1_700_000_000 * SECOND + millis * 1_000_000), ipv4(ends[0], ends[1], "udp"))
+    };
+    let seen = [(0, false), (1, false), (2, true), (3, false), (150_000, false)];
+    let dir = tempfile::tempdir().unwrap();
+    let paths = write(dir.path(), &vec![seen.into_iter().map(packet).collect()]);
+    let rules = sgreplay::parse::yaml("rules.yaml", LAYERS).unwrap();
+    let extract = extract(&rules, &paths, Order::Time).unwrap();
+    let found = by_parts(&rules, &extract, 1, Options::default()).unwrap();
+    equal(&by_one(&rules, &paths, Order::Time, Options::default()), &found, "a stream");
+}
+
 /// A transfer is a handful of records, however many packets it has.
 #[test]
 fn a_long_transfer_is_one_record() {

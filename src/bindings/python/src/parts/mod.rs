@@ -450,7 +450,7 @@ pub(crate) fn parts_whole<'py>(
         let (set, local) = bound(rules)?;
         let (timeline, lost, parts) = judged.read()?;
         let asked = asked((true, coverage, None));
-        let whole = Whole::new(&set, &timeline, &lost, parts, options(midstream)?, asked)?;
+        let mut whole = Whole::new(&set, &timeline, &lost, parts, options(midstream)?, asked)?;
         let captures = timeline.inputs().to_vec();
         let ended = Ended { inputs: captures.clone(), ..Ended::default() };
         let labels = Labels::new(&set);
@@ -463,7 +463,7 @@ pub(crate) fn parts_whole<'py>(
         let coverage = coverage.map(|of| CoverageReport::new(&set, &labels, of, dropped));
         summary.coverage = coverage.as_ref().map(CoverageReport::json);
         let mut columns = ConnectionColumns::new(&Vocabulary::new(&set), usize::MAX);
-        columns.add(&whole.connections, RowPart::All, &labels, |_| Ok::<(), Halt>(()))?;
+        columns.add(&mut whole.connections, RowPart::All, &labels, |_| Ok::<(), Halt>(()))?;
         let rows = Table::new(connection_schema(), vec![columns.finish()?]);
         let text = serde_json::to_string(&summary);
         Ok((text.map_err(|error| Failure::Usage(error.to_string())).map_err(Halt::Failed)?, rows))

@@ -545,3 +545,34 @@ fn answers_about_an_interface_give_it_the_same_groups() {
         assert!(status == 2 && out.contains("keep the newer one"), "{cloud}: {status} {out}");
     }
 }
+
+/// What a Terraform state says of an interface must agree with an answer about it, too. Of one name in two places nobody
+/// knows whether it is one machine: it is refused as before.
+#[test]
+fn states_and_answers_about_an_interface_agree() {
+    let group = json!({"address": "aws_security_group.a", "mode": "managed", "type": "aws_security_group",
+        "values": {"id": "sg-a", "vpc_id": "vpc-1", "egress": [], "ingress": [{"from_port": 443, "to_port": 443,
+            "protocol": "tcp", "cidr_blocks": ["0.0.0.0/0"]}]}});
+    let eni = json!({"address": "aws_network_interface.a", "mode": "managed", "type": "aws_network_interface",
+        "values": {"id": "eni-1", "private_ips": ["10.0.0.5"], "security_groups": ["sg-a"]}});
+    let state = json!({"format_version": "1.0", "terraform_version": "1.9.0",
+        "values": {"root_module": {"resources": [group, eni]}}});
+    let answer = |group: &str| {
+        json!({"NetworkInterfaces": [{"NetworkInterfaceId": "eni-1", "PrivateIpAddress": "10.0.0.5",
+            "SubnetId": "subnet-1", "Groups": [{"GroupId": group}]}]})
+    };
+    let checked = |rules: &Value| said(&rules.to_string(), &["check", "rules.json"]);
+    let (status, out) = checked(&json!([state, answer("sg-a")]));
+    assert_eq!(status, 0, "{out}");
+    let (status, out) = checked(&json!([state, answer("sg-b")]));
+    assert!(status == 2 && out.contains("keep the newer one"), "{status} {out}");
+    let instance = |addr: &str| {
+        json!({"kind": "compute#instance", "name": "web", "tags": {"items": ["a"]},
+            "networkInterfaces": [{"network": "global/networks/default", "networkIP": addr}]})
+    };
+    let firewall = json!({"kind": "compute#firewall", "name": "web", "network": "global/networks/default",
+        "direction": "INGRESS", "priority": 1000, "sourceRanges": ["0.0.0.0/0"], "targetTags": ["a"],
+        "allowed": [{"IPProtocol": "tcp", "ports": ["443"]}]});
+    let (status, out) = checked(&json!([firewall, instance("10.0.0.5"), instance("10.0.0.6")]));
+    assert!(status == 2 && out.contains("do not tell them apart"), "{status} {out}");
+}

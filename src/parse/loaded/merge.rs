@@ -1,5 +1,7 @@
 //! Groups of several files, merged.
 
+use ipnet::IpNet;
+
 use super::{Found, FoundGroup, FoundInterface, Loaded};
 use crate::parse::json::Faults;
 use crate::rules::{Rule, RuleId};
@@ -43,48 +45,57 @@ impl Loaded {
         None
     }
 
-    /// Adds an interface that an answer has. Another answer may have it too, with more or with fewer details; but both
-    /// must say the same of its groups and tags, since every verdict rests on them, and nobody knows which is newer.
+    /// Adds an interface that an answer has. Another file may have it too, with more or with fewer details; but both must say
+    /// the same of its groups and tags, since every verdict rests on them, and nobody knows which is newer.
     pub(in crate::parse) fn add_interface(
         &mut self,
         eni: FoundInterface,
         path: &str,
         faults: &mut Faults,
     ) {
-        let key = (eni.id.clone(), eni.qualifiers.clone());
-        let place = *self.interface_places.entry(key).or_insert(self.interfaces.len());
-        let Some(known) = self.interfaces.get_mut(place) else { return self.interfaces.push(eni) };
-        match (known.is_of_instance, eni.is_of_instance) {
-            (true, false) => *known = eni,
-            (false, true) => {}
-            _ => {
-                for (what, before, now) in
-                    [("groups", &known.groups, &eni.groups), ("tags", &known.tags, &eni.tags)]
-                {
-                    if !now.is_empty() && !before.is_empty() && sorted(before) != sorted(now) {
-                        let (before, now) = (sorted(before).join(", "), sorted(now).join(", "));
-                        let message = format!(
-                            "interface {} has the {what} {now} here, and {before} in another file, or another part \
-                             of this one; keep the newer one",
-                            eni.id
-                        );
-                        faults.add(path, message);
-                    }
-                }
-                let addresses = eni.addresses.iter().filter(|net| !known.addresses.contains(net));
-                known.addresses.extend(addresses.copied().collect::<Vec<_>>());
-                known.timeouts = eni.timeouts;
-                for (before, now) in [
-                    (&mut known.groups, eni.groups),
-                    (&mut known.subnets, eni.subnets),
-                    (&mut known.tags, eni.tags),
-                ] {
-                    if !now.is_empty() {
-                        *before = now;
-                    }
-                }
+        let place = self.interface_places.get(&eni.key());
+        let known = place.and_then(|place| self.interfaces.get_mut(*place));
+        // Where names are those of people, another machine may have the same one.
+        let Some(known) = known.filter(|known| known.may_be(&eni)) else {
+            return self.push_interface(eni);
+        };
+        // Answers about interfaces are read before those about instances.
+        if eni.is_of_instance && !known.is_of_instance {
+            return;
+        }
+        for (what, before, now) in
+            [("groups", &known.groups, &eni.groups), ("tags", &known.tags, &eni.tags)]
+        {
+            let (before, now) = (sorted(before), sorted(now));
+            if !now.is_empty() && !before.is_empty() && before != now {
+                let message = format!(
+                    "interface {} has the {what} {} here, and {} in another file, or another part of this one; keep the \
+                     newer one",
+                    eni.id,
+                    now.join(", "),
+                    before.join(", "),
+                );
+                faults.add(path, message);
             }
         }
+        let new = eni.addresses.iter().filter(|net| !known.addresses.contains(net));
+        let new: Vec<IpNet> = new.copied().collect();
+        known.addresses.extend(new);
+        known.timeouts = eni.timeouts;
+        for (before, now) in [
+            (&mut known.groups, eni.groups),
+            (&mut known.subnets, eni.subnets),
+            (&mut known.tags, eni.tags),
+        ] {
+            if !now.is_empty() {
+                *before = now;
+            }
+        }
+    }
+
+    fn push_interface(&mut self, eni: FoundInterface) {
+        self.interface_places.entry(eni.key()).or_insert(self.interfaces.len());
+        self.interfaces.push(eni);
     }
 
     /// A rule is of a group that the files do not own, whose other rules are therefore unknown.
@@ -128,7 +139,7 @@ impl Loaded {
         }
         self.of_others.extend(from.of_others);
         self.of_others.retain(|(_, group)| !known_whole.contains(group));
-        self.interfaces.extend(from.interfaces);
+        from.interfaces.into_iter().for_each(|eni| self.push_interface(eni));
         self.prefix_lists.extend(from.prefix_lists);
         self.port_lists.extend(from.port_lists);
         self.warnings.extend(from.warnings);
@@ -147,6 +158,19 @@ fn sorted(names: &[String]) -> Vec<&str> {
     let mut sorted: Vec<&str> = names.iter().map(String::as_str).collect();
     sorted.sort_unstable();
     sorted
+}
+
+impl FoundInterface {
+    fn key(&self) -> (String, Vec<String>) {
+        (self.id.clone(), self.qualifiers.clone())
+    }
+
+    /// Whether nothing shows that another one of its name is another machine's.
+    fn may_be(&self, other: &Self) -> bool {
+        self.addresses.is_empty()
+            || other.addresses.is_empty()
+            || self.addresses.iter().any(|net| other.addresses.contains(net))
+    }
 }
 
 /// What rules say, whatever they are called.

@@ -59,7 +59,7 @@ pub struct Loaded {
     /// The groups' positions, by key.
     pub(super) places: HashMap<String, usize>,
     pub(super) interfaces: Vec<FoundInterface>,
-    /// The positions of interfaces that answers have, by name and qualifiers.
+    /// The positions of those that answers and states have, by name and qualifiers.
     pub(super) interface_places: HashMap<(String, Vec<String>), usize>,
     pub(super) prefix_lists: Vec<PrefixList>,
     pub(super) port_lists: Vec<PortList>,

@@ -1,5 +1,7 @@
 //! What several tests need: the program as a process, tuples and frames from words, places.
 
+pub(crate) mod adversarial;
+
 use std::io::Write;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};

@@ -168,7 +168,7 @@ fn file(path: &str, rules: &RuleSet, flows: &[Flow], found: &Fix, partial: Optio
     };
     if let Some(why) = partial {
         say(&format!(
-            "NOT ALL OF THE TRAFFIC WAS READ ({why}): connections behind that may be denied yet."
+            "NOT ALL OF THE TRAFFIC WAS READ ({why}): connections after that point may still be denied."
         ));
     }
     if found.added.is_empty() {

@@ -13,7 +13,7 @@ use arrow_array::{Array, RecordBatch};
 use pyo3::prelude::*;
 use pyo3::types::PyIterator;
 use sgreplay::Error;
-use sgreplay::extract::{Extracted, Piece, Portable};
+use sgreplay::extract::{Piece, Portable};
 
 use super::{Halt, PIECE, ROWS, Rows, emit, raised, scope};
 use crate::capsule;
@@ -118,10 +118,7 @@ pub(crate) fn parts_merge(
                 }
             });
             let facts = scope.merge(span, pieces, |part| {
-                match part {
-                    Extracted::Record(record) => made.record(&record)?,
-                    Extracted::Fragment(fragment) => made.fragment(&fragment)?,
-                }
+                made.part(&part)?;
                 count += 1;
                 if count % ROWS == 0 { emit(&to, made.table()?) } else { Ok(()) }
             })?;

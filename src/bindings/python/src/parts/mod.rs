@@ -147,8 +147,13 @@ impl Rows {
         self.push(RECORD, &record.key.to_bytes()?, at, &record.to_bytes()?)
     }
 
-    fn fragment(&mut self, fragment: &FragmentRecord) -> Result<(), Halt> {
-        self.push(FRAGMENT, &[], (fragment.capture, fragment.frame()), &fragment.to_bytes()?)
+    fn part(&mut self, part: &Extracted) -> Result<(), Halt> {
+        match part {
+            Extracted::Record(record) => self.record(record),
+            Extracted::Fragment(of) => {
+                self.push(FRAGMENT, &[], (of.capture, of.frame()), &of.to_bytes()?)
+            }
+        }
     }
 
     fn facts(&mut self, facts: &CaptureFacts) -> Result<(), Halt> {
@@ -290,10 +295,7 @@ pub(crate) fn parts_extract(
             })?
         } else {
             scope.extract(capture, sources, |part| {
-                match part {
-                    Extracted::Record(record) => rows.record(&record)?,
-                    Extracted::Fragment(fragment) => rows.fragment(&fragment)?,
-                }
+                rows.part(&part)?;
                 emit_of(&mut rows, ROWS)
             })?
         };

@@ -54,6 +54,7 @@ use crate::replay::{Options, Replay, Workers};
 use crate::rules::RuleSet;
 use crate::session::Openings;
 use crate::sources::{self, Ended, Input, Sources};
+use crate::verdict::Judged;
 pub use local::{
     Binding, Bound, BoundBoth, CapturePoint, Local, asks_for_groups, bind, bind_both, bind_known,
     can_judge,
@@ -89,9 +90,9 @@ pub struct Outcome<R> {
     pub local: Local,
 }
 
-/// The most packets between two pauses of a sink, whatever the number of threads, so that what it does then does not
-/// depend on that: enough for several threads to judge at once, few enough to keep a bound of memory.
-const BETWEEN_PAUSES: usize = 1 << 12;
+/// A sink pauses where so many frames more were read, by their numbers: what it does then depends neither on the number of
+/// threads nor on how a capture comes. Enough for several threads to judge at once, few enough to keep a bound of memory.
+const BETWEEN_PAUSES: u64 = 1 << 12;
 
 /// Judges every packet of the sources, in the order of their times.
 ///
@@ -110,17 +111,29 @@ pub fn replay<'r, S: Sink>(
     let replay = prepared(rules, &sources, request.options, openings, capture_points);
     let mut replay = replay.with_workers(workers);
     let wants_frames = sink.wants_frames();
-    let at_once = if wants_frames { BETWEEN_PAUSES } else { usize::MAX };
-    let ended = run::<S::Error>(sources, request.hash, at_once, |inputs| {
+    let mut pauses = Pauses::of(&sources);
+    let ended = run::<S::Error>(sources, request.hash, |inputs| {
         if !wants_frames {
             replay.count_batch(inputs);
             return Ok(ControlFlow::Continue(()));
         }
-        let judged = replay.judge_batch(inputs, |input, judged| go_on(sink.frame(input, judged)));
-        let more = stopped(judged)?;
-        sink.pause(&replay)?;
-        Ok(more)
+        for (pauses, inputs) in pauses.parts(inputs) {
+            if pauses {
+                sink.pause(&replay)?;
+            }
+            let each = |input: &Input<'_>, judged: &Judged| go_on(sink.frame(input, judged));
+            if stopped(replay.judge_batch(inputs, each))?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        if pauses.is_live {
+            sink.pause(&replay)?;
+        }
+        Ok(ControlFlow::Continue(()))
     })?;
+    if wants_frames {
+        sink.pause(&replay)?;
+    }
     Ok(Outcome { ended, replay, local })
 }
 
@@ -143,13 +156,25 @@ pub fn compare<'r, S: DiffSink>(
     let [before, after] = [before, after].map(|replay| replay.with_workers(workers.clone()));
     let diff = Diff::new((current, before), (proposed, after));
     let mut diff = diff.within(request.changes_memory);
-    let ended = run::<S::Error>(sources, request.hash, BETWEEN_PAUSES, |inputs| {
-        let judged = diff
-            .judge_batch(inputs, |input, judged, effect| go_on(sink.frame(input, judged, effect)));
-        let more = stopped(judged)?;
-        sink.pause(&mut diff)?;
-        Ok(more)
+    let mut pauses = Pauses::of(&sources);
+    let ended = run::<S::Error>(sources, request.hash, |inputs| {
+        for (pauses, inputs) in pauses.parts(inputs) {
+            if pauses {
+                sink.pause(&mut diff)?;
+            }
+            let judged = diff.judge_batch(inputs, |input, judged, effect| {
+                go_on(sink.frame(input, judged, effect))
+            });
+            if stopped(judged)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        if pauses.is_live {
+            sink.pause(&mut diff)?;
+        }
+        Ok(ControlFlow::Continue(()))
     })?;
+    sink.pause(&mut diff)?;
     diff.finish();
     Ok(Outcome { ended, replay: diff, local })
 }
@@ -171,26 +196,43 @@ fn prepared<'r>(
     }
 }
 
-/// Reads the sources to their ends, or until `each` wants no more. It gets at most so many packets at once.
+/// Where a sink pauses.
+struct Pauses {
+    /// Behind every batch too: there may be none to come for long.
+    is_live: bool,
+    part: Option<u64>,
+}
+
+impl Pauses {
+    fn of(sources: &Sources) -> Self {
+        Self { is_live: sources.options().live, part: None }
+    }
+
+    /// The parts of a batch between pauses, each with whether there is a pause before it.
+    fn parts<'p>(
+        &mut self,
+        inputs: &'p [Input<'p>],
+    ) -> impl Iterator<Item = (bool, &'p [Input<'p>])> + use<'_, 'p> {
+        let part = |input: &Input<'_>| input.frame.number / BETWEEN_PAUSES;
+        inputs.chunk_by(move |one, next| part(one) == part(next)).map(move |inputs| {
+            let next = inputs.first().map(part);
+            let before = std::mem::replace(&mut self.part, next);
+            (before.is_some_and(|_| before != next), inputs)
+        })
+    }
+}
+
+/// Reads the sources to their ends, or until `each` wants no more.
 fn run<E: From<Error>>(
     sources: Sources,
     hash: bool,
-    at_once: usize,
     mut each: impl FnMut(&[Input<'_>]) -> Result<ControlFlow<()>, E>,
 ) -> Result<Ended, E> {
     let mut hashes = HashMap::new();
     for path in sources.paths().filter(|_| hash) {
         hashes.insert(sources::name(path), file_sha256(path)?);
     }
-    let read = sources.read(|inputs| {
-        inputs
-            .chunks(at_once)
-            .try_fold(ControlFlow::Continue(()), |more, inputs| match more {
-                ControlFlow::Continue(()) => each(inputs),
-                ControlFlow::Break(()) => Ok(more),
-            })
-            .map_err(Failed)
-    });
+    let read = sources.read(|inputs| each(inputs).map_err(Failed));
     let mut ended = read.map_err(|Failed(error)| error)?;
     // A capture whose turn never came is not among the inputs.
     for input in &mut ended.inputs {

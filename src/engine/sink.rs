@@ -29,7 +29,8 @@ pub trait Sink {
     fn frame(&mut self, input: &Input<'_>, judged: &Judged)
     -> Result<ControlFlow<()>, Self::Error>;
 
-    /// Between two batches of packets: the place for bounds of memory.
+    /// Where so many frames more were read, and at the end: the place for bounds of memory. Where captures are
+    /// [live](crate::sources::SourceOptions::live), also whenever the packets that have come are judged.
     ///
     /// # Errors
     /// Whatever shall end the run.
@@ -56,7 +57,7 @@ pub trait DiffSink {
         effect: Effect,
     ) -> Result<ControlFlow<()>, Self::Error>;
 
-    /// Between two batches of packets: the place to take changes out ([`Diff::is_full`]).
+    /// As [`Sink::pause`]: the place to take changes out ([`Diff::is_full`]).
     ///
     /// # Errors
     /// Whatever shall end the run.

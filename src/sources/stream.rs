@@ -53,8 +53,7 @@ pub(super) struct Finished {
 /// A time and, between equals, a place among the captures.
 pub(super) type Turn = (u64, usize);
 
-/// What all open captures read at once, as far as they are told: each is told when it is opened. Never by how many threads
-/// there are, though one reads faster in smaller parts: rows that memory has no room for are written with the part.
+/// What all open captures read at once, as far as they are told: each is told when it is opened.
 const READ_AT_ONCE: usize = 2 << 20;
 /// So many captures are read on threads of their own at once.
 const MOST_APART: usize = 4;

@@ -98,6 +98,32 @@ fn rows_of_connections_are_written_when_there_is_no_room_for_more() {
     assert!(!csv_column(&early, "first_frame").is_sorted(), "rows were written early");
 }
 
+/// How a capture comes changes nothing: from a pipe, which is read in smaller parts, or in several files.
+#[test]
+fn rows_that_are_written_early_do_not_depend_on_how_a_capture_comes() {
+    let dir = folder(&scan(12_000));
+    let whole = std::fs::read(dir.path().join("x.pcap")).unwrap();
+    // All records are of one length.
+    let (header, records) = whole.split_at(24);
+    let parts = records.chunks(records.len() / 12_000 * 5_000);
+    for (part, name) in parts.zip(["1.pcap", "2.pcap", "3.pcap"]) {
+        std::fs::write(dir.path().join(name), [header, part].concat()).unwrap();
+    }
+    for words in [[&ROWS[..], &["csv"]].concat(), [&DIFF[..], &["-f", "csv"]].concat()] {
+        let words = [&words[..], &["--memory", "1MiB"]].concat();
+        let run = |captures: &[&str], stdin: &[u8]| {
+            let others = words.iter().copied().filter(|word| *word != "x.pcap");
+            let words: Vec<&str> = others.chain(captures.iter().copied()).collect();
+            let (status, rows, _) = output_in(dir.path(), &words, stdin);
+            assert_eq!(status, 0);
+            rows
+        };
+        let file = run(&["x.pcap"], b"");
+        assert_eq!(run(&["-"], &whole), file, "{words:?}");
+        assert_eq!(run(&["1.pcap", "2.pcap", "3.pcap"], b""), file, "{words:?}");
+    }
+}
+
 fn csv_column(csv: &str, name: &str) -> Vec<u64> {
     let mut reader = csv::Reader::from_reader(csv.as_bytes());
     let place = reader.headers().unwrap().iter().position(|column| column == name).unwrap();

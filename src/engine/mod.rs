@@ -229,6 +229,10 @@ fn run<E: From<Error>>(
     mut each: impl FnMut(&[Input<'_>]) -> Result<ControlFlow<()>, E>,
 ) -> Result<Ended, E> {
     let mut hashes = HashMap::new();
+    if hash && sources.have_pipe() {
+        let message = "a hash reads a capture twice, which a pipe does not allow; name a file";
+        return Err(Error::Question(message.to_owned()).into());
+    }
     for path in sources.paths().filter(|_| hash) {
         hashes.insert(sources::name(path), file_sha256(path)?);
     }

@@ -107,7 +107,7 @@ impl Sources {
         Ok(found)
     }
 
-    /// One capture whose bytes come from elsewhere; messages call it by this name.
+    /// One capture whose bytes come from elsewhere, and can be read only once; messages call it by this name.
     ///
     /// # Errors
     /// When the bytes are no capture.
@@ -118,7 +118,8 @@ impl Sources {
     ) -> Result<Self, CaptureError> {
         let capture = Capture::from_reader_with(name, bytes, &options.flow_logs)?;
         let started = Some(Ahead::new(capture, options.tunnels.clone(), options.threads));
-        let source = Source { started, ..Source::new(PathBuf::from(name), 0) };
+        // Whatever a file of this name holds.
+        let source = Source { started, is_pipe: true, ..Source::new(PathBuf::from(name), 0) };
         Ok(Self {
             captures: vec![source],
             skipped: Vec::new(),
@@ -183,7 +184,7 @@ impl Sources {
         self.captures.iter().map(|source| source.path.as_path())
     }
 
-    /// Whether one of them can be read only once.
+    /// Whether one of them can be read only once: standard input, a pipe, bytes from elsewhere.
     pub fn have_pipe(&self) -> bool {
         self.captures.iter().any(|source| source.is_pipe)
     }

@@ -21,7 +21,7 @@ pub(super) struct Source {
     pub(super) first_time: u64,
     /// Whether it can be read only once.
     pub(super) is_pipe: bool,
-    /// Being read already: a pipe that was looked into.
+    /// Being read already: bytes from elsewhere, or a pipe that was looked into.
     pub(super) started: Option<Ahead>,
 }
 
@@ -40,7 +40,8 @@ impl Source {
 
     /// Bytes of a regular file; `None` for a pipe.
     pub(super) fn size(&self) -> Option<u64> {
-        self.path.metadata().ok().filter(Metadata::is_file).map(|meta| meta.len())
+        let meta = (!self.is_pipe).then(|| self.path.metadata().ok()).flatten();
+        meta.filter(Metadata::is_file).map(|meta| meta.len())
     }
 
     pub(super) fn name(&self) -> String {

@@ -31,6 +31,35 @@ fn open(paths: &[&Path]) -> Sources {
     Sources::open(paths, SourceOptions::default(), std::sync::Arc::default()).unwrap()
 }
 
+/// Bytes from elsewhere are looked at ahead as a pipe is, and no file that has their name is.
+#[test]
+fn bytes_from_elsewhere_are_judged_as_the_file_is() {
+    let path = captures().join("midstream.pcap");
+    let bytes = std::fs::read(&path).unwrap();
+    let name = captures().join("story.pcap");
+    let of_bytes = || {
+        let bytes = Box::new(std::io::Cursor::new(bytes.clone()));
+        Sources::from_reader(name.to_str().unwrap(), bytes, SourceOptions::default()).unwrap()
+    };
+    let answer = |mut sources: Sources, hash: bool| {
+        let file = RulesFile::load(&captures().join("current.yaml"), &RulesRequest::default());
+        let mut rules = file.unwrap().rules;
+        // Who is local, and who accepts connections, is inferred.
+        let bound = engine::bind(&mut rules, &mut sources, &Binding::default()).unwrap();
+        let local = bound.local.addresses.clone();
+        let mut sink = EachFrame::new(|_, _| ControlFlow::Continue(()));
+        let request = ReplayRequest { hash, ..ReplayRequest::default() };
+        let outcome = engine::replay(&rules, sources, bound, request, &mut sink)?;
+        let stats = outcome.replay.stats();
+        let midstream: Vec<_> = stats.midstream().collect();
+        Ok::<_, Error>(format!("{local:?} {:?} {midstream:?}", stats.packets()))
+    };
+    assert_eq!(answer(of_bytes(), false).unwrap(), answer(open(&[&path]), false).unwrap());
+    assert!(of_bytes().size().is_none() && of_bytes().have_pipe());
+    let refused = answer(of_bytes(), true).unwrap_err().to_string();
+    assert_eq!(refused, "a hash reads a capture twice, which a pipe does not allow; name a file");
+}
+
 /// What the program says of the same question.
 #[test]
 fn a_replay_counts_as_the_program_does() {

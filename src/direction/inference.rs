@@ -161,8 +161,10 @@ impl Survey {
     }
 
     fn shown(&mut self, addr: IpAddr) -> Option<&mut Shown> {
-        let known = self.addresses.len() < MOST_ADDRESSES || self.addresses.contains_key(&addr);
-        known.then(|| self.addresses.entry(addr).or_default())
+        match self.addresses.len() < MOST_ADDRESSES {
+            true => Some(self.addresses.entry(addr).or_default()),
+            false => self.addresses.get_mut(&addr),
+        }
     }
 
     fn look_at_hardware(&mut self, hardware: [u8; 6], addr: IpAddr, counts: bool) {
@@ -315,18 +317,20 @@ impl Survey {
         let [of_v4, of_v6] = self.of_family;
         let total = if v6 { of_v6 } else { of_v4 };
         let of_family = self.addresses.iter().filter(|(addr, _)| addr.is_ipv6() == v6);
-        let mut ranked: Vec<(IpAddr, Shown)> = of_family.map(|(a, s)| (*a, *s)).collect();
+        let seen = of_family.filter(|(_, shown)| shown.packets > 0);
+        let mut seen: Vec<(IpAddr, Shown)> = seen.map(|(a, s)| (*a, *s)).collect();
         // Link-local addresses are of every interface: they count where there is nothing else.
-        if ranked.iter().any(|(addr, shown)| !is_link_local(*addr) && shown.packets > 0) {
-            ranked.retain(|(addr, _)| !is_link_local(*addr));
+        if seen.iter().any(|(addr, _)| !is_link_local(*addr)) {
+            seen.retain(|(addr, _)| !is_link_local(*addr));
         }
-        ranked.sort_unstable_by_key(|(addr, shown)| (std::cmp::Reverse(shown.packets), *addr));
-        ranked.retain(|(_, shown)| shown.packets > 0);
-        let (first, _) = *ranked.first()?;
-        let candidates: Vec<(IpAddr, Shown)> =
-            ranked.iter().copied().filter(|(_, of)| of.packets * 100 >= total * 90).collect();
+        // Most packets first. Of thousands of addresses only two are named.
+        let rank = |(addr, shown): &(IpAddr, Shown)| (std::cmp::Reverse(shown.packets), *addr);
+        let (first, shown_first) = *seen.iter().min_by_key(|of| rank(of))?;
+        let mut candidates: Vec<(IpAddr, Shown)> =
+            seen.iter().copied().filter(|(_, of)| of.packets * 100 >= total * 90).collect();
+        candidates.sort_unstable_by_key(rank);
         let decided = by_hop_limits(match candidates.is_empty() {
-            true => &ranked,
+            true => &seen,
             false => &candidates,
         })
         .or_else(|| by_checksums(&candidates))
@@ -345,11 +349,11 @@ impl Survey {
         let by_role = candidates
             .iter()
             .max_by_key(|(addr, of)| (of.asked, of.serves, of.packets, std::cmp::Reverse(*addr)));
-        let (addr, shown) = by_role
-            .copied()
-            .unwrap_or_else(|| ranked.first().copied().unwrap_or((first, Shown::default())));
-        let runner_up =
-            candidates.iter().chain(&ranked).map(|(addr, _)| *addr).find(|other| *other != addr);
+        let (addr, shown) = by_role.copied().unwrap_or((first, shown_first));
+        let mut others = candidates.iter().filter(|(other, _)| *other != addr);
+        let next = seen.iter().filter(|(other, _)| *other != addr);
+        let runner_up = others.next().or_else(|| next.min_by_key(|of| rank(of)));
+        let runner_up = runner_up.map(|(addr, _)| *addr);
         let other =
             runner_up.and_then(|addr| self.addresses.get(&addr)).copied().unwrap_or_default();
         let (evidence, why) = if candidates.is_empty() {

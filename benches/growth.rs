@@ -13,11 +13,16 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use sgreplay::Error;
 use sgreplay::capture::{Batch, Capture, CaptureError};
+use sgreplay::collect::{Connections, Coverage};
+use sgreplay::diff::{Diff, Effect};
 use sgreplay::direction::Interfaces;
+use sgreplay::engine::{self, Binding, DiffSink, ReplayRequest, Sink};
 use sgreplay::replay::{Options, Replay};
 use sgreplay::rules::RuleSet;
-use sgreplay::sources::{SourceOptions, Sources};
+use sgreplay::sources::{Input, SourceOptions, Sources};
+use sgreplay::verdict::Judged;
 
 use crate::support::traffic::{Random, SERVICES, Sizes, write_capture};
 
@@ -33,7 +38,7 @@ pub(crate) struct Growing {
 }
 
 /// Every line. The larger input is four times the smaller.
-pub(crate) const ALL: [Growing; 9] = [
+pub(crate) const ALL: [Growing; 12] = [
     Growing { name: "parse", sizes: [1_000, 4_000], work: parse },
     Growing { name: "compile", sizes: [1_000, 4_000], work: compile },
     Growing { name: "check", sizes: [250, 1_000], work: check },
@@ -43,6 +48,9 @@ pub(crate) const ALL: [Growing; 9] = [
     Growing { name: "unpaired", sizes: [1_000, 4_000], work: unpaired },
     Growing { name: "flow-log", sizes: [5_000, 20_000], work: flow_log },
     Growing { name: "files", sizes: [50, 200], work: files },
+    Growing { name: "rows", sizes: [10_000, 40_000], work: rows },
+    Growing { name: "coverage", sizes: [10_000, 40_000], work: coverage },
+    Growing { name: "changes", sizes: [10_000, 40_000], work: changes },
 ];
 
 fn of_text(text: &str) -> RuleSet {
@@ -228,5 +236,106 @@ fn files(count: usize) -> Work {
             Ok::<_, CaptureError>(ControlFlow::Continue(()))
         });
         assert!(read.expect("they are whole").damage.is_empty());
+    })
+}
+
+/// What is kept of connections: far less than they take.
+const MEMORY: usize = 1 << 20;
+
+/// Connections of two packets each.
+fn connections(count: usize) -> Arc<[u8]> {
+    let mut bytes = Vec::new();
+    write_capture(&mut bytes, 2 * count as u64, count as u64, Sizes::Small)
+        .expect("memory takes it");
+    bytes.into()
+}
+
+fn sources(bytes: &Arc<[u8]>) -> Sources {
+    let bytes = Box::new(Cursor::new(Arc::clone(bytes)));
+    Sources::from_reader("bench", bytes, SourceOptions::default()).expect("it is a capture")
+}
+
+fn server() -> Binding {
+    Binding { local: vec!["10.0.0.5/32".parse().expect("a network")], ..Binding::default() }
+}
+
+/// A replay of so many connections, whose packets a sink takes.
+fn replayed<S: Sink<Error = Error> + 'static>(count: usize, sink: fn(&RuleSet) -> S) -> Work {
+    let (bytes, mut rules) = (connections(count), of_text(&rules_file(200)));
+    Box::new(move || {
+        let mut sources = sources(&bytes);
+        let bound = engine::bind(&mut rules, &mut sources, &server()).expect("one interface");
+        let mut sink = sink(&rules);
+        let outcome = engine::replay(&rules, sources, bound, ReplayRequest::default(), &mut sink);
+        black_box(outcome.expect("it is whole"));
+        black_box(sink);
+    })
+}
+
+/// Rows of connections that have no room for all of them, so that most are handed out before the end.
+struct Few(Connections);
+
+impl Sink for Few {
+    type Error = Error;
+
+    fn frame(&mut self, input: &Input<'_>, judged: &Judged) -> Result<ControlFlow<()>, Error> {
+        self.0.add(input, judged);
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn pause(&mut self, replay: &Replay<'_>) -> Result<(), Error> {
+        if self.0.is_full() {
+            self.0.choose_over(replay);
+            self.0.forget_over();
+        }
+        Ok(())
+    }
+}
+
+fn rows(count: usize) -> Work {
+    replayed(count, |_| Few(Connections::within(MEMORY)))
+}
+
+fn coverage(count: usize) -> Work {
+    replayed(count, Coverage::new)
+}
+
+/// Changes that have no room for all of them.
+struct Turned;
+
+impl DiffSink for Turned {
+    type Error = Error;
+
+    fn frame(
+        &mut self,
+        _: &Input<'_>,
+        _: [&Judged; 2],
+        _: Effect,
+    ) -> Result<ControlFlow<()>, Error> {
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn pause(&mut self, diff: &mut Diff<'_>) -> Result<(), Error> {
+        if diff.is_full() {
+            black_box(diff.take_over());
+        }
+        Ok(())
+    }
+}
+
+fn changes(count: usize) -> Work {
+    let bytes = connections(count);
+    let mut current = of_text(&rules_file(200));
+    let mut proposed = of_text(
+        "security_groups: [{id: sg-bench, rules: [{direction: ingress, protocol: all, source: 0.0.0.0/0}]}]",
+    );
+    Box::new(move || {
+        let mut sources = sources(&bytes);
+        let both = (&mut current, &mut proposed);
+        let bound = engine::bind_both(both, &mut sources, &server()).expect("one interface");
+        let request = ReplayRequest { changes_memory: MEMORY, ..ReplayRequest::default() };
+        let outcome = engine::compare((&current, &proposed), sources, bound, request, &mut Turned);
+        let changed = outcome.expect("it is whole").replay.connections();
+        assert!(changed.count(Effect::NewlyAllowed) > 0, "most connections change");
     })
 }

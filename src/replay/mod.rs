@@ -22,7 +22,7 @@ use crate::decode::{Decoded, Tunnels};
 use crate::doubts::Alternative;
 use crate::flow::{Direction, FlowTuple};
 use crate::fragment::FragmentTable;
-use crate::rules::{Entry, EntryIndex, RuleSet, SharedLists};
+use crate::rules::{Entry, EntryIndex, RuleSet};
 use crate::session::{Openings, SessionTable};
 use crate::sources::Input;
 use crate::stats::{FlowClass, Special, Stats};
@@ -316,11 +316,6 @@ impl<'r> Replay<'r> {
     /// all members of their groups ([`RuleSet::ordered_for_all`]).
     pub fn entries(&self, interface: usize, direction: Direction) -> &[Entry] {
         self.setup.entries(interface, direction)
-    }
-
-    /// Which interfaces share their entries.
-    pub fn shared_lists(&self) -> &SharedLists {
-        &self.setup.shared
     }
 
     /// The verdict on the connections of a flow class, and its reason.

@@ -69,6 +69,7 @@ impl DecodedBatch {
             return;
         }
         self.decoded.clear();
+        self.decoded.reserve_exact(self.batch.len());
         let frames = self.batch.frames();
         if tunnels.is_empty() {
             self.decoded.extend(frames.map(|frame| decode(frame.link, frame.data)));

@@ -43,6 +43,11 @@ impl Batch {
         (position..self.records.len()).filter_map(|position| self.frame(position))
     }
 
+    /// How many frames there are.
+    pub(crate) fn len(&self) -> usize {
+        self.records.len()
+    }
+
     /// The number of the first frame.
     pub(crate) fn first(&self) -> u64 {
         self.first

@@ -11,7 +11,7 @@ const LARGEST_CHUNK: usize = 512 * 1024;
 
 /// The least that one `read` asks for: a capture may be one of thousands that are open, or of which only the first
 /// packets are looked at.
-const SMALLEST_CHUNK: usize = 16 * 1024;
+const SMALLEST_CHUNK: usize = 8 * 1024;
 /// What is asked for behind the end of a file.
 const PAGE: usize = 4 * 1024;
 
@@ -174,7 +174,12 @@ impl Buffer {
                 // Nothing that was consumed is on loan: see `Capture::next_batch`.
                 self.bytes.copy_within(self.start..self.end, 0);
                 (self.start, self.end) = (0, self.end - self.start);
-                self.bytes.resize(self.bytes.len().max(self.end + chunk), 0);
+                let needed = self.end + chunk;
+                if needed <= 2 * chunk {
+                    // Thousands of captures may be open. For a long record the buffer doubles.
+                    self.bytes.reserve_exact(needed.saturating_sub(self.bytes.len()));
+                }
+                self.bytes.resize(self.bytes.len().max(needed), 0);
             }
             let free = self.bytes.get_mut(self.end..self.end + chunk).unwrap_or_default();
             match self.source.read(free) {

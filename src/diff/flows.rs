@@ -100,6 +100,11 @@ impl<'r> FlowDiff<'r> {
         }
     }
 
+    /// Frames name interfaces by their ids, and are judged there alone.
+    pub(crate) fn by_interface(&mut self) {
+        self.replays.iter_mut().for_each(FlowReplay::by_interface);
+    }
+
     /// Judges one packet by both, which stands for so many. Only the bytes of the first are in its frame.
     pub(crate) fn judge_alike(
         &mut self,

@@ -41,7 +41,7 @@ pub struct Binding {
 }
 
 /// An interface, and a capture made there or the name that pcapng has for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct CapturePoint {
     /// The interface's id.
     pub interface: String,
@@ -147,13 +147,9 @@ fn capture_points(
     sources: &mut Sources,
 ) -> Result<Vec<(String, usize)>, Error> {
     let mut capture_points = Vec::new();
-    for CapturePoint { interface: eni, source: of } in given {
-        let position = rules.interfaces().iter().position(|known| known.id == *eni);
-        let Some(position) = position else {
-            return Err(Error::Question(format!(
-                "--interface {eni}={of}: the rules file has no interface `{eni}`"
-            )));
-        };
+    for point in given {
+        let position = interface_at(rules, point)?;
+        let CapturePoint { interface: eni, source: of } = point;
         // A capture's frames take the name of its interface; others have the one that pcapng gives.
         capture_points.push(match sources.made_at(Path::new(of), eni) {
             true => (eni.clone(), position),
@@ -163,6 +159,15 @@ fn capture_points(
     Ok(capture_points)
 }
 
+/// The position of the interface that a capture point is at.
+pub(crate) fn interface_at(rules: &RuleSet, point: &CapturePoint) -> Result<usize, Error> {
+    let CapturePoint { interface: eni, source: of } = point;
+    let position = rules.interfaces().iter().position(|known| known.id == *eni);
+    position.ok_or_else(|| {
+        Error::Question(format!("--interface {eni}={of}: the rules file has no interface `{eni}`"))
+    })
+}
+
 /// Says at which addresses rules apply that are known without a look at captures: those of the rules' interfaces, or those
 /// that are given.
 ///
@@ -170,7 +175,7 @@ fn capture_points(
 /// When neither is there, the rules do not go with what is said of interfaces, or it is not known which groups an
 /// interface has.
 pub fn bind_known(rules: &mut RuleSet, given: &[IpNet]) -> Result<Local, Error> {
-    can_judge(rules, &[])?;
+    asks_for_groups(rules)?;
     refuse_both(rules, given)?;
     known(rules, given).ok_or_else(|| {
         let message = "the rules list no interfaces, and the local address is not inferred here; give it (--local)";

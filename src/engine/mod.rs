@@ -55,6 +55,7 @@ use crate::rules::RuleSet;
 use crate::session::Openings;
 use crate::sources::{self, Ended, Input, Sources};
 use crate::verdict::Judged;
+pub(crate) use local::interface_at;
 pub use local::{
     Binding, Bound, BoundBoth, CapturePoint, Local, asks_for_groups, bind, bind_both, bind_known,
     can_judge,

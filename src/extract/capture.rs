@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use foldhash::fast::RandomState;
 
 use super::frames::{FrameFacts, Frames, by_frame, note_accepting};
 use super::outside::Place;
 use super::piece::{Piece, Pieces};
+use super::points::Named;
 use super::record::Extracted;
 use super::scope::{Scope, Serves};
 use super::seen::{Seen, What};
@@ -33,6 +35,8 @@ pub struct CaptureFacts {
     /// The time of its first frame, 0 where it has none, and the latest.
     pub(super) turns: (u64, u64),
     pub(super) ahead: Ahead,
+    /// Positions of the given capture points at which some of its frames were seen.
+    pub(super) seen: Vec<u32>,
     /// Of its frames; `None` where pieces of the capture were handed over.
     pub(super) frames: Option<FrameFacts>,
 }
@@ -113,12 +117,16 @@ impl Scope {
     fn read<E: From<Error>>(
         &self,
         capture: u32,
-        sources: Sources,
+        mut sources: Sources,
         mut take: impl FnMut(&mut Reading<'_>, &[Input<'_>]) -> Result<(), Failed<E>>,
     ) -> Result<CaptureFacts, E> {
         if sources.paths().count() != 1 || !sources.options().selection.is_everything() {
             let message = "an extract is of all packets of one capture";
             return Err(Error::Question(message.to_owned()).into());
+        }
+        let path = sources.paths().next().map(Path::to_owned);
+        if let (Some(path), Some(interface)) = (path, self.serves.points.of_capture(capture)) {
+            sources.made_at(&path, interface);
         }
         let mut reading = Reading::new(self);
         let read =
@@ -137,6 +145,7 @@ impl Scope {
                 time: reading.first_ahead,
                 accepting: by_frame(reading.accepting).map(|(end, _)| end).collect(),
             },
+            seen: reading.named.seen.into_iter().collect(),
             frames: None,
         })
     }
@@ -176,6 +185,7 @@ struct Reading<'s> {
     /// The latest time, by which the frame is read among those of other captures; `None` before the first frame.
     turn: Option<u64>,
     room: LookAheadRoom,
+    named: Named<'s>,
     first_ahead: Option<u64>,
     accepting: HashMap<(IpAddr, u16), u64, RandomState>,
 }
@@ -187,6 +197,7 @@ impl<'s> Reading<'s> {
             first_turn: 0,
             turn: None,
             room: LookAheadRoom::of(scope.serves.captures.into()),
+            named: Named::new(&scope.points, &scope.serves.points),
             first_ahead: None,
             accepting: HashMap::default(),
         }
@@ -211,13 +222,14 @@ impl<'s> Reading<'s> {
             let accepts = (packet.flow.src, packet.flow.transport, packet.tcp_flags);
             note_accepting(&mut self.accepting, accepts, frame.number);
         }
+        let at = self.named.find(frame);
         let what = match decoded {
             Decoded::Failed(failed) => {
                 self.outside(frame, decoded, failed.why.into(), Place::OfNumber)
             }
             Decoded::Packet(packet) => {
                 let quoted = self.quoted(frame, packet);
-                if self.scope.interfaces.judging(&packet.flow, None) == [None; 2] {
+                if self.scope.interfaces.judging(&packet.flow, at) == [None; 2] {
                     let shard = match packet.flow.is_icmp_error() {
                         true => shard_of(&quoted.unwrap_or(packet.flow)),
                         false => shard_of(&packet.flow),
@@ -228,7 +240,8 @@ impl<'s> Reading<'s> {
                 }
             }
         };
-        Ok(Seen { time: frame.time_ns, wire_len: frame.wire_len, what })
+        let point = at.and_then(|at| self.scope.points.place(at));
+        Ok(Seen { time: frame.time_ns, wire_len: frame.wire_len, point, what })
     }
 
     /// The tuple that a packet quotes, if it is an ICMP error or may be a part of one.

@@ -39,11 +39,12 @@ impl<'r> FlowCompare<'r> {
             timeline.serves.check(rules)?;
         }
         refuse(options)?;
-        let comparing = Comparing {
-            diff: FlowDiff::new(rules, options, timeline.openings()),
-            shards: [new_shards(), new_shards()],
-            changes: Vec::new(),
-        };
+        let mut diff = FlowDiff::new(rules, options, timeline.openings());
+        if timeline.has_points() {
+            diff.by_interface();
+        }
+        let comparing =
+            Comparing { diff, shards: [new_shards(), new_shards()], changes: Vec::new() };
         Ok(Self(Flows::new(timeline, comparing)))
     }
 

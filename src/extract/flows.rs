@@ -53,8 +53,8 @@ impl<'t, T: TakesFlows> Flows<'t, T> {
             self.flow = Some((record.key, record.key.shard()));
         }
         match &record.content {
-            Content::One(one) => self.take_one(record.capture, one),
-            Content::Run(run) => self.take_run(record.capture, record.key, run),
+            Content::One(one) => self.take_one(record, one),
+            Content::Run(run) => self.take_run(record, run),
         }
     }
 
@@ -70,7 +70,7 @@ impl<'t, T: TakesFlows> Flows<'t, T> {
         }
     }
 
-    fn take_one(&mut self, capture: u32, one: &One) {
+    fn take_one(&mut self, &Record { capture, point, .. }: &Record, one: &One) {
         let One { at, untimed, packet, completed, quoted } = *one;
         let now = self.timeline.now(capture, at.time);
         let number = self.timeline.number(capture, at.frame);
@@ -80,12 +80,14 @@ impl<'t, T: TakesFlows> Flows<'t, T> {
             Some(untimed) => self.timeline.latest(capture, untimed),
         };
         frame.time_ns = untimed.is_none().then_some(now);
+        frame.interface = self.timeline.seen_at(point);
         let decoded = &Decoded::Packet(packet);
         let others = FromOthers { now, completed, quoted };
         self.to.judge(&Step { frame, decoded, others, latest, sent: Sent::of(at) });
     }
 
-    fn take_run(&mut self, capture: u32, key: FlowKey, run: &Run) {
+    fn take_run(&mut self, record: &Record, run: &Run) {
+        let Record { key, .. } = record;
         let packets = [run.from_low, !run.from_low].map(|from_low| plain(key.flow(from_low)));
         // Those that are judged one by one: the turns, and behind them the last of each way.
         let ways = [0, 1, 0];
@@ -100,7 +102,7 @@ impl<'t, T: TakesFlows> Flows<'t, T> {
                 sent.take(at);
             }
         }
-        let mut judging = TakeRun { flows: self, capture, packets: &packets, before: None };
+        let mut judging = TakeRun { flows: self, record, packets: &packets, before: None };
         // With a third turn nothing changes any more; before it, the rest of a stretch must not look like a turn.
         let is_settled = run.turns.len() > 2;
         for (at, way) in turns.clone() {
@@ -123,7 +125,7 @@ impl<'t, T: TakesFlows> Flows<'t, T> {
 /// A run that is taken apart.
 struct TakeRun<'j, 't, T: TakesFlows> {
     flows: &'j mut Flows<'t, T>,
-    capture: u32,
+    record: &'j Record,
     /// One of each way.
     packets: &'j [Packet; 2],
     /// The packet before, and its answer.
@@ -141,13 +143,15 @@ impl<T: TakesFlows> TakeRun<'_, '_, T> {
     fn judge(&mut self, at: At, way: usize, sent: Sent) {
         let Some(packet) = self.packets.get(way) else { return };
         let Flows { timeline, to, .. } = &mut *self.flows;
-        let now = timeline.now(self.capture, at.time);
+        let Record { capture, point, .. } = *self.record;
+        let now = timeline.now(capture, at.time);
         // Between two packets of a run no session expires.
         if let Some((flow, answer)) = &self.before {
             to.keep_alive(flow, answer, now);
         }
-        let number = timeline.number(self.capture, at.frame);
-        let frame = Frame::new(number, LinkType::RAW, &[]).cut_from(at.wire_len).at(now);
+        let number = timeline.number(capture, at.frame);
+        let mut frame = Frame::new(number, LinkType::RAW, &[]).cut_from(at.wire_len).at(now);
+        frame.interface = timeline.seen_at(point);
         let decoded = &Decoded::Packet(*packet);
         let others = FromOthers { now, completed: None, quoted: None };
         let answer = to.judge(&Step { frame, decoded, others, latest: Some(now), sent });

@@ -8,7 +8,7 @@ use foldhash::fast::RandomState;
 use super::key::FlowKey;
 use super::outside::Outside;
 use super::record::{At, Content, Extracted, FragmentRecord, One, Record, Run, Untimed};
-use super::runs::{self, Runs};
+use super::runs::{self, RunKey, Runs};
 use super::scope::Scope;
 use super::seen::{Seen, What};
 use crate::collect::Window;
@@ -78,7 +78,7 @@ impl<'s> Frames<'s> {
     /// Adds the next frame.
     pub(super) fn add(&mut self, seen: &Seen) -> Result<(), Error> {
         self.number += 1;
-        let Seen { time, wire_len, what } = seen;
+        let Seen { time, wire_len, point, what } = seen;
         self.tell_time(*time)?;
         match what {
             What::Outside { reason, hidden } => {
@@ -87,7 +87,9 @@ impl<'s> Frames<'s> {
                     self.outside.hide(*hidden, self.number, *place);
                 }
             }
-            What::Packet { packet, quoted } => self.add_packet(*time, *wire_len, packet, *quoted),
+            What::Packet { packet, quoted } => {
+                self.add_packet((*time, *wire_len, *point), packet, *quoted);
+            }
         }
         Ok(())
     }
@@ -106,6 +108,24 @@ impl<'s> Frames<'s> {
     pub(super) fn into_facts(self) -> FrameFacts {
         let Self { number, clock, accepting, outside, .. } = self;
         FrameFacts { frames: number, clock, accepting: by_frame(accepting).collect(), outside }
+    }
+
+    /// A packet that was seen at an interface alone has the sessions there, one that was not has those of both of its
+    /// ends: the runs of both kinds follow each other, while those of different interfaces have nothing to do with each
+    /// other.
+    #[cold]
+    fn close_others(&mut self, RunKey { flow, point }: RunKey, of_packet: &FlowTuple) {
+        let Self { scope: Scope { points, interfaces, .. }, runs, parts, capture, .. } = self;
+        let ends = interfaces.judging(of_packet, None).into_iter().flatten();
+        let places = ends.filter_map(|end| points.place(end)).map(Some);
+        let others = match point {
+            Some(_) => vec![None],
+            None => places.collect(),
+        };
+        for point in others {
+            let key = RunKey { flow, point };
+            parts.extend(runs.close(key).map(|run| of_run(*capture, key, run)));
+        }
     }
 
     fn tell_time(&mut self, time: Option<u64>) -> Result<(), Error> {
@@ -128,8 +148,7 @@ impl<'s> Frames<'s> {
 
     fn add_packet(
         &mut self,
-        time: Option<u64>,
-        wire_len: u32,
+        (time, wire_len, point): (Option<u64>, u32, Option<u32>),
         packet: &Packet,
         quoted: Option<FlowTuple>,
     ) {
@@ -154,10 +173,14 @@ impl<'s> Frames<'s> {
                 self.runs.cut(quoted, number);
             }
             let capture = self.capture;
-            self.parts.push(Extracted::Fragment(FragmentRecord { capture, one: one() }));
+            self.parts.push(Extracted::Fragment(FragmentRecord { capture, point, one: one() }));
             return;
         }
-        let key = FlowKey::new(&quoted.unwrap_or(packet.flow));
+        let flow = FlowKey::new(&quoted.unwrap_or(packet.flow));
+        let key = RunKey { flow, point };
+        if self.scope.points.are_named() {
+            self.close_others(key, &packet.flow);
+        }
         let Self { runs, parts, capture, scope, .. } = self;
         if untimed.is_none() && runs::goes_on(packet) {
             let closed = |key, run| parts.push(of_run(*capture, key, run));
@@ -166,12 +189,13 @@ impl<'s> Frames<'s> {
         }
         parts.extend(runs.close(key).map(|run| of_run(*capture, key, run)));
         let content = Content::One(Box::new(one()));
-        parts.push(Extracted::Record(Record { key, capture: *capture, content }));
+        let capture = *capture;
+        parts.push(Extracted::Record(Record { key: flow, capture, point, content }));
     }
 }
 
-fn of_run(capture: u32, key: FlowKey, run: Run) -> Extracted {
-    Extracted::Record(Record { key, capture, content: Content::Run(run) })
+fn of_run(capture: u32, RunKey { flow: key, point }: RunKey, run: Run) -> Extracted {
+    Extracted::Record(Record { key, capture, point, content: Content::Run(run) })
 }
 
 /// Notes the port of a packet that accepts a connection. More than a replay remembers are not needed: the first ones of

@@ -58,8 +58,12 @@ impl<'r> FlowJudge<'r> {
     ) -> Result<Self, Error> {
         timeline.serves.check(rules)?;
         refuse(options)?;
+        let mut replay = FlowReplay::new(rules, options, timeline.openings().clone());
+        if timeline.has_points() {
+            replay.by_interface();
+        }
         let judging = Judging {
-            replay: FlowReplay::new(rules, options, timeline.openings().clone()),
+            replay,
             connections: Some(Connections::of_part()),
             coverage: None,
             observed: None,

@@ -27,6 +27,9 @@
 //! - [`Scope::pieces`] reads one capture of several that may overlap, and hands over what has to be known of each packet.
 //!   [`Scope::merge`] puts the packets of all captures in the order in which a replay reads them, one span of time by itself,
 //!   and extracts the span like a capture. It has in memory what overlaps at a time, and open runs.
+//! - Captures may be made at interfaces ([`Scope::made_at`]): their packets are judged there alone, so two interfaces may
+//!   have one address. Runs are of one interface, so that the captures of both ends of a connection collapse each for
+//!   itself. The records of such an extract serve rules whose interfaces have the same ids and addresses there.
 //! - [`Timeline`] puts the captures, or the spans, in order. It knows what judging needs beside the flow: who was seen to accept
 //!   connections, when the recording began, first fragments in other captures.
 //! - [`FlowJudge`] judges records, sorted by flow and position. An ICMP error is a record of the flow that it quotes. Memory
@@ -36,8 +39,8 @@
 //!   changed connections.
 //!
 //! What is refused by name: captures that overlap and were not merged, damaged captures, flow logs, a limit of sessions,
-//! judgement without sessions, selections of packets, and captures at an interface that is named (`--interface`). No session is evicted, however many there are, so the answers are those of a machine with enough
-//! memory.
+//! judgement without sessions, and selections of packets. No session is evicted, however many there are, so the answers are those of a
+//! machine with enough memory.
 //!
 //! ```
 //! use sgreplay::extract::{Extracted, FlowJudge, Scope, Timeline, Whole};
@@ -78,11 +81,13 @@ mod capture;
 mod compare;
 mod flows;
 mod frames;
+mod interfaces;
 mod json;
 mod judge;
 mod key;
 mod outside;
 mod piece;
+mod points;
 mod portable;
 mod record;
 mod runs;
@@ -96,6 +101,7 @@ pub use compare::{ComparedPart, FlowCompare, compared};
 pub use judge::{Asked, FlowJudge, Part};
 pub use key::FlowKey;
 pub use piece::{Piece, SpanFacts};
+pub use points::CapturePoints;
 pub use portable::Portable;
 pub use record::{Extracted, FragmentRecord, Record};
 pub use scope::Scope;

@@ -30,6 +30,7 @@ struct Packed {
     /// Since the time of the frame before that has one, or else the turn of the piece; `None` of a frame that has none.
     since: Option<i64>,
     wire_len: u32,
+    point: Option<u32>,
     what: What,
 }
 
@@ -109,12 +110,12 @@ impl Pieces {
             self.time = turn;
             Piece { order: (turn, self.capture, self.number), frames: Vec::new() }
         });
-        let Seen { time, wire_len, what } = seen;
+        let Seen { time, wire_len, point, what } = seen;
         let since = time.map(|time| {
             let before = std::mem::replace(&mut self.time, time);
             time.wrapping_sub(before).cast_signed()
         });
-        piece.frames.push(Packed { since, wire_len, what });
+        piece.frames.push(Packed { since, wire_len, point, what });
         Ok(done)
     }
 
@@ -156,10 +157,10 @@ impl Open {
 
 impl Packed {
     fn seen(self, time: &mut u64) -> Seen {
-        let Self { since, wire_len, what } = self;
+        let Self { since, wire_len, point, what } = self;
         let now = since.map(|since| time.wrapping_add_signed(since));
         *time = now.unwrap_or(*time);
-        Seen { time: now, wire_len, what }
+        Seen { time: now, wire_len, point, what }
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Record {
     pub key: FlowKey,
     /// The position of its capture among those that were named; where captures were merged, the number of the span.
     pub capture: u32,
+    /// The interface that it was seen at alone, among those that the extract serves.
+    pub(super) point: Option<u32>,
     pub(super) content: Content,
 }
 
@@ -65,7 +67,7 @@ pub(super) struct Sent {
     pub(super) bytes: u64,
 }
 
-/// Packets of one flow of one capture, or one span of several, that only show that its connection goes on: none has SYN,
+/// Packets of one flow and one capture point, of one capture, or one span of several, that only show that its connection goes on: none has SYN,
 /// FIN or RST, none is a fragment, no clock runs backwards among them, and between two of them is less time than any
 /// session lasts.
 ///
@@ -120,6 +122,7 @@ impl Record {
 pub struct FragmentRecord {
     /// The position of its capture, or the number of the span, as in [`Record::capture`].
     pub capture: u32,
+    pub(super) point: Option<u32>,
     pub(super) one: One,
 }
 

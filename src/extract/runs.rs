@@ -1,6 +1,7 @@
 //! Packets that only show that their connection goes on, collapsed.
 
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -56,6 +57,22 @@ impl Shortest {
     }
 }
 
+/// The flow of a run, and the interface at which its packets were seen alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RunKey {
+    pub(super) flow: FlowKey,
+    pub(super) point: Option<u32>,
+}
+
+impl Hash for RunKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.flow.hash(state);
+        if let Some(point) = self.point {
+            state.write_u32(point);
+        }
+    }
+}
+
 /// More runs than these are not kept open: all are closed then.
 const MOST_OPEN: usize = 1 << 20;
 
@@ -65,7 +82,7 @@ const PAIRS: usize = 1 << 12;
 /// The runs that are open.
 #[derive(Debug)]
 pub(super) struct Runs {
-    open: HashMap<FlowKey, Run, RandomState>,
+    open: HashMap<RunKey, Run, RandomState>,
     /// By pair of addresses, the last frame that another record may be judged at in between. Empty before the first.
     cuts: Vec<u64>,
     pairs: RandomState,
@@ -108,11 +125,11 @@ impl Runs {
     /// Adds a packet that [goes on](goes_on), and hands over the run that it ends.
     pub(super) fn add(
         &mut self,
-        key: FlowKey,
+        key: RunKey,
         packet: &Packet,
         at: At,
         shortest: &Shortest,
-        mut closed: impl FnMut(FlowKey, Run),
+        mut closed: impl FnMut(RunKey, Run),
     ) {
         let from_low = FlowKey::is_from_low(&packet.flow);
         let cut = if self.cuts.is_empty() {
@@ -139,13 +156,13 @@ impl Runs {
     }
 
     /// Ends the run of a flow.
-    pub(super) fn close(&mut self, key: FlowKey) -> Option<Run> {
+    pub(super) fn close(&mut self, key: RunKey) -> Option<Run> {
         self.open.remove(&key)
     }
 
     /// Ends all runs.
     #[expect(clippy::iter_over_hash_type, reason = "records are sorted before they are judged")]
-    pub(super) fn close_all(&mut self, mut closed: impl FnMut(FlowKey, Run)) {
+    pub(super) fn close_all(&mut self, mut closed: impl FnMut(RunKey, Run)) {
         for (key, run) in self.open.drain() {
             closed(key, run);
         }

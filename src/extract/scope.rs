@@ -1,19 +1,20 @@
 //! What an extract depends on.
 
-use ipnet::IpNet;
-
+use super::interfaces::InterfaceList;
+use super::points::{CapturePoints, Points};
 use super::runs::Shortest;
 use crate::decode::Tunnels;
 use crate::direction::Interfaces;
 use crate::engine;
 use crate::error::Error;
-use crate::rules::{Interface, RuleSet};
+use crate::rules::RuleSet;
 
-/// What an extract depends on: local addresses, timeouts of sessions, tunnels, and how many captures there are. It serves
-/// every rule set with the same addresses whose sessions last as long or longer.
+/// What an extract depends on: local addresses, timeouts of sessions, tunnels, how many captures there are and where they
+/// were made. It serves every rule set with the same addresses whose sessions last as long or longer.
 #[derive(Clone, Debug)]
 pub struct Scope {
     pub(super) interfaces: Interfaces,
+    pub(super) points: Points,
     pub(super) tunnels: Tunnels,
     pub(super) serves: Serves,
 }
@@ -23,8 +24,8 @@ pub struct Scope {
 pub(super) struct Serves {
     pub(super) captures: u32,
     pub(super) shortest: Shortest,
-    /// Addresses and networks, by interface that has some.
-    local: Vec<Vec<String>>,
+    pub(super) interfaces: InterfaceList,
+    pub(super) points: CapturePoints,
 }
 
 impl Scope {
@@ -33,11 +34,11 @@ impl Scope {
     /// # Errors
     /// When an extract cannot give the answer of a replay, or the local addresses are others.
     pub fn and(mut self, rules: &RuleSet) -> Result<Self, Error> {
-        judges_by_flow(rules)?;
-        if local(rules) != self.serves.local {
+        judges_by_flow(rules, &self.serves.points)?;
+        if let Some(what) = self.serves.other_interfaces(rules) {
             let message =
-                "an extract is for rules with the same local addresses, and these have others";
-            return Err(Error::Question(message.to_owned()));
+                format!("an extract is for rules with the same {what}, and these have others");
+            return Err(Error::Question(message));
         }
         self.serves.shortest = self.serves.shortest.min(&Shortest::new(rules.interfaces()));
         Ok(self)
@@ -48,14 +49,30 @@ impl Scope {
     /// # Errors
     /// When an extract cannot give the answer of a replay.
     pub fn new(rules: &RuleSet, tunnels: Tunnels, captures: u32) -> Result<Self, Error> {
-        judges_by_flow(rules)?;
+        Self::made_at(rules, tunnels, captures, CapturePoints::default())
+    }
+
+    /// The same of captures that were made at interfaces of the rules: their packets are judged there alone.
+    ///
+    /// # Errors
+    /// When an extract cannot give the answer of a replay, or the rules have no such interface.
+    pub fn made_at(
+        rules: &RuleSet,
+        tunnels: Tunnels,
+        captures: u32,
+        points: CapturePoints,
+    ) -> Result<Self, Error> {
+        judges_by_flow(rules, &points)?;
+        let list = InterfaceList::new(rules);
         Ok(Self {
             interfaces: Interfaces::new(rules.interfaces()),
+            points: Points::new(rules, &list, &points)?,
             tunnels,
             serves: Serves {
                 captures,
                 shortest: Shortest::new(rules.interfaces()),
-                local: local(rules),
+                interfaces: list,
+                points,
             },
         })
     }
@@ -64,39 +81,38 @@ impl Scope {
 impl Serves {
     /// Whether it has what a rule set needs.
     pub(super) fn check(&self, rules: &RuleSet) -> Result<(), Error> {
-        judges_by_flow(rules)?;
+        judges_by_flow(rules, &self.points)?;
         let differs = |what: &str| {
             Err(Error::Question(format!(
                 "the extract was made for rules with other {what}; extract the captures again for these"
             )))
         };
-        if local(rules) != self.local {
-            return differs("local addresses");
+        if let Some(what) = self.other_interfaces(rules) {
+            return differs(what);
         }
         match self.shortest.is_within(&Shortest::new(rules.interfaces())) {
             true => Ok(()),
             false => differs("timeouts, and sessions of these may end earlier"),
         }
     }
+
+    /// What rules have not as these.
+    fn other_interfaces(&self, rules: &RuleSet) -> Option<&'static str> {
+        let others = InterfaceList::new(rules);
+        if !self.interfaces.has_addresses_of(&others) {
+            return Some("local addresses");
+        }
+        let are_the_same = self.points.are_the_same(&self.interfaces, &others);
+        (!are_the_same).then_some("addresses of interfaces at which captures were made")
+    }
 }
 
-fn judges_by_flow(rules: &RuleSet) -> Result<(), Error> {
-    engine::can_judge(rules, &[])?;
+fn judges_by_flow(rules: &RuleSet, points: &CapturePoints) -> Result<(), Error> {
+    engine::can_judge(rules, &points.given())?;
     if !rules.cloud().is_stateful() {
         let message = "packets that are judged one by one have no flows to be judged by; an extract needs rules of a cloud \
                        that remembers connections";
         return Err(Error::Question(message.to_owned()));
     }
     Ok(())
-}
-
-fn local(rules: &RuleSet) -> Vec<Vec<String>> {
-    let of =
-        |eni: &Interface| IpNet::aggregate(&eni.addresses).iter().map(IpNet::to_string).collect();
-    let mut all: Vec<Vec<String>> = rules.interfaces().iter().map(of).collect();
-    // Which packets are extracted depends neither on the order of interfaces nor on those without addresses, as they stand
-    // for a group.
-    all.retain(|addresses| !addresses.is_empty());
-    all.sort_unstable();
-    all
 }

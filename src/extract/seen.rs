@@ -10,6 +10,8 @@ use crate::verdict::Reason;
 pub(super) struct Seen {
     pub(super) time: Option<u64>,
     pub(super) wire_len: u32,
+    /// The interface that it was seen at alone.
+    pub(super) point: Option<u32>,
     pub(super) what: What,
 }
 

@@ -5,9 +5,11 @@ use super::frames::{Accepting, FrameFacts};
 use super::key::FlowKey;
 use super::outside::{Outside, Place};
 use super::piece::SpanFacts;
+use super::points::unseen;
 use super::record::{Content, FragmentRecord, One, Record, Untimed};
 use super::scope::Serves;
 use crate::collect::Window;
+use crate::engine::CapturePoint;
 use crate::error::Error;
 use crate::fragment::FragmentTable;
 use crate::replay::{SHARDS, shard_of};
@@ -26,6 +28,8 @@ pub struct Timeline {
     #[serde(with = "super::json")]
     inputs: Vec<CaptureInput>,
     outside: Vec<(u64, Outside)>,
+    /// Capture points at which no frame was seen.
+    unseen: Vec<CapturePoint>,
     /// From the earliest time to the latest, unless a capture begins before that of one before it.
     window: Option<Window>,
 }
@@ -133,7 +137,8 @@ impl Timeline {
         let befores: Vec<Behind> = places.iter().map(|(_, before)| *before).collect();
         let openings = openings(captures, frames, &befores);
         places.sort_unstable_by_key(|(number, _)| *number);
-        Ok(Self { serves, places, openings, inputs, outside, window })
+        let unseen = unseen(&serves.points, captures.iter().flat_map(|of| &of.seen));
+        Ok(Self { serves, places, openings, inputs, outside, unseen, window })
     }
 
     /// How many frames are before each capture, or each span.
@@ -179,7 +184,7 @@ impl Timeline {
         fragments.sort_by_key(|of| self.number(of.capture, of.one.at.frame));
         let (mut table, mut records) = (FragmentTable::default(), Vec::new());
         let mut lost = LostFragments(Outside::default());
-        for FragmentRecord { capture, one } in fragments {
+        for FragmentRecord { capture, point, one } in fragments {
             let now = self.now(capture, one.at.time);
             let One { at, untimed, packet, .. } = one;
             let Some(completed) = table.complete(packet, now) else {
@@ -193,7 +198,7 @@ impl Timeline {
             let quoted = one.quoted.filter(|_| completed.flow.is_icmp_error());
             let key = FlowKey::new(&quoted.unwrap_or(completed.flow));
             let one = One { completed: Some(completed), quoted, ..one };
-            records.push(Record { key, capture, content: Content::One(Box::new(one)) });
+            records.push(Record { key, capture, point, content: Content::One(Box::new(one)) });
         }
         (records, lost)
     }
@@ -211,6 +216,21 @@ impl Timeline {
     /// The captures as a replay describes them, in the order in which they were named.
     pub fn inputs(&self) -> &[CaptureInput] {
         &self.inputs
+    }
+
+    /// Capture points at which no frame was seen.
+    pub fn unseen(&self) -> &[CapturePoint] {
+        &self.unseen
+    }
+
+    /// Whether frames name the interfaces that they were seen at.
+    pub(super) fn has_points(&self) -> bool {
+        !self.serves.points.is_empty()
+    }
+
+    /// The id of the interface that a frame was seen at alone.
+    pub(super) fn seen_at(&self, point: Option<u32>) -> Option<&String> {
+        self.serves.interfaces.id(point?)
     }
 
     /// How many frames are not evaluated.

@@ -41,6 +41,13 @@ impl<'r> FlowReplay<'r> {
         Self { setup, shard }
     }
 
+    /// Frames name interfaces by their ids, and are judged there alone.
+    pub(crate) fn by_interface(&mut self) {
+        let rules = self.setup.rules;
+        let interfaces = rules.interfaces().iter().enumerate();
+        self.setup.tap(interfaces.map(|(n, eni)| (eni.id.clone(), n)));
+    }
+
     /// Judges and counts one packet.
     pub(crate) fn judge(
         &mut self,

@@ -12,6 +12,7 @@ mod points;
 mod replies;
 mod setup;
 mod shard;
+mod taps;
 mod tuples;
 mod workers;
 
@@ -34,6 +35,7 @@ pub(crate) use flows::{FlowReplay, FromOthers};
 pub use options::{Midstream, Options, Sessions};
 pub(crate) use setup::Setup;
 use shard::{Judge, Shard};
+pub(crate) use taps::Taps;
 pub use workers::Workers;
 
 /// Packets that one thread judges at once: few enough to stay in a near cache, enough for each shard to have some. Fewer
@@ -124,8 +126,7 @@ impl<'r> Replay<'r> {
     /// that interface only, so two interfaces may have the same address.
     #[must_use]
     pub fn with_taps(mut self, taps: impl IntoIterator<Item = (String, usize)>) -> Self {
-        self.setup.taps = taps.into_iter().collect();
-        self.setup.by_frame |= !self.setup.taps.is_empty();
+        self.setup.tap(taps);
         self
     }
 

@@ -50,7 +50,7 @@ impl Setup<'_> {
     /// The same by the names that frames carry, and for clouds that judge one way only.
     #[cold]
     fn find_interfaces_of_frame(&self, frame: &Frame<'_>, flow: &FlowTuple) -> [Option<usize>; 2] {
-        let [sender, receiver] = self.interfaces.judging(flow, self.find_capture_interface(frame));
+        let [sender, receiver] = self.interfaces.judging(flow, self.taps.find(frame));
         [sender.filter(|_| !self.rules.cloud().is_one_way()), receiver]
     }
 
@@ -59,12 +59,5 @@ impl Setup<'_> {
     pub(super) fn find_interfaces_of_tuple(&self, flow: &FlowTuple) -> [Option<usize>; 2] {
         let [sender, receiver] = self.interfaces.judging(flow, None);
         [sender.filter(|_| !self.rules.cloud().is_one_way()), receiver]
-    }
-
-    #[cold]
-    fn find_capture_interface(&self, frame: &Frame<'_>) -> Option<usize> {
-        let name = frame.interface?;
-        let of_log = || frame.log.and_then(|_| self.ids.get(name));
-        self.taps.get(name).or_else(of_log).copied()
     }
 }

@@ -1,11 +1,8 @@
 //! What a replay judges by: the rules, compiled, and what is known of the interfaces.
 
-use std::collections::HashMap;
-
-use foldhash::fast::FixedState;
-
 use super::lists::Lists;
 use super::options::Options;
+use super::taps::Taps;
 use crate::decode::Tunnels;
 use crate::direction::Interfaces;
 use crate::doubts::UnknownMembers;
@@ -21,10 +18,7 @@ pub(crate) struct Setup<'r> {
     pub(super) lists: Vec<Lists>,
     pub(crate) shared: SharedLists,
     pub(super) interfaces: Interfaces,
-    /// Interfaces by the names that frames carry.
-    pub(super) taps: HashMap<String, usize, FixedState>,
-    /// Interfaces by their ids, which flow logs name.
-    pub(super) ids: HashMap<String, usize, FixedState>,
+    pub(super) taps: Taps,
     pub(super) tunnels: Tunnels,
     /// Of all packets that were handed over; each knows its own frame, and is judged by what earlier ones have shown.
     pub(super) openings: Openings,
@@ -45,15 +39,13 @@ impl<'r> Setup<'r> {
         let lists = shared.first_interfaces().iter();
         let lists = lists.map(|interface| Lists::new(rules, *interface, options.index_memory));
         let unknown_members = UnknownMembers::of_lists(rules, &shared, false);
-        let ids = rules.interfaces().iter().enumerate().map(|(n, eni)| (eni.id.clone(), n));
         Self {
             rules,
             options,
             lists: lists.collect(),
             shared,
             interfaces: Interfaces::new(rules.interfaces()),
-            taps: HashMap::default(),
-            ids: ids.collect(),
+            taps: Taps::new(rules, []),
             tunnels: Tunnels::default(),
             openings: Openings::default(),
             by_frame: rules.cloud().is_one_way(),
@@ -68,6 +60,12 @@ impl<'r> Setup<'r> {
         let list = self.shared.list(interface);
         let lists = list.and_then(|list| self.lists.get(list));
         lists.map_or(&[], |lists| lists.list(direction).0.entries())
+    }
+
+    /// Maps the names that frames carry to positions of interfaces.
+    pub(super) fn tap(&mut self, named: impl IntoIterator<Item = (String, usize)>) {
+        self.taps = Taps::new(self.rules, named);
+        self.by_frame |= self.taps.are_named();
     }
 
     /// Includes groups whose members reach each other among those with unknown members.

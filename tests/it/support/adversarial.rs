@@ -170,6 +170,15 @@ pub(crate) fn overlapping(seed: u64, frames: usize, hosts: usize) -> Files {
 
 /// A pcapng, whose simple packets have no time.
 pub(crate) fn pcapng(frames: &[(Option<u64>, Vec<u8>)]) -> Vec<u8> {
+    let at_first = frames.iter().map(|(time, data)| (0, *time, data.clone()));
+    pcapng_at(&[""], &at_first.collect::<Vec<_>>())
+}
+
+/// A frame with the interface of the capturing machine and the time, where it has one.
+pub(crate) type FrameAt = (usize, Option<u64>, Vec<u8>);
+
+/// The same of several interfaces, with names where these are not empty; simple packets are of the first.
+pub(crate) fn pcapng_at(names: &[&str], frames: &[FrameAt]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut block = |kind: u32, body: &[u8]| {
         let len = u32::try_from(12 + body.len().next_multiple_of(4)).unwrap();
@@ -180,16 +189,25 @@ pub(crate) fn pcapng(frames: &[(Option<u64>, Vec<u8>)]) -> Vec<u8> {
         bytes.extend(len.to_le_bytes());
     };
     block(0x0a0d_0d0a, &[&0x1a2b_3c4d_u32.to_le_bytes()[..], &[1, 0, 0, 0], &[0xff; 8]].concat());
-    // Raw IP, times in nanoseconds.
-    block(1, &[101, 0, 0, 0, 0, 0, 4, 0, 9, 0, 1, 0, 9, 0, 0, 0, 0, 0, 0, 0]);
-    for (time, data) in frames {
+    for name in names {
+        // Raw IP, times in nanoseconds.
+        let mut body = vec![101, 0, 0, 0, 0, 0, 4, 0, 9, 0, 1, 0, 9, 0, 0, 0];
+        if !name.is_empty() {
+            body.extend([2, 0, octet(name.len()), 0]);
+            body.extend(name.as_bytes());
+            body.resize(body.len().next_multiple_of(4), 0);
+        }
+        block(1, &[&body[..], &[0; 4]].concat());
+    }
+    for (interface, time, data) in frames {
         let len = u32::try_from(data.len()).unwrap().to_le_bytes();
         match time {
             None => block(3, &[&len[..], data].concat()),
             Some(time) => {
                 let [high, low] = [time >> 32, time & 0xffff_ffff]
                     .map(|half| u32::try_from(half).unwrap().to_le_bytes());
-                block(6, &[&[0; 4][..], &high, &low, &len, &len, data].concat());
+                let interface = u32::try_from(*interface).unwrap().to_le_bytes();
+                block(6, &[&interface[..], &high, &low, &len, &len, data].concat());
             }
         }
     }

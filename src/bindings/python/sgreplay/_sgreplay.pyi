@@ -99,9 +99,13 @@ def run_program(words: Sequence[Union[str, "os.PathLike[str]"]]) -> int: ...
 _Accept = Optional[Tuple[str, str, str]]
 _Asks = Tuple[bool, bool, Optional[Tuple[bool, bool]]]
 
-def parts_check(rules: _Rules, decap: List[str], captures: int, order_by: str, midstream: str) -> None: ...
+
+# Tunnels, how many captures there are, and where they were made.
+_Extracting = Tuple[List[str], int, List[Tuple[str, str, Optional[int]]]]
+
+def parts_check(rules: _Rules, extracting: Optional[_Extracting], order_by: str, midstream: str) -> None: ...
 def parts_check_both(
-    sides: Tuple[_Rules, _Rules], decap: List[str], order_by: str, midstream: str, accept: _Accept
+    sides: Tuple[_Rules, _Rules], extracting: Optional[_Extracting], order_by: str, midstream: str, accept: _Accept
 ) -> None: ...
 def parts_compare(
     sides: Tuple[_Rules, _Rules], timeline: bytes, midstream: str, accept: _Accept, tables: Iterator[Any], to: Any
@@ -116,12 +120,13 @@ def parts_compared(
 ) -> Tuple[Any, Table]: ...
 def parts_extract(
     rules: List[_Rules],
-    extracting: Tuple[List[str], int, bool],
+    extracting: _Extracting,
+    overlapping: bool,
     capture: Tuple[int, str],
     pieces: Iterator[bytes],
     to: Any,
 ) -> None: ...
-def parts_merge(rules: List[_Rules], decap: List[str], captures: int, tables: Iterator[Any], to: Any) -> None: ...
+def parts_merge(rules: List[_Rules], extracting: _Extracting, tables: Iterator[Any], to: Any) -> None: ...
 def parts_overlap(facts: List[bytes], order_by: str) -> Optional[str]: ...
 def parts_plan(
     facts: List[bytes], spans: List[bytes], fragments: List[bytes], order_by: str

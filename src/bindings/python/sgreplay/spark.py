@@ -20,6 +20,7 @@ import json
 import os
 import queue
 import threading
+from pathlib import PurePosixPath
 from typing import (
     Any,
     Callable,
@@ -46,6 +47,7 @@ from . import (
     Suggestion,
     Texts,
     _options,
+    _pairs,
     _paths,
     _sgreplay,
     _texts,
@@ -83,6 +85,29 @@ class _Capture(NamedTuple):
     uri: str
     encoded: str
     size: int
+
+
+# Interfaces, each with a capture or a name in pcapng, and the number of the capture if it is one.
+_Points = List[Tuple[str, str, Optional[int]]]
+# Tunnels, how many captures there are, and where they were made.
+_Extracting = Tuple[List[str], int, _Points]
+Interface = Optional[Mapping[str, Texts]]
+
+
+def _made_at(interface: Interface, captures: Sequence[_Capture], paths: List[str]) -> _Points:
+    """Where captures were made, as the program's `--interface` says it."""
+    points: _Points = []
+    numbers = {name: n for n, capture in enumerate(captures) for name in (capture.uri, capture.name)}
+    nearly = {PurePosixPath(name): name for name in [*numbers, *paths]}
+    for eni, texts in (interface or {}).items():
+        for of in _texts(texts):
+            number = numbers.get(of)
+            if number is None and of in paths:
+                raise Error(f"interface {eni}={of}: this names several captures at once; name each of them")
+            if number is None and PurePosixPath(of) in nearly:
+                raise Error(f"interface {eni}={of}: name it as the captures do, {nearly[PurePosixPath(of)]}")
+            points.append((eni, of, number))
+    return points
 
 
 class Run(NamedTuple):
@@ -236,7 +261,7 @@ def _emitted(work: Callable[[Callable[[Any], None]], Any]) -> Iterator[Any]:
 
 
 def _extract_task(
-    rules: List[Any], decap: List[str], found: Any, overlapping: bool
+    rules: List[Any], decap: List[str], points: _Points, found: Any, overlapping: bool
 ) -> Callable[[Iterator[Any]], Iterator[Any]]:
     def task(batches: Iterator[Any]) -> Iterator[Any]:
         pyarrow = _pyarrow()
@@ -262,8 +287,8 @@ def _extract_task(
 
             def work(to: Callable[[Any], None]) -> None:
                 served = [of.value._rules for of in rules]
-                extracting = (decap, len(captures), overlapping)
-                _sgreplay.parts_extract(served, extracting, (number, capture.name), whole, to)
+                extracting = (decap, len(captures), points)
+                _sgreplay.parts_extract(served, extracting, overlapping, (number, capture.name), whole, to)
                 # Behind the end of a capture nothing may be left, and the size must be right.
                 if any(piece for piece in whole):
                     raise Error(f"{capture.name}: there are bytes behind the end of the capture")
@@ -275,14 +300,14 @@ def _extract_task(
     return task
 
 
-def _merge_task(rules: List[Any], decap: List[str], captures: int) -> Callable[[Iterator[Any]], Iterator[Any]]:
+def _merge_task(rules: List[Any], extracting: _Extracting) -> Callable[[Iterator[Any]], Iterator[Any]]:
     def task(batches: Iterator[Any]) -> Iterator[Any]:
         pyarrow = _pyarrow()
 
         tables = (pyarrow.Table.from_batches([batch]) for batch in batches)
 
         def work(to: Callable[[Any], None]) -> None:
-            _sgreplay.parts_merge([of.value._rules for of in rules], decap, captures, tables, to)
+            _sgreplay.parts_merge([of.value._rules for of in rules], extracting, tables, to)
 
         for table in _emitted(work):
             if table is not None:
@@ -306,6 +331,7 @@ def extract(
     *,
     local: Optional[Texts] = None,
     decap: Optional[Texts] = None,
+    interface: Interface = None,
     overlapping: bool = False,
 ) -> Any:
     """Extract what a replay needs of captures, as a DataFrame: keep it as Parquet and replay it against any rules with the
@@ -316,31 +342,34 @@ def extract(
 
     `paths` are files, patterns or folders of any file system that Spark reads. `rules` say which addresses are local; where
     they list no interfaces, `local` does; several rule sets have the same, and the extract serves all of them. `decap` looks
-    inside tunnels.
+    inside tunnels. `interface` says at which interface a capture was made, `{"eni-web": "s3a://captures/web.pcap"}`, or which
+    one pcapng names, `{"eni-web": "eth0"}`: its packets are judged there alone.
     """
     if isinstance(rules, (Rules, str, os.PathLike)):
         rules = [rules]
     read = [_rules(of, local) for of in rules]
     if not read:
         raise Error("rules say which addresses are local, and there are none")
-    return _extract(spark, paths, read, _texts(decap), overlapping)
+    return _extract(spark, _paths(paths), read, _texts(decap), interface, overlapping)
 
 
 def _extract(
-    spark: Any, paths: Union[Path, Iterable[Path]], rules: List[Rules], decap: List[str], overlapping: bool
+    spark: Any, paths: List[str], rules: List[Rules], decap: List[str], interface: Interface, overlapping: bool
 ) -> Any:
-    captures = _find(spark, _paths(paths))
+    captures = _find(spark, paths)
+    points = _made_at(interface, captures, paths)
+    extracting = (decap, len(captures), points)
     for of in rules:
-        _sgreplay.parts_check(of._rules, decap, len(captures), "time", "infer")
+        _sgreplay.parts_check(of._rules, extracting, "time", "infer")
     context = spark.sparkContext
     served = [context.broadcast(of) for of in rules]
-    task = _extract_task(served, decap, context.broadcast(captures), overlapping)
+    task = _extract_task(served, decap, points, context.broadcast(captures), overlapping)
     read = _bytes(spark, captures).mapInArrow(task, _EXTRACT)
     if not overlapping:
         return read
     # The pieces of a span of time, of all captures, are merged by one task.
     ready = read.repartition("capture").sortWithinPartitions("part", "capture", "key")
-    return ready.mapInArrow(_merge_task(served, decap, len(captures)), _EXTRACT)
+    return ready.mapInArrow(_merge_task(served, extracting), _EXTRACT)
 
 
 class _Records(NamedTuple):
@@ -365,8 +394,20 @@ def _beside(extracted: Any) -> Dict[int, List[bytes]]:
     return found
 
 
+def _extracting(extract_or_paths: Any, decap: Optional[Texts], interface: Interface) -> Optional[_Extracting]:
+    """How captures are to be extracted; nothing of an extract, which has been made."""
+    from pyspark.sql import DataFrame
+
+    if not isinstance(extract_or_paths, DataFrame):
+        return _texts(decap), 1, _made_at(interface, [], [])
+    for name, of in (("decap", decap), ("interface", interface)):
+        if of is not None:
+            raise Error(f"{name} belongs to the extract, which was made before")
+    return None
+
+
 def _records(
-    spark: Any, extract_or_paths: Any, rules: List[Rules], decap: Optional[Texts], order: Order
+    spark: Any, extract_or_paths: Any, rules: List[Rules], decap: Optional[Texts], interface: Interface, order: Order
 ) -> _Records:
     """The records of captures or of an extract, sorted as they are judged."""
     from pyspark.sql import DataFrame
@@ -374,19 +415,17 @@ def _records(
 
     kept = None
     if isinstance(extract_or_paths, DataFrame):
-        if decap is not None:
-            raise Error("decap belongs to the extract, which was made before")
         extracted = extract_or_paths
     else:
         paths = _paths(extract_or_paths)
-        extracted = kept = _extract(spark, paths, rules, _texts(decap), False).persist()
+        extracted = kept = _extract(spark, paths, rules, _texts(decap), interface, False).persist()
     beside = _beside(extracted)
     overlap = _sgreplay.parts_overlap(beside[_FACTS], order)
     if overlap is not None:
         if kept is None:
             raise Error(f"{overlap}: extract(…, overlapping=True)")
         kept.unpersist()
-        extracted = kept = _extract(spark, paths, rules, _texts(decap), True).persist()
+        extracted = kept = _extract(spark, paths, rules, _texts(decap), interface, True).persist()
         beside = _beside(extracted)
     facts, spans, fragments = beside[_FACTS], beside[_SPAN], beside[_FRAGMENT]
     timeline, lost, completed, before = _sgreplay.parts_plan(facts, spans, fragments, order)
@@ -490,6 +529,7 @@ def replay(
     *,
     local: Optional[Texts] = None,
     decap: Optional[Texts] = None,
+    interface: Interface = None,
     midstream: Midstream = "infer",
     order: Order = "time",
     coverage: bool = False,
@@ -506,8 +546,9 @@ def replay(
     from pyspark.sql import functions as F
 
     read = _rules(rules, local)
-    _sgreplay.parts_check(read._rules, _texts(decap), 1, order, midstream)
-    records = _records(spark, extract_or_paths, [read], decap, order)
+    extracting = _extracting(extract_or_paths, decap, interface)
+    _sgreplay.parts_check(read._rules, extracting, order, midstream)
+    records = _records(spark, extract_or_paths, [read], decap, interface, order)
     context = spark.sparkContext
     asks = (True, coverage, None)
     task = _judge_task(context.broadcast(read), context.broadcast(records.timeline), midstream, asks)
@@ -563,6 +604,7 @@ def diff(
     *,
     local: Optional[Texts] = None,
     decap: Optional[Texts] = None,
+    interface: Interface = None,
     midstream: Midstream = "infer",
     order: Order = "time",
     accept: Optional[Path] = None,
@@ -583,8 +625,9 @@ def diff(
         with open(accept, encoding="utf-8") as file:
             accepted = (os.fspath(accept), file.read(), today)
     sides = (now._rules, then._rules)
-    _sgreplay.parts_check_both(sides, _texts(decap), order, midstream, accepted)
-    records = _records(spark, extract_or_paths, [now, then], decap, order)
+    extracting = _extracting(extract_or_paths, decap, interface)
+    _sgreplay.parts_check_both(sides, extracting, order, midstream, accepted)
+    records = _records(spark, extract_or_paths, [now, then], decap, interface, order)
     context = spark.sparkContext
     of_sides = (context.broadcast(now), context.broadcast(then))
     task = _compare_task(*of_sides, context.broadcast(records.timeline), midstream, accepted)
@@ -623,6 +666,7 @@ def suggest(
     without_scans: bool = False,
     holdout: Optional[float] = None,
     decap: Optional[Texts] = None,
+    interface: Interface = None,
     midstream: Midstream = "infer",
     order: Order = "time",
 ) -> Suggestion:
@@ -634,11 +678,16 @@ def suggest(
     given = rules is not None
     if rules is None and local is None:
         raise Error("without rules it is not known which addresses are local: local=[\"10.0.0.5\"] says it")
+    if rules is None and interface:
+        raise Error("interface names an interface of the rules, and none are given")
     read = _rules(rules, local) if rules is not None else Rules.parse(_EVERYTHING, name="everything", local=local)
     words = _options(aggregate=aggregate, max_rules=max_rules, without_scans=without_scans, holdout=holdout)
-    wants = _sgreplay.parts_check_suggest(read._rules, given, words)
-    _sgreplay.parts_check(read._rules, _texts(decap), 1, order, midstream)
-    records = _records(spark, extract_or_paths, [read], decap, order)
+    extracting = _extracting(extract_or_paths, decap, interface)
+    # Whether an extract serves the rules is known by what it was made for.
+    learns = given and extracting is not None
+    wants = _sgreplay.parts_check_suggest(read._rules, learns, words + _options(interface=_pairs(interface)))
+    _sgreplay.parts_check(read._rules, extracting, order, midstream)
+    records = _records(spark, extract_or_paths, [read], decap, interface, order)
     context = spark.sparkContext
     asks = (False, False, wants)
     task = _judge_task(context.broadcast(read), context.broadcast(records.timeline), midstream, asks)
@@ -754,10 +803,18 @@ def _main(words: Optional[List[str]] = None) -> int:
     command.add_argument("--out", required=True, help="folder for the summary and the connections")
     command.add_argument("--local", action="append", help="local address or network, where the rules list no interfaces")
     command.add_argument("--decap", action="append", help="look inside these tunnels")
+    at = "say at which interface a capture was made, or which one pcapng names"
+    command.add_argument("--interface", action="append", metavar="ENI=CAPTURE", help=at)
     command.add_argument("--midstream", default="infer", choices=["infer", "first-packet"])
     command.add_argument("--order", default="time", choices=["time", "as-named"])
     command.add_argument("capture", nargs="+", help="files, patterns or folders, of any file system that Spark reads")
     args = parser.parse_args(words)
+    interface: Dict[str, List[str]] = {}
+    for text in args.interface or []:
+        eni, _, of = text.partition("=")
+        if not (eni and of):
+            parser.error(f"--interface {text}: expected ENI=CAPTURE, such as eni-web=web.pcap or eni-web=eth0")
+        interface.setdefault(eni, []).append(of)
 
     from pyspark.sql import SparkSession
 
@@ -768,6 +825,7 @@ def _main(words: Optional[List[str]] = None) -> int:
         args.capture,
         local=args.local,
         decap=args.decap,
+        interface=interface or None,
         midstream=args.midstream,
         order=args.order,
     )

@@ -222,6 +222,52 @@ def test_captures_that_overlap_are_merged(spark, tmp_path):
         cluster.replay(spark, current, kept.where("part <> 4"))
 
 
+TWINS = RULES + "  - {id: twin, addresses: [10.0.0.5], security_groups: [sg-none]}\n"
+TWINS = TWINS.replace("interfaces:", "  - {id: sg-none, rules: []}\ninterfaces:")
+
+
+def test_captures_are_judged_where_they_were_made(spark, tmp_path):
+    folders = [tmp_path / name for name in ("a", "b")]
+    for folder in folders:
+        folder.mkdir()
+    first, second = (captures(folder, 9, files=3, packets=300) for folder in folders)
+    (tmp_path / "current.yaml").write_text(TWINS)
+    (tmp_path / "proposed.yaml").write_text(TWINS.replace("ports: 80,", "ports: 22/53,"))
+    current, proposed = (sgreplay.Rules.load(tmp_path / f"{name}.yaml") for name in ("current", "proposed"))
+    paths = first + second
+    # The same packets at two interfaces with the same address, so that the captures overlap; and two that follow each other.
+    for paths, interface in (
+        (first + second, {"web": first, "twin": second, "db": "eth9"}),
+        (first, {"twin": first[1], "web": [first[0]]}),
+    ):
+        one = by_one_machine(current, paths, interface=interface)
+        assert {row["interface"] for row in one[1]} >= {"web", "twin"}
+        same(one, by_cluster(cluster.replay(spark, current, paths, interface=interface)))
+    kept = cluster.extract(spark, first + second, [current, proposed], interface={"web": first, "twin": second}, overlapping=True)
+    kept = kept.persist()
+    one = by_one_machine(proposed, first + second, interface={"web": first, "twin": second})
+    same(one, by_cluster(cluster.replay(spark, proposed, kept)))
+    of_one = sgreplay.diff(current, proposed, first + second, interface={"web": first, "twin": second}).summary
+    assert same_changes(of_one, cluster.diff(spark, current, proposed, kept)) == len(of_one["changes"]) > 0
+    learned = sgreplay.suggest(first + second, rules=current, interface={"web": first, "twin": second})
+    assert without_hints(cluster.suggest(spark, kept, rules=current).summary) == without_hints(learned.summary)
+    with pytest.raises(sgreplay.Error, match="interface belongs to the extract"):
+        cluster.replay(spark, current, kept, interface={"web": first})
+    with pytest.raises(Exception, match="interfaces at which captures were made"):
+        cluster.replay(spark, sgreplay.Rules.parse(TWINS.replace("id: twin,", "id: other,")), kept)
+    with pytest.raises(sgreplay.Error, match="names several captures"):
+        cluster.replay(spark, current, str(folders[0]), interface={"web": str(folders[0])})
+    with pytest.raises(sgreplay.Error, match="name it as the captures do"):
+        cluster.replay(spark, current, first, interface={"web": first[0].replace("/a/", "/a//")})
+    with pytest.raises(sgreplay.Error, match="has no interface `x`"):
+        cluster.diff(spark, current, proposed, first, interface={"x": first[0]})
+    with pytest.raises(sgreplay.Error, match="belongs to interface `web` and to `twin`"):
+        cluster.replay(spark, current, first)
+    with pytest.raises(sgreplay.Error, match="none are given"):
+        cluster.suggest(spark, first, local="10.0.0.5", interface={"web": first[0]})
+    kept.unpersist()
+
+
 def test_an_extract_is_kept_and_serves_other_rules(spark, tmp_path):
     paths = captures(tmp_path, 3, files=3)
     rules = sgreplay.Rules.parse(RULES)

@@ -20,10 +20,10 @@ use sgreplay::report::DiffInputs;
 use sgreplay::rules::RuleSet;
 use sgreplay::sources::Ended;
 
-use super::{Halt, ROWS, each_record, emit, options, order, raised, tunnels};
+use super::{Extracting, Halt, ROWS, each_record, emit, options, order, points, raised, tunnels};
 use crate::command::diff::print::traffic_json;
 use crate::command::diff::{Beside, DiffArgs, same_interfaces, sum_up};
-use crate::command::judging;
+use crate::command::warnings::Unseen;
 use crate::exit::Failure;
 use crate::rules::Rules;
 use crate::table::Table;
@@ -38,6 +38,10 @@ fn accepted(of: &Accept) -> Result<Accepted, Halt> {
     let today = today.parse().map_err(wrong).map_err(Halt::Failed)?;
     let accepted = Accepted::parse(name, text, today).map_err(Failure::from);
     accepted.map_err(Halt::Failed)
+}
+
+fn wrong_with(path: &str, error: &Error) -> Failure {
+    Failure::Usage(format!("{path}: {error}"))
 }
 
 /// The current rules, and the proposed ones.
@@ -65,7 +69,9 @@ impl Both {
             }
             let (mut current, mut proposed) = (now.file.rules.clone(), then.file.rules.clone());
             for (rules, of) in [(&current, now), (&proposed, then)] {
-                judging::can_judge(rules, &of.file.input.path, &[]).map_err(Halt::Failed)?;
+                let asked = engine::asks_for_groups(rules);
+                let asked = asked.map_err(|error| wrong_with(&of.file.input.path, &error));
+                asked.map_err(Halt::Failed)?;
             }
             same_interfaces(&mut current, &mut proposed, &args).map_err(Halt::Failed)?;
             let local = engine::bind_known(&mut current, &now.local)?;
@@ -94,7 +100,7 @@ impl Both {
 pub(crate) fn parts_check_both(
     py: Python<'_>,
     sides: Sides,
-    decap: Vec<String>,
+    extracting: Option<Extracting>,
     order_by: &str,
     midstream: &str,
     accept: Accept,
@@ -102,7 +108,15 @@ pub(crate) fn parts_check_both(
     let both = Both::new(py, &sides)?;
     let check = || -> Result<(), Halt> {
         let [current, proposed] = both.each();
-        Scope::new(current, tunnels(&decap)?, 1)?.and(proposed)?;
+        if let Some((decap, captures, given)) = extracting {
+            let points = points(given);
+            for (rules, of) in [(current, &sides.0), (proposed, &sides.1)] {
+                let path = &of.get().file.input.path;
+                let can = engine::can_judge(rules, &points.given());
+                can.map_err(|error| wrong_with(path, &error)).map_err(Halt::Failed)?;
+            }
+            Scope::made_at(current, tunnels(&decap)?, captures, points)?.and(proposed)?;
+        }
         order(order_by)?;
         options(midstream)?;
         accepted(&accept)?;
@@ -182,6 +196,8 @@ pub(crate) fn parts_compared<'py>(
         let [now, then] = both.each().map(Labels::new);
         let labels = BothLabels { accepted: &accepted, current: &now, proposed: &then };
         let (turned, beside) = both.turned();
+        let unseen = Unseen::new(timeline.unseen()).warnings().collect();
+        let beside = Beside { unseen, ..beside };
         let mut changed = Changed::new(labels, &turned, usize::MAX).with_counts(&counts);
         for change in diff.changes() {
             changed.count(change);

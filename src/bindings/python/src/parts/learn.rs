@@ -12,6 +12,7 @@ use sgreplay::suggest::Wants;
 
 use super::{Halt, Judged, asked, bound, options, raised};
 use crate::command::suggest::{SuggestArgs, can_learn, learn};
+use crate::command::warnings::Unseen;
 use crate::options as words;
 use crate::reports::{Answer, Found};
 use crate::rules::Rules;
@@ -68,8 +69,9 @@ pub(crate) fn parts_suggest(
         let end = Ended { inputs: timeline.inputs().to_vec(), ..Ended::default() };
         let input = given.then(|| rules.file.input.clone());
         let observed = observed.unwrap_or_else(|| sgreplay::suggest::Observed::new(wants, 0));
+        let unseen = Unseen::new(timeline.unseen()).warnings().collect();
         let run = (&observed, &replay, end, local);
-        let suggested = learn(&args, (&set, input), run, Vec::new()).map_err(Halt::Failed)?;
+        let suggested = learn(&args, (&set, input), run, unseen).map_err(Halt::Failed)?;
         Found::suggested(suggested).map_err(Halt::Failed)
     };
     raised(py, suggest())?.answer(py)

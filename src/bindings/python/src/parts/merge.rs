@@ -15,7 +15,7 @@ use pyo3::types::PyIterator;
 use sgreplay::Error;
 use sgreplay::extract::{Piece, Portable};
 
-use super::{Halt, PIECE, ROWS, Rows, emit, raised, scope};
+use super::{Extracting, Halt, PIECE, ROWS, Rows, emit, raised, scope};
 use crate::capsule;
 use crate::rules::Rules as RulesOfPython;
 
@@ -91,13 +91,12 @@ fn row(batch: &RecordBatch, at: usize) -> Result<Row, Halt> {
 pub(crate) fn parts_merge(
     py: Python<'_>,
     rules: Vec<Py<RulesOfPython>>,
-    decap: Vec<String>,
-    captures: u32,
+    extracting: Extracting,
     tables: &Bound<'_, PyAny>,
     to: Py<PyAny>,
 ) -> PyResult<()> {
     let merge = || -> Result<(), Halt> {
-        let scope = scope(&rules, &decap, captures)?;
+        let scope = scope(&rules, extracting)?;
         let tables = tables.try_iter()?;
         let mut rows = RowsOfTables { tables, batches: None, batch: None, ahead: None };
         let (mut made, mut count) = (Rows::default(), 0);

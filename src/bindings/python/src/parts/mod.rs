@@ -20,10 +20,10 @@ use pyo3::types::PyBytes;
 use sgreplay::arrow::{ConnectionColumns, Vocabulary, connection_schema};
 use sgreplay::collect::{Connections, RowPart};
 use sgreplay::decode::Tunnels;
-use sgreplay::engine::{self, Local};
+use sgreplay::engine::{self, CapturePoint, Local};
 use sgreplay::extract::{
-    Asked, CaptureFacts, Extracted, FlowJudge, FragmentRecord, LostFragments, Part, Piece,
-    Portable, Record, Scope, SpanFacts, Timeline, Whole,
+    Asked, CaptureFacts, CapturePoints, Extracted, FlowJudge, FragmentRecord, LostFragments, Part,
+    Piece, Portable, Record, Scope, SpanFacts, Timeline, Whole,
 };
 use sgreplay::labels::Labels;
 use sgreplay::replay::{Midstream, Options};
@@ -34,7 +34,7 @@ use sgreplay::suggest::Wants;
 use sgreplay::{Error, SourceOptions, Sources};
 
 use crate::command::replay::warnings;
-use crate::command::warnings::dropped;
+use crate::command::warnings::{Unseen, dropped};
 use crate::exit::Failure;
 use crate::rules::Rules;
 use crate::table::Table;
@@ -230,19 +230,30 @@ fn options(midstream: &str) -> Result<Options, Error> {
     Ok(Options::default().with_midstream(midstream))
 }
 
-/// Says whether rules and options can be replayed in parts.
+/// Where captures were made: interfaces, each with a capture or a name in pcapng, and the number of the capture if it is
+/// one.
+type Points = Vec<(String, String, Option<u32>)>;
+
+fn points(given: Points) -> CapturePoints {
+    let point = |(interface, source, capture)| (CapturePoint { interface, source }, capture);
+    given.into_iter().map(point).collect()
+}
+
+/// Says whether rules and options can be replayed in parts. Of an extract it is known later where its captures were made,
+/// and so whether it serves the rules.
 #[pyfunction]
 pub(crate) fn parts_check(
     py: Python<'_>,
     rules: &Rules,
-    decap: Vec<String>,
-    captures: u32,
+    extracting: Option<Extracting>,
     order_by: &str,
     midstream: &str,
 ) -> PyResult<()> {
     let check = || -> Result<(), Halt> {
         let (set, _) = bound(rules)?;
-        Scope::new(&set, tunnels(&decap)?, captures)?;
+        if let Some((decap, captures, given)) = extracting {
+            Scope::made_at(&set, tunnels(&decap)?, captures, points(given))?;
+        }
         order(order_by)?;
         options(midstream)?;
         Ok(())
@@ -251,20 +262,21 @@ pub(crate) fn parts_check(
 }
 
 /// What an extract for one rule set or several depends on.
-fn scope(rules: &[Py<Rules>], decap: &[String], captures: u32) -> Result<Scope, Error> {
+fn scope(rules: &[Py<Rules>], (decap, captures, given): Extracting) -> Result<Scope, Error> {
+    let points = points(given);
     let mut scope: Option<Scope> = None;
     for rules in rules {
         let (set, _) = bound(rules.get())?;
         scope = Some(match scope {
-            None => Scope::new(&set, tunnels(decap)?, captures)?,
+            None => Scope::made_at(&set, tunnels(&decap)?, captures, points.clone())?,
             Some(scope) => scope.and(&set)?,
         });
     }
     scope.ok_or_else(|| Error::Question("rules say what is local, and there are none".to_owned()))
 }
 
-/// How captures are extracted: names of tunnels, how many captures there are, and whether they may overlap in time.
-type Extracting = (Vec<String>, u32, bool);
+/// How captures are extracted: names of tunnels, how many captures there are, and where they were made.
+type Extracting = (Vec<String>, u32, Points);
 
 /// Extracts one capture, whose bytes come in pieces, for one rule set or several, and hands over the rows; those of captures
 /// that may overlap have yet to be merged.
@@ -273,14 +285,16 @@ pub(crate) fn parts_extract(
     py: Python<'_>,
     rules: Vec<Py<Rules>>,
     extracting: Extracting,
+    overlapping: bool,
     capture: (u32, String),
     pieces: Py<PyAny>,
     to: Py<PyAny>,
 ) -> PyResult<()> {
     let extract = move || -> Result<(), Halt> {
-        let ((decap, captures, overlapping), (capture, name)) = (extracting, capture);
-        let scope = scope(&rules, &decap, captures)?;
-        let options = SourceOptions { tunnels: tunnels(&decap)?, ..SourceOptions::default() };
+        let (capture, name) = capture;
+        let tunnels = tunnels(&extracting.0)?;
+        let scope = scope(&rules, extracting)?;
+        let options = SourceOptions { tunnels, ..SourceOptions::default() };
         let bytes = Pieces { iterator: pieces, piece: Vec::new(), taken: 0 };
         let sources = Sources::from_reader(&name, Box::new(bytes), options).map_err(Error::from)?;
         let (mut rows, mut count) = (Rows::default(), 0);
@@ -456,7 +470,8 @@ pub(crate) fn parts_whole<'py>(
         let captures = timeline.inputs().to_vec();
         let ended = Ended { inputs: captures.clone(), ..Ended::default() };
         let labels = Labels::new(&set);
-        let warnings = warnings(&set, &whole.replay, &ended, &local);
+        let mut warnings = warnings(&set, &whole.replay, &ended, &local);
+        warnings.extend(Unseen::new(timeline.unseen()).warnings());
         let inputs = Inputs { rules: rules.file.input.clone(), captures };
         let mut summary = Summary::new(&set, &whole.replay, inputs, local, warnings)
             .with_decided(&whole.replay, &labels);

@@ -28,6 +28,8 @@ use sgreplay::sources::{CaptureInput, Input, Order};
 use sgreplay::suggest::{Observed, Wants};
 use sgreplay::{Error, Judged, SourceOptions, Sources};
 
+mod points;
+
 use crate::support::adversarial::{
     Files, SECOND, adversarial, ipv6, octet, overlapping, pcapng, write,
 };
@@ -156,19 +158,19 @@ impl Sink for Gathers {
 
 /// By one machine.
 fn by_one(rules: &RuleSet, paths: &[PathBuf], order: Order, options: Options) -> Vec<String> {
-    asked_of_one(rules, paths, order, options, ASKED)
+    asked_of_one(rules, paths, (order, options), ASKED, &Binding::default())
 }
 
 fn asked_of_one(
     rules: &RuleSet,
     paths: &[PathBuf],
-    order: Order,
-    options: Options,
+    (order, options): (Order, Options),
     asked: Asked,
+    binding: &Binding,
 ) -> Vec<String> {
     let mut rules = rules.clone();
     let mut sources = sources(paths, order);
-    let bound = engine::bind(&mut rules, &mut sources, &Binding::default()).unwrap();
+    let bound = engine::bind(&mut rules, &mut sources, binding).unwrap();
     let mut sink = Gathers {
         rows: Connections::within(usize::MAX),
         coverage: Coverage::new(&rules),
@@ -261,13 +263,13 @@ impl DiffSink for NoSink {
 fn compared_by_one(
     rules: [&RuleSet; 2],
     paths: &[PathBuf],
-    order: Order,
     options: Options,
+    binding: &Binding,
 ) -> Vec<String> {
     let [mut current, mut proposed] = rules.map(Clone::clone);
-    let mut sources = sources(paths, order);
+    let mut sources = sources(paths, Order::Time);
     let both = (&mut current, &mut proposed);
-    let bound = engine::bind_both(both, &mut sources, &Binding::default()).unwrap();
+    let bound = engine::bind_both(both, &mut sources, binding).unwrap();
     let request = ReplayRequest { options, ..ReplayRequest::default() };
     let both = (&current, &proposed);
     let outcome = engine::compare(both, sources, bound, request, &mut NoSink).unwrap();
@@ -328,7 +330,14 @@ impl Extract {
 
 /// Captures that follow each other.
 fn extract(rules: &RuleSet, paths: &[PathBuf], order: Order) -> Result<Extract, Error> {
-    let scope = Scope::new(rules, Tunnels::default(), u32::try_from(paths.len()).unwrap())?;
+    extract_of(&scope(rules, paths)?, paths, order)
+}
+
+fn scope(rules: &RuleSet, paths: &[PathBuf]) -> Result<Scope, Error> {
+    Scope::new(rules, Tunnels::default(), u32::try_from(paths.len()).unwrap())
+}
+
+fn extract_of(scope: &Scope, paths: &[PathBuf], order: Order) -> Result<Extract, Error> {
     let (mut parts, mut facts) = (Parts::default(), Vec::new());
     // Captures may be extracted in any order.
     for (capture, path) in (0..).zip(paths).collect::<Vec<_>>().into_iter().rev() {
@@ -341,8 +350,11 @@ fn extract(rules: &RuleSet, paths: &[PathBuf], order: Order) -> Result<Extract, 
 
 /// Captures that may overlap.
 fn merge(rules: &RuleSet, paths: &[PathBuf]) -> Result<Extract, Error> {
-    let scope = Scope::new(rules, Tunnels::default(), u32::try_from(paths.len()).unwrap())?;
-    let (facts, pieces) = pieces(&scope, paths)?;
+    merge_of(&scope(rules, paths)?, paths)
+}
+
+fn merge_of(scope: &Scope, paths: &[PathBuf]) -> Result<Extract, Error> {
+    let (facts, pieces) = pieces(scope, paths)?;
     let (mut parts, mut spans) = (Parts::default(), Vec::new());
     // Spans may be merged in any order.
     for (span, mut pieces) in pieces.into_iter().rev() {
@@ -503,7 +515,7 @@ fn parts_compare_as_one_machine_does() {
             let options = options(seed);
             each_extract(seed, &current, |paths, extract, how| {
                 for both in [[&current, &proposed], [&proposed, &current], [&current, &current]] {
-                    let one = compared_by_one(both, paths, Order::Time, options);
+                    let one = compared_by_one(both, paths, options, &Binding::default());
                     let parts = 1 + 4 * (seed % 2);
                     let found = compared_by_parts(both, extract, parts, options).unwrap();
                     let what = format!("{name} interfaces, {how}, {parts} parts, seed {seed}");
@@ -687,7 +699,7 @@ fn what_it_does_not_cover_is_refused() {
     let paths = [first, second];
     let options = Options::default();
     let asked = Asked { coverage: false, ..ASKED };
-    let one = asked_of_one(&rules, &paths, Order::AsNamed, options, asked);
+    let one = asked_of_one(&rules, &paths, (Order::AsNamed, options), asked, &Binding::default());
     let extract = extract(&rules, &paths, Order::AsNamed).unwrap();
     let found = asked_of_parts(&rules, &extract, 1, options, asked).unwrap();
     equal(&one, &found, "as named");

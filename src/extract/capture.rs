@@ -7,7 +7,7 @@ use std::path::Path;
 
 use foldhash::fast::RandomState;
 
-use super::frames::{FrameFacts, Frames, by_frame, note_accepting};
+use super::frames::{FrameFacts, Frames, accepting_by_packet, by_frame, note_accepting};
 use super::outside::Place;
 use super::piece::{Piece, Pieces};
 use super::points::Named;
@@ -19,6 +19,7 @@ use crate::decode::{Decoded, embedded};
 use crate::error::Error;
 use crate::flow::{FlowTuple, Fragment, Packet};
 use crate::replay::shard_of;
+use crate::session::accepting_by_record;
 use crate::sources::{CaptureInput, Input, LookAheadRoom, Sources};
 use crate::stats::Hidden;
 use crate::verdict::Reason;
@@ -128,7 +129,8 @@ impl Scope {
         if let (Some(path), Some(interface)) = (path, self.serves.points.of_capture(capture)) {
             sources.made_at(&path, interface);
         }
-        let mut reading = Reading::new(self);
+        let knows_addresses = sources.options().flow_logs.addresses == self.addresses;
+        let mut reading = Reading::new(self, knows_addresses);
         let read =
             sources.read(|inputs| take(&mut reading, inputs).map(|()| ControlFlow::Continue(())));
         let ended = read.map_err(Failed::into_error)?;
@@ -181,6 +183,8 @@ impl<E> From<Error> for Failed<E> {
 /// A capture that is being read.
 struct Reading<'s> {
     scope: &'s Scope,
+    /// The capture is read with the addresses of the interfaces that a flow log may name.
+    knows_addresses: bool,
     first_turn: u64,
     /// The latest time, by which the frame is read among those of other captures; `None` before the first frame.
     turn: Option<u64>,
@@ -191,9 +195,10 @@ struct Reading<'s> {
 }
 
 impl<'s> Reading<'s> {
-    fn new(scope: &'s Scope) -> Self {
+    fn new(scope: &'s Scope, knows_addresses: bool) -> Self {
         Self {
             scope,
+            knows_addresses,
             first_turn: 0,
             turn: None,
             room: LookAheadRoom::of(scope.serves.captures.into()),
@@ -205,9 +210,9 @@ impl<'s> Reading<'s> {
 
     /// What has to be known of the next frame.
     fn see(&mut self, frame: &Frame<'_>, decoded: &Decoded) -> Result<Seen, Error> {
-        if frame.log.is_some() {
+        if frame.log.is_some() && !self.knows_addresses {
             let message =
-                "an extract is of packets, and this is a flow log; replay it on one machine";
+                "the records of a flow log name interfaces; read it with the options of the scope";
             return Err(Error::Question(message.to_owned()));
         }
         let time = frame.time_ns.unwrap_or(0);
@@ -219,8 +224,13 @@ impl<'s> Reading<'s> {
             && let Decoded::Packet(packet) = decoded
         {
             self.first_ahead = self.first_ahead.or(frame.time_ns);
-            let accepts = (packet.flow.src, packet.flow.transport, packet.tcp_flags);
+            let FlowTuple { src, transport, .. } = packet.flow;
+            let accepts = accepting_by_packet(src, transport, packet.tcp_flags);
             note_accepting(&mut self.accepting, accepts, frame.number);
+            if let Some(log) = frame.log {
+                let accepts = accepting_by_record(packet, log);
+                note_accepting(&mut self.accepting, accepts, frame.number);
+            }
         }
         let at = self.named.find(frame);
         let what = match decoded {
@@ -236,7 +246,7 @@ impl<'s> Reading<'s> {
                     };
                     self.outside(frame, decoded, Reason::NotLocal, Place::Shard(shard))
                 } else {
-                    What::Packet { packet: *packet, quoted }
+                    What::Packet { packet: *packet, quoted, log: frame.log.copied() }
                 }
             }
         };

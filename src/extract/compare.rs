@@ -36,7 +36,7 @@ impl<'r> FlowCompare<'r> {
         options: Options,
     ) -> Result<Self, Error> {
         for rules in rules {
-            timeline.serves.check(rules)?;
+            timeline.check(rules)?;
         }
         refuse(options)?;
         let mut diff = FlowDiff::new(rules, options, timeline.openings());

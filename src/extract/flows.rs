@@ -71,7 +71,7 @@ impl<'t, T: TakesFlows> Flows<'t, T> {
     }
 
     fn take_one(&mut self, &Record { capture, point, .. }: &Record, one: &One) {
-        let One { at, untimed, packet, completed, quoted } = *one;
+        let One { at, untimed, packet, completed, quoted, log } = *one;
         let now = self.timeline.now(capture, at.time);
         let number = self.timeline.number(capture, at.frame);
         let mut frame = Frame::new(number, LinkType::RAW, &[]).cut_from(at.wire_len);
@@ -81,6 +81,7 @@ impl<'t, T: TakesFlows> Flows<'t, T> {
         };
         frame.time_ns = untimed.is_none().then_some(now);
         frame.interface = self.timeline.seen_at(point);
+        frame.log = log.as_ref();
         let decoded = &Decoded::Packet(packet);
         let others = FromOthers { now, completed, quoted };
         self.to.judge(&Step { frame, decoded, others, latest, sent: Sent::of(at) });

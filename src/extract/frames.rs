@@ -11,10 +11,11 @@ use super::record::{At, Content, Extracted, FragmentRecord, One, Record, Run, Un
 use super::runs::{self, RunKey, Runs};
 use super::scope::Scope;
 use super::seen::{Seen, What};
+use crate::capture::LogRecord;
 use crate::collect::Window;
 use crate::error::Error;
 use crate::flow::{FlowTuple, Fragment, Packet, TcpFlags, Transport};
-use crate::session::{INTERRUPTION, MOST_ACCEPTING};
+use crate::session::{INTERRUPTION, MOST_ACCEPTING, accepting_by_record};
 
 /// An address and a port that accept connections, and the first frame that shows it.
 pub(super) type Accepting = ((IpAddr, u16), u64);
@@ -87,8 +88,8 @@ impl<'s> Frames<'s> {
                     self.outside.hide(*hidden, self.number, *place);
                 }
             }
-            What::Packet { packet, quoted } => {
-                self.add_packet((*time, *wire_len, *point), packet, *quoted);
+            What::Packet { packet, quoted, log } => {
+                self.add_packet((*time, *wire_len, *point), packet, *quoted, *log);
             }
         }
         Ok(())
@@ -151,6 +152,7 @@ impl<'s> Frames<'s> {
         (time, wire_len, point): (Option<u64>, u32, Option<u32>),
         packet: &Packet,
         quoted: Option<FlowTuple>,
+        log: Option<LogRecord>,
     ) {
         let number = self.number;
         let (transport, flags) = match packet.fragment {
@@ -162,11 +164,15 @@ impl<'s> Frames<'s> {
         if is_known && self.clock.first_evaluated.is_none() {
             self.clock.first_evaluated = time.map(|time| (number, time));
         }
-        note_accepting(&mut self.accepting, (packet.flow.src, transport, flags), number);
+        let accepts = accepting_by_packet(packet.flow.src, transport, flags);
+        note_accepting(&mut self.accepting, accepts, number);
+        if let Some(log) = &log {
+            note_accepting(&mut self.accepting, accepting_by_record(packet, log), number);
+        }
         let at = At { frame: number, time: time.or(self.clock.last), wire_len };
         let latest = self.clock.window.times.map(|(_, latest)| latest);
         let untimed = time.is_none().then_some(Untimed { latest });
-        let one = || One { at, untimed, packet: *packet, completed: None, quoted };
+        let one = || One { at, untimed, packet: *packet, completed: None, quoted, log };
         if packet.fragment != Fragment::No {
             self.runs.cut(&packet.flow, number);
             if let Some(quoted) = &quoted {
@@ -178,11 +184,11 @@ impl<'s> Frames<'s> {
         }
         let flow = FlowKey::new(&quoted.unwrap_or(packet.flow));
         let key = RunKey { flow, point };
-        if self.scope.points.are_named() {
+        if point.is_some() || self.scope.points.are_named() {
             self.close_others(key, &packet.flow);
         }
         let Self { runs, parts, capture, scope, .. } = self;
-        if untimed.is_none() && runs::goes_on(packet) {
+        if untimed.is_none() && log.is_none() && runs::goes_on(packet) {
             let closed = |key, run| parts.push(of_run(*capture, key, run));
             runs.add(key, packet, at, &scope.serves.shortest, closed);
             return;
@@ -198,18 +204,25 @@ fn of_run(capture: u32, RunKey { flow: key, point }: RunKey, run: Run) -> Extrac
     Extracted::Record(Record { key, capture, point, content: Content::Run(run) })
 }
 
-/// Notes the port of a packet that accepts a connection. More than a replay remembers are not needed: the first ones of
-/// all frames are among the first ones of each part of them.
+/// The end that accepts connections, where a packet shows it.
+pub(super) fn accepting_by_packet(
+    src: IpAddr,
+    transport: Transport,
+    flags: Option<TcpFlags>,
+) -> Option<(IpAddr, u16)> {
+    let (port, _) = transport.ports().filter(|_| flags.is_some_and(TcpFlags::accepts))?;
+    Some((src, port))
+}
+
+/// Notes an end that accepts a connection. More than a replay remembers are not needed: the first ones of all frames are
+/// among the first ones of each part of them.
 pub(super) fn note_accepting(
     accepting: &mut HashMap<(IpAddr, u16), u64, RandomState>,
-    (src, transport, flags): (IpAddr, Transport, Option<TcpFlags>),
+    end: Option<(IpAddr, u16)>,
     frame: u64,
 ) {
-    if flags.is_some_and(TcpFlags::accepts)
-        && let Some((port, _)) = transport.ports()
-        && accepting.len() < MOST_ACCEPTING
-    {
-        accepting.entry((src, port)).or_insert(frame);
+    if let Some(end) = end.filter(|_| accepting.len() < MOST_ACCEPTING) {
+        accepting.entry(end).or_insert(frame);
     }
 }
 

@@ -7,7 +7,11 @@ use crate::rules::{Interface, RuleSet};
 /// Interfaces by their ids, ascending, each with its addresses. Which packets are extracted does not depend on their order
 /// in the rules.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub(super) struct InterfaceList(Vec<(String, Vec<String>)>);
+pub(super) struct InterfaceList {
+    /// The rules list them.
+    listed: bool,
+    all: Vec<(String, Vec<String>)>,
+}
 
 impl InterfaceList {
     pub(super) fn new(rules: &RuleSet) -> Self {
@@ -17,19 +21,19 @@ impl InterfaceList {
         let all = rules.interfaces().iter().map(|eni| (eni.id.clone(), addresses(eni)));
         let mut all: Vec<_> = all.collect();
         all.sort_unstable();
-        Self(all)
+        Self { listed: rules.lists_interfaces(), all }
     }
 
     /// An interface's position and addresses.
     pub(super) fn find(&self, id: &str) -> Option<(u32, &Vec<String>)> {
-        let at = self.0.binary_search_by(|(known, _)| known.as_str().cmp(id)).ok()?;
-        let (_, addresses) = self.0.get(at)?;
+        let at = self.all.binary_search_by(|(known, _)| known.as_str().cmp(id)).ok()?;
+        let (_, addresses) = self.all.get(at)?;
         Some((u32::try_from(at).ok()?, addresses))
     }
 
     /// The id of the interface at a position.
     pub(super) fn id(&self, place: u32) -> Option<&String> {
-        self.0.get(place as usize).map(|(id, _)| id)
+        self.all.get(place as usize).map(|(id, _)| id)
     }
 
     /// Whether both have the same addresses, whatever the interfaces are called. Those without addresses stand for a
@@ -39,7 +43,7 @@ impl InterfaceList {
     }
 
     fn addresses(&self) -> Vec<&Vec<String>> {
-        let mut all: Vec<_> = self.0.iter().map(|(_, addresses)| addresses).collect();
+        let mut all: Vec<_> = self.all.iter().map(|(_, addresses)| addresses).collect();
         all.retain(|addresses| !addresses.is_empty());
         all.sort_unstable();
         all

@@ -56,7 +56,7 @@ impl<'r> FlowJudge<'r> {
         timeline: &'r Timeline,
         options: Options,
     ) -> Result<Self, Error> {
-        timeline.serves.check(rules)?;
+        timeline.check(rules)?;
         refuse(options)?;
         let mut replay = FlowReplay::new(rules, options, timeline.openings().clone());
         if timeline.has_points() {

@@ -30,6 +30,8 @@
 //! - Captures may be made at interfaces ([`Scope::made_at`]): their packets are judged there alone, so two interfaces may
 //!   have one address. Runs are of one interface, so that the captures of both ends of a connection collapse each for
 //!   itself. The records of such an extract serve rules whose interfaces have the same ids and addresses there.
+//! - Flow logs are captures, too: each record stands alone, at the interface that it names. They are read with the options
+//!   of the scope ([`Scope::flow_logs`]), and serve rules with the same interfaces.
 //! - [`Timeline`] puts the captures, or the spans, in order. It knows what judging needs beside the flow: who was seen to accept
 //!   connections, when the recording began, first fragments in other captures.
 //! - [`FlowJudge`] judges records, sorted by flow and position. An ICMP error is a record of the flow that it quotes. Memory
@@ -38,8 +40,8 @@
 //! - [`FlowCompare`] and [`compared`] do the same for two rule sets: a [`Diff`](crate::diff::Diff) with its counters, and
 //!   changed connections.
 //!
-//! What is refused by name: captures that overlap and were not merged, damaged captures, flow logs, a limit of sessions,
-//! judgement without sessions, and selections of packets. No session is evicted, however many there are, so the answers are those of a
+//! What is refused by name: captures that overlap and were not merged, damaged captures, a limit of sessions, judgement
+//! without sessions, and selections of packets. No session is evicted, however many there are, so the answers are those of a
 //! machine with enough memory.
 //!
 //! ```

@@ -103,7 +103,8 @@ impl<'s> Named<'s> {
     /// The interface of the rules that a frame was seen at alone.
     #[inline]
     pub(super) fn find(&mut self, frame: &Frame<'_>) -> Option<usize> {
-        let name = frame.interface.filter(|_| self.points.are_named())?;
+        let may_name = self.points.are_named() || frame.log.is_some();
+        let name = frame.interface.filter(|_| may_name)?;
         match &self.last {
             Some((last, at)) if last == name => *at,
             _ => self.look_up(frame, name),

@@ -31,7 +31,7 @@ pub trait Portable: Sized {
 }
 
 /// Changes whenever what is written changes, which a test of what an extract holds shows.
-const FORMAT: u8 = 4;
+const FORMAT: u8 = 5;
 
 macro_rules! portable {
     ($($kind:ty),*) => {$(

@@ -1,6 +1,7 @@
 //! What an extract holds of the packets of a flow.
 
 use super::key::FlowKey;
+use crate::capture::LogRecord;
 use crate::flow::{FlowTuple, Packet};
 
 /// A part of an extract.
@@ -41,6 +42,8 @@ pub(super) struct One {
     pub(super) completed: Option<Packet>,
     /// The tuple of the packet that an ICMP error quotes.
     pub(super) quoted: Option<FlowTuple>,
+    /// What a flow log's record says beside: each stands alone.
+    pub(super) log: Option<LogRecord>,
 }
 
 /// A frame without a time.

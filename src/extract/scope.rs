@@ -1,8 +1,14 @@
 //! What an extract depends on.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
 use super::interfaces::InterfaceList;
 use super::points::{CapturePoints, Points};
 use super::runs::Shortest;
+use crate::capture::FlowLogOptions;
 use crate::decode::Tunnels;
 use crate::direction::Interfaces;
 use crate::engine;
@@ -16,6 +22,8 @@ pub struct Scope {
     pub(super) interfaces: Interfaces,
     pub(super) points: Points,
     pub(super) tunnels: Tunnels,
+    /// Of the interfaces that the rules list, which flow logs name.
+    pub(super) addresses: Arc<HashMap<String, Vec<IpNet>>>,
     pub(super) serves: Serves,
 }
 
@@ -44,6 +52,11 @@ impl Scope {
         Ok(self)
     }
 
+    /// How flow logs are read, whose records name interfaces, for [`SourceOptions`](crate::sources::SourceOptions).
+    pub fn flow_logs(&self) -> FlowLogOptions {
+        FlowLogOptions { addresses: Arc::clone(&self.addresses), ..FlowLogOptions::default() }
+    }
+
     /// The scope of so many captures, by rules whose local addresses are known ([`engine::bind_known`]).
     ///
     /// # Errors
@@ -64,10 +77,14 @@ impl Scope {
     ) -> Result<Self, Error> {
         judges_by_flow(rules, &points)?;
         let list = InterfaceList::new(rules);
+        let listed = rules.listed_interfaces().iter();
         Ok(Self {
             interfaces: Interfaces::new(rules.interfaces()),
             points: Points::new(rules, &list, &points)?,
             tunnels,
+            addresses: Arc::new(
+                listed.map(|eni| (eni.id.clone(), eni.addresses.clone())).collect(),
+            ),
             serves: Serves {
                 captures,
                 shortest: Shortest::new(rules.interfaces()),
@@ -93,6 +110,17 @@ impl Serves {
         match self.shortest.is_within(&Shortest::new(rules.interfaces())) {
             true => Ok(()),
             false => differs("timeouts, and sessions of these may end earlier"),
+        }
+    }
+
+    /// The same, of captures of which some are flow logs: their records are judged at the interfaces that they name.
+    pub(super) fn check_logs(&self, rules: &RuleSet) -> Result<(), Error> {
+        match InterfaceList::new(rules) == self.interfaces {
+            true => Ok(()),
+            false => Err(Error::Question(
+                "flow logs name interfaces, and these rules have others than those of the extract"
+                    .to_owned(),
+            )),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What has to be known of a frame.
 
 use super::outside::Place;
+use crate::capture::LogRecord;
 use crate::flow::{FlowTuple, Packet};
 use crate::stats::Hidden;
 use crate::verdict::Reason;
@@ -27,5 +28,7 @@ pub(super) enum What {
         packet: Packet,
         /// The tuple that it quotes, if it is an ICMP error or may be a part of one.
         quoted: Option<FlowTuple>,
+        /// What a flow log's record says beside.
+        log: Option<LogRecord>,
     },
 }

@@ -13,6 +13,7 @@ use crate::engine::CapturePoint;
 use crate::error::Error;
 use crate::fragment::FragmentTable;
 use crate::replay::{SHARDS, shard_of};
+use crate::rules::RuleSet;
 use crate::session::{INTERRUPTION, Openings};
 use crate::sources::{CaptureInput, Order};
 use crate::stats::{Hidden, Partial};
@@ -225,7 +226,17 @@ impl Timeline {
 
     /// Whether frames name the interfaces that they were seen at.
     pub(super) fn has_points(&self) -> bool {
-        !self.serves.points.is_empty()
+        !self.serves.points.is_empty() || self.has_logs()
+    }
+
+    fn has_logs(&self) -> bool {
+        self.inputs.iter().any(|input| input.flow_log.is_some())
+    }
+
+    /// Whether the captures were extracted for what a rule set needs.
+    pub(super) fn check(&self, rules: &RuleSet) -> Result<(), Error> {
+        self.serves.check(rules)?;
+        if self.has_logs() { self.serves.check_logs(rules) } else { Ok(()) }
     }
 
     /// The id of the interface that a frame was seen at alone.

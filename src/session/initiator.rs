@@ -141,14 +141,7 @@ impl Openings {
 
     /// Learns from a flow log's record who accepts connections, where it tells.
     pub fn observe_record(&mut self, packet: &Packet, frame: u64, record: &LogRecord) {
-        let FlowTuple { src, dst, proto, transport } = packet.flow;
-        if let (Protocol::TCP, Some((sport, dport)), Some(opener)) =
-            (proto, transport.ports(), record.opener)
-        {
-            let end = match opener {
-                Opener::Sender => (dst, dport),
-                Opener::Receiver => (src, sport),
-            };
+        if let Some(end) = accepting_by_record(packet, record) {
             self.note_accepting(end, frame);
         }
     }
@@ -233,4 +226,14 @@ impl Openings {
             }
         }
     }
+}
+
+/// The end that accepts connections, where a flow log's record tells.
+pub(crate) fn accepting_by_record(packet: &Packet, record: &LogRecord) -> Option<(IpAddr, u16)> {
+    let FlowTuple { src, dst, proto, transport } = packet.flow;
+    let (sport, dport) = transport.ports().filter(|_| proto == Protocol::TCP)?;
+    Some(match record.opener? {
+        Opener::Sender => (dst, dport),
+        Opener::Receiver => (src, sport),
+    })
 }

@@ -25,7 +25,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 pub(crate) use icmp::{is_icmp_reply, is_tracked_icmp};
-pub(crate) use initiator::{INTERRUPTION, MOST_ACCEPTING};
+pub(crate) use initiator::{INTERRUPTION, MOST_ACCEPTING, accepting_by_record};
 pub use initiator::{Initiator, Opening, Openings};
 use key::Words;
 pub(crate) use key::{MULTIPLIER, halves};

@@ -25,7 +25,7 @@ pub struct CaptureInput {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock_ahead: Option<ClockAhead>,
     /// The counts of a flow log.
-    #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub flow_log: Option<FlowLogCounts>,
     /// Of its bytes, if requested.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::kind::FlowLogKind;
 
 /// The counts of a flow log, as far as it was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct FlowLogCounts {
     /// Its kind.
     pub kind: FlowLogKind,
@@ -24,19 +24,19 @@ pub struct FlowLogCounts {
     /// ICMP records without a type, taken for echo requests.
     pub no_icmp_type: u64,
     /// Records of connections that were judged before.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub continuations: u64,
     /// Connections that were open before the log begins.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub already_open: u64,
     /// Records of flows that the other end has reported.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub duplicates: u64,
     /// Events that are no flows.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub passed_over: u64,
     /// Records whose packets had other addresses; the record's addresses are judged.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub other_address: u64,
 }
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 /// The kind of a flow log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FlowLogKind {
     /// VPC flow logs of Alibaba Cloud.

@@ -12,7 +12,9 @@ use crate::capture::DirectionHint;
 use crate::flow::{Protocol, TcpFlags, Transport};
 
 /// What the cloud did with the packets of a record: its own verdict, network ACLs included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub enum Recorded {
     /// They were let through.
     Accept,
@@ -31,7 +33,7 @@ impl Recorded {
 }
 
 /// Which end opened a record's connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Opener {
     /// The record's source.
     Sender,
@@ -40,7 +42,7 @@ pub enum Opener {
 }
 
 /// What a flow log's record says beside the packet that stands for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct LogRecord {
     /// Packets that the record counts, of both ways where it is of both.
     pub packets: u64,

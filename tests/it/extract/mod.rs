@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sgreplay::baseline::Accepted;
 use sgreplay::collect::{Changed, Connections, Coverage, RowPart};
@@ -28,6 +28,7 @@ use sgreplay::sources::{CaptureInput, Input, Order};
 use sgreplay::suggest::{Observed, Wants};
 use sgreplay::{Error, Judged, SourceOptions, Sources};
 
+mod logs;
 mod points;
 
 use crate::support::adversarial::{
@@ -136,6 +137,12 @@ fn answers(
 fn sources(paths: &[PathBuf], order: Order) -> Sources {
     let options = SourceOptions { order, ..SourceOptions::default() };
     Sources::open(paths.iter().cloned(), options, std::sync::Arc::default()).unwrap()
+}
+
+/// A capture or a flow log, for the extract.
+fn one_source(scope: &Scope, path: &Path) -> Sources {
+    let options = SourceOptions { flow_logs: scope.flow_logs(), ..SourceOptions::default() };
+    Sources::open([path.to_owned()], options, std::sync::Arc::default()).unwrap()
 }
 
 /// Gathers what parts are asked for.
@@ -341,7 +348,7 @@ fn extract_of(scope: &Scope, paths: &[PathBuf], order: Order) -> Result<Extract,
     let (mut parts, mut facts) = (Parts::default(), Vec::new());
     // Captures may be extracted in any order.
     for (capture, path) in (0..).zip(paths).collect::<Vec<_>>().into_iter().rev() {
-        let sources = sources(std::slice::from_ref(path), order);
+        let sources = one_source(scope, path);
         let of_capture = scope.extract(capture, sources, |part| parts.add(&part))?;
         facts.push(sent(&of_capture)?);
     }
@@ -372,7 +379,7 @@ type Pieces = BTreeMap<u32, Vec<Piece>>;
 fn pieces(scope: &Scope, paths: &[PathBuf]) -> Result<(Vec<CaptureFacts>, Pieces), Error> {
     let (mut facts, mut pieces) = (Vec::new(), Pieces::new());
     for (capture, path) in (0..).zip(paths).collect::<Vec<_>>().into_iter().rev() {
-        let sources = sources(std::slice::from_ref(path), Order::Time);
+        let sources = one_source(scope, path);
         facts.push(scope.pieces(capture, sources, |piece| {
             pieces.entry(piece.span()).or_default().push(sent(&piece)?);
             Ok::<(), Error>(())
@@ -694,7 +701,10 @@ fn what_it_does_not_cover_is_refused() {
     let wrong = Timeline::new(of_captures, Order::Time).map(drop).unwrap_err().to_string();
     assert!(wrong.contains("were read in pieces"), "{wrong}");
     assert!(refused(&rules, &[&cut], Order::Time).contains("cut.pcapng"));
-    assert!(refused(&rules, &[&log], Order::Time).contains("this is a flow log"));
+    let scope = Scope::new(&rules, Tunnels::default(), 1).unwrap();
+    let unknowing = sources(std::slice::from_ref(&log), Order::Time);
+    let unknowing = scope.extract(0, unknowing, |_| Ok::<(), Error>(())).unwrap_err().to_string();
+    assert!(unknowing.contains("with the options of the scope"), "{unknowing}");
     // As they are named they do not overlap.
     let paths = [first, second];
     let options = Options::default();

@@ -18,7 +18,7 @@ use crate::support::adversarial::{Files, FrameAt, SECOND, adversarial, overlappi
 use crate::support::{Dice, ipv4};
 
 /// Two interfaces have one address, and one lets in what the other does not; a third has connections with both.
-const TWINS: &str = "
+pub(super) const TWINS: &str = "
 security_groups:
   - {id: sg-web, rules: [
       {id: web, direction: ingress, protocol: tcp, ports: 80, source: 0.0.0.0/0},
@@ -38,7 +38,7 @@ interfaces:
 /// What pcapng calls the interfaces of the capturing machine; some are none of the rules.
 const NAMES: [&str; 5] = ["lo", "eth0", "eth1", "eth2", "eth9"];
 
-fn point(interface: &str, source: &str) -> CapturePoint {
+pub(super) fn point(interface: &str, source: &str) -> CapturePoint {
     CapturePoint { interface: interface.to_owned(), source: source.to_owned() }
 }
 
@@ -99,7 +99,7 @@ fn write(dir: &Path, files: &[Vec<FrameAt>]) -> (Vec<PathBuf>, Binding) {
 }
 
 /// As the captures are named.
-fn points(binding: &Binding, paths: &[PathBuf]) -> CapturePoints {
+pub(super) fn points(binding: &Binding, paths: &[PathBuf]) -> CapturePoints {
     let capture = |of: &CapturePoint| {
         let named = paths.iter().position(|path| path.to_str() == Some(&of.source));
         named.map(|n| u32::try_from(n).unwrap())

@@ -268,6 +268,36 @@ def test_captures_are_judged_where_they_were_made(spark, tmp_path):
     kept.unpersist()
 
 
+def aws_log(path, seed, records=2000):
+    """Records of AWS by several interfaces, in the order in which their windows end."""
+    dice = random.Random(seed)
+    lines = ["interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status tcp-flags pkt-srcaddr pkt-dstaddr"]
+    for n in range(records):
+        hosts = ["10.0.0.5", "10.0.0.6", f"198.51.100.{dice.randrange(60)}"]
+        src, dst = dice.choice(hosts), dice.choice(hosts)
+        start = 1_700_000_000 + n - (dice.randrange(60) if n else 0)
+        ports = f"{dice.choice([22, 53, 80, 40000])} {dice.choice([22, 53, 80, 40001])}"
+        packets, flags = 1 + dice.randrange(50), dice.choice([0, 2, 18, 3])
+        ends = f"{dice.choice([src, '10.0.0.6'])} {dst}"
+        eni = dice.choice(["web", "db", "twin"])
+        action = dice.choice(["ACCEPT", "REJECT"])
+        proto = dice.choice([6, 6, 17, 1])
+        lines.append(f"{eni} {src} {dst} {ports} {proto} {packets} {60 * packets} {start} {start + 60} {action} OK {flags} {ends}")
+    text = "\n".join(lines).encode() + b"\n"
+    path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
+    return str(path)
+
+
+def test_flow_logs_are_replayed_beside_captures(spark, tmp_path):
+    paths = captures(tmp_path, 10, files=2) + [aws_log(tmp_path / "one.log", 1), aws_log(tmp_path / "two.log.gz", 2)]
+    rules = sgreplay.Rules.parse(TWINS.replace("[10.0.0.5], security_groups: [sg-none]", "[10.0.0.7], security_groups: [sg-none]"))
+    one = by_one_machine(rules, paths)
+    assert any("rest on a flow log" in of for of in one[0]["warnings"])
+    same(one, by_cluster(cluster.replay(spark, rules, paths)))
+    run = cluster.replay(spark, rules, paths[2])
+    same(by_one_machine(rules, paths[2]), by_cluster(run))
+
+
 def test_an_extract_is_kept_and_serves_other_rules(spark, tmp_path):
     paths = captures(tmp_path, 3, files=3)
     rules = sgreplay.Rules.parse(RULES)

@@ -294,7 +294,8 @@ pub(crate) fn parts_extract(
         let (capture, name) = capture;
         let tunnels = tunnels(&extracting.0)?;
         let scope = scope(&rules, extracting)?;
-        let options = SourceOptions { tunnels, ..SourceOptions::default() };
+        let flow_logs = scope.flow_logs();
+        let options = SourceOptions { tunnels, flow_logs, ..SourceOptions::default() };
         let bytes = Pieces { iterator: pieces, piece: Vec::new(), taken: 0 };
         let sources = Sources::from_reader(&name, Box::new(bytes), options).map_err(Error::from)?;
         let (mut rows, mut count) = (Rows::default(), 0);

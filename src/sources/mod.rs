@@ -107,7 +107,8 @@ impl Sources {
         Ok(found)
     }
 
-    /// One capture whose bytes come from elsewhere, and can be read only once; messages call it by this name.
+    /// One capture whose bytes come from elsewhere, and can be read only once; messages call it by this name. It is opened
+    /// here: a flow log of AWS, whose records name interfaces, needs their addresses in the options.
     ///
     /// # Errors
     /// When the bytes are no capture.

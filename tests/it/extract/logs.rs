@@ -203,3 +203,32 @@ fn an_extract_of_a_log_is_for_its_interfaces() {
     let refused = by_parts(&renamed.unwrap(), &extract, 1, Options::default()).unwrap_err();
     assert!(refused.to_string().contains("flow logs name interfaces"), "{refused}");
 }
+
+/// Who accepts connections is learned from every record, not only from those that are looked at ahead.
+#[test]
+fn a_record_behind_the_first_ones_shows_who_accepts_connections() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("flow.log");
+    let mut log = "interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status tcp-flags\n"
+        .to_owned();
+    let mut record = |time: u64, ends: &str, proto: u8, flags: u8| {
+        let end = time + 60;
+        writeln!(log, "web {ends} {proto} 1 40 {time} {end} ACCEPT OK {flags}").unwrap();
+    };
+    let from = 1_700_000_000;
+    for n in 0..17_000 {
+        record(from + n / 100, "198.51.100.7 10.0.0.5 40000 53", 17, 0);
+    }
+    // A SYN; then an answer on another connection, which shows nothing itself.
+    record(from + 200, "198.51.100.7 10.0.0.5 41000 45678", 6, 2);
+    record(from + 201, "10.0.0.5 198.51.100.9 45678 33000", 6, 0);
+    std::fs::write(&path, log).unwrap();
+    let rules = sgreplay::parse::yaml("rules.yaml", ONE).unwrap();
+    let (paths, options) = ([path], Options::default());
+    let how = (Order::Time, options);
+    let one = asked_of_one(&rules, &paths, how, ASKED, &Binding::default());
+    assert!(one.join("\n").contains("accepting_port"), "{one:#?}");
+    for extract in [extract(&rules, &paths, Order::Time).unwrap(), merge(&rules, &paths).unwrap()] {
+        equal(&one, &by_parts(&rules, &extract, 2, options).unwrap(), "a port that accepts");
+    }
+}

@@ -649,6 +649,28 @@ fn a_long_transfer_is_one_record() {
     equal(&by_one(&rules, &paths, Order::Time, Options::default()), &found, "a transfer");
 }
 
+/// Who accepts connections is learned from every packet, not only from those that are looked at ahead.
+#[test]
+fn a_packet_behind_the_first_ones_shows_who_accepts_connections() {
+    let packet = |n: u64| {
+        let [src, dst, flags] = match n {
+            17_000 => ["10.0.0.5:45678", "198.51.100.7:41000", "S."],
+            17_001 => ["10.0.0.5:45678", "198.51.100.9:33000", "."],
+            _ => ["198.51.100.7:40000", "10.0.0.5:53", "udp"],
+        };
+        (Some(1_700_000_000 * SECOND + n * SECOND / 100), ipv4(src, dst, flags))
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let paths = write(dir.path(), &vec![(0..17_002).map(packet).collect()]);
+    let rules = sgreplay::parse::yaml("rules.yaml", ONE).unwrap();
+    let one = by_one(&rules, &paths, Order::Time, Options::default());
+    assert!(one.join("\n").contains("accepting_port"), "{one:#?}");
+    for extract in [extract(&rules, &paths, Order::Time).unwrap(), merge(&rules, &paths).unwrap()] {
+        let found = by_parts(&rules, &extract, 2, Options::default()).unwrap();
+        equal(&one, &found, "a port that accepts");
+    }
+}
+
 /// What an extract cannot promise is an error, and no other answer.
 #[test]
 fn what_it_does_not_cover_is_refused() {
